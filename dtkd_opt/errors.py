@@ -1,0 +1,45 @@
+"""Errors in the user's words, each with the exit code of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class DtkdError(Exception):
+    """Base of all errors that a user can cause or mend; `exit_code` is the command's."""
+
+    exit_code = 1
+
+
+class InputError(DtkdError):
+    """A file (or record) that cannot be used; one line per fault.
+
+    Parameters
+    ----------
+    source
+        The file's name, or a word such as ``instance`` for a record made in Python.
+    faults
+        ``path: what would be right`` for each fault; the path may be missing.
+    """
+
+    shown = 20
+
+    def __init__(self, source: str, faults: Sequence[str]):
+        self.source = source
+        self.faults = tuple(faults)
+        lines = [f"{source}: {fault}" for fault in self.faults[: self.shown]]
+        if len(self.faults) > self.shown:
+            lines.append(f"{source}: … and {len(self.faults) - self.shown} more faults")
+        super().__init__("\n".join(lines))
+
+
+class InfeasibleError(DtkdError):
+    """No plan exists for this instance, or for this choice: the message says why."""
+
+    exit_code = 3
+
+
+class UsageError(DtkdError):
+    """Options that do not go together, or an unknown method."""
+
+    exit_code = 2
