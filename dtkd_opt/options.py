@@ -54,6 +54,11 @@ class OptionTable:
         return len(self.user)
 
     @property
+    def needs(self) -> Array:
+        """What each option asks of its server's pools, (3, K): bits, Hz s, cycles."""
+        return np.array([self.uplink_bits, self.downlink_work, self.server_cycles])
+
+    @property
     def constrained(self) -> bool:
         """Whether any option has a deadline or an upload limit."""
         return bool(np.isfinite(self.deadline_s).any() or np.isfinite(self.uplink_limit_s).any())

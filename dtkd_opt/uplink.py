@@ -22,10 +22,15 @@ _SERIES = 0.02  # below this argument, series: the closed forms would cancel
 
 def phi(log_z: Array) -> Array:
     """φ(z), the delay in units of L / γ; never below ln 2."""
-    return LN2 * (1 + _excess(np.exp(-log_z)))
+    return LN2 * (1 + excess(np.exp(-log_z)))
 
 
-def _excess(w: Array) -> Array:
+def fall(w: Array) -> Array:
+    """-dφ / d log z = ln 2 · H · w at w = 1 / z."""
+    return LN2 * _curvature(w)[0] * w
+
+
+def excess(w: Array) -> Array:
     """φ(z) / ln 2 - 1 = w / ln(1 + w) - 1 at w = 1 / z, to full relative accuracy."""
     x = np.minimum(w, _SERIES)
     lost = x / 2 - x**2 / 3 + x**3 / 4 - x**4 / 5 + x**5 / 6 - x**6 / 7 + x**7 / 8 - x**8 / 9
@@ -89,9 +94,9 @@ def for_delay(log_ratio: Array) -> Array:
     log_z = -target
     for _ in range(_STEPS):
         w = np.exp(-log_z)
-        excess = _excess(w)
-        slope = -_curvature(w)[0] * w / excess
-        step = (np.log(excess) - target) / slope
+        beyond = excess(w)
+        slope = -fall(w) / (LN2 * beyond)
+        step = (np.log(beyond) - target) / slope
         step = np.clip(step, -4.0, 4.0)
         log_z = log_z - step
         if np.abs(step).max(initial=0.0) <= 1e-10:

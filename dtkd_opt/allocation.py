@@ -1,0 +1,239 @@
+"""The continuous subproblem: the best shares for a fixed choice, exact to 1e-9.
+
+Minimise Σ T_n over uplink, downlink and CPU shares of each server within its pools, deadlines and
+upload limits. Per server this is a concave dual in the three prices, smooth because each user's
+response is unique. Newton's method runs on log demand = log capacity in the logarithms of the
+prices: without deadlines the downlink and CPU are exactly log-linear, so that their closed form
+is its first step, and the uplink nearly so; deadlines couple the pools through a 3 x 3 Jacobian.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dtkd_opt.options import POOLS, Index, OptionTable
+from dtkd_opt.physics import Array
+from dtkd_opt.response import Response, respond
+
+_STEPS = 200
+_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """Optimal shares for one choice."""
+
+    shares: Array  # (3, N): uplink [Hz], downlink [Hz], server CPU [cycles/s]
+    prices: Array  # (3, S) [s per Hz, s per Hz, s per cycle/s], 0 for a pool nobody uses
+    delay: Array  # (N,) [s]
+    weight: Array  # (N,) 1 + multiplier of the deadline
+
+
+@dataclass(frozen=True, eq=False)
+class Conflict:
+    """Proof that the users of one server cannot keep their limits within its pools.
+
+    Whatever shares keep user n's limits cost at least `least_cost` at these prices; summed over
+    `users` that is more than the pools are worth (`prices @ capacity`).
+    """
+
+    server: int
+    pool: int  # the pool with most of the price: the scarcest
+    users: Index  # a smallest set, by cost, that already asks for too much
+    prices: Array  # (3,), normalised so that prices @ capacity = 1
+    excess: float  # cost of all over the pools' worth, > 1
+
+    def describe(self, server_name: str, user_names: list[str]) -> str:
+        """One line for a person."""
+        names = ", ".join(user_names[:8]) + (", …" if len(user_names) > 8 else "")
+        return (
+            f'server "{server_name}": the limits (deadline_s, energy_j) of {len(user_names)} users '
+            f"({names}) ask for {self.excess:.4g} times its pools, of which the "
+            f"{POOLS[self.pool]} is scarcest"
+        )
+
+
+class ChoiceInfeasible(Exception):
+    """No shares exist for this choice; `conflicts` proves it, one entry per overloaded server."""
+
+    def __init__(self, conflicts: list[Conflict]):
+        self.conflicts = conflicts
+        super().__init__(f"{len(conflicts)} servers cannot keep their users' limits")
+
+
+def allocate(table: OptionTable, choice: Index) -> Allocation:
+    """Optimal shares when user n takes option ``choice[n]`` of the table.
+
+    Parameters
+    ----------
+    table
+        The option table of an instance.
+    choice
+        (N,) row of the table for each user.
+
+    Returns
+    -------
+    Allocation
+        Shares that fill every used pool, the pools' prices and each user's delay.
+
+    Raises
+    ------
+    ChoiceInfeasible
+        When limits cannot be kept; says which users, which server and which pool.
+    """
+    chosen = table.take(choice)
+    n = len(chosen)
+    shares, delay, weight = np.zeros((3, n)), np.zeros(n), np.ones(n)
+    prices = np.zeros((3, table.n_servers))
+    conflicts: list[Conflict] = []
+    for s in range(table.n_servers):
+        rows = np.flatnonzero(chosen.server == s)
+        if not len(rows):
+            continue
+        found = _solve_server(chosen.take(rows), s, rows)
+        if isinstance(found, Conflict):
+            conflicts.append(found)
+            continue
+        prices[:, s], response = found
+        shares[:, rows] = _within(response.shares, table.capacity[:, s])
+        delay[rows], weight[rows] = response.delay, response.weight
+    if conflicts:
+        raise ChoiceInfeasible(conflicts)
+    return Allocation(shares, prices, delay, weight)
+
+
+def _within(shares: Array, capacity: Array) -> Array:
+    """Shares scaled down by their rounding error where they overrun a pool."""
+    total = shares.sum(axis=1)
+    over = total > capacity
+    factor = np.where(over, capacity / np.where(over, total, 1.0), 1.0)
+    return shares * factor[:, None]
+
+
+def _solve_server(
+    table: OptionTable, server: int, rows: Index
+) -> tuple[Array, Response] | Conflict:
+    """Prices of one server's pools and the responses to them, or why there are none."""
+    dual = _Dual(table, server)
+    point = dual.at(dual.start())
+    for step in range(_STEPS):
+        if np.abs(point.error).max(initial=0.0) <= _TOLERANCE:
+            break
+        if step >= 8 and table.constrained:
+            conflict = find_conflict(table, dual.spread(point.prices), server, rows)
+            if conflict is not None:
+                return conflict
+        following = dual.search(point)
+        if following is None:
+            break
+        point = following
+    if (worst := np.abs(point.error).max(initial=0.0)) > 1e-10:
+        raise ArithmeticError(f"allocation on server {server} stopped {worst:.1e} off its pools")
+    return np.where(dual.used, point.prices, 0.0), point.response
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """One server's dual at its pools' prices."""
+
+    prices: Array  # (3,)
+    response: Response
+    value: float  # Σ cost - λ · capacity, a lower bound on the total delay
+    surplus: Array  # λ (demand - capacity) of the used pools: the gradient in log λ
+    error: Array  # log(demand / capacity) of the used pools
+
+
+class _Dual:
+    """The concave dual of one server's subproblem in its pools' prices."""
+
+    def __init__(self, table: OptionTable, server: int):
+        self.table, self.capacity = table, table.capacity[:, server]
+        self.used = table.needs.sum(axis=1) > 0
+
+    def start(self) -> Array:
+        """Prices at which closed-form demands fill the pools: (Σ √need / capacity)²."""
+        roots = np.sqrt(self.table.needs).sum(axis=1)
+        return np.where(self.used, (roots / self.capacity) ** 2, 1.0)
+
+    def spread(self, prices: Array) -> Array:
+        return np.tile(prices[:, None], (1, self.table.n_servers))
+
+    def at(self, prices: Array) -> _Point:
+        response = respond(self.table, self.spread(prices))
+        demand, used = response.shares.sum(axis=1), self.used
+        surplus = (prices * (demand - self.capacity))[used]
+        error = np.log(demand[used] / self.capacity[used])
+        value = float(response.cost.sum() - prices[used] @ self.capacity[used])
+        return _Point(prices, response, value, surplus, error)
+
+    def search(self, point: _Point) -> _Point | None:
+        """The next point along the Newton direction; None when rounding ends all progress.
+
+        Full steps are taken while they at least halve the error; others must raise the dual.
+        """
+        direction = self._newton(point)
+        size = min(1.0, 3.0 / np.abs(direction).max())
+        rise = float(point.surplus @ direction)
+        worst = np.abs(point.error).max()
+        while size > 1e-12:
+            prices = point.prices.copy()
+            prices[self.used] *= np.exp(size * direction)
+            trial = self.at(prices)
+            if np.abs(trial.error).max() <= 0.5 * worst:
+                return trial
+            if trial.value >= point.value + 1e-4 * size * rise and trial.value > point.value:
+                return trial
+            size /= 2
+        return None
+
+    def _newton(self, point: _Point) -> Array:
+        """Newton direction in log λ on log demand = log capacity, for the used pools.
+
+        With e = λ x · elasticity a user's demand changes by e_r (δ_rj - w_j), where w = e / Σ e
+        if its deadline binds (the weight then moves with the prices) and w = 0 otherwise.
+        """
+        response = point.response
+        e = (point.prices[:, None] * response.shares * response.elasticity)[self.used]
+        total = e.sum(axis=0)
+        binding = (response.weight > 1) & (total < 0)
+        share = np.where(binding, e / np.where(binding, total, 1.0), 0.0)
+        spent = (point.prices[:, None] * response.shares)[self.used].sum(axis=1)
+        # limits that hold all of a pool's users leave no slope: a floor keeps the step finite
+        slope = np.diag(e.sum(axis=1) - 1e-9 * spent) - e @ share.T
+        direction = np.linalg.solve(slope, -spent * point.error)
+        if direction @ point.surplus <= 0:
+            direction = np.linalg.solve(slope, -point.surplus)
+        return direction
+
+
+def find_conflict(
+    table: OptionTable, prices: Array, server: int, rows: Index
+) -> Conflict | None:
+    """A proof, from prices of one server's pools, that its users ask for too much, or None.
+
+    Parameters
+    ----------
+    table
+        The chosen options of the server's users.
+    prices
+        (3, S), any positive prices; only the server's column matters.
+    rows
+        The users' numbers in the choice, for the report.
+    """
+    capacity = table.capacity[:, server]
+    worth = float(prices[:, server] @ capacity)
+    cost = respond(table, prices, least=True).cost
+    if cost.sum() <= worth * (1 + 1e-12):
+        return None
+    order = np.argsort(-cost, kind="stable")
+    enough = int(np.searchsorted(np.cumsum(cost[order]), worth * (1 + 1e-12), side="right")) + 1
+    value = prices[:, server] * capacity / worth
+    return Conflict(
+        server=server,
+        pool=int(np.argmax(value)),
+        users=rows[np.sort(order[:enough])],
+        prices=prices[:, server] / worth,
+        excess=float(cost.sum() / worth),
+    )

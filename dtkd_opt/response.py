@@ -1,0 +1,141 @@
+"""The response of each option to the pools' prices (DESIGN section 5, facts 2 and 3).
+
+For prices λ of its server's three pools an option buys the shares x that minimise
+
+    T(x) + λ · x    subject to    T(x) ≤ T_max   and   upload delay ≤ E / p.
+
+Downlink and CPU are closed forms, √(need / λ); the uplink is the universal curve. A binding
+deadline multiplies the delay by a weight 1 + θ, one scalar root per option; the upload limit is a
+least share. The same code, with a weight that may fall to zero, gives the least expensive shares
+that keep the limits at all: what proves a choice infeasible.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from dtkd_opt import uplink
+from dtkd_opt.options import OptionTable
+from dtkd_opt.physics import Array
+
+_STEPS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """What K options buy at given prices."""
+
+    cost: Array  # (K,) delay + λ · shares [s]; without the error's cost
+    delay: Array  # (K,) T_n [s]
+    shares: Array  # (3, K) [Hz, Hz, cycles/s]
+    weight: Array  # (K,) 1 + θ of the deadline, or 1
+    elasticity: Array  # (3, K) d log share / d log(λ / weight); 0 where a limit holds the share
+
+
+class _Delays(NamedTuple):
+    pools: Array  # (3, K) delay in each pool [s]
+    log_z: Array  # (K,) uplink share, log(b / γ); -inf without an upload
+    elasticity: Array  # (3, K)
+
+
+class _Curves:
+    """The options' delays as functions of the weight, at fixed prices."""
+
+    def __init__(self, table: OptionTable, prices: Array):
+        self.table, self.needs = table, table.needs
+        self.prices = prices[:, table.server]
+        self.uploads = table.uplink_bits > 0
+        bits = np.where(self.uploads, table.uplink_bits, 1.0)
+        self.unit_s = np.where(self.uploads, table.uplink_bits / table.uplink_snr_hz, 0.0)
+        self.log_c = np.log(self.prices[0]) + 2 * np.log(table.uplink_snr_hz) - np.log(bits)
+        with np.errstate(divide="ignore"):
+            ratio = np.log(table.uplink_limit_s) - np.log(
+                np.where(self.uploads, self.unit_s * uplink.LN2, 1.0)
+            )
+        limited = self.uploads & np.isfinite(ratio)
+        self.least_log_z = np.full(len(table), -np.inf)
+        self.least_log_z[limited] = uplink.for_delay(ratio[limited])
+        self.base = np.sqrt(self.needs[1:] * self.prices[1:])  # delay at weight 1
+
+    def at(self, log_weight: Array, rows: Array | slice = slice(None)) -> _Delays:
+        """Delays of some options at their weights; -inf is a weight of zero."""
+        uploads, least = self.uploads[rows], self.least_log_z[rows]
+        log_c = np.clip(self.log_c[rows] - log_weight, -600.0, 600.0)
+        log_z, slope = uplink.cheapest(log_c)
+        log_z = np.where(np.isneginf(log_weight), -np.inf, log_z)
+        held = log_z <= least
+        log_z = np.where(uploads, np.maximum(log_z, least), -np.inf)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            upload = self.unit_s[rows] * uplink.phi(np.where(uploads, log_z, 0.0))
+            rest = self.base[:, rows] * np.exp(-log_weight / 2)
+        rest = np.where(self.needs[1:, rows] > 0, rest, 0.0)
+        elastic = np.array([np.where(uploads & ~held, slope, 0.0), *np.where(rest > 0, -0.5, 0.0)])
+        return _Delays(np.array([np.where(uploads, upload, 0.0), *rest]), log_z, elastic)
+
+
+def respond(table: OptionTable, prices: Array, *, least: bool = False) -> Response:
+    """Best shares of every option at given prices.
+
+    Parameters
+    ----------
+    table
+        K options on S servers.
+    prices
+        (3, S), positive: seconds per Hz, per Hz and per cycle/s.
+    least
+        Ignore the delay: the cheapest shares that keep deadline and upload limit.
+
+    Returns
+    -------
+    Response
+        With `least`, `cost` is λ · shares alone: a lower bound on what the option must buy.
+    """
+    curves = _Curves(table, prices)
+    log_weight = np.full(len(table), -np.inf if least else 0.0)
+    bound = np.isfinite(table.deadline_s) & (table.needs.sum(axis=0) > 0)
+    if bound.any():
+        rows = np.flatnonzero(bound)
+        if not least:
+            delay = table.device_delay_s + curves.at(log_weight).pools.sum(axis=0)
+            rows = np.flatnonzero(bound & (delay > table.deadline_s))
+        log_weight[rows] = _meet_deadlines(curves, rows)
+    pools, log_z, elasticity = curves.at(log_weight)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rest = np.where(pools[1:] > 0, curves.needs[1:] / pools[1:], 0.0)
+    shares = np.array([table.uplink_snr_hz * np.exp(log_z), *rest])
+    delay = table.device_delay_s + pools.sum(axis=0)
+    spent = (curves.prices * shares).sum(axis=0)
+    cost = spent if least else delay + spent
+    return Response(cost, delay, shares, np.exp(log_weight), elasticity)
+
+
+def _meet_deadlines(curves: _Curves, rows: Array) -> Array:
+    """log(1 + θ) at which each option's delay equals its deadline.
+
+    Newton's method on the logarithm of the delay beyond its limit at infinite shares, which is
+    almost linear in log(1 + θ); a bracket keeps it safe at the kink of the upload limit.
+    """
+    table = curves.table
+    fixed = table.device_delay_s[rows] + curves.unit_s[rows] * uplink.LN2
+    target = np.log(np.maximum(table.deadline_s[rows] - fixed, np.finfo(float).tiny))
+    log_weight = np.zeros(len(rows))
+    low, high = np.full(len(rows), -np.inf), np.full(len(rows), np.inf)
+    for _ in range(_STEPS):
+        pools, log_z, elasticity = curves.at(log_weight, rows)
+        w = np.exp(-np.where(np.isneginf(log_z), 0.0, log_z))
+        beyond = curves.unit_s[rows] * uplink.LN2 * uplink.excess(w) + pools[1:].sum(axis=0)
+        error = np.log(beyond) - target
+        low, high = np.where(error > 0, log_weight, low), np.where(error < 0, log_weight, high)
+        fall = curves.unit_s[rows] * uplink.fall(w) * -elasticity[0] + pools[1:].sum(axis=0) / 2
+        following = log_weight + error * beyond / fall
+        outside = (following < low) | (following > high)
+        with np.errstate(invalid="ignore"):
+            following = np.where(outside & np.isfinite(low + high), (low + high) / 2, following)
+        moved = np.abs(following - log_weight).max(initial=0.0)
+        log_weight = following
+        if moved <= 1e-13 * (1 + np.abs(log_weight).max(initial=0.0)):
+            break
+    return log_weight

@@ -1,0 +1,1 @@
+"""The problem as algebra: Pyomo models only, no solver calls. See formulations/README.md."""
