@@ -1,0 +1,143 @@
+"""Lagrangian prices of the pools: a lower bound on J for any prices, and the best of them.
+
+Relaxing the 3|S| pools with prices λ ≥ 0 separates the users (DESIGN section 5, fact 3):
+
+    N · J ≥ L(λ) = Σ_n min_k [ T_k + ρ (1 - a_k) + λ · x_k ] - λ · C
+
+L is concave; it is maximised by cutting planes in a moving box (Marsten, Hogan and Blankenship,
+"The Boxstep Method for Large-Scale Optimization", 1975). The variables are the pools' values
+v = λ · C [s], of the order of the delay spent in each pool.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dtkd_opt.highs import MasterLP
+from dtkd_opt.options import Index, OptionTable
+from dtkd_opt.physics import Array
+from dtkd_opt.response import Response, respond
+
+
+@dataclass(frozen=True, eq=False)
+class PricedPoint:
+    """The Lagrangian at one set of prices."""
+
+    prices: Array  # (3, S) [s per Hz, s per Hz, s per cycle/s]
+    value: float  # L(λ) [s], a lower bound on N · J
+    gradient: Array  # (3, S) (demand - C) / C, in the pools' values
+    choice: Index  # (N,) each user's cheapest option
+    reduced_cost: Array  # (K,) cost above the user's cheapest option [s]
+    response: Response
+
+
+def price(table: OptionTable, prices: Array) -> PricedPoint:
+    """Lagrangian value, gradient, choice and reduced costs at positive prices of shape (3, S)."""
+    response = respond(table, prices)
+    cost = response.cost + table.error_cost_s
+    cheapest = np.minimum.reduceat(cost, table.start[:-1])
+    reduced = cost - cheapest[table.user]
+    ties = np.flatnonzero(reduced <= 0)
+    choice = ties[np.unique(table.user[ties], return_index=True)[1]]
+    demand = np.array(
+        [
+            np.bincount(table.server[choice], pool[choice], minlength=table.n_servers)
+            for pool in response.shares
+        ]
+    )
+    value = float(cheapest.sum() - (prices * table.capacity).sum())
+    gradient = (demand - table.capacity) / table.capacity
+    return PricedPoint(prices, value, gradient, choice, reduced, response)
+
+
+def maximise_bound(
+    table: OptionTable,
+    start: Array,
+    *,
+    tolerance: float = 1e-9,
+    max_steps: int = 600,
+    deadline: float = np.inf,
+    visit: Callable[[PricedPoint], None] | None = None,
+) -> PricedPoint:
+    """The best prices found, and with them the best bound.
+
+    Parameters
+    ----------
+    table
+        The option table.
+    start
+        (3, S) first prices; zeros are lifted to a small positive value.
+    tolerance
+        Stop when the cutting-plane model promises no more than this, relative to |L|.
+    max_steps, deadline
+        Other ends: a number of evaluations, a `time.monotonic()` value. The bound is valid anyway.
+    visit
+        Called with every point evaluated: each is a valid bound and suggests a choice.
+    """
+    box = _Box(table, start)
+    best = box.evaluate(box.centre)
+    for _ in range(max_steps):
+        if visit is not None:
+            visit(box.last)
+        if time.monotonic() > deadline:
+            break
+        point, promise = box.propose()
+        gain = promise - best.value
+        if gain <= tolerance * max(abs(best.value), 1e-300):
+            if box.interior(point):
+                break
+            box.widen(4.0)
+            if box.width > 1e4:
+                break
+            continue
+        trial = box.evaluate(point)
+        if trial.value > best.value:
+            box.centre = point
+            if trial.value > best.value + 0.5 * gain:
+                box.widen(2.0)
+            best = trial
+        else:
+            box.widen(0.5)
+    return best
+
+
+class _Box:
+    """The cutting planes collected so far and the box in which the next point is sought."""
+
+    def __init__(self, table: OptionTable, start: Array):
+        self.table, self.width = table, 0.5
+        values = (start * table.capacity).ravel()
+        self.total = max(float(values.sum()), 1e-6 * table.n_users)
+        self.floor = 1e-9 * self.total
+        self.centre = np.maximum(values, 1e-3 * self.total)
+        self.scale = np.maximum(self.centre, 1e-2 * self.total)
+        self.base: float | None = None
+        self.master = MasterLP(values.size)
+
+    def evaluate(self, values: Array) -> PricedPoint:
+        point = price(self.table, values.reshape(self.table.capacity.shape) / self.table.capacity)
+        if self.base is None:
+            self.base = point.value  # keeps the master's numbers small
+        self.master.add_cut(point.value - self.base, point.gradient.ravel(), values)
+        self.last = point
+        return point
+
+    def propose(self) -> tuple[Array, float]:
+        assert self.base is not None
+        reach = self.width * np.maximum(self.centre, 1e-2 * self.scale)
+        self.low = np.maximum(self.centre - reach, self.floor)
+        self.high = self.centre + reach
+        values, promise = self.master.maximise(self.low, self.high)
+        return np.clip(values, self.low, self.high), promise + self.base
+
+    def interior(self, values: Array) -> bool:
+        """Whether no side of the box holds the model's maximiser back."""
+        at_low = (values <= self.low * (1 + 1e-12)) & (self.low > self.floor)
+        return not (at_low | (values >= self.high * (1 - 1e-12))).any()
+
+    def widen(self, factor: float) -> None:
+        self.width = min(self.width * factor, 1e6)
