@@ -142,7 +142,6 @@ class StandingMilp:
         """
         self._highs.setOptionValue("mip_rel_gap", rel_gap)
         self._highs.setOptionValue("time_limit", max(time_limit, 1e-3))
-        self._highs.zeroAllClocks()
         self._stop.clear()
         self._watch = watch
         worker = threading.Thread(target=self._highs.run, daemon=True)

@@ -54,6 +54,28 @@ def price(table: OptionTable, prices: Array) -> PricedPoint:
     return PricedPoint(prices, value, gradient, choice, reduced, response)
 
 
+@dataclass(frozen=True, eq=False)
+class Shortage:
+    """Proof that no choice keeps the limits: each user's least cost, with the pools worth one."""
+
+    cost: Array  # (N,) sums to more than 1
+    value: Array  # (3, S) worth of each pool, sums to 1
+
+
+def find_shortage(table: OptionTable, prices: Array) -> Shortage | None:
+    """A proof, from any positive prices of shape (3, S), that an instance is infeasible, or None.
+
+    Whatever user n chooses, shares that keep its limits cost at least the least over its options;
+    if these sum to more than the pools are worth, no plan exists (weak duality).
+    """
+    value = prices * table.capacity
+    least = respond(table, prices, least=True).cost
+    cost = np.minimum.reduceat(least, table.start[:-1])
+    if cost.sum() <= value.sum() * (1 + 1e-12):
+        return None
+    return Shortage(cost / value.sum(), value / value.sum())
+
+
 def maximise_bound(
     table: OptionTable,
     start: Array,

@@ -1,0 +1,1 @@
+"""The methods, by name; all are called as method(search, seed, params)."""

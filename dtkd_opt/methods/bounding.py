@@ -1,0 +1,118 @@
+"""Price bound and first incumbents, shared by all methods."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dtkd_opt import physics
+from dtkd_opt.allocation import ChoiceInfeasible, allocate
+from dtkd_opt.errors import InfeasibleError
+from dtkd_opt.methods.search import Search
+from dtkd_opt.options import POOLS, Index, OptionTable
+from dtkd_opt.physics import Array
+from dtkd_opt.prices import PricedPoint, find_shortage, maximise_bound
+
+_KEPT = 64  # distinct choices of the last priced points that are tried as incumbents
+
+
+def equal_shares(table: OptionTable) -> Array:
+    """(3, K) shares of each option if each pool were shared by the N / S users of a server."""
+    return table.capacity[:, table.server] * (table.n_servers / table.n_users)
+
+
+def delay_at(table: OptionTable, shares: Array) -> Array:
+    """(K,) delay [s] of each option with given (3, K) shares."""
+    rate = physics.uplink_rate(shares[0], table.uplink_snr_hz)
+    return (
+        table.device_delay_s
+        + physics.transfer_delay(table.uplink_bits, rate)
+        + physics.transfer_delay(table.downlink_work, shares[1])
+        + physics.transfer_delay(table.server_cycles, shares[2])
+    )
+
+
+def cheapest_options(table: OptionTable, cost: Array) -> Index:
+    """(N,) each user's first option of least cost; -1 where all are inf."""
+    best = np.minimum.reduceat(cost, table.start[:-1])
+    rows = np.flatnonzero((cost <= best[table.user]) & np.isfinite(cost))
+    choice = np.full(table.n_users, -1)
+    users, first = np.unique(table.user[rows], return_index=True)
+    choice[users] = rows[first]
+    return choice
+
+
+def first_prices(table: OptionTable) -> Array:
+    """Prices to start from: those of the equal-share choice without its limits."""
+    free = replace(
+        table,
+        deadline_s=np.full(len(table), np.inf),
+        uplink_limit_s=np.full(len(table), np.inf),
+    )
+    cost = delay_at(table, equal_shares(table)) + table.error_cost_s
+    return allocate(free, cheapest_options(table, cost)).prices
+
+
+def price_bound(search: Search, tolerance: float = 1e-9) -> PricedPoint:
+    """Raise the search's bound to the best of the prices.
+
+    Raises
+    ------
+    InfeasibleError
+        When prices prove that no choice at all keeps the limits.
+    """
+    search.enter("prices")
+    return _maximise(search, tolerance, {})
+
+
+def price_and_round(search: Search, tolerance: float = 1e-9) -> PricedPoint:
+    """Raise the bound by prices and offer the choices met on the way as incumbents."""
+    search.enter("prices")
+    met: dict[bytes, Index] = {}
+    best = _maximise(search, tolerance, met)
+    search.enter("rounding")
+    for choice in [best.choice, *list(met.values())[::-1][:_KEPT]]:
+        if search.proven or search.remaining_s <= 0:
+            break
+        try:
+            search.offer(choice)
+        except ChoiceInfeasible:
+            continue
+    return best
+
+
+def _maximise(search: Search, tolerance: float, met: dict[bytes, Index]) -> PricedPoint:
+    table, count = search.table, 0
+
+    def visit(point: PricedPoint) -> None:
+        nonlocal count
+        count += 1
+        search.raise_bound(point.value / table.n_users)
+        met[point.choice.tobytes()] = met.pop(point.choice.tobytes(), point.choice)
+        if table.constrained and count % 10 == 0:
+            _check_shortage(search, point.prices)
+
+    best = maximise_bound(
+        table, first_prices(table), tolerance=tolerance, deadline=search.ends_at, visit=visit
+    )
+    if table.constrained:
+        _check_shortage(search, best.prices)
+    return best
+
+
+def _check_shortage(search: Search, prices: Array) -> None:
+    """Raise InfeasibleError if these prices prove that no choice keeps the limits."""
+    shortage = find_shortage(search.table, prices)
+    if shortage is None:
+        return
+    instance = search.instance
+    p, s = np.unravel_index(int(np.argmax(shortage.value)), shortage.value.shape)
+    needy = np.argsort(-shortage.cost)[:8]
+    names = ", ".join(f'"{instance.users[n].name}"' for n in needy if shortage.cost[n] > 0)
+    raise InfeasibleError(
+        f"{instance.name} has no feasible solution: whatever its users choose, keeping all limits "
+        f"(deadline_s, energy_j) takes at least {shortage.cost.sum():.4g} times the servers' pools "
+        f'at the prices that prove it; the {POOLS[p]} of server "{instance.servers[s].name}" is '
+        f"scarcest, the most is asked by {names}"
+    )

@@ -1,0 +1,161 @@
+"""Exact: Pyomo's perspective MILP and HiGHS by outer approximation (DESIGN section 5, facts 5, 6).
+
+1. Prices give a bound, an incumbent and for every option the shares that it would buy.
+2. Reduced costs remove options for good: bound + reduced cost > incumbent.
+3. The MILP of what is left starts with tangents at 0.7, 1 and 1.4 times the bought shares.
+4. Each round solves it, allocates its choice exactly, and adds the tangents at that allocation,
+   which make the MILP exact for this choice. A choice that cannot keep its limits is cut off by
+   the prices that prove it. No choice comes twice, so that rounds end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dtkd_opt.allocation import ChoiceInfeasible, Conflict
+from dtkd_opt.errors import InfeasibleError
+from dtkd_opt.highs import HighsParams, MilpOutcome, StandingMilp
+from dtkd_opt.methods.bounding import price_and_round
+from dtkd_opt.methods.search import Search, Termination
+from dtkd_opt.options import Index, OptionTable
+from dtkd_opt.physics import Array
+from dtkd_opt.prices import PricedPoint
+from dtkd_opt.response import respond
+
+TANGENTS_AT = (0.7, 1.0, 1.4)
+
+
+@dataclass(frozen=True)
+class ExactParams:
+    """Settings of `exact`: whether prices may fix options, and HiGHS's own."""
+
+    fixing: bool = True
+    max_rounds: int = 1000
+    highs: HighsParams = field(default_factory=HighsParams)
+
+
+def exact(search: Search, seed: int, params: ExactParams) -> Termination:
+    """Prove the search's gap, or stop at its limits; see the module's text for the steps."""
+    point = price_and_round(search)
+    if search.proven:
+        return "gap_reached"
+    if search.remaining_s <= 0:
+        return "time_limit"
+    left = np.arange(len(search.table))
+    if params.fixing:
+        left = unfixed_options(search, point)
+        if len(left) == search.table.n_users:  # only the incumbent's choice is left
+            search.raise_bound(search.objective)
+            return "gap_reached"
+    return _Rounds(search, point, left, seed, params).run()
+
+
+def unfixed_options(search: Search, point: PricedPoint) -> Index:
+    """Rows of the options that a plan better than the incumbent could still take."""
+    least = (point.value + point.reduced_cost) / search.table.n_users
+    return np.flatnonzero(least <= search.objective * (1 + 1e-12))
+
+
+class _Rounds:
+    """Outer approximation on the options that are left."""
+
+    def __init__(
+        self, search: Search, point: PricedPoint, left: Index, seed: int, params: ExactParams
+    ):
+        from formulations import perspective  # Pyomo is imported only here
+
+        search.enter("building")
+        self.search, self.params, self.left = search, params, left
+        self.table: OptionTable = search.table.take(left)
+        self.algebra = perspective
+        self.model = perspective.build(self.table)
+        shares = point.response.shares[:, left]
+        for factor in TANGENTS_AT:
+            perspective.add_tangents(self.model, range(len(left)), factor * shares)
+        self.variables = list(perspective.binaries(self.model))
+        self.milp = StandingMilp(self.model, params.highs, seed)
+        self.seen: set[bytes] = set()
+        if search.incumbent is not None:
+            self._tangents_at_incumbent()
+
+    def run(self) -> Termination:
+        search = self.search
+        limit = search.stop.iterations or self.params.max_rounds
+        for number in range(1, limit + 1):
+            search.enter(f"HiGHS round {number}")
+            outcome = self._solve()
+            if outcome.reason == "infeasible" and search.incumbent is None:
+                raise InfeasibleError(_why_infeasible(search))
+            if np.isfinite(outcome.bound) or outcome.reason == "infeasible":
+                search.raise_bound(outcome.bound)
+            if search.proven:
+                return "gap_reached"
+            fresh = self._learn() if outcome.has_solution else False
+            if search.proven:
+                return "gap_reached"
+            if outcome.reason in ("interrupted", "time_limit"):
+                return "interrupted" if outcome.reason == "interrupted" else "time_limit"
+            if not fresh:
+                return "stalled"
+        return "iteration_limit"
+
+    def _solve(self) -> MilpOutcome:
+        search = self.search
+        if search.incumbent is not None:
+            rows = np.searchsorted(self.left, search.incumbent.choice)
+            on = np.zeros(len(self.left))
+            on[rows] = 1.0
+            self.milp.start_from(list(zip(self.variables, on, strict=True)))
+        gap = self.params.highs.mip_rel_gap
+        gap = search.stop.gap / 2 if gap is None else gap
+        return self.milp.run(gap, search.remaining_s, search.raise_bound)
+
+    def _learn(self) -> bool:
+        """Allocate the MILP's choice and cut where the MILP misjudged it; False if it did not."""
+        taken = np.flatnonzero(self.milp.values(self.variables) > 0.5)
+        choice = self.left[taken]
+        if choice.tobytes() in self.seen:
+            return False
+        self.seen.add(choice.tobytes())
+        try:
+            allocation = self.search.offer(choice)
+        except ChoiceInfeasible as error:
+            for conflict in error.conflicts:
+                self._cut_off(conflict, taken)
+            return True
+        self.milp.add(self.algebra.add_tangents(self.model, taken, allocation.shares))
+        return True
+
+    def _tangents_at_incumbent(self) -> None:
+        incumbent = self.search.incumbent
+        assert incumbent is not None
+        plan = incumbent.plan
+        shares = np.array([plan.uplink_hz, plan.downlink_hz, plan.cpu_hz])
+        rows = np.searchsorted(self.left, incumbent.choice)
+        self.milp.add(self.algebra.add_tangents(self.model, rows, shares))
+
+    def _cut_off(self, conflict: Conflict, taken: Index) -> None:
+        """Forbid what a conflict proves impossible: by its prices, and its users' own choice."""
+        at_server = np.flatnonzero(self.table.server == conflict.server)
+        prices = np.tile(conflict.prices[:, None], (1, self.table.n_servers))
+        cost: Array = respond(self.table.take(at_server), prices, least=True).cost
+        own = taken[conflict.users]
+        self.milp.add(
+            [
+                self.algebra.add_conflict(self.model, at_server, cost),
+                self.algebra.add_conflict(self.model, own, np.full(len(own), 1 / (len(own) - 0.5))),
+            ]
+        )
+
+
+def _why_infeasible(search: Search) -> str:
+    users = search.instance.users
+    limited = [f'"{u.name}"' for u in users if u.deadline_s is not None or u.energy_j is not None]
+    names = ", ".join(limited[:8]) + (", …" if len(limited) > 8 else "")
+    return (
+        f"{search.instance.name} has no feasible solution: no combination of models, places and "
+        f"servers keeps the limits (deadline_s, energy_j) of all {len(limited)} limited users "
+        f"({names}) within the pools; each user alone could keep its own"
+    )

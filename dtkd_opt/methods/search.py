@@ -1,0 +1,170 @@
+"""What every method works on: the problem, the stop rule, the incumbent and the bound so far.
+
+A method offers choices and raises the bound; whatever ends it (gap, time, Ctrl-C), the best
+incumbent and a valid bound are held here. Each incumbent is recomputed from the instance.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from dtkd_opt.allocation import Allocation, allocate
+from dtkd_opt.errors import DtkdError
+from dtkd_opt.evaluate import Evaluation, Plan, evaluate
+from dtkd_opt.instance import Instance
+from dtkd_opt.options import SERVER, Index, OptionTable
+from dtkd_opt.physics import Array
+
+Termination = Literal[
+    "gap_reached", "heuristic_end", "time_limit", "iteration_limit", "interrupted",
+    "infeasible", "no_plan_found", "stalled",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When a method ends: a proven relative gap, seconds, or rounds of its own."""
+
+    gap: float = 1e-6
+    time_limit: float = float("inf")
+    iterations: int | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of a live report; `incumbent` is inf and `bound` -inf before there is one."""
+
+    phase: str
+    bound: float
+    incumbent: float
+    elapsed_s: float
+
+    @property
+    def gap(self) -> float:
+        return relative_gap(self.incumbent, self.bound)
+
+
+Watch = Callable[[Progress], None]
+
+
+def relative_gap(incumbent: float, bound: float) -> float:
+    """(incumbent - bound) / |incumbent|; inf while either is missing."""
+    if not np.isfinite(incumbent) or not np.isfinite(bound):
+        return float("inf")
+    return max(incumbent - bound, 0.0) / abs(incumbent) if incumbent else float(bound < 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Incumbent:
+    """The best plan so far, with the choice and allocation behind it."""
+
+    choice: Index
+    plan: Plan
+    evaluation: Evaluation
+    prices: Array
+
+
+class Search:
+    """The state of one run of a method."""
+
+    def __init__(
+        self, instance: Instance, table: OptionTable, stop: Stop, watch: Watch | None = None
+    ):
+        self.instance, self.table, self.stop = instance, table, stop
+        self._watch = watch
+        self.started = time.monotonic()
+        self.incumbent: Incumbent | None = None
+        self.bound = -float("inf")
+        self.phase = "start"
+        self.reason = ""
+        self.history: list[Progress] = []
+
+    @property
+    def objective(self) -> float:
+        """The incumbent's J [s], inf without one."""
+        return self.incumbent.evaluation.objective if self.incumbent else float("inf")
+
+    @property
+    def gap(self) -> float:
+        return relative_gap(self.objective, self.bound)
+
+    @property
+    def proven(self) -> bool:
+        return self.gap <= self.stop.gap
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def remaining_s(self) -> float:
+        return self.stop.time_limit - self.elapsed_s
+
+    @property
+    def ends_at(self) -> float:
+        """`time.monotonic()` at which the time limit is reached."""
+        return self.started + self.stop.time_limit
+
+    def enter(self, phase: str) -> None:
+        self.phase = phase
+        self._report()
+
+    def raise_bound(self, bound: float) -> None:
+        """A valid lower bound on J; the optimum is never above the incumbent."""
+        bound = min(bound, self.objective)
+        if bound > self.bound:
+            self.bound = bound
+            self._report()
+
+    def offer(self, choice: Index) -> Allocation:
+        """Allocate a choice and keep it if it is the best so far.
+
+        Raises
+        ------
+        ChoiceInfeasible
+            When its limits cannot be kept.
+        """
+        allocation = allocate(self.table, choice)
+        self.offer_plan(choice, allocation.shares, allocation.prices)
+        return allocation
+
+    def offer_plan(self, choice: Index, shares: Array, prices: Array) -> None:
+        """Keep a choice with given shares if it is feasible and the best so far."""
+        plan = make_plan(self.table, choice, shares)
+        evaluation = evaluate(self.instance, plan)
+        if evaluation.violations:
+            raise ArithmeticError("; ".join(evaluation.violations[:3]))
+        if evaluation.objective < self.objective:
+            self.incumbent = Incumbent(choice, plan, evaluation, prices)
+            self.bound = min(self.bound, self.objective)
+            self._report()
+
+    def _report(self) -> None:
+        progress = Progress(self.phase, self.bound, self.objective, self.elapsed_s)
+        self.history.append(progress)
+        if self._watch is not None:
+            self._watch(progress)
+
+
+def make_plan(table: OptionTable, choice: Index, shares: Array) -> Plan:
+    """The plan of a choice: (N,) rows of the table and (3, N) shares of its servers' pools."""
+    place = table.place[choice]
+    return Plan(
+        model=table.model[choice],
+        place=place,
+        server=table.server[choice],
+        uplink_hz=shares[0],
+        downlink_hz=shares[1],
+        cpu_hz=np.where(place == SERVER, shares[2], table.device_hz[choice]),
+    )
+
+
+class NoPlan(DtkdError):
+    """A heuristic's choice has no feasible allocation; says nothing about other choices."""
+
+    exit_code = 3

@@ -1,0 +1,200 @@
+"""The perspective formulation: convex once the choice is relaxed, as tight as the pools' prices.
+
+Each option k has its own shares, so its delay in a pool is the perspective x T(b / x) of a convex
+function. Two forms of the same set:
+
+- :func:`build`, a MILP: perspectives bounded below by tangents (outer approximation). A relaxation
+  for any set of tangents, exact at their points; `exact` adds those at each incumbent's optimum.
+- :func:`build_nonlinear`, an MINLP for convex solvers: the perspectives themselves.
+
+Units inside: MHz, Mbit, Gcycles, seconds, which keeps coefficients near one.
+
+| symbol | code | unit | meaning |
+|---|---|---|---|
+| x_k | x[k] | – | user takes option k = (m, place, s) |
+| b_k^ul, b_k^dl, f_k | share[p, k] | MHz, MHz, Gcycles/s | the option's share of pool p of its server |
+| t_k^p | delay[p, k] | s | its delay there |
+| d_k | fixed delay | s | E_p D c_m / f on the device |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyomo.core as pyo
+
+from dtkd_opt.options import OptionTable
+from dtkd_opt.physics import Array, uplink_rate
+
+UPLINK, DOWNLINK, CPU = 0, 1, 2
+SCALE = np.array([1e6, 1e6, 1e9])  # Hz in a MHz, Hz in a MHz, cycles in a Gcycle
+
+
+def build(table: OptionTable) -> pyo.ConcreteModel:
+    """The MILP: add tangents with :func:`add_tangents` before solving it."""
+    model = pyo.ConcreteModel("perspective MILP")
+    _variables(model, table)
+    _common(model, table)
+    model.tangents = pyo.ConstraintList(doc="t ≥ (T(b0) - T'(b0) b0) x + T'(b0) b")
+    model.conflicts = pyo.ConstraintList(doc="choices that provably ask for too much")
+    return model
+
+
+def build_nonlinear(table: OptionTable) -> pyo.ConcreteModel:
+    """The MINLP with the perspectives themselves, a convex set once x is relaxed."""
+    model = pyo.ConcreteModel("perspective MINLP")
+    _variables(model, table)
+    _common(model, table)
+    model.rate = pyo.Var(
+        [k for p, k in model.SHARES if p == UPLINK], bounds=(0, None), doc="perspective rate, Mbit/s"
+    )
+    model.rates = pyo.Constraint(model.rate.index_set(), rule=_uplink_rate)
+    model.delays = pyo.Constraint(model.SHARES, rule=_perspective_delay)
+    for p, k in model.SHARES:  # log(1 + γ x / b) needs b > 0
+        model.share[p, k].setlb(1e-8 * float(table.capacity[p, table.server[k]] / SCALE[p]))
+        model.share[p, k].set_value(1e-3 * model.share[p, k].ub)
+    return model
+
+
+def _common(model: pyo.ConcreteModel, table: OptionTable) -> None:
+    model.one_option = pyo.Constraint(range(table.n_users), rule=_one_option)
+    model.pools = pyo.Constraint(range(3), range(table.n_servers), rule=_pool)
+    model.deadlines = pyo.Constraint(np.flatnonzero(np.isfinite(table.deadline_s)), rule=_deadline)
+    limited = np.isfinite(table.uplink_limit_s) & (table.uplink_bits > 0)
+    model.upload_energy = pyo.Constraint(np.flatnonzero(limited), rule=_upload_energy)
+    model.J = pyo.Objective(rule=_objective)
+
+
+def _variables(model: pyo.ConcreteModel, table: OptionTable) -> None:
+    """x_k binary; b_k^p in [0, C_s^p] and t_k^p ≥ 0 for each pool that option k needs."""
+    needs = table.needs
+    model.table = table
+    model.SHARES = pyo.Set(
+        initialize=[(p, k) for k in range(len(table)) for p in range(3) if needs[p, k] > 0],
+        dimen=2,
+    )
+    model.x = pyo.Var(range(len(table)), domain=pyo.Binary)
+    model.share = pyo.Var(
+        model.SHARES,
+        bounds=lambda m, p, k: (0, float(table.capacity[p, table.server[k]] / SCALE[p])),
+    )
+    model.delay = pyo.Var(model.SHARES, bounds=(0, None))
+
+
+def _one_option(model: pyo.ConcreteModel, n: int) -> Any:
+    """Σ_{k ∈ K_n} x_k = 1."""
+    start = model.table.start
+    return pyo.quicksum(model.x[k] for k in range(start[n], start[n + 1])) == 1
+
+
+def _pool(model: pyo.ConcreteModel, p: int, s: int) -> Any:
+    """Σ_{k at s} b_k^p ≤ C_s^p [MHz, MHz, Gcycles/s]."""
+    table = model.table
+    users = [k for k in np.flatnonzero(table.server == s) if (p, k) in model.SHARES]
+    if not users:
+        return pyo.Constraint.Skip
+    capacity = float(table.capacity[p, s] / SCALE[p])
+    return pyo.quicksum(model.share[p, k] for k in users) <= capacity
+
+
+def _option_delay(model: pyo.ConcreteModel, k: int) -> Any:
+    """T_k = d_k x_k + Σ_p t_k^p [s]."""
+    pools = [model.delay[p, k] for p in range(3) if (p, k) in model.SHARES]
+    return float(model.table.device_delay_s[k]) * model.x[k] + pyo.quicksum(pools)
+
+
+def _deadline(model: pyo.ConcreteModel, k: int) -> Any:
+    """T_k ≤ T_n^max x_k [s]."""
+    return _option_delay(model, k) <= float(model.table.deadline_s[k]) * model.x[k]
+
+
+def _upload_energy(model: pyo.ConcreteModel, k: int) -> Any:
+    """t_k^ul ≤ (E_n / p_n) x_k [s], the upload's energy budget."""
+    return model.delay[UPLINK, k] <= float(model.table.uplink_limit_s[k]) * model.x[k]
+
+
+def _objective(model: pyo.ConcreteModel) -> Any:
+    """J = (1/N) Σ_k [ T_k + ρ (1 - a_k) x_k ] [s]."""
+    table = model.table
+    total = pyo.quicksum(
+        _option_delay(model, k) + float(table.error_cost_s[k]) * model.x[k]
+        for k in range(len(table))
+    )
+    return total / table.n_users
+
+
+def _uplink_rate(model: pyo.ConcreteModel, k: int) -> Any:
+    """x r_ul(b / x) = b log2(1 + γ x / b) [Mbit/s], concave in (b, x)."""
+    snr = float(model.table.uplink_snr_hz[k] / SCALE[UPLINK])
+    b = model.share[UPLINK, k]
+    return model.rate[k] <= b * pyo.log(1 + snr * model.x[k] / b) / float(np.log(2))
+
+
+def _perspective_delay(model: pyo.ConcreteModel, p: int, k: int) -> Any:
+    """t_k · (rate or share) ≥ need · x_k², a rotated cone."""
+    need = float(model.table.needs[p, k] / SCALE[p])
+    speed = model.rate[k] if p == UPLINK else model.share[p, k]
+    return model.delay[p, k] * speed >= need * model.x[k] ** 2
+
+
+def tangent(table: OptionTable, p: int, k: int, share: float) -> tuple[float, float]:
+    """T(b0) - T'(b0) b0 [s] and T'(b0) [s per MHz or Gcycle/s] of option k's delay in pool p."""
+    need = float(table.needs[p, k])
+    if p != UPLINK:
+        delay = need / share
+        return 2 * delay, -delay / share * float(SCALE[p])
+    snr = float(table.uplink_snr_hz[k])
+    rate = float(uplink_rate(np.float64(share), np.float64(snr)))
+    rate_slope = rate / share - snr / (share + snr) / float(np.log(2))
+    delay = need / rate
+    slope = -delay * rate_slope / rate
+    return delay - slope * share, slope * float(SCALE[p])
+
+
+def add_tangents(
+    model: pyo.ConcreteModel, options: Iterable[int], shares: Array
+) -> list[Any]:
+    """Tangents of some options at given shares.
+
+    Parameters
+    ----------
+    model
+        From :func:`build`.
+    options
+        Rows k of the option table.
+    shares
+        (3, K') shares [Hz, Hz, cycles/s], a column for each of `options`.
+
+    Returns
+    -------
+    The new Pyomo constraints, to be added to a standing solver.
+    """
+    return [
+        model.tangents.add(_tangent(model, p, int(k), float(shares[p, column])))
+        for column, k in enumerate(options)
+        for p in range(3)
+        if (p, int(k)) in model.SHARES and 0 < shares[p, column] < np.inf
+    ]
+
+
+def _tangent(model: pyo.ConcreteModel, p: int, k: int, share: float) -> Any:
+    """t ≥ (T(b0) - T'(b0) b0) x + T'(b0) b."""
+    level, slope = tangent(model.table, p, k, share)
+    return level * model.x[k] + slope * model.share[p, k] - model.delay[p, k] <= 0
+
+
+def add_conflict(model: pyo.ConcreteModel, options: Sequence[int], cost: Array) -> Any:
+    """Σ_{k at s} cost_k x_k ≤ 1: options of one server must buy at least cost_k of its pools.
+
+    `cost_k` is the least that keeps option k's limits, priced so that the pools are worth one:
+    valid for every feasible choice (`dtkd_opt.allocation.Conflict` has the proof).
+    """
+    terms = (float(c) * model.x[int(k)] for k, c in zip(options, cost, strict=True) if c > 0)
+    return model.conflicts.add(pyo.quicksum(terms) <= 1)
+
+
+def binaries(model: pyo.ConcreteModel) -> Iterator[Any]:
+    """The variables x_k in the order of the option table."""
+    return (model.x[k] for k in range(len(model.table)))
