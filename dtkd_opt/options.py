@@ -196,15 +196,15 @@ def _column(
     return np.array([null if value is None else value for value in values], float)
 
 
-def least_delay(table: OptionTable) -> Array:
-    """Each option's delay [s] if its user had the server's whole pools, shape (K,)."""
-    uplink, downlink, cpu = table.capacity[:, table.server]
-    rate = physics.uplink_rate(uplink, table.uplink_snr_hz)
-    return (
-        table.device_delay_s
-        + physics.transfer_delay(table.uplink_bits, rate)
-        + table.downlink_work / downlink
-        + table.server_cycles / cpu
+def pool_delays(table: OptionTable, shares: Array) -> Array:
+    """(3, K) delay [s] of each option in its pools, with given (3, K) shares."""
+    rate = physics.uplink_rate(shares[0], table.uplink_snr_hz)
+    return np.array(
+        [
+            physics.transfer_delay(table.uplink_bits, rate),
+            physics.transfer_delay(table.downlink_work, shares[1]),
+            physics.compute_delay(table.server_cycles, shares[2]),
+        ]
     )
 
 
@@ -213,12 +213,12 @@ def _broken_limits(
 ) -> list[tuple[str, NDArray[np.bool_]]]:
     """For each kind of limit, which options break it even with the whole pools."""
     floor = _column(instance.users, "min_accuracy", null=-np.inf)[table.user]
-    rate = physics.uplink_rate(table.capacity[0, table.server], table.uplink_snr_hz)
-    upload = physics.transfer_delay(table.uplink_bits, rate)
+    pools = pool_delays(table, table.capacity[:, table.server])
+    delay = table.device_delay_s + pools.sum(axis=0)
     return [
         ("min_accuracy", table.accuracy < floor),
-        ("energy_j", upload > table.uplink_limit_s),
-        ("deadline_s", least_delay(table) > table.deadline_s),
+        ("energy_j", pools[0] > table.uplink_limit_s),
+        ("deadline_s", delay > table.deadline_s),
     ]
 
 
@@ -233,7 +233,9 @@ def _why_empty(
         mine = slice(table.start[n], table.start[n + 1])
         limits = [name for name, broken in reasons if broken[mine].any()]
         values = ", ".join(f"{name} {getattr(instance.users[n], name):g}" for name in limits)
-        best = float(least_delay(table)[mine].min())
+        own = table.take(np.arange(table.start[n], table.start[n + 1]))
+        pools = pool_delays(own, own.capacity[:, own.server])
+        best = float((own.device_delay_s + pools.sum(axis=0)).min())
         lines.append(
             f'users[{n}] "{instance.users[n].name}": no model, place and server keeps its limits '
             f"({values}); its least delay with all pools to itself is {best:.4g} s"

@@ -12,12 +12,11 @@ import numpy as np
 from dtkd_opt.allocation import ChoiceInfeasible
 from dtkd_opt.methods.bounding import (
     cheapest_options,
-    delay_at,
     equal_shares,
     price_bound,
 )
 from dtkd_opt.methods.search import NoPlan, Search, Termination
-from dtkd_opt.options import DEVICE, SERVER, Index, OptionTable
+from dtkd_opt.options import DEVICE, SERVER, Index, OptionTable, pool_delays
 from dtkd_opt.physics import Array
 
 
@@ -71,14 +70,12 @@ def _at_place(search: Search, place: int, name: str) -> Termination:
 
 def _equal_share_cost(table: OptionTable, limits: bool = True) -> Array:
     """(K,) delay and error cost [s] of each option at equal shares; inf where limits break."""
-    shares = equal_shares(table)
-    delay = delay_at(table, shares)
+    pools = pool_delays(table, equal_shares(table))
+    delay = table.device_delay_s + pools.sum(axis=0)
     cost = delay + table.error_cost_s
     if not limits:
         return cost
-    upload = delay_at(table, shares) - table.device_delay_s
-    upload = upload - table.downlink_work / shares[1] - table.server_cycles / shares[2]
-    return np.where((delay > table.deadline_s) | (upload > table.uplink_limit_s), np.inf, cost)
+    return np.where((delay > table.deadline_s) | (pools[0] > table.uplink_limit_s), np.inf, cost)
 
 
 def _complete(search: Search, choice: Index, what: str) -> Index:

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from dtkd_opt import physics
 from dtkd_opt.allocation import ChoiceInfeasible, allocate
 from dtkd_opt.errors import InfeasibleError
 from dtkd_opt.methods.search import Search
-from dtkd_opt.options import POOLS, Index, OptionTable
+from dtkd_opt.options import POOLS, Index, OptionTable, pool_delays
 from dtkd_opt.physics import Array
 from dtkd_opt.prices import PricedPoint, find_shortage, maximise_bound
 
@@ -20,17 +19,6 @@ _KEPT = 64  # distinct choices of the last priced points that are tried as incum
 def equal_shares(table: OptionTable) -> Array:
     """(3, K) shares of each option if each pool were shared by the N / S users of a server."""
     return table.capacity[:, table.server] * (table.n_servers / table.n_users)
-
-
-def delay_at(table: OptionTable, shares: Array) -> Array:
-    """(K,) delay [s] of each option with given (3, K) shares."""
-    rate = physics.uplink_rate(shares[0], table.uplink_snr_hz)
-    return (
-        table.device_delay_s
-        + physics.transfer_delay(table.uplink_bits, rate)
-        + physics.transfer_delay(table.downlink_work, shares[1])
-        + physics.transfer_delay(table.server_cycles, shares[2])
-    )
 
 
 def cheapest_options(table: OptionTable, cost: Array) -> Index:
@@ -50,7 +38,8 @@ def first_prices(table: OptionTable) -> Array:
         deadline_s=np.full(len(table), np.inf),
         uplink_limit_s=np.full(len(table), np.inf),
     )
-    cost = delay_at(table, equal_shares(table)) + table.error_cost_s
+    delay = table.device_delay_s + pool_delays(table, equal_shares(table)).sum(axis=0)
+    cost = delay + table.error_cost_s
     return allocate(free, cheapest_options(table, cost)).prices
 
 
@@ -63,14 +52,19 @@ def price_bound(search: Search, tolerance: float = 1e-9) -> PricedPoint:
         When prices prove that no choice at all keeps the limits.
     """
     search.enter("prices")
-    return _maximise(search, tolerance, {})
+    return _maximise(search, tolerance, {}, prove=True)
 
 
-def price_and_round(search: Search, tolerance: float = 1e-9) -> PricedPoint:
-    """Raise the bound by prices and offer the choices met on the way as incumbents."""
+def price_and_round(
+    search: Search, tolerance: float = 1e-9, *, prove: bool = True
+) -> PricedPoint:
+    """Raise the bound by prices and offer the choices met on the way as incumbents.
+
+    Without `prove` the search's bound stays as it is: what follows must prove it by itself.
+    """
     search.enter("prices")
     met: dict[bytes, Index] = {}
-    best = _maximise(search, tolerance, met)
+    best = _maximise(search, tolerance, met, prove)
     search.enter("rounding")
     for choice in [best.choice, *list(met.values())[::-1][:_KEPT]]:
         if search.proven or search.remaining_s <= 0:
@@ -82,13 +76,16 @@ def price_and_round(search: Search, tolerance: float = 1e-9) -> PricedPoint:
     return best
 
 
-def _maximise(search: Search, tolerance: float, met: dict[bytes, Index]) -> PricedPoint:
+def _maximise(
+    search: Search, tolerance: float, met: dict[bytes, Index], prove: bool
+) -> PricedPoint:
     table, count = search.table, 0
 
     def visit(point: PricedPoint) -> None:
         nonlocal count
         count += 1
-        search.raise_bound(point.value / table.n_users)
+        if prove:
+            search.raise_bound(point.value / table.n_users)
         met[point.choice.tobytes()] = met.pop(point.choice.tobytes(), point.choice)
         if table.constrained and count % 10 == 0:
             _check_shortage(search, point.prices)

@@ -38,7 +38,7 @@ class ExactParams:
 
 def exact(search: Search, seed: int, params: ExactParams) -> Termination:
     """Prove the search's gap, or stop at its limits; see the module's text for the steps."""
-    point = price_and_round(search)
+    point = price_and_round(search, prove=params.fixing)
     if search.proven:
         return "gap_reached"
     if search.remaining_s <= 0:

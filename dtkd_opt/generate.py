@@ -1,0 +1,227 @@
+"""Realistic random instances; the parameters and their sources are in instances/README.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dtkd_opt.errors import UsageError
+from dtkd_opt.instance import FORMAT, PLACES, AccuracyTable, Instance, Model, Server, Task, User
+from dtkd_opt.options import OptionTable, build_options, pool_delays
+from dtkd_opt.physics import Array
+
+# Provisional table of one trial run (Fashion-MNIST, 3 seeds): bits, forward FLOPs, accuracy at
+# the private data sizes below when trained at the server and on the device.
+SIZES = (100.0, 300.0, 1000.0, 3000.0)
+STUDENTS = {
+    "logreg": (251_200, 15_680, (0.702, 0.765, 0.794, 0.812), (0.699, 0.759, 0.795, 0.816)),
+    "mlp16": (407_360, 25_408, (0.691, 0.759, 0.788, 0.813), (0.685, 0.757, 0.790, 0.817)),
+    "mlp64": (1_628_480, 101_632, (0.717, 0.779, 0.808, 0.834), (0.707, 0.770, 0.805, 0.835)),
+    "lenet_s": (924_352, 767_680, (0.686, 0.752, 0.798, 0.842), (0.671, 0.751, 0.800, 0.843)),
+    "cnn_m": (3_393_984, 2_234_112, (0.758, 0.817, 0.857, 0.882), (0.740, 0.802, 0.846, 0.875)),
+    "resnet8": (2_510_208, 5_273_344, (0.697, 0.784, 0.843, 0.881), (0.678, 0.766, 0.832, 0.870)),
+}
+TEACHER_FLOPS = 20_600_000
+FLOPS_PER_CYCLE = 16  # two 128-bit fused multiply-add pipes
+PASSES = 3  # forward and backward
+
+
+@dataclass(frozen=True)
+class GeneratorParams:
+    """What a random instance looks like; fractions say which share of the users has a limit."""
+
+    epochs: int = 40
+    seconds_per_error: float = 100.0
+    reach: int = 2
+    deadlines: float = 0.0
+    energy_budgets: float = 0.0
+    accuracy_floors: float = 0.0
+    uplink_hz: float = 20e6
+    downlink_hz: float = 20e6
+    server_hz_per_user: float = 4e9
+    radius_m: float = 500.0
+
+
+def generate_instance(
+    users: int,
+    servers: int = 1,
+    seed: int = 0,
+    params: GeneratorParams | None = None,
+    name: str | None = None,
+) -> Instance:
+    """A random instance of users around edge servers.
+
+    Parameters
+    ----------
+    users, servers
+        How many, at least one of each.
+    seed
+        Same seed and parameters, same instance.
+    params
+        Everything else; deadlines are drawn so that a plan exists.
+    name
+        The instance's name; by default n<users>, with -s<servers> where there are several.
+
+    Raises
+    ------
+    UsageError
+        When a number is out of range.
+    """
+    params = params or GeneratorParams()
+    _check(users, servers, params)
+    rng = np.random.default_rng(seed)
+    gain = _channel_gains(users, servers, params, rng)
+    draws = _draw_users(users, params, rng)
+    records = [
+        User(
+            name=f"u{n}",
+            channel_gain=tuple(None if np.isnan(g) else float(g) for g in gain[n]),
+            **{key: values[n] for key, values in draws.items()},
+        )
+        for n in range(users)
+    ]
+    name = name or f"n{users}" + (f"-s{servers}" if servers > 1 else "")
+    instance = Instance(
+        format=FORMAT,
+        name=name,
+        description=f"generated: {users} users, {servers} servers, seed {seed}",
+        seconds_per_error=params.seconds_per_error,
+        task=Task(
+            epochs=params.epochs,
+            bits_per_sample=28 * 28 * 8,
+            bits_per_label=10 * 32,
+            teacher_cycles_per_sample=TEACHER_FLOPS / FLOPS_PER_CYCLE,
+        ),
+        servers=_servers(users, servers, params),
+        models=_models(),
+        users=tuple(records),
+    )
+    return _with_deadlines(instance, params, rng)
+
+
+def _check(users: int, servers: int, params: GeneratorParams) -> None:
+    for label, value in (("users", users), ("servers", servers), ("reach", params.reach)):
+        if value < 1:
+            raise UsageError(f"{label} must be at least 1, got {value}")
+    for label in ("deadlines", "energy_budgets", "accuracy_floors"):
+        if not 0 <= getattr(params, label) <= 1:
+            raise UsageError(f"{label} must be between 0 and 1, got {getattr(params, label):g}")
+
+
+def _channel_gains(
+    users: int, servers: int, params: GeneratorParams, rng: np.random.Generator
+) -> Array:
+    """(N, S) linear gains, NaN beyond each user's `reach` strongest servers.
+
+    3GPP urban macro path loss 128.1 + 37.6 log10(d / km) dB with 8 dB log-normal shadowing; users
+    uniform in discs around the servers, which stand on a hexagonal grid of touching cells.
+    """
+    sites = _hexagon(servers) * params.radius_m * np.sqrt(3)
+    home = sites[np.arange(users) % servers]
+    radius = params.radius_m * np.sqrt(rng.random(users))
+    position = home + radius * np.exp(2j * np.pi * rng.random(users))
+    distance = np.maximum(np.abs(position[:, None] - sites[None, :]), 10.0)
+    loss_db = 128.1 + 37.6 * np.log10(distance / 1e3) + 8.0 * rng.standard_normal((users, servers))
+    gain: Array = 10 ** (-loss_db / 10)
+    weak = np.argsort(np.argsort(-gain, axis=1), axis=1) >= params.reach
+    return np.where(weak, np.nan, gain)
+
+
+def _hexagon(count: int) -> Array:
+    """The `count` points of a hexagonal grid that lie nearest to the origin, as complex numbers."""
+    side = int(np.ceil(np.sqrt(count))) + 1
+    a, b = np.meshgrid(np.arange(-side, side + 1), np.arange(-side, side + 1))
+    points = (a + b / 2 + 1j * b * np.sqrt(3) / 2).ravel()
+    order = np.lexsort((np.round(np.angle(points), 9), np.round(np.abs(points), 9)))
+    nearest: Array = points[order][:count]
+    return nearest
+
+
+def _draw_users(
+    users: int, params: GeneratorParams, rng: np.random.Generator
+) -> dict[str, list[int] | list[float] | list[float | None]]:
+    """Columns of the users' own properties."""
+    samples = rng.integers(200, 2001, users)
+    columns: dict[str, list[int] | list[float] | list[float | None]] = {
+        "samples": samples.tolist(),
+        "fresh_fraction": rng.uniform(0.05, 0.5, users).round(4).tolist(),
+        "cpu_hz": rng.uniform(0.3e9, 2e9, users).round(-6).tolist(),
+        "tx_power_w": rng.uniform(0.1, 0.2, users).round(4).tolist(),
+        "kappa": np.full(users, 1e-28).tolist(),
+    }
+    budget = np.exp(rng.uniform(np.log(0.1), np.log(2.0), users)).round(4)
+    columns["energy_j"] = _some(budget, rng.random(users) < params.energy_budgets)
+    floor = np.array([_best_accuracy(int(d)) for d in samples]) - rng.uniform(0.01, 0.06, users)
+    columns["min_accuracy"] = _some(floor.round(4), rng.random(users) < params.accuracy_floors)
+    return columns
+
+
+def _some(values: Array, chosen: Array) -> list[float | None]:
+    return [float(v) if c else None for v, c in zip(values, chosen, strict=True)]
+
+
+def _best_accuracy(samples: int) -> float:
+    return max(m.accuracy.at(samples, place) for m in _models() for place in PLACES)
+
+
+def _servers(users: int, servers: int, params: GeneratorParams) -> tuple[Server, ...]:
+    return tuple(
+        Server(
+            name=f"edge-{s}",
+            uplink_hz=params.uplink_hz,
+            downlink_hz=params.downlink_hz,
+            cpu_hz=params.server_hz_per_user * users / servers,
+            tx_power_w=20.0,
+            noise_w_per_hz=10 ** (-174 / 10) / 1e3,
+        )
+        for s in range(servers)
+    )
+
+
+def _models() -> tuple[Model, ...]:
+    return tuple(
+        Model(
+            name=name,
+            bits=bits,
+            cycles_per_sample=PASSES * flops / FLOPS_PER_CYCLE,
+            accuracy=AccuracyTable(samples=SIZES, server=server, device=device),
+        )
+        for name, (bits, flops, server, device) in STUDENTS.items()
+    )
+
+
+def _with_deadlines(
+    instance: Instance, params: GeneratorParams, rng: np.random.Generator
+) -> Instance:
+    """Deadlines of 1.02 to 1.5 times a delay that all users can have at the same time.
+
+    That delay is each user's least over models and places at its strongest server, when the users
+    of a server share its pools equally: a feasible plan by construction.
+    """
+    size = len(instance.users)
+    factor, chosen = rng.uniform(1.02, 1.5, size), rng.random(size) < params.deadlines
+    if not chosen.any():
+        return instance
+    reference = _attached_delay(build_options(instance))
+    users = tuple(
+        user.model_copy(update={"deadline_s": float(f"{reference[n] * factor[n]:.6g}")})
+        if chosen[n]
+        else user
+        for n, user in enumerate(instance.users)
+    )
+    return instance.model_copy(update={"users": users})
+
+
+def _attached_delay(table: OptionTable) -> Array:
+    """(N,) least delay at the strongest server, its pools shared equally by its users."""
+    strongest = np.maximum.reduceat(table.uplink_snr_hz, table.start[:-1])
+    attached = table.uplink_snr_hz == strongest[table.user]
+    home = np.zeros(table.n_users, int)
+    home[table.user[attached]] = table.server[attached]
+    users = np.bincount(home, minlength=table.n_servers)
+    at_home = (table.capacity / np.maximum(users, 1))[:, table.server]
+    pools = pool_delays(table, at_home)
+    delay = table.device_delay_s + pools.sum(axis=0)
+    kept = attached & (pools[0] <= table.uplink_limit_s)
+    return np.minimum.reduceat(np.where(kept, delay, np.inf), table.start[:-1])

@@ -1,0 +1,189 @@
+"""Solve an instance with any method and hold what came out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dtkd_opt import __version__
+from dtkd_opt.errors import InfeasibleError, UsageError
+from dtkd_opt.instance import PLACES, Instance
+from dtkd_opt.methods import get_method
+from dtkd_opt.methods.search import (
+    Incumbent,
+    NoPlan,
+    Progress,
+    Search,
+    Stop,
+    Termination,
+    Watch,
+)
+from dtkd_opt.options import build_options
+from dtkd_opt.solution import FORMAT, Solution, Status, UserPlan
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a method found: the solution record, its incumbent and how it came about."""
+
+    instance: Instance
+    solution: Solution
+    incumbent: Incumbent | None
+    history: tuple[Progress, ...]
+    reason: str  # why there is no plan; empty when there is one
+
+    @property
+    def status(self) -> Status:
+        return self.solution.status
+
+    @property
+    def objective(self) -> float:
+        """J of the plan [s]; inf without one."""
+        value = self.solution.incumbent_objective
+        return float("inf") if value is None else value
+
+    @property
+    def bound(self) -> float:
+        """Proven lower bound on J [s]; -inf without one."""
+        value = self.solution.objective_bound
+        return -float("inf") if value is None else value
+
+    @property
+    def gap(self) -> float:
+        """(objective - bound) / |objective|; inf without a plan or bound."""
+        return float("inf") if self.solution.gap is None else self.solution.gap
+
+
+def solve(
+    instance: Instance,
+    method: str = "auto",
+    *,
+    gap: float = 1e-6,
+    time_limit: float | None = None,
+    iterations: int | None = None,
+    seed: int = 0,
+    params: Any = None,
+    watch: Watch | None = None,
+) -> Result:
+    """Solve an instance.
+
+    Parameters
+    ----------
+    instance
+        From :func:`read_instance` or :func:`generate_instance`.
+    method
+        One of ``dtkd_opt.METHODS``.
+    gap
+        Relative gap (incumbent - bound) / |incumbent| at which to stop, at least 0.
+    time_limit
+        Seconds, or None for no limit; the best incumbent and a valid bound come back.
+    iterations
+        Limit of the method's own rounds, or None.
+    seed
+        Seed of all randomness: same seed and iteration limit, same answer.
+    params
+        The method's settings, such as ``ExactParams``; None for its defaults.
+    watch
+        Called with a :class:`Progress` whenever bound, incumbent or phase change.
+
+    Returns
+    -------
+    Result
+        Its status is "infeasible" or "unknown" when there is no plan, with the reason.
+
+    Raises
+    ------
+    UsageError
+        Unknown method, or settings that it does not take.
+    """
+    chosen = get_method(method)
+    params = chosen.default_params() if params is None else params
+    if chosen.params_type is not None and not isinstance(params, chosen.params_type):
+        raise UsageError(f"{chosen.name} takes {chosen.params_type.__name__}, got {params!r}")
+    if gap < 0 or (time_limit is not None and time_limit <= 0):
+        raise UsageError("gap must be at least 0 and time_limit greater than 0")
+    started = time.monotonic()
+    stop = Stop(gap, float("inf") if time_limit is None else time_limit, iterations)
+    search, termination, reason = None, None, ""
+    try:
+        search = Search(instance, build_options(instance), stop, watch)
+        termination = chosen.run(search, seed, params)
+    except InfeasibleError as error:
+        termination, reason = "infeasible", str(error)
+    except NoPlan as error:
+        termination, reason = "no_plan_found", str(error)
+    except KeyboardInterrupt:
+        termination = "interrupted"
+    if search is None or search.incumbent is None:
+        reason = reason or f"{chosen.name} found no feasible plan before it stopped ({termination})"
+    runtime = time.monotonic() - started
+    solution = _record(instance, chosen.name, seed, search, termination, runtime)
+    return Result(
+        instance,
+        solution,
+        search.incumbent if search is not None else None,
+        tuple(search.history) if search is not None else (),
+        reason,
+    )
+
+
+def _record(
+    instance: Instance,
+    method: str,
+    seed: int,
+    search: Search | None,
+    termination: Termination,
+    runtime_s: float,
+) -> Solution:
+    """The solution record of a finished search, ready to be written."""
+    incumbent = search.incumbent if search is not None else None
+    bound = search.bound if search is not None else -np.inf
+    evaluation = incumbent.evaluation if incumbent is not None else None
+    has_bound = bool(np.isfinite(bound)) and termination != "infeasible"
+    return Solution(
+        format=FORMAT,
+        instance=instance.name,
+        instance_sha256=instance.sha256,
+        method=method,
+        seed=seed,
+        termination=termination,
+        status=_status(search, termination),
+        incumbent_objective=evaluation.objective if evaluation else None,
+        objective_bound=float(bound) if has_bound else None,
+        gap=search.gap if search is not None and evaluation and has_bound else None,
+        mean_accuracy=evaluation.mean_accuracy if evaluation else None,
+        total_delay_s=evaluation.total_delay_s if evaluation else None,
+        runtime_s=runtime_s,
+        version=__version__,
+        users=_user_plans(instance, incumbent) if incumbent is not None else (),
+    )
+
+
+def _status(search: Search | None, termination: Termination) -> Status:
+    if termination == "infeasible":
+        return "infeasible"
+    if search is None or search.incumbent is None:
+        return "unknown"
+    return "optimal" if search.proven else "feasible"
+
+
+def _user_plans(instance: Instance, incumbent: Incumbent) -> tuple[UserPlan, ...]:
+    plan, figures = incumbent.plan, incumbent.evaluation
+    return tuple(
+        UserPlan(
+            name=user.name,
+            model=instance.models[plan.model[n]].name,
+            place=PLACES[plan.place[n]],
+            server=instance.servers[plan.server[n]].name,
+            uplink_hz=float(plan.uplink_hz[n]),
+            downlink_hz=float(plan.downlink_hz[n]),
+            cpu_hz=float(plan.cpu_hz[n]),
+            delay_s=float(figures.delay_s[n]),
+            accuracy=float(figures.accuracy[n]),
+            energy_j=float(figures.energy_j[n]),
+        )
+        for n, user in enumerate(instance.users)
+    )
