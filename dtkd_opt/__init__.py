@@ -1,3 +1,69 @@
-"""Proven plans for digital-twin-assisted knowledge distillation."""
+"""Proven plans for digital-twin-assisted knowledge distillation.
+
+    import dtkd_opt as do
+    result = do.solve(do.read_instance("instances/n50.json"))
+    do.write_solution(result.solution, "n50.solution.json")
+
+Solvers are imported on first use, so that `import dtkd_opt` and `dtkd-opt --help` are quick.
+"""
 
 __version__ = "0.1.0"
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
+from dtkd_opt.check import check
+from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
+from dtkd_opt.evaluate import Evaluation, Plan, evaluate
+from dtkd_opt.export import export
+from dtkd_opt.generate import GeneratorParams, generate_instance
+from dtkd_opt.instance import Instance, read_instance, write_instance
+from dtkd_opt.methods import METHODS
+from dtkd_opt.methods.search import Progress
+from dtkd_opt.options import OptionTable, build_options
+from dtkd_opt.solution import Solution, read_solution, write_solution
+from dtkd_opt.solve import Result, solve
+
+if TYPE_CHECKING:
+    from dtkd_opt.highs import HighsParams
+    from dtkd_opt.methods.exact import ExactParams
+
+_LATER = {"ExactParams": "dtkd_opt.methods.exact", "HighsParams": "dtkd_opt.highs"}
+
+__all__ = [
+    "METHODS",
+    "Allocation",
+    "ChoiceInfeasible",
+    "DtkdError",
+    "Evaluation",
+    "ExactParams",
+    "GeneratorParams",
+    "HighsParams",
+    "InfeasibleError",
+    "InputError",
+    "Instance",
+    "OptionTable",
+    "Plan",
+    "Progress",
+    "Result",
+    "Solution",
+    "UsageError",
+    "allocate",
+    "build_options",
+    "check",
+    "evaluate",
+    "export",
+    "generate_instance",
+    "read_instance",
+    "read_solution",
+    "solve",
+    "write_instance",
+    "write_solution",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

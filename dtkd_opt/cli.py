@@ -1,1 +1,216 @@
-def main(): ...
+"""The command line. Commands import what they need when they run, so that --help is quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dtkd_opt import __version__
+from dtkd_opt.errors import DtkdError, UsageError
+
+METHOD_HELP = "exact, greedy, all-device, all-server, random, or auto (exact)."
+FILE = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="dtkd-opt")
+def cli() -> None:
+    """Proven plans for digital-twin-assisted knowledge distillation.
+
+    \b
+    Example:
+      dtkd-opt solve instances/n50.json
+      dtkd-opt check instances/n50.json n50.solution.json
+    """
+
+
+@cli.command()
+@click.argument("instance", type=FILE)
+@click.option("--method", default="auto", show_default=True, help=METHOD_HELP)
+@click.option("--gap", default=1e-6, show_default=True, help="Relative gap to prove.")
+@click.option("--time-limit", type=float, help="Seconds; the best plan found is kept.")
+@click.option("--iterations", type=int, help="Limit of the method's own rounds.")
+@click.option("--seed", default=0, show_default=True, help="Seed of all randomness.")
+@click.option("--output", type=FILE, help="Solution file. [default: ./NAME.solution.json]")
+@click.option("--no-fixing", is_flag=True, help="exact: HiGHS alone proves, on all options.")
+@click.option("--mip-rel-gap", type=float, help="exact: HiGHS's own gap. [default: gap / 2]")
+@click.option("--threads", type=int, help="exact: HiGHS's threads. [default: HiGHS decides]")
+@click.option("--highs-log", type=FILE, help="exact: write HiGHS's log to this file.")
+def solve(
+    instance: Path,
+    method: str,
+    gap: float,
+    time_limit: float | None,
+    iterations: int | None,
+    seed: int,
+    output: Path | None,
+    no_fixing: bool,
+    mip_rel_gap: float | None,
+    threads: int | None,
+    highs_log: Path | None,
+) -> None:
+    """Solve INSTANCE, print a summary and write the solution file.
+
+    Ctrl-C and the time limit keep the best plan found so far, with a valid bound.
+
+    \b
+    Example:
+      dtkd-opt solve instances/n50.json --gap 1e-6 --output n50.solution.json
+    """
+    settings = {
+        "no_fixing": no_fixing or None,
+        "mip_rel_gap": mip_rel_gap,
+        "threads": threads,
+        "log_file": str(highs_log) if highs_log else None,
+    }
+    params = _exact_params(method, {k: v for k, v in settings.items() if v is not None})
+    from rich.console import Console
+
+    from dtkd_opt.instance import read_instance
+    from dtkd_opt.report import LiveLine, summary
+    from dtkd_opt.solution import write_solution
+    from dtkd_opt.solve import solve as run
+
+    problem = read_instance(instance)
+    with LiveLine() as watch:
+        result = run(
+            problem,
+            method,
+            gap=gap,
+            time_limit=time_limit,
+            iterations=iterations,
+            seed=seed,
+            params=params,
+            watch=watch,
+        )
+    output = output or Path(f"{instance.stem}.solution.json")
+    write_solution(result.solution, output)
+    console = Console()
+    for table in summary(result):
+        console.print(table)
+    click.echo(f"written: {output}")
+    if result.incumbent is None:
+        click.echo(result.reason, err=True)
+        sys.exit(3)
+
+
+def _exact_params(method: str, settings: dict[str, Any]) -> Any:
+    """ExactParams from the options of `exact`, or None if none was given."""
+    if not settings:
+        return None
+    from dtkd_opt.highs import HighsParams
+    from dtkd_opt.methods import get_method
+    from dtkd_opt.methods.exact import ExactParams
+
+    if get_method(method).params_type is not ExactParams:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in settings)
+        raise UsageError(f"{names.replace('--log-file', '--highs-log')} belongs to --method exact")
+    fixing = not settings.pop("no_fixing", False)
+    return ExactParams(fixing=fixing, highs=HighsParams(**settings))
+
+
+@cli.command()
+@click.argument("instance", type=FILE)
+@click.argument("solution", type=FILE)
+def check(instance: Path, solution: Path) -> None:
+    """Recompute everything in SOLUTION from INSTANCE.
+
+    Exit code 0 only if the plan is feasible and every figure in the file is true.
+
+    \b
+    Example:
+      dtkd-opt check instances/n50.json n50.solution.json
+    """
+    from dtkd_opt.check import check as run
+    from dtkd_opt.errors import InputError
+    from dtkd_opt.instance import read_instance
+    from dtkd_opt.solution import read_solution
+
+    problem, plan = read_instance(instance), read_solution(solution)
+    faults = run(problem, plan)
+    if faults:
+        raise InputError(str(solution), faults)
+    gap = "no bound" if plan.gap is None else f"claimed gap {plan.gap:.1e}"
+    click.echo(
+        f"{solution}: feasible and true for {problem.name}; "
+        f"J = {plan.incumbent_objective:.6f} s, {gap}"
+    )
+
+
+@cli.command()
+@click.option("--users", type=int, required=True, help="How many users.")
+@click.option("--servers", default=1, show_default=True, help="How many edge servers.")
+@click.option("--seed", default=0, show_default=True, help="Same seed, same instance.")
+@click.option("--output", type=FILE, required=True, help="Instance file to write.")
+@click.option("--name", help="The instance's name. [default: n<users>[-s<servers>]]")
+@click.option("--epochs", type=int, help="Training epochs. [default: 40]")
+@click.option("--seconds-per-error", type=float, help="Price of one unit of error. [default: 100]")
+@click.option("--reach", type=int, help="Servers that each user reaches. [default: 2]")
+@click.option("--deadlines", type=float, help="Share of users with a deadline, 0 to 1.")
+@click.option("--energy-budgets", type=float, help="Share of users with an energy budget, 0 to 1.")
+@click.option("--accuracy-floors", type=float, help="Share of users with min_accuracy, 0 to 1.")
+def generate(
+    users: int, servers: int, seed: int, output: Path, name: str | None, **params: Any
+) -> None:
+    """Write a realistic random instance; parameters and sources are in instances/README.md.
+
+    \b
+    Example:
+      dtkd-opt generate --users 50 --servers 3 --deadlines 0.5 --output my.json
+    """
+    from dtkd_opt.generate import GeneratorParams, generate_instance
+    from dtkd_opt.instance import write_instance
+
+    given = {key: value for key, value in params.items() if value is not None}
+    instance = generate_instance(users, servers, seed, GeneratorParams(**given), name)
+    write_instance(instance, output)
+    click.echo(f"written: {output} ({instance.description})")
+
+
+@cli.command()
+@click.argument("instance", type=FILE)
+@click.option("--format", "format_", type=click.Choice(["nl", "lp", "mps"]), required=True)
+@click.option("--output", type=FILE, required=True, help="Model file to write.")
+@click.option(
+    "--formulation",
+    type=click.Choice(["minlp", "perspective"]),
+    help="nl: as stated, or convex. [default: perspective]",
+)
+@click.option("--time-limit", type=float, help="lp, mps: seconds for collecting tangents.")
+def export(
+    instance: Path, format_: Any, output: Path, formulation: Any, time_limit: float | None
+) -> None:
+    """Write the algebraic model of INSTANCE for any other solver.
+
+    nl holds the nonlinear model; lp and mps hold the MILP with the tangents that `exact` needed,
+    so that its optimum is J's to 1e-6.
+
+    \b
+    Example:
+      dtkd-opt export instances/n20.json --format nl --output n20.nl
+    """
+    from dtkd_opt.export import export as run
+    from dtkd_opt.instance import read_instance
+
+    run(read_instance(instance), output, format_, formulation, time_limit=time_limit)
+    click.echo(f"written: {output}")
+
+
+def main() -> None:
+    """Run the command line; errors in the user's words, never a traceback."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; nothing was written", err=True)
+        sys.exit(1)
+    except DtkdError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)

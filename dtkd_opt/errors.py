@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+def printable(text: str) -> str:
+    """One line that every terminal and file takes: line breaks and the like become escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class DtkdError(Exception):
     """Base of all errors that a user can cause or mend; `exit_code` is the command's."""
 
@@ -27,9 +34,10 @@ class InputError(DtkdError):
     def __init__(self, source: str, faults: Sequence[str]):
         self.source = source
         self.faults = tuple(faults)
-        lines = [f"{source}: {fault}" for fault in self.faults[: self.shown]]
+        shown = list(self.faults[: self.shown])
         if len(self.faults) > self.shown:
-            lines.append(f"{source}: … and {len(self.faults) - self.shown} more faults")
+            shown.append(f"… and {len(self.faults) - self.shown} more faults")
+        lines = [printable(f"{source}: {fault}") for fault in shown]
         super().__init__("\n".join(lines))
 
 

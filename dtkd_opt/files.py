@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
 import os
+import re
 import tempfile
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,18 +27,30 @@ _RULES = {
     "less_than": "must be less than {lt:g}",
     "finite_number": "must be a finite number",
     "float_type": "must be a number",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "int_parsing_size": "must be a whole number of at most 18 digits",
+    "int_type": "must be a whole number written in digits only",
     "string_type": "must be a text in quotes",
+    "string_unicode": "must hold whole characters, no lone \\ud800 to \\udfff",
     "string_too_short": "must not be empty",
     "string_pattern_mismatch": "must match {pattern}",
     "tuple_type": "must be a list in [ ]",
     "model_type": "must be an object in {{ }}",
     "model_attributes_type": "must be an object in {{ }}",
-    "too_short": "must have at least {min_length} entries",
+    "too_short": "must have at least one entry",
     "literal_error": "must be {expected}",
 }
+
+_SYNTAX = {
+    "Expecting value": "a value must stand here",
+    "Expecting property name enclosed in double quotes": "a key in double quotes must stand here",
+    "Expecting ':' delimiter": "a colon must stand here",
+    "Expecting ',' delimiter": "a comma or a closing bracket must stand here",
+    "Extra data": "nothing may follow the last closing bracket",
+    "Invalid control character at": "a text must not hold a line break or tab; write \\n or \\t",
+    "Invalid \\escape": "a backslash in a text must be written twice",
+    "Invalid \\uXXXX escape": "four hexadecimal digits must follow \\u",
+}
+
+_NULL_BYTE = "is no file name; must not hold a null byte"
 
 
 def read_bytes(path: Path) -> bytes:
@@ -45,7 +62,9 @@ def read_bytes(path: Path) -> bytes:
     except IsADirectoryError:
         raise InputError(str(path), ["is a folder; name a file"]) from None
     except OSError as error:
-        raise InputError(str(path), [f"cannot be read: {error.strerror}"]) from None
+        raise InputError(str(path), [f"cannot be read: {error.strerror or error}"]) from None
+    except ValueError:
+        raise InputError(str(path), [_NULL_BYTE]) from None
 
 
 def sha256(data: bytes) -> str:
@@ -59,40 +78,87 @@ def parse_json(data: bytes, source: str) -> Any:
     Raises
     ------
     InputError
-        One line that names the line and column of the fault.
+        One line per fault, with the line and column of the text or the path inside the file.
     """
+    reader = _Reader()
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")  # some editors put a byte order mark first
+        value = reader.read(text)
     except UnicodeDecodeError as error:
-        raise InputError(source, [f"is not UTF-8 text (byte {error.start})"]) from None
-    try:
-        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        if not text.strip():
-            fault = "is empty; must be a JSON object"
-        elif error.pos >= len(text.rstrip()) or "Unterminated" in error.msg:
-            fault = f"is cut short at {where}: the JSON does not end"
-        else:
-            fault = f"is not JSON at {where}: {error.msg.lower()}"
+        fault = f"must be UTF-8 text, byte {error.start} is not"
         raise InputError(source, [fault]) from None
+    except json.JSONDecodeError as error:
+        raise InputError(source, [_syntax_fault(error)]) from None
     except RecursionError:
         raise InputError(source, ["is nested too deeply to be a file of this project"]) from None
-    except ValueError as error:
-        raise InputError(source, [str(error)]) from None
+    if reader.odd:
+        raise InputError(source, list(_odd_faults(value)))
+    return value
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = dict(pairs)
-    if len(keys) < len(pairs):
-        names = [key for key, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f'has the key "{twice}" twice in one object; keep one')
-    return keys
+def _syntax_fault(error: json.JSONDecodeError) -> str:
+    text, where = error.doc, f"line {error.lineno}, column {error.colno}"
+    if not text.strip():
+        return "is empty; must be a JSON object in { }"
+    if error.pos >= len(text.rstrip()) or "Unterminated" in error.msg:
+        return f"is cut short at {where}: the JSON does not end"
+    return f"is not JSON at {where}: {_SYNTAX.get(error.msg, error.msg)}"
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"has the value {name}, which is not JSON; must be a finite number")
+class _Twice(dict[str, Any]):
+    """A JSON object with some key more than once."""
+
+    repeated: tuple[str, ...]
+
+
+class _Reader:
+    """Reads JSON and notes in `odd` whether it holds what RFC 8259 does not allow.
+
+    The parser does not know the path to what it reads, so the faults are looked for afterwards.
+    """
+
+    def __init__(self) -> None:
+        self.odd = False
+
+    def read(self, text: str) -> Any:
+        return json.loads(
+            text,
+            object_pairs_hook=self._object,
+            parse_constant=self._constant,
+            parse_int=_whole_number,
+        )
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = dict(pairs)
+        if len(keys) == len(pairs):
+            return keys
+        self.odd = True
+        twice = _Twice(keys)
+        twice.repeated = tuple(key for key, n in Counter(k for k, _ in pairs).items() if n > 1)
+        return twice
+
+    def _constant(self, name: str) -> float:
+        self.odd = True
+        return float(name)
+
+
+def _whole_number(digits: str) -> int | float:
+    # beyond the largest float no field takes it, and Python refuses to parse a very long one
+    return int(digits) if len(digits) <= 308 else float(digits)
+
+
+def _odd_faults(root: Any) -> Iterator[str]:
+    stack: list[tuple[tuple[int | str, ...], Any]] = [((), root)]
+    while stack:  # no recursion: the nesting may be as deep as the parser bears
+        loc, value = stack.pop()
+        if isinstance(value, _Twice):
+            for key in value.repeated:
+                yield _at((*loc, key), "is given more than once; keep one")
+        if isinstance(value, float) and not math.isfinite(value):
+            yield _at(loc, f"must be a finite number, got {_short(value)}")
+        items: Any = value.items() if isinstance(value, dict) else ()
+        items = enumerate(value) if isinstance(value, list) else items
+        stack.extend([((*loc, key), item) for key, item in items][::-1])
 
 
 def validate(record: type[Record], data: Any, source: str) -> Record:
@@ -108,27 +174,42 @@ def validate(record: type[Record], data: Any, source: str) -> Record:
     try:
         return record.model_validate(data)
     except ValidationError as error:
-        raise InputError(source, [line for e in error.errors() for line in _lines(e)]) from None
+        errors = error.errors(include_url=False)
+        # in a file of another kind the faults of all its keys would only hide this one
+        errors = [e for e in errors if e["loc"] == ("format",)] or errors
+        raise InputError(source, [line for e in errors for line in _lines(e)]) from None
 
 
 def _lines(error: Any) -> list[str]:
     """One pydantic error as `path: rule` lines; a record's own checks carry theirs in ctx."""
-    path = _dotted(error["loc"])
-    kind, ctx = error["type"], error.get("ctx", {})
+    loc, kind, ctx, value = error["loc"], error["type"], error.get("ctx", {}), error["input"]
     if kind == "faults":
-        return [_join(path, line) for line in ctx["lines"]]
+        return [_join(_dotted(loc), line) for line in ctx["lines"]]
     if kind == "missing":
-        return [f"{path}: is missing; must be given"]
+        return [_at(loc, "is missing; must be given")]
     if kind == "extra_forbidden":
-        return [f"{path}: is not a known key; remove or rename it"]
+        return [_at(loc, "is not a known key; remove or rename it")]
+    if kind == "too_short" and value:
+        return []  # pydantic counts valid items only; the others have their own lines
     rule = _RULES[kind].format(**ctx) if kind in _RULES else error["msg"].lower()
-    return [f"{path}: {rule}, got {_short(error['input'])}"]
+    rule = rule.replace("'", '"')  # as in JSON
+    return [_at(loc, f"{rule}, got {_short(value)}")]
+
+
+def _at(loc: tuple[int | str, ...], fault: str) -> str:
+    path = _dotted(loc)
+    return f"{path}: {fault}" if path else fault
 
 
 def _dotted(loc: tuple[int | str, ...]) -> str:
     path = ""
     for part in loc:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif re.fullmatch(r"\w{1,40}", part):
+            path += f".{part}" if path else part
+        else:
+            path += f"[{_short(part)}]"
     return path
 
 
@@ -137,6 +218,10 @@ def _join(prefix: str, line: str) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 40 else text[:37] + "…"
 
@@ -151,6 +236,9 @@ def write_atomic(path: Path, data: bytes) -> None:
     """
     temporary = None
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe: must not be replaced
+            path.write_bytes(data)
+            return
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -160,7 +248,12 @@ def write_atomic(path: Path, data: bytes) -> None:
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
+        temporary = None
     except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise InputError(str(path), [f"cannot be written: {error.strerror}"]) from None
+        raise InputError(str(path), [f"cannot be written: {error.strerror or error}"]) from None
+    except ValueError:
+        raise InputError(str(path), [_NULL_BYTE]) from None
+    finally:  # also on Ctrl-C
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)

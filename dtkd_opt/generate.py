@@ -150,7 +150,7 @@ def _draw_users(
         "tx_power_w": rng.uniform(0.1, 0.2, users).round(4).tolist(),
         "kappa": np.full(users, 1e-28).tolist(),
     }
-    budget = np.exp(rng.uniform(np.log(0.1), np.log(2.0), users)).round(4)
+    budget = np.exp(rng.uniform(np.log(0.01), np.log(0.2), users)).round(4)
     columns["energy_j"] = _some(budget, rng.random(users) < params.energy_budgets)
     floor = np.array([_best_accuracy(int(d)) for d in samples]) - rng.uniform(0.01, 0.06, users)
     columns["min_accuracy"] = _some(floor.round(4), rng.random(users) < params.accuracy_floors)

@@ -9,20 +9,40 @@ import bisect
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, Strict, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    PrivateAttr,
+    Strict,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from dtkd_opt.files import parse_json, read_bytes, sha256, validate, write_atomic
 
 FORMAT = "dtkd-opt/instance/1"
 
+# within these, no product or quotient of the physics overflows or vanishes
+SMALLEST, LARGEST = 1e-30, 1e30
+
+
+def _bounded(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    # a second step, so that of a negative number it is said that it must be positive
+    bounds = core_schema.float_schema(ge=SMALLEST, le=LARGEST)
+    return core_schema.chain_schema([handler(source), bounds])
+
+
 Name = Annotated[str, Strict(), Field(min_length=1)]
-Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False), GetPydanticSchema(_bounded)]
 NonNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
+Amount = Annotated[float, Strict(), Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Strict(), Field(ge=1, le=10**15)]
 
@@ -49,7 +69,8 @@ class AccuracyTable(_Record):
     @model_validator(mode="after")
     def _check(self) -> AccuracyTable:
         faults = [
-            f"samples[{i}]: must be greater than the entry before it, got {after:g} after {before:g}"
+            f"samples[{i}]: must be greater than the entry before it, "
+            f"got {after:.15g} after {before:.15g}"
             for i, (before, after) in enumerate(
                 zip(self.samples, self.samples[1:], strict=False), start=1
             )
@@ -58,7 +79,9 @@ class AccuracyTable(_Record):
         for place in PLACES:
             got, want = len(getattr(self, place)), len(self.samples)
             if got != want:
-                faults.append(f"{place}: must have {want} entries, one per samples, got {got}")
+                faults.append(
+                    f"{place}: must have one entry per entry of samples ({want}), got {got}"
+                )
         _raise_faults(faults)
         return self
 
@@ -80,7 +103,7 @@ class Task(_Record):
     epochs: Count
     bits_per_sample: Positive
     bits_per_label: Positive
-    teacher_cycles_per_sample: NonNegative
+    teacher_cycles_per_sample: Amount
 
 
 class Server(_Record):
@@ -111,7 +134,7 @@ class User(_Record):
     fresh_fraction: Fraction
     cpu_hz: Positive
     tx_power_w: Positive
-    kappa: NonNegative
+    kappa: Amount
     channel_gain: tuple[Positive | None, ...]
     energy_j: Positive | None = None
     deadline_s: Positive | None = None
@@ -124,7 +147,7 @@ class Instance(_Record):
     format: Literal["dtkd-opt/instance/1"]
     name: Name
     description: Annotated[str, Strict()] | None = None
-    seconds_per_error: NonNegative
+    seconds_per_error: Amount
     task: Task
     servers: Annotated[tuple[Server, ...], Field(min_length=1)]
     models: Annotated[tuple[Model, ...], Field(min_length=1)]
@@ -151,8 +174,8 @@ class Instance(_Record):
             gains = user.channel_gain
             if len(gains) != len(self.servers):
                 yield (
-                    f"users[{i}].channel_gain: must have {len(self.servers)} entries, "
-                    f"one per server, got {len(gains)}"
+                    f"users[{i}].channel_gain: must have one entry per server "
+                    f"({len(self.servers)}), got {len(gains)}"
                 )
             elif all(gain is None for gain in gains):
                 yield f"users[{i}].channel_gain: must reach at least one server, all are null"
@@ -160,8 +183,9 @@ class Instance(_Record):
                 best = max(m.accuracy.at(user.samples, p) for m in self.models for p in PLACES)
                 if best < user.min_accuracy:
                     yield (
-                        f"users[{i}].min_accuracy: must be at most {best:.6g}, the best that any "
-                        f"model reaches with {user.samples} samples, got {user.min_accuracy:g}"
+                        f"users[{i}].min_accuracy: must be at most {_rounded_down(best):g}, the "
+                        f"best that any model reaches with {user.samples} samples, "
+                        f"got {user.min_accuracy:.15g}"
                     )
 
     @property
@@ -185,7 +209,19 @@ class Instance(_Record):
         return isinstance(other, Instance) and self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash(self.sha256)
+        return hash(tuple(self.__dict__.values()))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's; a changed copy is no longer what was in the file, nor is its hash."""
+        copy = super().model_copy(update=update, deep=deep)
+        if update:
+            copy._sha256 = None
+        return copy
+
+
+def _rounded_down(accuracy: float) -> float:
+    rounded = round(accuracy, 6)
+    return rounded if rounded <= accuracy else round(rounded - 1e-6, 6)
 
 
 def _json(value: Any) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt import physics
-from dtkd_opt.errors import InfeasibleError
+from dtkd_opt.errors import InfeasibleError, printable
 from dtkd_opt.instance import PLACES, Instance, Server, User
 from dtkd_opt.physics import Array
 
@@ -237,9 +237,9 @@ def _why_empty(
         pools = pool_delays(own, own.capacity[:, own.server])
         best = float((own.device_delay_s + pools.sum(axis=0)).min())
         lines.append(
-            f'users[{n}] "{instance.users[n].name}": no model, place and server keeps its limits '
-            f"({values}); its least delay with all pools to itself is {best:.4g} s"
+            f'users[{n}] "{printable(instance.users[n].name)}": no model, place and server keeps '
+            f"its limits ({values}); its least delay with all pools to itself is {best:.4g} s"
         )
     if len(empty) > 10:
         lines.append(f"… and {len(empty) - 10} more users without an option")
-    return f"{instance.name} has no feasible solution:\n" + "\n".join(lines)
+    return f"{printable(instance.name)} has no feasible solution:\n" + "\n".join(lines)

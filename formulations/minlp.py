@@ -1,7 +1,8 @@
 """The problem as stated: a mixed-integer nonlinear program in each user's own variables.
 
-Exact, but not convex as written: delays are quotients of a chosen load and a chosen share.
-`perspective` is the same problem in convex form. Units inside: MHz, Mbit, GHz, Gcycles, seconds.
+Exact, but not convex as written: each delay times the speed bought must carry the chosen load
+(products rather than quotients, so that idle shares may be zero). `perspective` is the same
+problem in convex form. Units inside: MHz, Mbit, Mbit/s, Gcycles, Gcycles/s, seconds.
 
 | symbol | code | unit | meaning |
 |---|---|---|---|
@@ -9,6 +10,9 @@ Exact, but not convex as written: delays are quotients of a chosen load and a ch
 | b_{n,s}^ul, b_{n,s}^dl | uplink[n, s], downlink[n, s] | MHz | bandwidth shares |
 | f_{n,s} | cpu[n, s] | Gcycles/s | share of the server's CPU |
 | f_n | device_cpu[n] | Gcycles/s | frequency of the device's CPU |
+| r_{n,s}^ul | rate[n, s] | Mbit/s | uplink rate |
+| t^ul, t^dl, t^srv | upload[n, s], download[n, s], serving[n, s] | s | delays at server s |
+| t^dev | training[n] | s | delay of training on the device |
 | T_n | delay[n] | s | delay of user n |
 """
 
@@ -23,7 +27,7 @@ from dtkd_opt import physics
 from dtkd_opt.instance import PLACES, Instance
 
 MEGA, GIGA = 1e6, 1e9
-# Idle shares stay a little above zero, since delays divide by them: far below any tolerance.
+# An idle uplink share stays a little above zero for the logarithm: far below any tolerance.
 IDLE = 1e-7
 
 
@@ -38,8 +42,13 @@ def build(instance: Instance) -> pyo.ConcreteModel:
     model.uplink_pool = pyo.Constraint(model.S, rule=_uplink_pool)
     model.downlink_pool = pyo.Constraint(model.S, rule=_downlink_pool)
     model.cpu_pool = pyo.Constraint(model.S, rule=_cpu_pool)
+    model.rates = pyo.Constraint(model.R, rule=_uplink_rate)
+    model.uploads = pyo.Constraint(model.R, rule=_upload)
+    model.downloads = pyo.Constraint(model.R, rule=_download)
+    model.servings = pyo.Constraint(model.R, rule=_serving)
+    model.trainings = pyo.Constraint(model.N, rule=_training)
     model.delays = pyo.Constraint(model.N, rule=_delay)
-    model.upload_energy = pyo.Constraint(model.N, rule=_upload_energy)
+    model.upload_energy = pyo.Constraint(model.R, rule=_upload_energy)
     model.device_energy = pyo.Constraint(model.N, rule=_device_energy)
     model.J = pyo.Objective(rule=_objective)
     return model
@@ -71,27 +80,33 @@ def _sets(model: pyo.ConcreteModel) -> None:
 
 
 def _variables(model: pyo.ConcreteModel) -> None:
-    """Choice, shares of the three pools, device frequency and delay; started at equal shares."""
-    data, size = model.data, len(model.data.users)
+    """Choice, shares of the three pools, device frequency, rates and delays."""
+    data = model.data
     model.x = pyo.Var(model.K, domain=pyo.Binary)
-
-    def share(key: str, unit: float) -> pyo.Var:
-        capacity = [getattr(server, key) / unit for server in data.servers]
-        return pyo.Var(
-            model.R,
-            bounds=lambda _, n, s: (IDLE * capacity[s], capacity[s]),
-            initialize=lambda _, n, s: capacity[s] / size,
-        )
-
-    model.uplink = share("uplink_hz", MEGA)
-    model.downlink = share("downlink_hz", MEGA)
-    model.cpu = share("cpu_hz", GIGA)
+    model.uplink = _shares(model, "uplink_hz", MEGA, IDLE)
+    model.downlink = _shares(model, "downlink_hz", MEGA)
+    model.cpu = _shares(model, "cpu_hz", GIGA)
     model.device_cpu = pyo.Var(
         model.N,
-        bounds=lambda m, n: (IDLE * data.users[n].cpu_hz / GIGA, data.users[n].cpu_hz / GIGA),
+        bounds=lambda m, n: (0, data.users[n].cpu_hz / GIGA),
         initialize=lambda m, n: data.users[n].cpu_hz / GIGA,
     )
+    model.rate = pyo.Var(model.R, bounds=(0, None))
+    model.upload = pyo.Var(model.R, bounds=(0, None))
+    model.download = pyo.Var(model.R, bounds=(0, None))
+    model.serving = pyo.Var(model.R, bounds=(0, None))
+    model.training = pyo.Var(model.N, bounds=(0, None))
     model.delay = pyo.Var(model.N, bounds=lambda m, n: (0, data.users[n].deadline_s))
+
+
+def _shares(model: pyo.ConcreteModel, key: str, unit: float, idle: float = 0.0) -> pyo.Var:
+    """A share in [idle · C_s, C_s] for each reachable pair, started at equal shares."""
+    capacity = [getattr(server, key) / unit for server in model.data.servers]
+    return pyo.Var(
+        model.R,
+        bounds=lambda _, n, s: (idle * capacity[s], capacity[s]),
+        initialize=lambda _, n, s: capacity[s] / len(model.data.users),
+    )
 
 
 def _chosen(model: pyo.ConcreteModel, n: int, place: str, s: int) -> Any:
@@ -143,39 +158,36 @@ def _sum_of(model: pyo.ConcreteModel, shares: pyo.Var, s: int, capacity: float) 
     return pyo.quicksum(shares[n, s] for n in users) <= capacity
 
 
-def _upload_delay(model: pyo.ConcreteModel, n: int) -> Any:
-    """φ D β / r_ul(b), r_ul(b) = b log2(1 + p g / (N0 b)), where trained at the server [s]."""
+def _uplink_rate(model: pyo.ConcreteModel, n: int, s: int) -> Any:
+    """r_ul ≤ b log2(1 + p g / (N0 b)) [Mbit/s]."""
+    user, server, b = model.data.users[n], model.data.servers[s], model.uplink[n, s]
+    snr = physics.uplink_snr_hz(user.tx_power_w, user.channel_gain[s], server.noise_w_per_hz)
+    return model.rate[n, s] <= b * pyo.log(1 + snr / MEGA / b) / float(np.log(2))
+
+
+def _upload(model: pyo.ConcreteModel, n: int, s: int) -> Any:
+    """t^ul r_ul ≥ φ D β where trained at the server [Mbit]."""
     data, user = model.data, model.data.users[n]
     bits = physics.fresh_bits(user.samples, user.fresh_fraction, data.task.bits_per_sample) / MEGA
     if bits == 0:
-        return 0.0
-    terms = []
-    for s in (s for i, s in model.R if i == n):
-        server, b = data.servers[s], model.uplink[n, s]
-        snr = user.tx_power_w * user.channel_gain[s] / server.noise_w_per_hz / MEGA
-        rate = b * pyo.log(1 + snr / b) / float(np.log(2))
-        terms.append(bits * _chosen(model, n, "server", s) / rate)
-    return pyo.quicksum(terms)
+        return pyo.Constraint.Skip
+    return model.upload[n, s] * model.rate[n, s] >= bits * _chosen(model, n, "server", s)
 
 
-def _download_delay(model: pyo.ConcreteModel, n: int) -> Any:
-    """Labels to the device, (1-φ) D λ / r_dl(b), or weights from the server, s_m / r_dl(b) [s]."""
-    data, user = model.data, model.data.users[n]
+def _download(model: pyo.ConcreteModel, n: int, s: int) -> Any:
+    """t^dl b ≥ load / e; labels (1-φ) D λ to the device, or weights s_m from the server [Mbit]."""
+    data, user, server = model.data, model.data.users[n], model.data.servers[s]
+    efficiency = physics.downlink_efficiency(
+        server.tx_power_w, user.channel_gain[s], server.noise_w_per_hz, server.downlink_hz
+    )
     labels = physics.label_bits(user.samples, user.fresh_fraction, data.task.bits_per_label) / MEGA
-    terms = []
-    for s in (s for i, s in model.R if i == n):
-        server = data.servers[s]
-        efficiency = physics.downlink_efficiency(
-            server.tx_power_w, user.channel_gain[s], server.noise_w_per_hz, server.downlink_hz
-        )
-        load = labels * _chosen(model, n, "device", s) + pyo.quicksum(
-            student.bits / MEGA * model.x[n, m, "server", s] for m, student in enumerate(data.models)
-        )
-        terms.append(load / (float(efficiency) * model.downlink[n, s]))
-    return pyo.quicksum(terms)
+    load = labels * _chosen(model, n, "device", s) + pyo.quicksum(
+        student.bits / MEGA * model.x[n, m, "server", s] for m, student in enumerate(data.models)
+    )
+    return model.download[n, s] * model.downlink[n, s] >= load / float(efficiency)
 
 
-def _training(model: pyo.ConcreteModel, n: int, place: str, s: int) -> Any:
+def _training_cycles(model: pyo.ConcreteModel, n: int, place: str, s: int) -> Any:
     """Σ_m E_p D c_m x_{n,m,s}^place [Gcycles]."""
     data, samples = model.data, model.data.users[n].samples
     return pyo.quicksum(
@@ -186,44 +198,49 @@ def _training(model: pyo.ConcreteModel, n: int, place: str, s: int) -> Any:
     )
 
 
-def _compute_delay(model: pyo.ConcreteModel, n: int) -> Any:
-    """E_p D c_m / f_n on the device, (φ D c_T + E_p D c_m) / f_{n,s} at the server [s]."""
+def _serving(model: pyo.ConcreteModel, n: int, s: int) -> Any:
+    """t^srv f ≥ φ D c_T + E_p D c_m where trained at the server [Gcycles]."""
     data, user = model.data, model.data.users[n]
     labelling = physics.labelling_cycles(
         user.samples, user.fresh_fraction, data.task.teacher_cycles_per_sample
     )
-    servers = [s for i, s in model.R if i == n]
-    device = pyo.quicksum(_training(model, n, "device", s) for s in servers) / model.device_cpu[n]
-    return device + pyo.quicksum(
-        (labelling / GIGA * _chosen(model, n, "server", s) + _training(model, n, "server", s))
-        / model.cpu[n, s]
-        for s in servers
-    )
+    load = labelling / GIGA * _chosen(model, n, "server", s)
+    load += _training_cycles(model, n, "server", s)
+    return model.serving[n, s] * model.cpu[n, s] >= load
+
+
+def _training(model: pyo.ConcreteModel, n: int) -> Any:
+    """t^dev f_n ≥ E_p D c_m where trained on the device [Gcycles]."""
+    load = pyo.quicksum(_training_cycles(model, n, "device", s) for i, s in model.R if i == n)
+    return model.training[n] * model.device_cpu[n] >= load
 
 
 def _delay(model: pyo.ConcreteModel, n: int) -> Any:
-    """T_n ≥ upload + download + computation [s]; the bound of T_n is the deadline."""
-    return model.delay[n] >= (
-        _upload_delay(model, n) + _download_delay(model, n) + _compute_delay(model, n)
+    """T_n ≥ t^dev + Σ_s t^ul + t^dl + t^srv [s]; the upper bound of T_n is the deadline."""
+    parts = (
+        model.upload[i, s] + model.download[i, s] + model.serving[i, s]
+        for i, s in model.R
+        if i == n
     )
+    return model.delay[n] >= model.training[n] + pyo.quicksum(parts)
 
 
-def _upload_energy(model: pyo.ConcreteModel, n: int) -> Any:
-    """p_n · upload delay ≤ E_n [J]."""
-    user, upload = model.data.users[n], _upload_delay(model, n)
-    if user.energy_j is None or isinstance(upload, float):
+def _upload_energy(model: pyo.ConcreteModel, n: int, s: int) -> Any:
+    """p_n t^ul ≤ E_n [J]."""
+    user = model.data.users[n]
+    if user.energy_j is None:
         return pyo.Constraint.Skip
-    return user.tx_power_w * upload <= user.energy_j
+    return user.tx_power_w * model.upload[n, s] <= user.energy_j
 
 
 def _device_energy(model: pyo.ConcreteModel, n: int) -> Any:
-    """κ_n f_n² · Σ E_p D c_m x_{n,m,s}^device ≤ E_n [J]."""
+    """κ_n f_n² · Σ_m E_p D c_m x_{n,m}^device ≤ E_n [J]."""
     user = model.data.users[n]
     if user.energy_j is None or user.kappa == 0:
         return pyo.Constraint.Skip
-    cycles = pyo.quicksum(_training(model, n, "device", s) for i, s in model.R if i == n)
-    joules = user.kappa * GIGA**3
-    return joules * model.device_cpu[n] ** 2 * cycles <= user.energy_j
+    load = pyo.quicksum(_training_cycles(model, n, "device", s) for i, s in model.R if i == n)
+    joules_at_1_ghz = user.kappa * GIGA**3
+    return joules_at_1_ghz * model.device_cpu[n] ** 2 * load <= user.energy_j
 
 
 def _objective(model: pyo.ConcreteModel) -> Any:

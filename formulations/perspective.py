@@ -43,19 +43,35 @@ def build(table: OptionTable) -> pyo.ConcreteModel:
 
 
 def build_nonlinear(table: OptionTable) -> pyo.ConcreteModel:
-    """The MINLP with the perspectives themselves, a convex set once x is relaxed."""
+    """The MINLP with the perspectives themselves, a convex set once x is relaxed.
+
+    Convexity rules of solvers do not see it in b log(1 + γ x / b): tell them to assume it (SHOT:
+    ``Model.Convexity.AssumeConvex``).
+    """
     model = pyo.ConcreteModel("perspective MINLP")
     _variables(model, table)
+    for p, k in model.SHARES:
+        model.share[p, k].setlb(_idle(model, p, k))
+        model.share[p, k].set_value(model.share[p, k].ub / table.n_users)
+    model.rate = pyo.Var([k for p, k in model.SHARES if p == UPLINK])
+    for k in model.rate:
+        model.rate[k].setlb(_rate_at(model, k, _idle(model, UPLINK, k)))
+        model.rate[k].setub(_rate_at(model, k, model.share[UPLINK, k].ub))
     _common(model, table)
-    model.rate = pyo.Var(
-        [k for p, k in model.SHARES if p == UPLINK], bounds=(0, None), doc="perspective rate, Mbit/s"
-    )
     model.rates = pyo.Constraint(model.rate.index_set(), rule=_uplink_rate)
     model.delays = pyo.Constraint(model.SHARES, rule=_perspective_delay)
-    for p, k in model.SHARES:  # log(1 + γ x / b) needs b > 0
-        model.share[p, k].setlb(1e-8 * float(table.capacity[p, table.server[k]] / SCALE[p]))
-        model.share[p, k].set_value(1e-3 * model.share[p, k].ub)
     return model
+
+
+def _idle(model: pyo.ConcreteModel, p: int, k: int) -> float:
+    """What an option that is not taken keeps, free of charge: delays divide by shares."""
+    return 1e-4 * float(model.share[p, k].ub)
+
+
+def _rate_at(model: pyo.ConcreteModel, k: int, share: float) -> float:
+    """r_ul(b) [Mbit/s] at a share in MHz."""
+    snr = model.table.uplink_snr_hz[k] / SCALE[UPLINK]
+    return float(uplink_rate(np.float64(share), snr))
 
 
 def _common(model: pyo.ConcreteModel, table: OptionTable) -> None:
@@ -90,13 +106,19 @@ def _one_option(model: pyo.ConcreteModel, n: int) -> Any:
 
 
 def _pool(model: pyo.ConcreteModel, p: int, s: int) -> Any:
-    """Σ_{k at s} b_k^p ≤ C_s^p [MHz, MHz, Gcycles/s]."""
+    """Σ_{k at s} b_k^p ≤ C_s^p [MHz, MHz, Gcycles/s]; idle shares are not charged."""
     table = model.table
     users = [k for k in np.flatnonzero(table.server == s) if (p, k) in model.SHARES]
     if not users:
         return pyo.Constraint.Skip
     capacity = float(table.capacity[p, s] / SCALE[p])
-    return pyo.quicksum(model.share[p, k] for k in users) <= capacity
+    charged = (
+        model.share[p, k] - float(model.share[p, k].lb) * (1 - model.x[k])
+        if model.share[p, k].lb
+        else model.share[p, k]
+        for k in users
+    )
+    return pyo.quicksum(charged) <= capacity
 
 
 def _option_delay(model: pyo.ConcreteModel, k: int) -> Any:
@@ -126,17 +148,18 @@ def _objective(model: pyo.ConcreteModel) -> Any:
 
 
 def _uplink_rate(model: pyo.ConcreteModel, k: int) -> Any:
-    """x r_ul(b / x) = b log2(1 + γ x / b) [Mbit/s], concave in (b, x)."""
+    """x r_ul(b / x) = b log2(1 + γ x / b) [Mbit/s], concave in (b, x); idle rates are free."""
     snr = float(model.table.uplink_snr_hz[k] / SCALE[UPLINK])
-    b = model.share[UPLINK, k]
-    return model.rate[k] <= b * pyo.log(1 + snr * model.x[k] / b) / float(np.log(2))
+    b, x = model.share[UPLINK, k], model.x[k]
+    rate = b * pyo.log(1 + snr * x / b) / float(np.log(2))
+    return model.rate[k] <= rate + model.rate[k].lb * (1 - x)
 
 
 def _perspective_delay(model: pyo.ConcreteModel, p: int, k: int) -> Any:
-    """t_k · (rate or share) ≥ need · x_k², a rotated cone."""
+    """t_k ≥ need x_k² / (rate or share), convex; the square changes nothing where x is binary."""
     need = float(model.table.needs[p, k] / SCALE[p])
     speed = model.rate[k] if p == UPLINK else model.share[p, k]
-    return model.delay[p, k] * speed >= need * model.x[k] ** 2
+    return model.delay[p, k] >= need * model.x[k] ** 2 / speed
 
 
 def tangent(table: OptionTable, p: int, k: int, share: float) -> tuple[float, float]:

@@ -49,7 +49,7 @@ def exact(search: Search, seed: int, params: ExactParams) -> Termination:
         if len(left) == search.table.n_users:  # only the incumbent's choice is left
             search.raise_bound(search.objective)
             return "gap_reached"
-    return _Rounds(search, point, left, seed, params).run()
+    return Rounds(search, point, left, seed, params).run()
 
 
 def unfixed_options(search: Search, point: PricedPoint) -> Index:
@@ -58,8 +58,8 @@ def unfixed_options(search: Search, point: PricedPoint) -> Index:
     return np.flatnonzero(least <= search.objective * (1 + 1e-12))
 
 
-class _Rounds:
-    """Outer approximation on the options that are left."""
+class Rounds:
+    """Outer approximation on the options that are `left` (rows of the search's table)."""
 
     def __init__(
         self, search: Search, point: PricedPoint, left: Index, seed: int, params: ExactParams
