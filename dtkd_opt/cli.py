@@ -70,24 +70,26 @@ def solve(
     from rich.console import Console
 
     from dtkd_opt.instance import read_instance
+    from dtkd_opt.interrupts import KeepOnCtrlC
     from dtkd_opt.report import LiveLine, summary
     from dtkd_opt.solution import write_solution
     from dtkd_opt.solve import solve as run
 
     problem = read_instance(instance)
-    with LiveLine() as watch:
-        result = run(
-            problem,
-            method,
-            gap=gap,
-            time_limit=time_limit,
-            iterations=iterations,
-            seed=seed,
-            params=params,
-            watch=watch,
-        )
     output = output or Path(f"{instance.stem}.solution.json")
-    write_solution(result.solution, output)
+    with KeepOnCtrlC():
+        with LiveLine() as watch:
+            result = run(
+                problem,
+                method,
+                gap=gap,
+                time_limit=time_limit,
+                iterations=iterations,
+                seed=seed,
+                params=params,
+                watch=watch,
+            )
+        write_solution(result.solution, output)
     console = Console()
     for table in summary(result):
         console.print(table)

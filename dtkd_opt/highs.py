@@ -144,16 +144,27 @@ class StandingMilp:
         self._highs.setOptionValue("time_limit", max(time_limit, 1e-3))
         self._stop.clear()
         self._watch = watch
-        worker = threading.Thread(target=self._highs.run, daemon=True)
-        worker.start()
-        interrupted = False
-        while worker.is_alive():
+        return self._outcome(self._run_in_worker())
+
+    def _run_in_worker(self) -> bool:
+        """Run HiGHS to its end; True if Ctrl-C asked it to stop (once: see KeepOnCtrlC)."""
+        done = threading.Event()  # Thread.join forgets a running thread when it is interrupted
+
+        def work() -> None:
             try:
-                worker.join(0.05)
-            except KeyboardInterrupt:
-                interrupted = True
-                self._stop.set()
-        return self._outcome(interrupted)
+                self._highs.run()
+            finally:
+                done.set()
+
+        try:
+            threading.Thread(target=work, daemon=True).start()
+            while not done.wait(0.05):
+                pass
+            return False
+        except KeyboardInterrupt:
+            self._stop.set()
+            done.wait()
+            return True
 
     def _on_callback(self, event: Any) -> None:
         if self._stop.is_set():

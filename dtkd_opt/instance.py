@@ -51,7 +51,7 @@ PLACES: tuple[Place, Place] = ("device", "server")
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def _raise_faults(faults: Sequence[str]) -> None:

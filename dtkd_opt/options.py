@@ -208,9 +208,7 @@ def pool_delays(table: OptionTable, shares: Array) -> Array:
     )
 
 
-def _broken_limits(
-    table: OptionTable, instance: Instance
-) -> list[tuple[str, NDArray[np.bool_]]]:
+def _broken_limits(table: OptionTable, instance: Instance) -> list[tuple[str, NDArray[np.bool_]]]:
     """For each kind of limit, which options break it even with the whole pools."""
     floor = _column(instance.users, "min_accuracy", null=-np.inf)[table.user]
     pools = pool_delays(table, table.capacity[:, table.server])

@@ -26,7 +26,7 @@ Text = Annotated[str, Strict()]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class UserPlan(_Record):

@@ -11,7 +11,8 @@ import numpy as np
 from dtkd_opt import __version__
 from dtkd_opt.errors import InfeasibleError, UsageError
 from dtkd_opt.instance import PLACES, Instance
-from dtkd_opt.methods import get_method
+from dtkd_opt.interrupts import KeepOnCtrlC
+from dtkd_opt.methods import Method, get_method
 from dtkd_opt.methods.search import (
     Incumbent,
     NoPlan,
@@ -105,8 +106,21 @@ def solve(
         raise UsageError(f"{chosen.name} takes {chosen.params_type.__name__}, got {params!r}")
     if gap < 0 or (time_limit is not None and time_limit <= 0):
         raise UsageError("gap must be at least 0 and time_limit greater than 0")
+    with KeepOnCtrlC():
+        return _run(
+            instance,
+            chosen,
+            Stop(gap, float("inf") if time_limit is None else time_limit, iterations),
+            seed,
+            params,
+            watch,
+        )
+
+
+def _run(
+    instance: Instance, chosen: Method, stop: Stop, seed: int, params: Any, watch: Watch | None
+) -> Result:
     started = time.monotonic()
-    stop = Stop(gap, float("inf") if time_limit is None else time_limit, iterations)
     search, termination, reason = None, None, ""
     try:
         search = Search(instance, build_options(instance), stop, watch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +32,12 @@ def cheapest_options(table: OptionTable, cost: Array) -> Index:
     return choice
 
 
+def equal_share_choice(table: OptionTable) -> Index:
+    """(N,) each user's best option at equal shares."""
+    delay = table.device_delay_s + pool_delays(table, equal_shares(table)).sum(axis=0)
+    return cheapest_options(table, delay + table.error_cost_s)
+
+
 def first_prices(table: OptionTable) -> Array:
     """Prices to start from: those of the equal-share choice without its limits."""
     free = replace(
@@ -38,9 +45,7 @@ def first_prices(table: OptionTable) -> Array:
         deadline_s=np.full(len(table), np.inf),
         uplink_limit_s=np.full(len(table), np.inf),
     )
-    delay = table.device_delay_s + pool_delays(table, equal_shares(table)).sum(axis=0)
-    cost = delay + table.error_cost_s
-    return allocate(free, cheapest_options(table, cost)).prices
+    return allocate(free, equal_share_choice(table)).prices
 
 
 def price_bound(search: Search, tolerance: float = 1e-9) -> PricedPoint:
@@ -62,18 +67,22 @@ def price_and_round(
 
     Without `prove` the search's bound stays as it is: what follows must prove it by itself.
     """
+    _try(search, equal_share_choice(search.table))  # something to keep, however soon it stops
     search.enter("prices")
     met: dict[bytes, Index] = {}
     best = _maximise(search, tolerance, met, prove)
     search.enter("rounding")
-    for choice in [best.choice, *list(met.values())[::-1][:_KEPT]]:
+    for choice in list(met.values())[::-1][:_KEPT]:
         if search.proven or search.remaining_s <= 0:
             break
-        try:
-            search.offer(choice)
-        except ChoiceInfeasible:
-            continue
+        _try(search, choice)
     return best
+
+
+def _try(search: Search, choice: Index) -> None:
+    """Offer a choice; one that cannot keep its limits is no incumbent, and no more is said."""
+    with suppress(ChoiceInfeasible):
+        search.offer(choice)
 
 
 def _maximise(

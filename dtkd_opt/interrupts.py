@@ -1,0 +1,38 @@
+"""Ctrl-C that keeps what was found: the first stops the work, more do not spoil the writing."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+_FORCE = 5  # a program that does not end on its own can still be killed by hand
+
+
+class KeepOnCtrlC:
+    """Within this block the first Ctrl-C raises KeyboardInterrupt and the next few do nothing.
+
+    Nested blocks and threads other than the main one leave the handler as it is.
+    """
+
+    def __enter__(self) -> KeepOnCtrlC:
+        self._count = 0
+        main = threading.current_thread() is threading.main_thread()
+        self._installed = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self._installed:
+            signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._count += 1
+        if self._count == 1 or self._count >= _FORCE:
+            raise KeyboardInterrupt
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
