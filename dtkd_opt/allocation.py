@@ -9,6 +9,7 @@ is its first step, and the uplink nearly so; deadlines couple the pools through 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from dtkd_opt.response import Response, respond
 
 _STEPS = 200
 _TOLERANCE = 1e-12
+_ROUNDING = 5e-10  # limits that can only just be kept leave this much, half of what plans may
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +131,7 @@ def _solve_server(
         if following is None:
             break
         point = following
-    if (worst := np.abs(point.error).max(initial=0.0)) > 1e-10:
+    if (worst := np.abs(point.error).max(initial=0.0)) > _ROUNDING:
         raise ArithmeticError(f"allocation on server {server} stopped {worst:.1e} off its pools")
     return np.where(dual.used, point.prices, 0.0), point.response
 
@@ -169,11 +171,16 @@ class _Dual:
         return _Point(prices, response, value, surplus, error)
 
     def search(self, point: _Point) -> _Point | None:
-        """The next point along the Newton direction; None when rounding ends all progress.
+        """The next point along a Newton direction; None when rounding ends all progress.
 
         Full steps are taken while they at least halve the error; others must raise the dual.
         """
-        direction = self._newton(point)
+        for direction in self._newton(point):
+            if (trial := self._along(point, direction)) is not None:
+                return trial
+        return None
+
+    def _along(self, point: _Point, direction: Array) -> _Point | None:
         size = min(1.0, 3.0 / np.abs(direction).max())
         rise = float(point.surplus @ direction)
         worst = np.abs(point.error).max()
@@ -188,8 +195,10 @@ class _Dual:
             size /= 2
         return None
 
-    def _newton(self, point: _Point) -> Array:
-        """Newton direction in log λ on log demand = log capacity, for the used pools.
+    def _newton(self, point: _Point) -> Iterator[Array]:
+        """Newton directions in log λ for the used pools: on log demand = log capacity, which is
+        the closer to linear, then on demand = capacity. Where all deadlines bind, all prices can
+        rise together at no slope, and only the second keeps this direction's step small.
 
         With e = λ x · elasticity a user's demand changes by e_r (δ_rj - w_j), where w = e / Σ e
         if its deadline binds (the weight then moves with the prices) and w = 0 otherwise.
@@ -203,14 +212,13 @@ class _Dual:
         # limits that hold all of a pool's users leave no slope: a floor keeps the step finite
         slope = np.diag(e.sum(axis=1) - 1e-9 * spent) - e @ share.T
         direction = np.linalg.solve(slope, -spent * point.error)
-        if direction @ point.surplus <= 0:
-            direction = np.linalg.solve(slope, -point.surplus)
-        return direction
+        if direction @ point.surplus > 0:
+            yield direction
+        for damping in (0.0, 1e-3, 0.1):
+            yield np.linalg.solve(slope - damping * np.diag(spent), -point.surplus)
 
 
-def find_conflict(
-    table: OptionTable, prices: Array, server: int, rows: Index
-) -> Conflict | None:
+def find_conflict(table: OptionTable, prices: Array, server: int, rows: Index) -> Conflict | None:
     """A proof, from prices of one server's pools, that its users ask for too much, or None.
 
     Parameters

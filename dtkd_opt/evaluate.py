@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dtkd_opt import physics
-from dtkd_opt.instance import Instance
+from dtkd_opt.instance import PLACES, Instance
 from dtkd_opt.options import DEVICE, POOLS, SERVER, Index
 from dtkd_opt.physics import Array
 
@@ -112,9 +112,11 @@ def _figures(instance: Instance, plan: Plan) -> tuple[Array, Array, Array]:
         physics.upload_energy(power, upload_delay),
         physics.compute_energy(training, plan.cpu_hz, kappa),
     )
-    places = ["server" if p else "device" for p in on_server]
     accuracy = np.array(
-        [m.accuracy.at(u.samples, p) for m, u, p in zip(chosen, users, places, strict=True)]  # type: ignore[arg-type]
+        [
+            m.accuracy.at(u.samples, PLACES[p])
+            for m, u, p in zip(chosen, users, plan.place, strict=True)
+        ]
     )
     return delay, accuracy, energy
 
@@ -131,7 +133,9 @@ def _limit_violations(
         elif not np.isfinite(delay[n]):
             found.append(f"{where}: has no share of a pool that it needs")
         if plan.place[n] == DEVICE and plan.cpu_hz[n] > user.cpu_hz * (1 + TOLERANCE):
-            found.append(f"{where}: cpu_hz {plan.cpu_hz[n]:.10g} is above its CPU's {user.cpu_hz:g}")
+            found.append(
+                f"{where}: cpu_hz {plan.cpu_hz[n]:.10g} is above its CPU's {user.cpu_hz:g}"
+            )
         for name, value in (("deadline_s", delay[n]), ("energy_j", energy[n])):
             limit = getattr(user, name)
             if limit is not None and value > limit * (1 + TOLERANCE):

@@ -69,8 +69,8 @@ def _linear(instance: Instance, time_limit: float | None) -> Any:
     """The MILP that `exact` ended with, all options and tangents in it."""
     import numpy as np
 
-    from dtkd_opt.methods.exact import ExactParams, Rounds
     from dtkd_opt.methods.bounding import price_and_round
+    from dtkd_opt.methods.exact import ExactParams, Rounds
     from dtkd_opt.methods.search import Search, Stop
     from dtkd_opt.options import build_options
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dtkd_opt.errors import UsageError
 from dtkd_opt.instance import FORMAT, PLACES, AccuracyTable, Instance, Model, Server, Task, User
@@ -157,7 +158,7 @@ def _draw_users(
     return columns
 
 
-def _some(values: Array, chosen: Array) -> list[float | None]:
+def _some(values: Array, chosen: NDArray[np.bool_]) -> list[float | None]:
     return [float(v) if c else None for v, c in zip(values, chosen, strict=True)]
 
 

@@ -49,7 +49,7 @@ class MasterLP:
 
     def __init__(self, size: int):
         self._size = size
-        self._highs = highspy.Highs()
+        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
         self._highs.setOptionValue("output_flag", False)
         self._highs.setOptionValue("presolve", "off")
         self._highs.setOptionValue("threads", 1)
@@ -178,12 +178,12 @@ class StandingMilp:
         solved = bool(self._highs.getSolution().value_valid)
         feasible = solved and info.primal_solution_status == highspy.kSolutionStatusFeasible
         bound = info.mip_dual_bound
-        if status == statuses.kOptimal:
-            return MilpOutcome("optimal", bound, True)
         if status in (statuses.kInfeasible, statuses.kUnboundedOrInfeasible):
             return MilpOutcome("infeasible", INF, False)
         if interrupted or status == statuses.kInterrupt:
             return MilpOutcome("interrupted", bound, feasible)
+        if status == statuses.kOptimal:
+            return MilpOutcome("optimal", bound, True)
         if status == statuses.kTimeLimit:
             return MilpOutcome("time_limit", bound, feasible)
         raise ArithmeticError(f"HiGHS stopped with {self._highs.modelStatusToString(status)}")

@@ -65,7 +65,6 @@ class OptionTable:
 
     def take(self, rows: Index | NDArray[np.bool_]) -> OptionTable:
         """The table of some options only (a mask or sorted indices); users keep their numbers."""
-        rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows)
         flat = {
             f.name: getattr(self, f.name)[rows]
             for f in fields(self)

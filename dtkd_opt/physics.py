@@ -31,7 +31,8 @@ def downlink_efficiency(
     tx_power_w: Array, gain: Array, noise_w_per_hz: Array, band_hz: Array
 ) -> Array:
     """e = log2(1 + P g / (N0 B_dl)) [bit/s/Hz]: constant density over the server's whole band."""
-    return np.log1p(tx_power_w * gain / (noise_w_per_hz * band_hz)) / np.log(2)
+    efficiency: Array = np.log1p(tx_power_w * gain / (noise_w_per_hz * band_hz)) / np.log(2)
+    return efficiency
 
 
 def downlink_rate(bandwidth_hz: Array, efficiency: Array) -> Array:

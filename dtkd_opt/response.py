@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dtkd_opt import uplink
-from dtkd_opt.options import OptionTable
+from dtkd_opt.options import Index, OptionTable
 from dtkd_opt.physics import Array
 
 _STEPS = 60
@@ -60,7 +60,7 @@ class _Curves:
         self.least_log_z[limited] = uplink.for_delay(ratio[limited])
         self.base = np.sqrt(self.needs[1:] * self.prices[1:])  # delay at weight 1
 
-    def at(self, log_weight: Array, rows: Array | slice = slice(None)) -> _Delays:
+    def at(self, log_weight: Array, rows: Index | slice = slice(None)) -> _Delays:
         """Delays of some options at their weights; -inf is a weight of zero."""
         uploads, least = self.uploads[rows], self.least_log_z[rows]
         log_c = np.clip(self.log_c[rows] - log_weight, -600.0, 600.0)
@@ -112,7 +112,7 @@ def respond(table: OptionTable, prices: Array, *, least: bool = False) -> Respon
     return Response(cost, delay, shares, np.exp(log_weight), elasticity)
 
 
-def _meet_deadlines(curves: _Curves, rows: Array) -> Array:
+def _meet_deadlines(curves: _Curves, rows: Index) -> Array:
     """log(1 + θ) at which each option's delay equals its deadline.
 
     Newton's method on the logarithm of the delay beyond its limit at infinite shares, which is

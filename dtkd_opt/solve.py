@@ -15,7 +15,7 @@ from dtkd_opt.interrupts import KeepOnCtrlC
 from dtkd_opt.methods import Method, get_method
 from dtkd_opt.methods.search import (
     Incumbent,
-    NoPlan,
+    NoPlanError,
     Progress,
     Search,
     Stop,
@@ -121,13 +121,15 @@ def _run(
     instance: Instance, chosen: Method, stop: Stop, seed: int, params: Any, watch: Watch | None
 ) -> Result:
     started = time.monotonic()
-    search, termination, reason = None, None, ""
+    search: Search | None = None
+    termination: Termination
+    reason = ""
     try:
         search = Search(instance, build_options(instance), stop, watch)
         termination = chosen.run(search, seed, params)
     except InfeasibleError as error:
         termination, reason = "infeasible", str(error)
-    except NoPlan as error:
+    except NoPlanError as error:
         termination, reason = "no_plan_found", str(error)
     except KeyboardInterrupt:
         termination = "interrupted"

@@ -38,10 +38,11 @@ from rich.console import Console
 from rich.table import Table
 
 import dtkd_opt as do
+from dtkd_opt.export import Formulation
 
 FOLDER = Path(__file__).parent.parent / "instances"
 OURS, NO_FIXING, SCIP, SHOT = "dtkd-opt", "dtkd-opt --no-fixing", "SCIP", "SHOT"
-FORMULATIONS = ("minlp", "perspective")
+FORMULATIONS: tuple[Formulation, ...] = ("minlp", "perspective")
 RUNS = ((OURS, "-"), (NO_FIXING, "-"), *((s, f) for s in (SCIP, SHOT) for f in FORMULATIONS))
 COLUMNS = (
     "instance", "solver", "formulation", "gap_asked", "status", "objective", "bound", "gap",
@@ -119,9 +120,11 @@ def run_shot(file: str, convex: bool, gap: float, limit: float) -> Row:
     solver.solveProblem()
     solve_s = time.monotonic() - started
     reason = str(solver.getTerminationReason()).rpartition(".")[2]
+    status = "feasible" if solver.hasPrimalSolution() else "unknown"
+    status = "time_limit" if reason == "TimeLimit" else status
     proven = str(solver.getModelReturnStatus()).rpartition(".")[2] == "OptimalGlobal"
     return {
-        "status": "optimal" if proven else "time_limit" if reason == "TimeLimit" else "feasible",
+        "status": "optimal" if proven else status,
         "objective": solver.getPrimalBound() if solver.hasPrimalSolution() else None,
         "bound": solver.getGlobalDualBound(),
         "solve_s": solve_s,
@@ -175,9 +178,9 @@ def run_all(name: str, best: Row, gap: float, limit: float) -> list[Row]:
     with TemporaryDirectory() as folder:
         source = FOLDER / f"{name}.json"
         files = {"-": source}
-        for formulation in FORMULATIONS:
-            files[formulation] = Path(folder) / f"{name}.{formulation}.nl"
-            do.export(do.read_instance(source), files[formulation], "nl", formulation)
+        for form in FORMULATIONS:
+            files[form] = Path(folder) / f"{name}.{form}.nl"
+            do.export(do.read_instance(source), files[form], "nl", form)
         for solver, formulation in RUNS:
             row: Row = {"instance": name, "solver": solver, "formulation": formulation}
             row |= {"gap_asked": gap} | call(solver, formulation, files[formulation], gap, limit)
@@ -203,10 +206,8 @@ def contradictions(rows: list[Row], best: dict[str, Row]) -> list[str]:
     """Peers' incumbents below a proven bound, and peers' bounds above a proven best value."""
     lines = []
     for row in rows:
-        known, who = (
-            best[row["instance"]],
-            f"{row['instance']}, {row['solver']} {row['formulation']}",
-        )
+        known = best[row["instance"]]
+        who = f"{row['instance']}, {row['solver']} {row['formulation']}"
         value, bound = row["objective"], row["bound"]
         if value is not None and value < known["bound"] - TOLERANCE * abs(known["bound"]):
             lines.append(f"{who}: objective {value!r} is below the proven bound {known['bound']!r}")

@@ -18,6 +18,7 @@ problem in convex form. Units inside: MHz, Mbit, Mbit/s, Gcycles, Gcycles/s, sec
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,14 +28,50 @@ from dtkd_opt import physics
 from dtkd_opt.instance import PLACES, Instance
 
 MEGA, GIGA = 1e6, 1e9
+LN2 = float(np.log(2))
 # An idle uplink share stays a little above zero for the logarithm: far below any tolerance.
 IDLE = 1e-7
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The constants of the model, gathered before any algebra, in its units."""
+
+    fresh: list[float]  # φ D β [Mbit], a user each
+    labels: list[float]  # (1 - φ) D λ [Mbit]
+    labelling: list[float]  # φ D c_T [Gcycles]
+    training: list[list[float]]  # E_p D c_m [Gcycles], users by models
+    snr: list[list[float]]  # γ = p g / N0 [MHz], users by servers
+    efficiency: list[list[float]]  # log2(1 + P g / (N0 B_dl)) [bit/s/Hz]
+
+
+def gather(instance: Instance) -> Numbers:
+    """Everything that `build` multiplies with; NaN for servers out of reach."""
+    task, users, servers = instance.task, instance.users, instance.servers
+    samples = np.array([u.samples for u in users], float)
+    fresh = np.array([u.fresh_fraction for u in users])
+    power = np.array([u.tx_power_w for u in users])
+    cycles = np.array([m.cycles_per_sample for m in instance.models])
+    gain = np.array([u.channel_gain for u in users], float)
+    noise = np.array([s.noise_w_per_hz for s in servers])
+    band = np.array([s.downlink_hz for s in servers])
+    server_power = np.array([s.tx_power_w for s in servers])
+    labelling = physics.labelling_cycles(samples, fresh, task.teacher_cycles_per_sample)
+    training = physics.training_cycles(samples[:, None], task.epochs, cycles)
+    return Numbers(
+        fresh=(physics.fresh_bits(samples, fresh, task.bits_per_sample) / MEGA).tolist(),
+        labels=(physics.label_bits(samples, fresh, task.bits_per_label) / MEGA).tolist(),
+        labelling=(labelling / GIGA).tolist(),
+        training=(training / GIGA).tolist(),
+        snr=(physics.uplink_snr_hz(power[:, None], gain, noise) / MEGA).tolist(),
+        efficiency=physics.downlink_efficiency(server_power, gain, noise, band).tolist(),
+    )
 
 
 def build(instance: Instance) -> pyo.ConcreteModel:
     """The MINLP of an instance, all decisions in one model."""
     model = pyo.ConcreteModel(instance.name)
-    model.data = instance
+    model.data, model.numbers = instance, gather(instance)
     _sets(model)
     _variables(model)
     model.one_option = pyo.Constraint(model.N, rule=_one_option)
@@ -159,16 +196,14 @@ def _sum_of(model: pyo.ConcreteModel, shares: pyo.Var, s: int, capacity: float) 
 
 
 def _uplink_rate(model: pyo.ConcreteModel, n: int, s: int) -> Any:
-    """r_ul ≤ b log2(1 + p g / (N0 b)) [Mbit/s]."""
-    user, server, b = model.data.users[n], model.data.servers[s], model.uplink[n, s]
-    snr = physics.uplink_snr_hz(user.tx_power_w, user.channel_gain[s], server.noise_w_per_hz)
-    return model.rate[n, s] <= b * pyo.log(1 + snr / MEGA / b) / float(np.log(2))
+    """r_ul ≤ b log2(1 + γ / b) [Mbit/s], γ = p g / N0."""
+    b = model.uplink[n, s]
+    return model.rate[n, s] <= b * pyo.log(1 + model.numbers.snr[n][s] / b) / LN2
 
 
 def _upload(model: pyo.ConcreteModel, n: int, s: int) -> Any:
     """t^ul r_ul ≥ φ D β where trained at the server [Mbit]."""
-    data, user = model.data, model.data.users[n]
-    bits = physics.fresh_bits(user.samples, user.fresh_fraction, data.task.bits_per_sample) / MEGA
+    bits = model.numbers.fresh[n]
     if bits == 0:
         return pyo.Constraint.Skip
     return model.upload[n, s] * model.rate[n, s] >= bits * _chosen(model, n, "server", s)
@@ -176,35 +211,24 @@ def _upload(model: pyo.ConcreteModel, n: int, s: int) -> Any:
 
 def _download(model: pyo.ConcreteModel, n: int, s: int) -> Any:
     """t^dl b ≥ load / e; labels (1-φ) D λ to the device, or weights s_m from the server [Mbit]."""
-    data, user, server = model.data, model.data.users[n], model.data.servers[s]
-    efficiency = physics.downlink_efficiency(
-        server.tx_power_w, user.channel_gain[s], server.noise_w_per_hz, server.downlink_hz
+    labels = model.numbers.labels[n] * _chosen(model, n, "device", s)
+    weights = pyo.quicksum(
+        student.bits / MEGA * model.x[n, m, "server", s]
+        for m, student in enumerate(model.data.models)
     )
-    labels = physics.label_bits(user.samples, user.fresh_fraction, data.task.bits_per_label) / MEGA
-    load = labels * _chosen(model, n, "device", s) + pyo.quicksum(
-        student.bits / MEGA * model.x[n, m, "server", s] for m, student in enumerate(data.models)
-    )
-    return model.download[n, s] * model.downlink[n, s] >= load / float(efficiency)
+    load = (labels + weights) / model.numbers.efficiency[n][s]
+    return model.download[n, s] * model.downlink[n, s] >= load
 
 
 def _training_cycles(model: pyo.ConcreteModel, n: int, place: str, s: int) -> Any:
     """Σ_m E_p D c_m x_{n,m,s}^place [Gcycles]."""
-    data, samples = model.data, model.data.users[n].samples
-    return pyo.quicksum(
-        physics.training_cycles(samples, data.task.epochs, student.cycles_per_sample)
-        / GIGA
-        * model.x[n, m, place, s]
-        for m, student in enumerate(data.models)
-    )
+    cycles = model.numbers.training[n]
+    return pyo.quicksum(c * model.x[n, m, place, s] for m, c in enumerate(cycles))
 
 
 def _serving(model: pyo.ConcreteModel, n: int, s: int) -> Any:
     """t^srv f ≥ φ D c_T + E_p D c_m where trained at the server [Gcycles]."""
-    data, user = model.data, model.data.users[n]
-    labelling = physics.labelling_cycles(
-        user.samples, user.fresh_fraction, data.task.teacher_cycles_per_sample
-    )
-    load = labelling / GIGA * _chosen(model, n, "server", s)
+    load = model.numbers.labelling[n] * _chosen(model, n, "server", s)
     load += _training_cycles(model, n, "server", s)
     return model.serving[n, s] * model.cpu[n, s] >= load
 

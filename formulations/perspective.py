@@ -12,20 +12,20 @@ Units inside: MHz, Mbit, Gcycles, seconds, which keeps coefficients near one.
 | symbol | code | unit | meaning |
 |---|---|---|---|
 | x_k | x[k] | – | user takes option k = (m, place, s) |
-| b_k^ul, b_k^dl, f_k | share[p, k] | MHz, MHz, Gcycles/s | the option's share of pool p of its server |
+| b_k^ul, b_k^dl, f_k | share[p, k] | MHz, MHz, Gcycles/s | the option's share of pool p |
 | t_k^p | delay[p, k] | s | its delay there |
 | d_k | fixed delay | s | E_p D c_m / f on the device |
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pyomo.core as pyo
 
-from dtkd_opt.options import OptionTable
+from dtkd_opt.options import Index, OptionTable
 from dtkd_opt.physics import Array, uplink_rate
 
 UPLINK, DOWNLINK, CPU = 0, 1, 2
@@ -71,7 +71,7 @@ def _idle(model: pyo.ConcreteModel, p: int, k: int) -> float:
 def _rate_at(model: pyo.ConcreteModel, k: int, share: float) -> float:
     """r_ul(b) [Mbit/s] at a share in MHz."""
     snr = model.table.uplink_snr_hz[k] / SCALE[UPLINK]
-    return float(uplink_rate(np.float64(share), snr))
+    return float(uplink_rate(np.array(share), np.array(snr)))
 
 
 def _common(model: pyo.ConcreteModel, table: OptionTable) -> None:
@@ -169,16 +169,14 @@ def tangent(table: OptionTable, p: int, k: int, share: float) -> tuple[float, fl
         delay = need / share
         return 2 * delay, -delay / share * float(SCALE[p])
     snr = float(table.uplink_snr_hz[k])
-    rate = float(uplink_rate(np.float64(share), np.float64(snr)))
+    rate = float(uplink_rate(np.array(share), np.array(snr)))
     rate_slope = rate / share - snr / (share + snr) / float(np.log(2))
     delay = need / rate
     slope = -delay * rate_slope / rate
     return delay - slope * share, slope * float(SCALE[p])
 
 
-def add_tangents(
-    model: pyo.ConcreteModel, options: Iterable[int], shares: Array
-) -> list[Any]:
+def add_tangents(model: pyo.ConcreteModel, options: Iterable[int], shares: Array) -> list[Any]:
     """Tangents of some options at given shares.
 
     Parameters
@@ -208,7 +206,7 @@ def _tangent(model: pyo.ConcreteModel, p: int, k: int, share: float) -> Any:
     return level * model.x[k] + slope * model.share[p, k] - model.delay[p, k] <= 0
 
 
-def add_conflict(model: pyo.ConcreteModel, options: Sequence[int], cost: Array) -> Any:
+def add_conflict(model: pyo.ConcreteModel, options: Index, cost: Array) -> Any:
     """Σ_{k at s} cost_k x_k ≤ 1: options of one server must buy at least cost_k of its pools.
 
     `cost_k` is the least that keeps option k's limits, priced so that the pools are worth one:

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from dtkd_opt.errors import UsageError
+from dtkd_opt.methods.search import Termination
 
 _WHERE = {
     "exact": "dtkd_opt.methods.exact:exact:ExactParams",
@@ -24,7 +25,7 @@ class Method:
     """A method, imported: its function and the record of its settings, if it has one."""
 
     name: str
-    run: Callable[[Any, int, Any], str]
+    run: Callable[[Any, int, Any], Termination]
     params_type: type | None
 
     def default_params(self) -> Any:

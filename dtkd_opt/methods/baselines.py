@@ -15,7 +15,7 @@ from dtkd_opt.methods.bounding import (
     equal_shares,
     price_bound,
 )
-from dtkd_opt.methods.search import NoPlan, Search, Termination
+from dtkd_opt.methods.search import NoPlanError, Search, Termination
 from dtkd_opt.options import DEVICE, SERVER, Index, OptionTable, pool_delays
 from dtkd_opt.physics import Array
 
@@ -37,7 +37,7 @@ def greedy(search: Search, seed: int, params: None) -> Termination:
     try:
         search.offer_plan(choice, shares, np.zeros_like(table.capacity))
     except ArithmeticError as error:
-        raise NoPlan(f"greedy: equal shares do not keep the limits: {error}") from None
+        raise NoPlanError(f"greedy: equal shares do not keep the limits: {error}") from None
     return "gap_reached" if search.proven else "heuristic_end"
 
 
@@ -72,7 +72,7 @@ def _equal_share_cost(table: OptionTable, limits: bool = True) -> Array:
     """(K,) delay and error cost [s] of each option at equal shares; inf where limits break."""
     pools = pool_delays(table, equal_shares(table))
     delay = table.device_delay_s + pools.sum(axis=0)
-    cost = delay + table.error_cost_s
+    cost: Array = delay + table.error_cost_s
     if not limits:
         return cost
     return np.where((delay > table.deadline_s) | (pools[0] > table.uplink_limit_s), np.inf, cost)
@@ -82,7 +82,7 @@ def _complete(search: Search, choice: Index, what: str) -> Index:
     without = np.flatnonzero(choice < 0)
     if len(without):
         names = ", ".join(f'"{search.instance.users[n].name}"' for n in without[:8])
-        raise NoPlan(f"{len(without)} users have no option that {what}: {names}")
+        raise NoPlanError(f"{len(without)} users have no option that {what}: {names}")
     return choice
 
 
@@ -92,8 +92,12 @@ def _allocate(search: Search, choice: Index, name: str) -> Termination:
     except ChoiceInfeasible as error:
         users, servers = search.instance.users, search.instance.servers
         lines = [
-            conflict.describe(servers[conflict.server].name, [users[n].name for n in conflict.users])
+            conflict.describe(
+                servers[conflict.server].name, [users[n].name for n in conflict.users]
+            )
             for conflict in error.conflicts
         ]
-        raise NoPlan(f"{name}: its choice has no feasible allocation: " + "; ".join(lines)) from None
+        raise NoPlanError(
+            f"{name}: its choice has no feasible allocation: " + "; ".join(lines)
+        ) from None
     return "gap_reached" if search.proven else "heuristic_end"

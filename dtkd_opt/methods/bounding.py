@@ -60,9 +60,7 @@ def price_bound(search: Search, tolerance: float = 1e-9) -> PricedPoint:
     return _maximise(search, tolerance, {}, prove=True)
 
 
-def price_and_round(
-    search: Search, tolerance: float = 1e-9, *, prove: bool = True
-) -> PricedPoint:
+def price_and_round(search: Search, tolerance: float = 1e-9, *, prove: bool = True) -> PricedPoint:
     """Raise the bound by prices and offer the choices met on the way as incumbents.
 
     Without `prove` the search's bound stays as it is: what follows must prove it by itself.
@@ -88,15 +86,15 @@ def _try(search: Search, choice: Index) -> None:
 def _maximise(
     search: Search, tolerance: float, met: dict[bytes, Index], prove: bool
 ) -> PricedPoint:
-    table, count = search.table, 0
+    table, checked = search.table, 0.0
 
     def visit(point: PricedPoint) -> None:
-        nonlocal count
-        count += 1
+        nonlocal checked
         if prove:
             search.raise_bound(point.value / table.n_users)
         met[point.choice.tobytes()] = met.pop(point.choice.tobytes(), point.choice)
-        if table.constrained and count % 10 == 0:
+        if table.constrained and point.value > 1.1 * checked:  # the bound of an infeasible
+            checked = point.value  # instance has no end: look for the proof while it climbs
             _check_shortage(search, point.prices)
 
     best = maximise_bound(

@@ -164,7 +164,7 @@ def make_plan(table: OptionTable, choice: Index, shares: Array) -> Plan:
     )
 
 
-class NoPlan(DtkdError):
+class NoPlanError(DtkdError):
     """A heuristic's choice has no feasible allocation; says nothing about other choices."""
 
     exit_code = 3

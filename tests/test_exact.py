@@ -1,0 +1,242 @@
+"""`exact` against enumeration, its bound, its stops, and instances without a plan."""
+
+from __future__ import annotations
+
+import _thread
+import itertools
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dtkd_opt as do
+from dtkd_opt.highs import StandingMilp
+from dtkd_opt.options import pool_delays
+
+NO_FIXING = do.ExactParams(fixing=False)
+
+
+def enumerate_optimum(instance: do.Instance) -> float:
+    """Least J over all choices, each allocated exactly; inf if no choice is feasible."""
+    try:
+        table = do.build_options(instance)
+    except do.InfeasibleError:
+        return math.inf
+    best = math.inf
+    rows = [range(table.start[n], table.start[n + 1]) for n in range(table.n_users)]
+    for choice in itertools.product(*rows):
+        picked = np.array(choice)
+        try:
+            delay = do.allocate(table, picked).delay
+        except do.ChoiceInfeasible:
+            continue
+        best = min(best, float(np.mean(delay + table.error_cost_s[picked])))
+    return best
+
+
+def small_instance(seed: int, users: int, servers: int, limits: float) -> do.Instance:
+    """A few users with two students, so that all choices can be enumerated."""
+    params = do.GeneratorParams(deadlines=limits, energy_budgets=limits, accuracy_floors=limits)
+    instance = do.generate_instance(users, servers, seed, params)
+    floors = [u.model_copy(update={"min_accuracy": None}) for u in instance.users]
+    return instance.model_copy(
+        update={
+            "models": instance.models[2:5:2],
+            "users": tuple(floors if limits > 0.9 else instance.users),
+        }
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    users=st.integers(1, 3),
+    servers=st.integers(1, 2),
+    limits=st.sampled_from([0.0, 0.5, 1.0]),
+    squeeze=st.sampled_from([1.0, 0.7, 0.4]),
+)
+def test_exact_finds_the_enumerated_optimum(
+    seed: int, users: int, servers: int, limits: float, squeeze: float
+) -> None:
+    instance = squeezed(small_instance(seed, users, servers, limits), squeeze)
+    best = enumerate_optimum(instance)
+    for params in (None, NO_FIXING):
+        result = do.solve(instance, "exact", gap=1e-7, params=params)
+        if math.isinf(best):
+            assert result.status == "infeasible"
+            assert result.reason
+            continue
+        assert result.status == "optimal"
+        assert result.objective == pytest.approx(best, rel=2e-7)
+        assert result.bound <= best * (1 + 1e-9)
+        assert do.check(instance, result.solution) == []
+
+
+def squeezed(instance: do.Instance, factor: float) -> do.Instance:
+    """The instance with all deadlines multiplied: below one, some become impossible."""
+    users = tuple(
+        u.model_copy(update={"deadline_s": u.deadline_s * factor}) if u.deadline_s else u
+        for u in instance.users
+    )
+    return instance.model_copy(update={"users": users})
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 1000), data=st.data())
+def test_relabelling_users_changes_nothing(seed: int, data: st.DataObject) -> None:
+    instance = do.generate_instance(6, 2, seed, do.GeneratorParams(deadlines=0.3))
+    order = data.draw(st.permutations(range(6)))
+    turned = instance.model_copy(update={"users": tuple(instance.users[i] for i in order)})
+    first, second = (do.solve(i, gap=1e-9) for i in (instance, turned))
+    assert first.objective == pytest.approx(second.objective, rel=1e-8)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), key=st.sampled_from(["uplink_hz", "downlink_hz", "cpu_hz"]))
+def test_more_resources_never_cost_more(seed: int, key: str) -> None:
+    instance = do.generate_instance(5, 1, seed, do.GeneratorParams(deadlines=0.5))
+    server = instance.servers[0]
+    # twice the downlink band at twice the power has the same density, so only the pool grows
+    update = {key: 2 * getattr(server, key)}
+    if key == "downlink_hz":
+        update["tx_power_w"] = 2 * server.tx_power_w
+    richer = instance.model_copy(update={"servers": (server.model_copy(update=update),)})
+    poor, rich = do.solve(instance, gap=1e-8), do.solve(richer, gap=1e-8)
+    assert rich.objective <= poor.objective * (1 + 2e-8)
+
+
+@pytest.mark.parametrize("method", ["exact", "greedy", "all-device", "all-server", "random"])
+@pytest.mark.parametrize("name", ["n5", "n10", "n20-deadlines", "n20-energy", "n10-s3"])
+def test_no_method_beats_the_proven_bound(method: str, name: str) -> None:
+    instance = do.read_instance(Path("instances") / f"{name}.json")
+    proven = do.solve(instance, gap=1e-8)
+    result = do.solve(instance, method, seed=1)
+    if result.incumbent is None:
+        assert method != "exact"
+        assert result.reason
+        return
+    assert do.check(instance, result.solution) == []
+    assert result.objective >= proven.bound * (1 - 1e-9)
+    assert result.bound <= proven.objective * (1 + 1e-9)
+
+
+def test_same_seed_same_answer() -> None:
+    instance = do.generate_instance(15, 2, 3)
+    for method in ("exact", "random", "greedy"):
+        first, second = (do.solve(instance, method, seed=5).solution for _ in range(2))
+        assert first.users == second.users
+        assert first.objective_bound == second.objective_bound
+    other = do.solve(instance, "random", seed=6).solution
+    assert other.users != do.solve(instance, "random", seed=5).solution.users
+
+
+def test_time_limit_keeps_a_plan_and_a_valid_bound() -> None:
+    instance = do.generate_instance(60, 4, 0)
+    result = do.solve(instance, gap=0.0, time_limit=0.5)
+    assert result.solution.termination == "time_limit"
+    assert result.status == "feasible"
+    assert do.check(instance, result.solution) == []
+    assert result.bound < result.objective
+
+
+def test_ctrl_c_during_highs_keeps_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_callback, pressed = StandingMilp._on_callback, []
+
+    def press_twice(self: StandingMilp, event: object) -> None:
+        if not pressed:
+            pressed.extend([_thread.interrupt_main(), _thread.interrupt_main()])
+        on_callback(self, event)
+
+    monkeypatch.setattr(StandingMilp, "_on_callback", press_twice)
+    result = do.solve(do.generate_instance(60, 4, 0), gap=0.0)
+    instance = result.instance
+    assert pressed
+    assert result.solution.termination == "interrupted"
+    assert do.check(instance, result.solution) == []
+    assert -math.inf < result.bound <= result.objective
+
+
+def test_round_limit() -> None:
+    instance = do.generate_instance(40, 3, 0)
+    result = do.solve(instance, gap=0.0, iterations=1)
+    assert result.solution.termination in ("iteration_limit", "gap_reached")
+    assert len({p.phase for p in result.history if p.phase.startswith("HiGHS")}) <= 1
+
+
+def test_no_fixing_proves_by_highs_alone() -> None:
+    instance = do.read_instance("instances/n20.json")
+    result = do.solve(instance, "exact", params=NO_FIXING)
+    assert result.status == "optimal"
+    before = [p for p in result.history if not p.phase.startswith("HiGHS")]
+    assert all(p.bound == -math.inf for p in before)
+
+
+def test_progress_is_monotone() -> None:
+    seen: list[do.Progress] = []
+    do.solve(do.generate_instance(30, 2, 1), watch=seen.append)
+    bounds, incumbents = [p.bound for p in seen], [p.incumbent for p in seen]
+    assert incumbents == sorted(incumbents, reverse=True)
+    assert all(b <= i * (1 + 1e-12) for b, i in zip(bounds, incumbents, strict=True))
+    assert {"prices", "rounding"} <= {p.phase for p in seen}
+
+
+def test_user_without_an_option_is_named() -> None:
+    instance = do.generate_instance(4, 1, 0)
+    users = list(instance.users)
+    users[2] = users[2].model_copy(update={"deadline_s": 1e-6})
+    result = do.solve(instance.model_copy(update={"users": tuple(users)}))
+    assert result.status == "infeasible"
+    assert 'users[2] "u2"' in result.reason
+    assert "deadline_s 1e-06" in result.reason
+    assert result.solution.users == ()
+
+
+def test_pools_that_cannot_serve_all_deadlines_are_named() -> None:
+    instance = do.generate_instance(30, 1, 0)
+    table = do.build_options(instance)
+    pools = pool_delays(table, table.capacity[:, table.server])
+    alone = table.device_delay_s + pools.sum(axis=0)
+    least = np.minimum.reduceat(alone, table.start[:-1])
+    users = tuple(
+        u.model_copy(update={"deadline_s": float(1.05 * least[n])})
+        for n, u in enumerate(instance.users)
+    )
+    result = do.solve(instance.model_copy(update={"users": users}))
+    assert result.status == "infeasible"
+    assert "edge-0" in result.reason
+    assert "times the servers' pools" in result.reason
+
+
+def test_unknown_highs_option_is_refused() -> None:
+    params = do.ExactParams(fixing=False, highs=do.HighsParams(options={"no_such_option": 1}))
+    with pytest.raises(ValueError, match="no_such_option"):
+        do.solve(do.generate_instance(5), "exact", params=params)
+
+
+def test_highs_log_is_written(tmp_path: Path) -> None:
+    log = tmp_path / "highs.log"
+    params = do.ExactParams(fixing=False, highs=do.HighsParams(log_file=str(log), threads=1))
+    do.solve(do.generate_instance(8), "exact", params=params)
+    assert "HiGHS" in log.read_text()
+
+
+def test_params_of_another_method_are_refused() -> None:
+    with pytest.raises(do.UsageError, match="ExactParams"):
+        do.solve(do.generate_instance(3), "exact", params={"fixing": True})
+    with pytest.raises(do.UsageError, match="no method"):
+        do.solve(do.generate_instance(3), "magic")
+
+
+def test_limits_cut_off_choices_until_one_is_feasible() -> None:
+    """Tight deadlines: the MILP's first choices cannot be allocated and must be cut off."""
+    instance = squeezed(do.generate_instance(8, 1, 2, do.GeneratorParams(deadlines=1.0)), 0.85)
+    small = instance.model_copy(update={"models": instance.models[:3]})
+    result = do.solve(small, gap=1e-8, params=NO_FIXING)
+    again = do.solve(small, gap=1e-8, params=replace(NO_FIXING, fixing=True))
+    assert result.status == again.status
+    if result.incumbent is not None:
+        assert result.objective == pytest.approx(again.objective, rel=1e-7)
