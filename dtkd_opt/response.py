@@ -60,19 +60,25 @@ class _Curves:
         self.least_log_z[limited] = uplink.for_delay(ratio[limited])
         self.base = np.sqrt(self.needs[1:] * self.prices[1:])  # delay at weight 1
 
-    def at(self, log_weight: Array, rows: Index | slice = slice(None)) -> _Delays:
-        """Delays of some options at their weights; -inf is a weight of zero."""
-        uploads, least = self.uploads[rows], self.least_log_z[rows]
+    def at(
+        self, log_weight: Array, rows: Index | slice = slice(None), *, held: bool = True
+    ) -> _Delays:
+        """Delays of some options at their weights; -inf is a weight of zero.
+
+        The upload limit holds the uplink's share unless `held` is False.
+        """
+        uploads = self.uploads[rows]
+        least = self.least_log_z[rows] if held else -np.inf
         log_c = np.clip(self.log_c[rows] - log_weight, -600.0, 600.0)
         log_z, slope = uplink.cheapest(log_c)
         log_z = np.where(np.isneginf(log_weight), -np.inf, log_z)
-        held = log_z <= least
+        at_limit = log_z <= least
         log_z = np.where(uploads, np.maximum(log_z, least), -np.inf)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             upload = self.unit_s[rows] * uplink.phi(np.where(uploads, log_z, 0.0))
             rest = self.base[:, rows] * np.exp(-log_weight / 2)
         rest = np.where(self.needs[1:, rows] > 0, rest, 0.0)
-        elastic = np.array([np.where(uploads & ~held, slope, 0.0), *np.where(rest > 0, -0.5, 0.0)])
+        elastic = np.array([np.where(uploads & ~at_limit, slope, 0.0), *np.where(rest > 0, -0.5, 0.0)])
         return _Delays(np.array([np.where(uploads, upload, 0.0), *rest]), log_z, elastic)
 
 
@@ -115,27 +121,26 @@ def respond(table: OptionTable, prices: Array, *, least: bool = False) -> Respon
 def _meet_deadlines(curves: _Curves, rows: Index) -> Array:
     """log(1 + θ) at which each option's delay equals its deadline.
 
-    Newton's method on the logarithm of the delay beyond its limit at infinite shares, which is
-    almost linear in log(1 + θ); a bracket keeps it safe at the kink of the upload limit.
+    The upload limit makes the delay the lesser of two: with the upload held at its limit, whose
+    weight is closed form, and without the limit. That one is found by Newton's method on the
+    logarithm of the delay beyond its limit at infinite shares, almost linear in log(1 + θ).
     """
-    table = curves.table
-    fixed = table.device_delay_s[rows] + curves.unit_s[rows] * uplink.LN2
-    target = np.log(np.maximum(table.deadline_s[rows] - fixed, np.finfo(float).tiny))
+    table, unit = curves.table, curves.unit_s[rows]
+    deadline = table.deadline_s[rows] - table.device_delay_s[rows]
+    smallest = np.finfo(float).eps * table.deadline_s[rows]  # what rounding leaves of a deadline
+    target = np.log(np.maximum(deadline - unit * uplink.LN2, smallest))
     log_weight = np.zeros(len(rows))
-    low, high = np.full(len(rows), -np.inf), np.full(len(rows), np.inf)
     for _ in range(_STEPS):
-        pools, log_z, elasticity = curves.at(log_weight, rows)
+        pools, log_z, elasticity = curves.at(log_weight, rows, held=False)
         w = np.exp(-np.where(np.isneginf(log_z), 0.0, log_z))
-        beyond = curves.unit_s[rows] * uplink.LN2 * uplink.excess(w) + pools[1:].sum(axis=0)
-        error = np.log(beyond) - target
-        low, high = np.where(error > 0, log_weight, low), np.where(error < 0, log_weight, high)
-        fall = curves.unit_s[rows] * uplink.fall(w) * -elasticity[0] + pools[1:].sum(axis=0) / 2
-        following = log_weight + error * beyond / fall
-        outside = (following < low) | (following > high)
-        with np.errstate(invalid="ignore"):
-            following = np.where(outside & np.isfinite(low + high), (low + high) / 2, following)
-        moved = np.abs(following - log_weight).max(initial=0.0)
-        log_weight = following
-        if moved <= 1e-13 * (1 + np.abs(log_weight).max(initial=0.0)):
+        rest = pools[1:].sum(axis=0)
+        beyond = unit * uplink.LN2 * uplink.excess(w) + rest
+        fall = unit * uplink.fall(w) * -elasticity[0] + rest / 2
+        step = (np.log(beyond) - target) * beyond / fall
+        log_weight = log_weight + step
+        if np.abs(step).max(initial=0.0) <= 1e-13 * (1 + np.abs(log_weight).max(initial=0.0)):
             break
-    return log_weight
+    slack = deadline - np.where(curves.uploads[rows], table.uplink_limit_s[rows], np.inf)
+    with np.errstate(divide="ignore"):
+        at_limit = 2 * np.log(curves.base[:, rows].sum(axis=0) / np.maximum(slack, smallest))
+    return np.where(slack > 0, np.minimum(log_weight, at_limit), log_weight)

@@ -67,7 +67,7 @@ class Rounds:
         from formulations import perspective  # Pyomo is imported only here
 
         search.enter("building")
-        self.search, self.params, self.left = search, params, left
+        self.search, self.params, self.left, self.point = search, params, left, point
         self.table: OptionTable = search.table.take(left)
         self.algebra = perspective
         self.model = perspective.build(self.table)
@@ -126,6 +126,9 @@ class Rounds:
                 self._cut_off(conflict, taken)
             return True
         self.milp.add(self.algebra.add_tangents(self.model, taken, allocation.shares))
+        prices = np.where(allocation.prices > 0, allocation.prices, self.point.prices)
+        shares = respond(self.table, prices).shares
+        self.milp.add(self.algebra.add_tangents(self.model, range(len(self.left)), shares))
         return True
 
     def _tangents_at_incumbent(self) -> None:
