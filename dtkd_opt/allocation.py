@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dtkd_opt.options import POOLS, Index, OptionTable
+from dtkd_opt.options import POOLS, Index, OptionTable, pool_delays
 from dtkd_opt.physics import Array
 from dtkd_opt.response import Response, respond
 
@@ -87,7 +87,7 @@ def allocate(table: OptionTable, choice: Index) -> Allocation:
     """
     chosen = table.take(choice)
     n = len(chosen)
-    shares, delay, weight = np.zeros((3, n)), np.zeros(n), np.ones(n)
+    shares, weight = np.zeros((3, n)), np.ones(n)
     prices = np.zeros((3, table.n_servers))
     conflicts: list[Conflict] = []
     for s in range(table.n_servers):
@@ -99,18 +99,18 @@ def allocate(table: OptionTable, choice: Index) -> Allocation:
             conflicts.append(found)
             continue
         prices[:, s], response = found
-        shares[:, rows] = _within(response.shares, table.capacity[:, s])
-        delay[rows], weight[rows] = response.delay, response.weight
+        shares[:, rows] = _filled(response.shares, table.capacity[:, s])
+        weight[rows] = response.weight
     if conflicts:
         raise ChoiceInfeasible(conflicts)
+    delay = chosen.device_delay_s + pool_delays(chosen, shares).sum(axis=0)
     return Allocation(shares, prices, delay, weight)
 
 
-def _within(shares: Array, capacity: Array) -> Array:
-    """Shares scaled down by their rounding error where they overrun a pool."""
+def _filled(shares: Array, capacity: Array) -> Array:
+    """Shares scaled so that each used pool is full: rounding may leave it over- or underrun."""
     total = shares.sum(axis=1)
-    over = total > capacity
-    factor = np.where(over, capacity / np.where(over, total, 1.0), 1.0)
+    factor = np.where(total > 0, capacity / np.where(total > 0, total, 1.0), 1.0)
     return shares * factor[:, None]
 
 
@@ -131,8 +131,8 @@ def _solve_server(
         if following is None:
             break
         point = following
-    if (worst := np.abs(point.error).max(initial=0.0)) > _ROUNDING:
-        raise ArithmeticError(f"allocation on server {server} stopped {worst:.1e} off its pools")
+    if (off := point.off) > _ROUNDING:
+        raise ArithmeticError(f"allocation on server {server} stopped {off:.1e} off its pools")
     return np.where(dual.used, point.prices, 0.0), point.response
 
 
@@ -145,6 +145,13 @@ class _Point:
     value: float  # Σ cost - λ · capacity, a lower bound on the total delay
     surplus: Array  # λ (demand - capacity) of the used pools: the gradient in log λ
     error: Array  # log(demand / capacity) of the used pools
+
+    @property
+    def off(self) -> float:
+        """The worst overrun of a pool, or what idle shares could at most save of the delay."""
+        overrun = float(self.error.max(initial=0.0))
+        saving = -float(np.minimum(self.surplus, 0.0).sum())
+        return max(overrun, saving / float(self.response.delay.sum()))
 
 
 class _Dual:
@@ -173,7 +180,8 @@ class _Dual:
     def search(self, point: _Point) -> _Point | None:
         """The next point along a Newton direction; None when rounding ends all progress.
 
-        Full steps are taken while they at least halve the error; others must raise the dual.
+        Full steps are taken while they at least halve the error; others must raise the dual or,
+        where rounding hides its rise, stop on its rising side.
         """
         for direction in self._newton(point):
             if (trial := self._along(point, direction)) is not None:
@@ -184,6 +192,8 @@ class _Dual:
         size = min(1.0, 3.0 / np.abs(direction).max())
         rise = float(point.surplus @ direction)
         worst = np.abs(point.error).max()
+        noise = 1e-14 * abs(point.value)
+        steep = 1e-12 * abs(point.value) * np.abs(direction).max()
         while size > 1e-12:
             prices = point.prices.copy()
             prices[self.used] *= np.exp(size * direction)
@@ -191,6 +201,8 @@ class _Dual:
             if np.abs(trial.error).max() <= 0.5 * worst:
                 return trial
             if trial.value >= point.value + 1e-4 * size * rise and trial.value > point.value:
+                return trial
+            if abs(trial.value - point.value) <= noise and trial.surplus @ direction > steep:
                 return trial
             size /= 2
         return None

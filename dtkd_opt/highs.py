@@ -179,7 +179,8 @@ class StandingMilp:
         statuses = highspy.HighsModelStatus
         solved = bool(self._highs.getSolution().value_valid)
         feasible = solved and info.primal_solution_status == highspy.kSolutionStatusFeasible
-        bound = info.mip_dual_bound
+        linear = info.mip_node_count < 0  # nothing to branch on: the optimum is the bound
+        bound = info.objective_function_value if linear else info.mip_dual_bound
         if status in (statuses.kInfeasible, statuses.kUnboundedOrInfeasible):
             return MilpOutcome("infeasible", INF, False)
         if interrupted or status == statuses.kInterrupt:
