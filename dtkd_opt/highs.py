@@ -15,6 +15,7 @@ from typing import Any, Literal
 import highspy
 import numpy as np
 
+from dtkd_opt.errors import UsageError
 from dtkd_opt.physics import Array
 
 INF = highspy.kHighsInf
@@ -113,11 +114,14 @@ class StandingMilp:
             **params.options,
         }
         for name, value in settings.items():
-            if self._highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
-                raise ValueError(f"HiGHS does not take the option {name} = {value!r}")
+            self._set(name, value)
         for name in _CALLBACKS:
             callback = getattr(self._highs, name)
             callback += self._on_callback
+
+    def _set(self, name: str, value: Any) -> None:
+        if self._highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
+            raise UsageError(f"HiGHS does not take the option {name} = {value!r}")
 
     def add(self, constraints: Sequence[Any]) -> None:
         """Add Pyomo constraints (already on the model) to the standing MILP."""
@@ -142,7 +146,7 @@ class StandingMilp:
         watch
             Called with HiGHS's dual bound now and then.
         """
-        self._highs.setOptionValue("mip_rel_gap", rel_gap)
+        self._set("mip_rel_gap", rel_gap)
         self._highs.setOptionValue("time_limit", max(time_limit, 1e-3))
         self._stop.clear()
         self._watch = watch

@@ -78,7 +78,9 @@ class _Curves:
             upload = self.unit_s[rows] * uplink.phi(np.where(uploads, log_z, 0.0))
             rest = self.base[:, rows] * np.exp(-log_weight / 2)
         rest = np.where(self.needs[1:, rows] > 0, rest, 0.0)
-        elastic = np.array([np.where(uploads & ~at_limit, slope, 0.0), *np.where(rest > 0, -0.5, 0.0)])
+        elastic = np.array(
+            [np.where(uploads & ~at_limit, slope, 0.0), *np.where(rest > 0, -0.5, 0.0)]
+        )
         return _Delays(np.array([np.where(uploads, upload, 0.0), *rest]), log_z, elastic)
 
 

@@ -104,8 +104,7 @@ def solve(
     params = chosen.default_params() if params is None else params
     if chosen.params_type is not None and not isinstance(params, chosen.params_type):
         raise UsageError(f"{chosen.name} takes {chosen.params_type.__name__}, got {params!r}")
-    if gap < 0 or (time_limit is not None and time_limit <= 0):
-        raise UsageError("gap must be at least 0 and time_limit greater than 0")
+    _check_limits(gap, time_limit, iterations, seed)
     with KeepOnCtrlC():
         return _run(
             instance,
@@ -115,6 +114,17 @@ def solve(
             params,
             watch,
         )
+
+
+def _check_limits(gap: float, time_limit: float | None, iterations: int | None, seed: int) -> None:
+    if not gap >= 0:
+        raise UsageError(f"gap must be at least 0, got {gap:g}")
+    if time_limit is not None and not time_limit > 0:
+        raise UsageError(f"time_limit must be greater than 0 seconds, got {time_limit:g}")
+    if iterations is not None and iterations < 1:
+        raise UsageError(f"iterations must be at least 1, got {iterations}")
+    if not 0 <= seed < 2**31:
+        raise UsageError(f"seed must be between 0 and {2**31 - 1}, got {seed}")
 
 
 def _run(

@@ -213,7 +213,7 @@ def test_pools_that_cannot_serve_all_deadlines_are_named() -> None:
 
 def test_unknown_highs_option_is_refused() -> None:
     params = do.ExactParams(fixing=False, highs=do.HighsParams(options={"no_such_option": 1}))
-    with pytest.raises(ValueError, match="no_such_option"):
+    with pytest.raises(do.UsageError, match="no_such_option"):
         do.solve(do.generate_instance(5), "exact", params=params)
 
 

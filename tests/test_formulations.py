@@ -108,7 +108,7 @@ def test_nonlinear_formulations_share_one_optimum(case: str, tmp_path: Path) -> 
 def test_milp_reaches_the_same_optimum_from_below(case: str) -> None:
     """With tangents at the optimum the MILP's value is J; with few, it is a lower bound."""
     table = do.build_options(instance_of(case))
-    best, choice = enumerated(table)
+    best, _ = enumerated(table)
     model = perspective.build(table)
     point = maximise_bound(table, first_prices(table))
     perspective.add_tangents(model, range(len(table)), point.response.shares)
@@ -119,8 +119,7 @@ def test_milp_reaches_the_same_optimum_from_below(case: str) -> None:
     ):
         try:
             shares = do.allocate(table, np.array(other)).shares
-        except do.ChoiceInfeasible as error:
-            assert error.conflicts
+        except do.ChoiceInfeasible:
             continue
         perspective.add_tangents(model, other, shares)
     exact = milp_value(model)

@@ -1,0 +1,181 @@
+"""The command line as a user meets it: output, files, exit codes, one-line errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import dtkd_opt as do
+
+INSTANCES = Path(__file__).parent.parent / "instances"
+
+
+def run(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `dtkd-opt` as a process and catch what it prints."""
+    command = [sys.executable, "-c", "from dtkd_opt.cli import main; main()", *map(str, words)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+
+
+def fails(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
+    """The process ended with this code, said these words on standard error, and no traceback."""
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    for part in parts:
+        assert part in done.stderr
+
+
+def test_solve_then_check(tmp_path: Path) -> None:
+    solved = run("solve", INSTANCES / "n10.json", cwd=tmp_path)
+    assert solved.returncode == 0, solved.stderr
+    assert solved.stderr == ""  # no progress when piped
+    assert "optimal (gap proven)" in solved.stdout
+    assert "written: n10.solution.json" in solved.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["n10.solution.json"]
+    checked = run("check", INSTANCES / "n10.json", tmp_path / "n10.solution.json")
+    assert checked.returncode == 0, checked.stderr
+    assert "feasible and true" in checked.stdout
+
+
+def test_check_refuses_a_wrong_figure_and_says_which(tmp_path: Path) -> None:
+    file = tmp_path / "s.json"
+    run("solve", INSTANCES / "n5.json", "--method", "greedy", "--output", file)
+    data = json.loads(file.read_text())
+    data["mean_accuracy"] += 1e-6
+    data["users"][1]["delay_s"] *= 1.001
+    file.write_text(json.dumps(data))
+    done = run("check", INSTANCES / "n5.json", file)
+    fails(done, 1, "mean_accuracy: is", "users[1].delay_s: is", str(file))
+    assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (["solve", "nowhere.json"], 1, "nowhere.json: no such file"),
+        (["solve", INSTANCES], 1, "is a folder"),
+        (["solve", INSTANCES / "best.csv"], 1, "is not JSON at line 1, column 1"),
+        (["solve", INSTANCES / "n5.json", "--method", "magic"], 2, "no method"),
+        (["solve", INSTANCES / "n5.json", "--gap", "-1"], 2, "gap"),
+        (["solve", INSTANCES / "n5.json", "--gap", "nan"], 2, "gap"),
+        (["solve", INSTANCES / "n5.json", "--time-limit", "0"], 2, "time_limit"),
+        (["solve", INSTANCES / "n5.json", "--seed", "-3"], 2, "seed"),
+        (["solve", INSTANCES / "n5.json", "--method", "greedy", "--no-fixing"], 2, "--no-fixing"),
+        (["solve", INSTANCES / "n5.json", "--no-fixing", "--threads", "-2"], 2, "threads = -2"),
+        (["solve", INSTANCES / "n5.json", "--no-fixing", "--mip-rel-gap", "-1"], 2, "mip_rel_gap"),
+        (["solve", INSTANCES / "n5.json", "--no-such"], 2, "No such option"),
+        (["solve", INSTANCES / "n5.json", "--output", "no/such/dir.json"], 1, "cannot be written"),
+        (["check", INSTANCES / "n5.json", INSTANCES / "n5.json"], 1, "format"),
+        (["generate", "--users", "0", "--output", "x.json"], 2, "users must be at least 1"),
+        (["generate", "--users", "3", "--deadlines", "2", "--output", "x.json"], 2, "deadlines"),
+        (["generate", "--users", "3"], 2, "--output"),
+        (["export", INSTANCES / "n5.json", "--format", "lp", "--formulation", "minlp",
+          "--output", "x.lp"], 2, "linear"),
+        (["export", INSTANCES / "n5.json", "--format", "gms", "--output", "x"], 2, "gms"),
+        (["frobnicate"], 2, "No such command"),
+    ],
+)  # fmt: skip
+def test_wrong_use_is_one_clear_message(
+    words: list[str | Path], code: int, part: str, tmp_path: Path
+) -> None:
+    fails(run(*words, cwd=tmp_path), code, part)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_infeasible_instance_says_why_and_exits_with_3(tmp_path: Path) -> None:
+    data = json.loads((INSTANCES / "n5.json").read_text())
+    data["users"][3]["deadline_s"] = 1e-7
+    file = tmp_path / "tight.json"
+    file.write_text(json.dumps(data))
+    done = run("solve", file, "--output", tmp_path / "s.json")
+    fails(done, 3, 'users[3] "u3"', "deadline_s 1e-07")
+    solution = do.read_solution(tmp_path / "s.json")
+    assert (solution.status, solution.users, solution.gap) == ("infeasible", (), None)
+    fails(run("check", file, tmp_path / "s.json"), 1, "holds no plan")
+
+
+def test_generate_is_reproducible(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        words = ["generate", "--users", "12", "--servers", "3", "--seed", "4", "--deadlines", "0.5"]
+        done = run(*words, "--name", "x", "--output", tmp_path / f"{name}.json")
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+@pytest.mark.parametrize("format_", ["nl", "lp", "mps"])
+def test_export_writes_a_model(format_: str, tmp_path: Path) -> None:
+    file = tmp_path / f"m.{format_}"
+    done = run("export", INSTANCES / "n5.json", "--format", format_, "--output", file)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert file.stat().st_size > 1000
+
+
+def test_help_names_each_command_and_an_example() -> None:
+    text = run("--help").stdout
+    for word in ("solve", "check", "generate", "export", "Example"):
+        assert word in text
+    for command in ("solve", "check", "generate", "export"):
+        assert "Example" in run(command, "--help").stdout
+
+
+def test_help_imports_no_solver_and_no_plotting() -> None:
+    code = (
+        "import sys; sys.argv = ['dtkd-opt', '--help']\n"
+        "from dtkd_opt.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'pyomo', 'highspy', 'torch', 'matplotlib', 'pandas', 'scipy', 'rich'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.endswith("loaded: []\n"), done.stdout + done.stderr
+
+
+def test_ctrl_c_writes_the_best_plan(tmp_path: Path) -> None:
+    instance = tmp_path / "big.json"
+    do.write_instance(do.generate_instance(80, 4, 0), instance)
+    command = [sys.executable, "-c", "from dtkd_opt.cli import main; main()", "solve"]
+    process = subprocess.Popen(
+        [*command, str(instance), "--gap", "0", "--output", str(tmp_path / "s.json")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.01)
+    process.send_signal(signal.SIGINT)  # the impatient press it twice
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    assert "interrupted" in out
+    assert "Traceback" not in error
+    assert run("check", instance, tmp_path / "s.json").returncode == 0
+
+
+def test_progress_is_live_on_a_terminal(tmp_path: Path) -> None:
+    """On a pseudo-terminal the live line shows phase, bound, incumbent and gap."""
+    script = shutil.which("script")
+    if script is None:
+        pytest.skip("needs the `script` command to make a terminal")
+    command = (
+        f"{sys.executable} -c 'from dtkd_opt.cli import main; main()' solve {INSTANCES}/n40-s3.json"
+    )
+    done = subprocess.run(
+        [script, "-qec", f"{command} --output {tmp_path}/s.json", "/dev/null"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )
+    assert done.returncode == 0
+    assert "bound" in done.stdout
+    assert "incumbent" in done.stdout
+    assert "HiGHS round" in done.stdout
