@@ -126,8 +126,11 @@ def _limit_violations(
 ) -> list[str]:
     """Every user's limit that the plan breaks, in words."""
     found = []
+    shares = np.array([plan.uplink_hz, plan.downlink_hz, plan.cpu_hz])
     for n, user in enumerate(instance.users):
         where = f'users[{n}] "{user.name}"'
+        if not (shares[:, n] >= 0).all():
+            found.append(f"{where}: has a share that is negative or not a number")
         if user.channel_gain[plan.server[n]] is None:
             found.append(f'{where}: cannot reach server "{instance.servers[plan.server[n]].name}"')
         elif not np.isfinite(delay[n]):

@@ -101,7 +101,6 @@ class StandingMilp:
         self._configure(params, seed)
 
     def _configure(self, params: HighsParams, seed: int) -> None:
-        tolerance = params.feasibility_tolerance
         settings = {
             "output_flag": bool(params.log_file),
             "log_to_console": False,
@@ -109,12 +108,11 @@ class StandingMilp:
             "threads": params.threads,
             "random_seed": seed,
             "mip_abs_gap": 0.0,
-            "mip_feasibility_tolerance": max(tolerance, 1e-10),
-            "primal_feasibility_tolerance": max(tolerance, 1e-10),
             **params.options,
         }
         for name, value in settings.items():
             self._set(name, value)
+        self._set_tolerance(max(params.feasibility_tolerance, 1e-10))  # HiGHS allows no less
         for name in _CALLBACKS:
             callback = getattr(self._highs, name)
             callback += self._on_callback
@@ -150,7 +148,20 @@ class StandingMilp:
         self._highs.setOptionValue("time_limit", max(time_limit, 1e-3))
         self._stop.clear()
         self._watch = watch
-        return self._outcome(self._run_in_worker())
+        interrupted = self._run_in_worker()
+        # HiGHS may reject its own optimum for an infeasibility of just the tolerance: loosen it
+        while self._rejected() and self._tolerance < 1e-6 and not interrupted:
+            self._set_tolerance(10 * self._tolerance)
+            interrupted = self._run_in_worker()
+        return self._outcome(interrupted)
+
+    def _rejected(self) -> bool:
+        return bool(self._highs.getModelStatus() == highspy.HighsModelStatus.kSolveError)
+
+    def _set_tolerance(self, tolerance: float) -> None:
+        self._tolerance = tolerance
+        self._set("mip_feasibility_tolerance", tolerance)
+        self._set("primal_feasibility_tolerance", tolerance)
 
     def _run_in_worker(self) -> bool:
         """Run HiGHS to its end; True if Ctrl-C asked it to stop (once: see KeepOnCtrlC)."""

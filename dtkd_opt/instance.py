@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -39,11 +40,19 @@ def _bounded(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     return core_schema.chain_schema([handler(source), bounds])
 
 
+def _whole_or_noticeable(value: float) -> float:
+    # a share that would upload less than a bit of anything is a mistake, and underflows
+    if 0 < value < 1e-12:
+        raise PydanticCustomError("tiny", "must be 0 or at least 1e-12")
+    return value
+
+
 Name = Annotated[str, Strict(), Field(min_length=1)]
 Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False), GetPydanticSchema(_bounded)]
 NonNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 Amount = Annotated[float, Strict(), Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
+Share = Annotated[Fraction, AfterValidator(_whole_or_noticeable)]
 Count = Annotated[int, Strict(), Field(ge=1, le=10**15)]
 
 Place = Literal["device", "server"]
@@ -131,7 +140,7 @@ class User(_Record):
 
     name: Name
     samples: Count
-    fresh_fraction: Fraction
+    fresh_fraction: Share
     cpu_hz: Positive
     tx_power_w: Positive
     kappa: Amount

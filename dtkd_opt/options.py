@@ -74,6 +74,23 @@ class OptionTable:
         return replace(self, **flat, start=start)
 
 
+    def in_unit(self, seconds: float) -> OptionTable:
+        """The same table with time counted in units of `seconds`; shares keep their meaning.
+
+        Delays are need / speed, so that the needs shrink with the unit too.
+        """
+        timed = (
+            "error_cost_s",
+            "device_delay_s",
+            "uplink_bits",
+            "uplink_limit_s",
+            "downlink_work",
+            "server_cycles",
+            "deadline_s",
+        )
+        return replace(self, **{name: getattr(self, name) / seconds for name in timed})
+
+
 def build_options(instance: Instance) -> OptionTable:
     """All admissible options of an instance.
 

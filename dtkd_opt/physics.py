@@ -23,7 +23,8 @@ def uplink_rate(bandwidth_hz: Array, snr_hz: Array) -> Array:
     """r_ul(b) = b log2(1 + γ / b) [bit/s], concave in b, zero at b = 0, below γ / ln 2."""
     b = np.asarray(bandwidth_hz, float)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        rate = b * np.log1p(snr_hz / b) / np.log(2)
+        ratio = np.minimum(snr_hz / b, np.finfo(float).max)  # of a share so small it overflows
+        rate = b * np.log1p(ratio) / np.log(2)
     return np.where(b > 0, rate, 0.0)
 
 
@@ -43,7 +44,7 @@ def downlink_rate(bandwidth_hz: Array, efficiency: Array) -> Array:
 def transfer_delay(bits: Array, rate: Array) -> Array:
     """bits / rate [s]; zero where there is nothing to send."""
     bits, rate = np.broadcast_arrays(np.asarray(bits, float), np.asarray(rate, float))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         return np.where(bits > 0, bits / rate, 0.0)
 
 

@@ -107,7 +107,10 @@ def maximise_bound(
             visit(box.last)
         if time.monotonic() > deadline:
             break
-        point, promise = box.propose()
+        try:
+            point, promise = box.propose()
+        except ArithmeticError:  # where limits cannot be kept, prices rise beyond all measure
+            break
         gain = promise - best.value
         if gain <= tolerance * max(abs(best.value), 1e-300):
             if box.interior(point):

@@ -83,7 +83,7 @@ def users(draw: st.DrawFn, name: str, n_servers: int, students: list[Model], lim
     return User(
         name=name,
         samples=samples,
-        fresh_fraction=draw(FRACTIONS),
+        fresh_fraction=draw(st.just(0.0) | st.floats(1e-12, 1)),
         cpu_hz=draw(magnitudes(1e8, 1e10)),
         tx_power_w=draw(magnitudes(1e-2, 1)),
         kappa=draw(st.just(0.0) | magnitudes(1e-29, 1e-26)),

@@ -68,7 +68,10 @@ class Rounds:
 
         search.enter("building")
         self.search, self.params, self.left, self.point = search, params, left, point
-        self.table: OptionTable = search.table.take(left)
+        # HiGHS's tolerances are absolute: a unit of time in which J is about ten
+        scale = abs(point.value) / search.table.n_users
+        self.unit_s = 10.0 ** round(np.log10(scale / 10)) if scale > 0 else 1.0
+        self.table: OptionTable = search.table.take(left).in_unit(self.unit_s)
         self.algebra = perspective
         self.model = perspective.build(self.table)
         shares = point.response.shares[:, left]
@@ -89,7 +92,7 @@ class Rounds:
             if outcome.reason == "infeasible" and search.incumbent is None:
                 raise InfeasibleError(_why_infeasible(search))
             if np.isfinite(outcome.bound) or outcome.reason == "infeasible":
-                search.raise_bound(outcome.bound)
+                self._raise_bound(outcome.bound)
             if search.proven:
                 return "gap_reached"
             fresh = self._learn() if outcome.has_solution else False
@@ -110,7 +113,11 @@ class Rounds:
             self.milp.start_from(list(zip(self.variables, on, strict=True)))
         gap = self.params.highs.mip_rel_gap
         gap = search.stop.gap / 2 if gap is None else gap
-        return self.milp.run(gap, search.remaining_s, search.raise_bound)
+        return self.milp.run(gap, search.remaining_s, self._raise_bound)
+
+    def _raise_bound(self, bound: float) -> None:
+        """HiGHS's bound, in its unit of time."""
+        self.search.raise_bound(bound * self.unit_s)
 
     def _learn(self) -> bool:
         """Allocate the MILP's choice and cut where the MILP misjudged it; False if it did not."""
@@ -127,7 +134,7 @@ class Rounds:
             return True
         self.milp.add(self.algebra.add_tangents(self.model, taken, allocation.shares))
         prices = np.where(allocation.prices > 0, allocation.prices, self.point.prices)
-        shares = respond(self.table, prices).shares
+        shares = respond(self.table, prices / self.unit_s).shares
         self.milp.add(self.algebra.add_tangents(self.model, range(len(self.left)), shares))
         return True
 
