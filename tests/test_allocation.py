@@ -529,15 +529,15 @@ def test_an_upload_limit_that_takes_nearly_the_whole_band(excess: float) -> None
 
 
 def test_a_deadline_that_rounding_alone_leaves_open() -> None:
-    """A device that needs all its deadline but for the last bit: the download is far quicker."""
-    slow = user("slow", cpu_hz=1e6, samples=5000, fresh_fraction=0.5)
-    quick = small_instance(slow)
-    edge = quick.servers[0].model_copy(update={"downlink_hz": 1e25, "tx_power_w": 1e20})
-    table, choice = tables_of(quick.model_copy(update={"servers": (edge, edge)}), DEVICE)
-    alone = table.device_delay_s[choice] + whole_pools(table)[:, choice].sum(axis=0)
-    assert alone == table.device_delay_s[choice]
-    allocation = do.allocate(with_limits(table, alone, np.full(1, np.inf)), choice)
-    assert allocation.delay == pytest.approx(alone, rel=1e-12)
+    """A device that needs all its deadline but for the last bit, and labels within that bit."""
+    table, choice = tables_of(small_instance(user("slow"), user("other")), DEVICE)
+    slow, capacity = choice[0], table.capacity[1, 0]
+    table.downlink_work[slow] = 0.4 * np.finfo(float).eps * table.device_delay_s[slow] * capacity
+    deadline = np.array([table.device_delay_s[slow], np.inf])
+    allocation = do.allocate(with_limits(table, deadline, np.full(2, np.inf)), choice)
+    assert allocation.delay[0] == pytest.approx(deadline[0], rel=1e-12)
+    assert allocation.shares[1].sum() == pytest.approx(capacity, rel=1e-12)
+    assert (allocation.shares[1] > 0.1 * capacity).all()
 
 
 # --- (f) monotone and symmetric

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import _thread
-import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import all_choices, mean_objective
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import instances
 
 import dtkd_opt as do
 from dtkd_opt.highs import StandingMilp
@@ -26,16 +27,7 @@ def enumerate_optimum(instance: do.Instance) -> float:
         table = do.build_options(instance)
     except do.InfeasibleError:
         return math.inf
-    best = math.inf
-    rows = [range(table.start[n], table.start[n + 1]) for n in range(table.n_users)]
-    for choice in itertools.product(*rows):
-        picked = np.array(choice)
-        try:
-            delay = do.allocate(table, picked).delay
-        except do.ChoiceInfeasible:
-            continue
-        best = min(best, float(np.mean(delay + table.error_cost_s[picked])))
-    return best
+    return min(mean_objective(table, choice) for choice in all_choices(table))
 
 
 def small_instance(seed: int, users: int, servers: int, limits: float) -> do.Instance:
@@ -72,6 +64,22 @@ def test_exact_finds_the_enumerated_optimum(
             continue
         assert result.status == "optimal"
         assert result.objective == pytest.approx(best, rel=2e-7)
+        assert result.bound <= best * (1 + 1e-9)
+        assert do.check(instance, result.solution) == []
+
+
+@settings(max_examples=20, deadline=None)
+@given(instance=instances(max_users=3, max_servers=2, max_models=2, limits=True))
+def test_exact_on_instances_of_any_magnitude(instance: do.Instance) -> None:
+    """Pools, gains, delays and prices over many orders of magnitude; zero ρ, zero fresh samples."""
+    best = enumerate_optimum(instance)
+    for params in (None, NO_FIXING):
+        result = do.solve(instance, "exact", params=params)
+        if math.isinf(best):
+            assert result.status == "infeasible"
+            continue
+        assert result.status == "optimal"
+        assert result.objective == pytest.approx(best, rel=1.1e-6)
         assert result.bound <= best * (1 + 1e-9)
         assert do.check(instance, result.solution) == []
 

@@ -6,13 +6,13 @@ as an independent judge.
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyomo.core as pyo
 import pytest
+from helpers import all_choices, mean_objective
 
 import dtkd_opt as do
 from dtkd_opt.highs import HighsParams, StandingMilp
@@ -64,18 +64,8 @@ def instance_of(case: str) -> do.Instance:
 
 def enumerated(table: OptionTable) -> tuple[float, Any]:
     """The least J over all choices and a choice that has it."""
-    best, chosen = np.inf, None
-    rows = [range(table.start[n], table.start[n + 1]) for n in range(table.n_users)]
-    for choice in itertools.product(*rows):
-        picked = np.array(choice)
-        try:
-            delay = do.allocate(table, picked).delay
-        except do.ChoiceInfeasible:
-            continue
-        value = float(np.mean(delay + table.error_cost_s[picked]))
-        if value < best:
-            best, chosen = value, picked
-    return best, chosen
+    best = min(all_choices(table), key=lambda choice: mean_objective(table, choice))
+    return mean_objective(table, best), best
 
 
 def scip(model: pyo.ConcreteModel, folder: Path) -> float:
@@ -114,11 +104,9 @@ def test_milp_reaches_the_same_optimum_from_below(case: str) -> None:
     perspective.add_tangents(model, range(len(table)), point.response.shares)
     few = milp_value(model)
     assert few <= best * (1 + 1e-9)
-    for other in itertools.product(
-        *(range(table.start[n], table.start[n + 1]) for n in range(table.n_users))
-    ):
+    for other in all_choices(table):
         try:
-            shares = do.allocate(table, np.array(other)).shares
+            shares = do.allocate(table, other).shares
         except do.ChoiceInfeasible:
             continue
         perspective.add_tangents(model, other, shares)

@@ -129,12 +129,12 @@ def test_deadline_beyond_the_kink_of_the_upload_limit() -> None:
     pools = whole_pools(table)
     table = replace(
         table,
-        downlink_work=table.downlink_work * 1e-6,
-        server_cycles=table.server_cycles * 1e-6,
+        downlink_work=table.downlink_work * 1e-14,
+        server_cycles=table.server_cycles * 1e-14,
         uplink_limit_s=pools[0] * 1.5,
         deadline_s=pools[0] * 1.2 + 1e-3,
     )
-    prices = 100 * pools[0].mean() / table.capacity
+    prices = 1000 * pools[0].mean() / table.capacity
     found = respond(table, prices)
     assert (found.weight < 1e6).all()
     assert (found.weight > 1).all()
