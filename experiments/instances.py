@@ -50,9 +50,9 @@ def write_instances() -> None:
 
 
 def prove(name: str) -> dict[str, Any]:
-    """Solve one instance to a gap of 1e-6 (or better) and describe the optimum."""
+    """Solve one instance to a gap of 1e-8 and describe the optimum."""
     instance = do.read_instance(FOLDER / f"{name}.json")
-    result = do.solve(instance, "exact", gap=1e-6)
+    result = do.solve(instance, "exact", gap=1e-8)
     faults = do.check(instance, result.solution)
     if faults or result.status != "optimal":
         raise SystemExit(f"{name}: {result.status}; {'; '.join(faults)}")

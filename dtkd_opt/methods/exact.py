@@ -44,7 +44,7 @@ def exact(search: Search, seed: int, params: ExactParams) -> Termination:
     if search.remaining_s <= 0:
         return "time_limit"
     left = np.arange(len(search.table))
-    if params.fixing:
+    if params.fixing and search.incumbent is not None:
         left = unfixed_options(search, point)
         if len(left) == search.table.n_users:  # only the incumbent's choice is left
             search.raise_bound(search.objective)
