@@ -132,7 +132,7 @@ def test_deadline_beyond_the_kink_of_the_upload_limit() -> None:
         downlink_work=table.downlink_work * 1e-14,
         server_cycles=table.server_cycles * 1e-14,
         uplink_limit_s=pools[0] * 1.5,
-        deadline_s=pools[0] * 1.2 + 1e-3,
+        deadline_s=pools[0] * 1.2,
     )
     prices = 1000 * pools[0].mean() / table.capacity
     found = respond(table, prices)
