@@ -73,7 +73,6 @@ class OptionTable:
         start = np.searchsorted(flat["user"], np.arange(self.n_users + 1))
         return replace(self, **flat, start=start)
 
-
     def in_unit(self, seconds: float) -> OptionTable:
         """The same table with time counted in units of `seconds`; shares keep their meaning.
 
