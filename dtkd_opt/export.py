@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from dtkd_opt.errors import InfeasibleError, UsageError
+from dtkd_opt.errors import UsageError
 from dtkd_opt.files import write_atomic
 from dtkd_opt.instance import Instance
 
@@ -42,7 +42,9 @@ def export(
     UsageError
         Unknown format, or a formulation that the format cannot hold.
     InfeasibleError
-        When the instance has no feasible solution.
+        When a user has no feasible option, or (``lp``, ``mps``) no choice keeps all limits.
+    NoPlanError
+        When the time limit came before any plan to place tangents at (``lp``, ``mps``).
     """
     if format not in ("nl", "lp", "mps"):
         raise UsageError(f'there is no format "{format}"; choose nl, lp or mps')
@@ -71,7 +73,7 @@ def _linear(instance: Instance, time_limit: float | None) -> Any:
 
     from dtkd_opt.methods.bounding import price_and_round
     from dtkd_opt.methods.exact import ExactParams, Rounds
-    from dtkd_opt.methods.search import Search, Stop
+    from dtkd_opt.methods.search import NoPlanError, Search, Stop
     from dtkd_opt.options import build_options
 
     stop = Stop(time_limit=float("inf") if time_limit is None else time_limit)
@@ -81,7 +83,10 @@ def _linear(instance: Instance, time_limit: float | None) -> Any:
     rounds = Rounds(search, point, everything, 0, ExactParams(fixing=False))
     rounds.run()
     if search.incumbent is None:
-        raise InfeasibleError(f"{instance.name}: no feasible plan was found to place tangents at")
+        raise NoPlanError(
+            f"{instance.name}: found no feasible plan to place tangents at before it stopped; "
+            "allow more time"
+        )
     return rounds.model
 
 

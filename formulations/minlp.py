@@ -128,12 +128,18 @@ def _variables(model: pyo.ConcreteModel) -> None:
         bounds=lambda m, n: (0, data.users[n].cpu_hz / GIGA),
         initialize=lambda m, n: data.users[n].cpu_hz / GIGA,
     )
-    model.rate = pyo.Var(model.R, bounds=(0, None))
+    model.rate = pyo.Var(model.R, bounds=lambda m, n, s: (0, _whole_rate(m, n, s)))
     model.upload = pyo.Var(model.R, bounds=(0, None))
     model.download = pyo.Var(model.R, bounds=(0, None))
     model.serving = pyo.Var(model.R, bounds=(0, None))
     model.training = pyo.Var(model.N, bounds=(0, None))
     model.delay = pyo.Var(model.N, bounds=lambda m, n: (0, data.users[n].deadline_s))
+
+
+def _whole_rate(model: pyo.ConcreteModel, n: int, s: int) -> float:
+    """r_ul of the server's whole band [Mbit/s], which no share exceeds."""
+    band = np.array(model.data.servers[s].uplink_hz / MEGA)
+    return float(physics.uplink_rate(band, np.array(model.numbers.snr[n][s])))
 
 
 def _shares(model: pyo.ConcreteModel, key: str, unit: float, idle: float = 0.0) -> pyo.Var:

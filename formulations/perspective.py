@@ -65,7 +65,7 @@ def build_nonlinear(table: OptionTable) -> pyo.ConcreteModel:
 
 def _idle(model: pyo.ConcreteModel, p: int, k: int) -> float:
     """What an option that is not taken keeps, free of charge: delays divide by shares."""
-    return 1e-4 * float(model.share[p, k].ub)
+    return float(min(1e-4, 1e-2 / model.table.n_users) * model.share[p, k].ub)
 
 
 def _rate_at(model: pyo.ConcreteModel, k: int, share: float) -> float:

@@ -116,6 +116,10 @@ def test_response_within_limits() -> None:
         uploads = pool_delays(tight, found.shares)[0]
         held = (tight.uplink_bits > 0) & (uploads >= tight.uplink_limit_s * (1 - 1e-9))
         both += int((held & (found.weight > 1)).sum())
+        for k in range(0, len(tight), 5):
+            alone = respond(tight.take(np.array([k])), prices)
+            assert alone.delay == pytest.approx(found.delay[[k]], rel=1e-12)
+            assert alone.shares == pytest.approx(found.shares[:, [k]], rel=1e-9)
     assert both > 10
 
 

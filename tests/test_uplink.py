@@ -66,9 +66,11 @@ def test_fall_is_the_derivative(log_z: float) -> None:
 
 def test_cheapest_is_stationary() -> None:
     """c z = -dφ / d log z to 1e-12, from 120-digit arithmetic on the z that was returned."""
-    log_z, _ = uplink.cheapest(LOG_PRICES)
+    together, _ = uplink.cheapest(LOG_PRICES)
+    alone = [uplink.cheapest(np.array(log_c))[0] for log_c in LOG_PRICES]
+    pairs = [*zip(LOG_PRICES, together, strict=True), *zip(LOG_PRICES, alone, strict=True)]
     with localcontext(prec=DIGITS):
-        for log_c, found in zip(LOG_PRICES, log_z, strict=True):
+        for log_c, found in pairs:
             c, z = Decimal(float(log_c)).exp(), Decimal(float(found)).exp()
             length = (1 + 1 / z).ln()
             fall = Decimal(2).ln() * ((-length).exp() - 1 + length) / length**2 / z
@@ -107,9 +109,11 @@ def test_cheapest_of_other_shapes() -> None:
 def test_for_delay_inverts_phi() -> None:
     """φ(z) = ratio · ln 2 for log ratios of 1e-9 to 100; also the excess over ln 2 to 1e-12."""
     log_ratio = np.append(np.logspace(-9, 2, 100), np.linspace(1, 100, 50))
-    log_z = uplink.for_delay(log_ratio)
+    together = uplink.for_delay(log_ratio)
+    alone = [uplink.for_delay(np.array(log)) for log in log_ratio]
+    pairs = [*zip(log_ratio, together, strict=True), *zip(log_ratio, alone, strict=True)]
     with localcontext(prec=DIGITS):
-        for wanted, found in zip(log_ratio, log_z, strict=True):
+        for wanted, found in pairs:
             phi, ratio = exact_phi(Decimal(float(found)).exp()), Decimal(float(wanted)).exp()
             relative = phi / Decimal(2).ln()
             assert abs(float(relative / ratio - 1)) < 1e-12
