@@ -127,6 +127,9 @@ def maximise_bound(
             best = trial
         else:
             box.widen(0.5)
+    else:
+        if visit is not None:
+            visit(box.last)
     return best
 
 

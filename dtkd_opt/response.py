@@ -115,9 +115,14 @@ def respond(table: OptionTable, prices: Array, *, least: bool = False) -> Respon
         rest = np.where(pools[1:] > 0, curves.needs[1:] / pools[1:], 0.0)
     shares = np.array([table.uplink_snr_hz * np.exp(log_z), *rest])
     delay = table.device_delay_s + pools.sum(axis=0)
-    spent = (curves.prices * shares).sum(axis=0)
-    cost = spent if least else delay + spent
-    return Response(cost, delay, shares, np.exp(log_weight), elasticity)
+    weight = np.exp(log_weight)
+    # the deadline's multiplier times what is over: zero but for rounding, and with it the cost is
+    # a lower bound for any weight (weak duality), however the root search ended
+    over = delay - np.where(bound, table.deadline_s, delay)
+    cost = (curves.prices * shares).sum(axis=0) + weight * over
+    if not least:
+        cost += delay - over
+    return Response(cost, delay, shares, weight, elasticity)
 
 
 def _meet_deadlines(curves: _Curves, rows: Index) -> Array:

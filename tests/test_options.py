@@ -354,3 +354,14 @@ def test_pool_delays() -> None:
         compute = exact.compute_s if on_server else 0.0
         expected = [exact.upload_s, exact.download_s, compute]
         assert delay[:, k] == pytest.approx(expected, rel=1e-12)
+
+
+def test_another_unit_of_time() -> None:
+    """Counted in minutes, every delay is a sixtieth at the same shares."""
+    table = build_options(MIXED)
+    minutes = table.in_unit(60.0)
+    shares = table.capacity[:, table.server] / 3
+    assert pool_delays(minutes, shares) * 60 == pytest.approx(pool_delays(table, shares), rel=1e-14)
+    for name in ("device_delay_s", "error_cost_s", "deadline_s", "uplink_limit_s"):
+        assert getattr(minutes, name) * 60 == pytest.approx(getattr(table, name), rel=1e-14)
+    assert minutes.capacity.tolist() == table.capacity.tolist()
