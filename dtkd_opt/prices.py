@@ -96,7 +96,7 @@ def maximise_bound(
     tolerance
         Stop when the cutting-plane model promises no more than this, relative to |L|.
     max_steps, deadline
-        Other ends: a number of evaluations, a `time.monotonic()` value. The bound is valid anyway.
+        Other ends: steps after the first point, a `time.monotonic()` value. The bound stays valid.
     visit
         Called with every point evaluated: each is a valid bound and suggests a choice.
     """

@@ -118,7 +118,8 @@ def respond(table: OptionTable, prices: Array, *, least: bool = False) -> Respon
     weight = np.exp(log_weight)
     # the deadline's multiplier times what is over: zero but for rounding, and with it the cost is
     # a lower bound for any weight (weak duality), however the root search ended
-    over = delay - np.where(bound, table.deadline_s, delay)
+    over = np.zeros(len(table))
+    over[bound] = delay[bound] - table.deadline_s[bound]
     cost = (curves.prices * shares).sum(axis=0) + weight * over
     if not least:
         cost += delay - over
