@@ -37,7 +37,11 @@ def cli() -> None:
 @click.option("--output", type=FILE, help="Solution file. [default: ./NAME.solution.json]")
 @click.option("--no-fixing", is_flag=True, help="exact: HiGHS alone proves, on all options.")
 @click.option("--mip-rel-gap", type=float, help="exact: HiGHS's own gap. [default: gap / 2]")
-@click.option("--threads", type=int, help="exact: HiGHS's threads. [default: HiGHS decides]")
+@click.option(
+    "--threads",
+    type=click.IntRange(0, 256),
+    help="exact: HiGHS's threads. [default: HiGHS decides]",
+)
 @click.option("--highs-log", type=FILE, help="exact: write HiGHS's log to this file.")
 def solve(
     instance: Path,
@@ -77,7 +81,7 @@ def solve(
 
     problem = read_instance(instance)
     output = output or Path(f"{instance.stem}.solution.json")
-    with KeepOnCtrlC():
+    with KeepOnCtrlC() as ctrl_c:
         with LiveLine() as watch:
             result = run(
                 problem,
@@ -89,6 +93,7 @@ def solve(
                 params=params,
                 watch=watch,
             )
+        ctrl_c.finish()
         write_solution(result.solution, output)
     console = Console()
     for table in summary(result):
@@ -138,7 +143,7 @@ def check(instance: Path, solution: Path) -> None:
     gap = "no bound" if plan.gap is None else f"claimed gap {plan.gap:.1e}"
     click.echo(
         f"{solution}: feasible and true for {problem.name}; "
-        f"J = {plan.incumbent_objective:.6f} s, {gap}"
+        f"J = {plan.incumbent_objective:.6f} s, {gap} (the bound itself is not verified)"
     )
 
 
@@ -197,8 +202,9 @@ def export(
     from dtkd_opt.export import export as run
     from dtkd_opt.instance import read_instance
 
-    run(read_instance(instance), output, format_, formulation, time_limit=time_limit)
-    click.echo(f"written: {output}")
+    gap = run(read_instance(instance), output, format_, formulation, time_limit=time_limit)
+    exactness = "" if gap is None else f" (its optimum is J's to a relative {gap:.1e})"
+    click.echo(f"written: {output}{exactness}")
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ def export(
     formulation: Formulation | None = None,
     *,
     time_limit: float | None = None,
-) -> None:
+) -> float | None:
     """Write an instance's model to a file.
 
     Parameters
@@ -36,6 +36,10 @@ def export(
         convex ones reach the same optimum; or ``minlp``, the problem as stated.
     time_limit
         Seconds for collecting the tangents of ``lp`` and ``mps``; fewer leave a looser relaxation.
+
+    Returns
+    -------
+    Of ``lp`` and ``mps`` the relative gap that the tangents reached; None for ``nl``.
 
     Raises
     ------
@@ -52,11 +56,15 @@ def export(
         raise UsageError(f'there is no formulation "{formulation}"; choose minlp or perspective')
     if format != "nl" and formulation == "minlp":
         raise UsageError(f"{format} holds linear models only; leave the formulation away")
+    if time_limit is not None and (format == "nl" or not time_limit > 0):
+        raise UsageError("time_limit belongs to lp and mps and must be greater than 0 seconds")
+    gap = None
     if format == "nl":
         model = _nonlinear(instance, formulation or "perspective")
     else:
-        model = _linear(instance, time_limit)
+        model, gap = _linear(instance, time_limit)
     _write(model, Path(path), format)
+    return gap
 
 
 def _nonlinear(instance: Instance, formulation: str) -> Any:
@@ -67,8 +75,8 @@ def _nonlinear(instance: Instance, formulation: str) -> Any:
     return minlp.build(instance) if formulation == "minlp" else perspective.build_nonlinear(table)
 
 
-def _linear(instance: Instance, time_limit: float | None) -> Any:
-    """The MILP that `exact` ended with, all options and tangents in it."""
+def _linear(instance: Instance, time_limit: float | None) -> tuple[Any, float]:
+    """The MILP that `exact` ended with, all options and tangents in it, and its gap."""
     import numpy as np
 
     from dtkd_opt.methods.bounding import price_and_round
@@ -80,14 +88,15 @@ def _linear(instance: Instance, time_limit: float | None) -> Any:
     search = Search(instance, build_options(instance), stop)
     point = price_and_round(search, prove=False)
     everything = np.arange(len(search.table))
-    rounds = Rounds(search, point, everything, 0, ExactParams(fixing=False))
-    rounds.run()
+    rounds = Rounds(search, point, everything, 0, ExactParams(fixing=False), unit_s=1.0)
+    if rounds.run() == "interrupted":
+        raise KeyboardInterrupt
     if search.incumbent is None:
         raise NoPlanError(
             f"{instance.name}: found no feasible plan to place tangents at before it stopped; "
             "allow more time"
         )
-    return rounds.model
+    return rounds.model, search.gap
 
 
 def _write(model: Any, path: Path, format: Format) -> None:
@@ -95,5 +104,5 @@ def _write(model: Any, path: Path, format: Format) -> None:
 
     with TemporaryDirectory() as folder:
         file = Path(folder) / f"model.{format}"
-        model.write(str(file), format=format)
+        model.write(str(file))
         write_atomic(path, file.read_bytes())

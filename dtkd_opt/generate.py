@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from dtkd_opt.errors import UsageError
 from dtkd_opt.instance import FORMAT, PLACES, AccuracyTable, Instance, Model, Server, Task, User
@@ -70,7 +71,17 @@ def generate_instance(
         When a number is out of range.
     """
     params = params or GeneratorParams()
-    _check(users, servers, params)
+    _check(users, servers, seed, params)
+    try:
+        return _draw(users, servers, seed, params, name)
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        raise UsageError(f"{key}: {error.errors()[0]['msg'].lower()}") from None
+
+
+def _draw(
+    users: int, servers: int, seed: int, params: GeneratorParams, name: str | None
+) -> Instance:
     rng = np.random.default_rng(seed)
     gain = _channel_gains(users, servers, params, rng)
     draws = _draw_users(users, params, rng)
@@ -101,10 +112,18 @@ def generate_instance(
     return _with_deadlines(instance, params, rng)
 
 
-def _check(users: int, servers: int, params: GeneratorParams) -> None:
-    for label, value in (("users", users), ("servers", servers), ("reach", params.reach)):
-        if value < 1:
-            raise UsageError(f"{label} must be at least 1, got {value}")
+def _check(users: int, servers: int, seed: int, params: GeneratorParams) -> None:
+    counts = {"users": users, "servers": servers, "reach": params.reach, "epochs": params.epochs}
+    for label, value in counts.items():
+        if not 1 <= value <= 10**6:
+            raise UsageError(f"{label} must be between 1 and a million, got {value}")
+    if seed < 0:
+        raise UsageError(f"seed must be at least 0, got {seed}")
+    for label in ("uplink_hz", "downlink_hz", "server_hz_per_user", "radius_m"):
+        if not 0 < getattr(params, label) < 1e30:
+            raise UsageError(f"{label} must be greater than 0, got {getattr(params, label):g}")
+    if not 0 <= params.seconds_per_error < 1e30:
+        raise UsageError(f"seconds_per_error must be at least 0, got {params.seconds_per_error:g}")
     for label in ("deadlines", "energy_budgets", "accuracy_floors"):
         if not 0 <= getattr(params, label) <= 1:
             raise UsageError(f"{label} must be between 0 and 1, got {getattr(params, label):g}")

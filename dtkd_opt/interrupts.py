@@ -23,6 +23,10 @@ class KeepOnCtrlC:
             signal.signal(signal.SIGINT, self._handle)
         return self
 
+    def finish(self) -> None:
+        """From here on to the end of the block even the first Ctrl-C does nothing."""
+        self._count = max(self._count, 1)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._count += 1
         if self._count == 1 or self._count >= _FORCE:

@@ -22,6 +22,8 @@ from dtkd_opt.options import Index, OptionTable
 from dtkd_opt.physics import Array
 from dtkd_opt.response import Response, respond
 
+_ROUNDING = 1e-13  # relative: hundreds of units in the last place
+
 
 @dataclass(frozen=True, eq=False)
 class PricedPoint:
@@ -38,7 +40,9 @@ class PricedPoint:
 def price(table: OptionTable, prices: Array) -> PricedPoint:
     """Lagrangian value, gradient, choice and reduced costs at positive prices of shape (3, S)."""
     response = respond(table, prices)
-    cost = response.cost + table.error_cost_s
+    # high prices cancel against the pools' worth: what rounding may add is taken off the bound
+    size = response.cost + response.weight * response.delay + table.error_cost_s
+    cost = response.cost + table.error_cost_s - _ROUNDING * size
     cheapest = np.minimum.reduceat(cost, table.start[:-1])
     reduced = cost - cheapest[table.user]
     ties = np.flatnonzero(reduced <= 0)
@@ -49,7 +53,8 @@ def price(table: OptionTable, prices: Array) -> PricedPoint:
             for pool in response.shares
         ]
     )
-    value = float(cheapest.sum() - (prices * table.capacity).sum())
+    worth = float((prices * table.capacity).sum())
+    value = float(cheapest.sum()) - worth - _ROUNDING * (abs(float(cheapest.sum())) + worth)
     gradient = (demand - table.capacity) / table.capacity
     return PricedPoint(prices, value, gradient, choice, reduced, response)
 

@@ -120,9 +120,8 @@ def respond(table: OptionTable, prices: Array, *, least: bool = False) -> Respon
     # a lower bound for any weight (weak duality), however the root search ended
     over = np.zeros(len(table))
     over[bound] = delay[bound] - table.deadline_s[bound]
-    cost = (curves.prices * shares).sum(axis=0) + weight * over
-    if not least:
-        cost += delay - over
+    cost = (curves.prices * shares).sum(axis=0)
+    cost += weight * over if least else delay + (weight - 1) * over
     return Response(cost, delay, shares, weight, elasticity)
 
 

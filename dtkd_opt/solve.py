@@ -141,6 +141,8 @@ def _run(
         termination, reason = "infeasible", str(error)
     except NoPlanError as error:
         termination, reason = "no_plan_found", str(error)
+    except ArithmeticError as error:  # rounding left no way on: what was found stays valid
+        termination, reason = "stalled", f"{chosen.name} stopped: {error}"
     except KeyboardInterrupt:
         termination = "interrupted"
     if search is None or search.incumbent is None:

@@ -16,6 +16,7 @@ from strategies import instances
 
 import dtkd_opt as do
 from dtkd_opt.highs import StandingMilp
+from dtkd_opt.methods.search import Search, Stop
 from dtkd_opt.options import pool_delays
 
 NO_FIXING = do.ExactParams(fixing=False)
@@ -248,3 +249,42 @@ def test_limits_cut_off_choices_until_one_is_feasible() -> None:
     assert result.status == again.status
     if result.incumbent is not None:
         assert result.objective == pytest.approx(again.objective, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "best"),
+    [
+        ("deadlines-at-the-edge-1", 19.489418),
+        ("deadlines-at-the-edge-2", 18.902839),
+        ("large-rho-1", 161443750.224),
+        ("large-rho-2", 137294395.540),
+    ],
+)
+def test_hard_numerics_never_give_a_false_proof(name: str, best: float) -> None:
+    """Once proven wrong: deadlines that can only just be kept, and error costs of 1e8 seconds.
+
+    The best values are known plans, recomputed by `check`; the enumeration agrees with them.
+    """
+    instance = do.read_instance(Path(__file__).parent / "data" / "edge" / f"{name}.json")
+    for params in (None, NO_FIXING):
+        result = do.solve(instance, "exact", params=params, time_limit=20)
+        assert do.check(instance, result.solution) == []
+        assert result.objective == pytest.approx(best, rel=1e-6)
+        assert result.bound <= best * (1 + 1e-7)
+
+
+def test_a_refuted_bound_proves_nothing() -> None:
+    """A bound above a feasible plan is a contradiction: it is not used, and nothing is proven."""
+    instance = do.generate_instance(3)
+    table = do.build_options(instance)
+    search = Search(instance, table, Stop(gap=1.0))
+    search.offer(table.start[:-1])
+    search.raise_bound(2 * search.objective)
+    assert search.refuted
+    assert not search.proven
+    assert search.bound == -math.inf
+    late = Search(instance, table, Stop(gap=1.0))
+    late.raise_bound(2 * search.objective)
+    late.offer(table.start[:-1])
+    assert late.refuted
+    assert late.bound == -math.inf

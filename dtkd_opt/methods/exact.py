@@ -49,7 +49,9 @@ def exact(search: Search, seed: int, params: ExactParams) -> Termination:
         if len(left) == search.table.n_users:  # only the incumbent's choice is left
             search.raise_bound(search.objective)
             return "gap_reached"
-    return Rounds(search, point, left, seed, params).run()
+    termination = Rounds(search, point, left, seed, params).run()
+    search.raise_bound(point.value / search.table.n_users)  # where HiGHS ended without a better
+    return "gap_reached" if search.proven else termination
 
 
 def unfixed_options(search: Search, point: PricedPoint) -> Index:
@@ -62,15 +64,21 @@ class Rounds:
     """Outer approximation on the options that are `left` (rows of the search's table)."""
 
     def __init__(
-        self, search: Search, point: PricedPoint, left: Index, seed: int, params: ExactParams
+        self,
+        search: Search,
+        point: PricedPoint,
+        left: Index,
+        seed: int,
+        params: ExactParams,
+        unit_s: float | None = None,
     ):
         from formulations import perspective  # Pyomo is imported only here
 
         search.enter("building")
         self.search, self.params, self.left, self.point = search, params, left, point
-        # HiGHS's tolerances are absolute: a unit of time in which J is about ten
-        scale = abs(point.value) / search.table.n_users
-        self.unit_s = 10.0 ** round(np.log10(scale / 10)) if scale > 0 else 1.0
+        # HiGHS's tolerances are absolute: a unit of time in which delays are about one
+        usual = float(np.mean(point.response.delay[point.choice]))
+        self.unit_s = unit_s or 10.0 ** round(np.log10(usual))
         self.table: OptionTable = search.table.take(left).in_unit(self.unit_s)
         self.algebra = perspective
         self.model = perspective.build(self.table)
@@ -89,9 +97,11 @@ class Rounds:
         for number in range(1, limit + 1):
             search.enter(f"HiGHS round {number}")
             outcome = self._solve()
-            if outcome.reason == "infeasible" and search.incumbent is None:
-                raise InfeasibleError(_why_infeasible(search))
-            if np.isfinite(outcome.bound) or outcome.reason == "infeasible":
+            if outcome.reason == "infeasible":
+                if search.incumbent is None:
+                    raise InfeasibleError(_why_infeasible(search))
+                return "stalled"  # the incumbent is a point of this MILP: no proof of anything
+            if np.isfinite(outcome.bound):
                 self._raise_bound(outcome.bound)
             if search.proven:
                 return "gap_reached"

@@ -49,6 +49,8 @@ class Progress:
         return relative_gap(self.incumbent, self.bound)
 
 
+_DOUBT = 1e-7  # relative; solvers' bounds may exceed a plan by rounding, but no more
+
 Watch = Callable[[Progress], None]
 
 
@@ -80,6 +82,7 @@ class Search:
         self.started = time.monotonic()
         self.incumbent: Incumbent | None = None
         self.bound = -float("inf")
+        self.refuted = False  # whether a bound was found above a feasible plan: proves nothing
         self.phase = "start"
         self.reason = ""
         self.history: list[Progress] = []
@@ -95,7 +98,7 @@ class Search:
 
     @property
     def proven(self) -> bool:
-        return self.gap <= self.stop.gap
+        return self.gap <= self.stop.gap and not self.refuted
 
     @property
     def elapsed_s(self) -> float:
@@ -115,7 +118,10 @@ class Search:
         self._report()
 
     def raise_bound(self, bound: float) -> None:
-        """A valid lower bound on J; the optimum is never above the incumbent."""
+        """A valid lower bound on J; one that a feasible plan refutes is not used."""
+        if bound > self.objective + _DOUBT * abs(self.objective):
+            self.refuted = True
+            return
         bound = min(bound, self.objective)
         if bound > self.bound:
             self.bound = bound
@@ -141,6 +147,8 @@ class Search:
             raise ArithmeticError("; ".join(evaluation.violations[:3]))
         if evaluation.objective < self.objective:
             self.incumbent = Incumbent(choice, plan, evaluation, prices)
+            if self.bound > self.objective + _DOUBT * abs(self.objective):
+                self.refuted, self.bound = True, -float("inf")
             self.bound = min(self.bound, self.objective)
             self._report()
 
