@@ -73,6 +73,7 @@ def solve(
     params = _exact_params(method, {k: v for k, v in settings.items() if v is not None})
     from rich.console import Console
 
+    from dtkd_opt.files import write_atomic
     from dtkd_opt.instance import read_instance
     from dtkd_opt.interrupts import KeepOnCtrlC
     from dtkd_opt.report import LiveLine, summary
@@ -80,6 +81,8 @@ def solve(
     from dtkd_opt.solve import solve as run
 
     problem = read_instance(instance)
+    if highs_log is not None:
+        write_atomic(highs_log, b"")  # HiGHS would ignore a path that it cannot write
     output = output or Path(f"{instance.stem}.solution.json")
     with KeepOnCtrlC() as ctrl_c:
         with LiveLine() as watch:

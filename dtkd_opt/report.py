@@ -12,7 +12,7 @@ from rich.table import Table
 
 from dtkd_opt.instance import Instance
 from dtkd_opt.methods.search import Progress
-from dtkd_opt.options import POOLS
+from dtkd_opt.options import POOLS, SERVER
 from dtkd_opt.solve import Result
 
 _STATUS = {
@@ -84,7 +84,7 @@ def _pools(result: Result) -> Table:
     table = _table("pools")
     for heading in ("server", "pool", "size", "users", "1 % more saves (s)"):
         table.add_column(heading, justify="left" if heading in ("server", "pool") else "right")
-    shares = (plan.uplink_hz, plan.downlink_hz, np.where(plan.place == 1, plan.cpu_hz, 0.0))
+    shares = (plan.uplink_hz, plan.downlink_hz, np.where(plan.place == SERVER, plan.cpu_hz, 0.0))
     for s, server in enumerate(result.instance.servers):
         sizes = (server.uplink_hz, server.downlink_hz, server.cpu_hz)
         for p, (pool, size, share) in enumerate(zip(POOLS, sizes, shares, strict=True)):
