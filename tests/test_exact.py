@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import _thread
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyomo.core as pyo
 import pytest
-from helpers import all_choices, mean_objective
+from helpers import all_choices, mean_objective, random_choice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import instances
 
 import dtkd_opt as do
+from dtkd_opt.allocation import Conflict
 from dtkd_opt.highs import StandingMilp
+from dtkd_opt.methods.bounding import price_and_round
+from dtkd_opt.methods.exact import Rounds
 from dtkd_opt.methods.search import Search, Stop
-from dtkd_opt.options import pool_delays
+from dtkd_opt.options import Index, OptionTable, pool_delays
 
 NO_FIXING = do.ExactParams(fixing=False)
 
@@ -240,15 +243,36 @@ def test_params_of_another_method_are_refused() -> None:
         do.solve(do.generate_instance(3), "magic")
 
 
-def test_limits_cut_off_choices_until_one_is_feasible() -> None:
-    """Tight deadlines: the MILP's first choices cannot be allocated and must be cut off."""
-    instance = squeezed(do.generate_instance(8, 1, 2, do.GeneratorParams(deadlines=1.0)), 0.85)
-    small = instance.model_copy(update={"models": instance.models[:3]})
-    result = do.solve(small, gap=1e-8, params=NO_FIXING)
-    again = do.solve(small, gap=1e-8, params=replace(NO_FIXING, fixing=True))
-    assert result.status == again.status
-    if result.incumbent is not None:
-        assert result.objective == pytest.approx(again.objective, rel=1e-7)
+def test_choices_that_cannot_keep_their_limits_are_cut_off() -> None:
+    """The MILP without tangents takes a choice that cannot be allocated; with the cuts of its
+    conflict it no longer can, and other choices stay."""
+    instance = do.generate_instance(6, 1, 2, do.GeneratorParams(deadlines=1.0))
+    search = Search(instance, do.build_options(instance), Stop())
+    everything = np.arange(len(search.table))
+    rounds = Rounds(search, price_and_round(search), everything, 0, do.ExactParams())
+    choice, conflict = infeasible_choice(search.table)
+    model = rounds.model
+    model.fixed = pyo.Constraint(expr=sum(model.x[int(k)] for k in choice) == len(choice))
+    model.tangents.clear()
+    before = StandingMilp(model, do.HighsParams(), 0)
+    assert before.run(1e-6, 10.0).reason == "optimal"
+    rounds._cut_off(conflict, choice)
+    after = StandingMilp(model, do.HighsParams(), 0)
+    assert after.run(1e-6, 10.0).reason == "infeasible"
+    model.fixed.deactivate()
+    assert StandingMilp(model, do.HighsParams(), 0).run(1e-6, 10.0).reason == "optimal"
+
+
+def infeasible_choice(table: OptionTable) -> tuple[Index, Conflict]:
+    """A choice whose deadlines cannot be kept together, and the proof."""
+    rng = np.random.default_rng(0)
+    for _ in range(1000):
+        choice = random_choice(table, rng)
+        try:
+            do.allocate(table, choice)
+        except do.ChoiceInfeasible as error:
+            return choice, error.conflicts[0]
+    raise AssertionError("no infeasible choice among 1000")
 
 
 @pytest.mark.parametrize(

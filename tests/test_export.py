@@ -172,3 +172,20 @@ def test_a_failing_write_keeps_the_old_file(
         do.export(INSTANCES["one server"], file)
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("rho", [1.0, 1000.0])
+def test_linear_export_is_in_seconds_whatever_the_objective_weighs(
+    rho: float, tmp_path: Path
+) -> None:
+    """The unit of time that `exact` gives HiGHS must not reach the file."""
+    instance = do.generate_instance(5).model_copy(update={"seconds_per_error": rho})
+    file = tmp_path / "m.lp"
+    assert do.export(instance, file, "lp") <= 1e-6
+    solver = highspy.Highs()
+    solver.setOptionValue("output_flag", False)
+    solver.readModel(str(file))
+    solver.setOptionValue("mip_rel_gap", 1e-8)
+    solver.run()
+    found = solver.getInfo().objective_function_value
+    assert found == pytest.approx(do.solve(instance).objective, rel=2e-6)

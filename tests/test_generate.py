@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +68,11 @@ def test_every_shipped_instance_is_listed_and_written_by_its_generator() -> None
     files = {file.stem for file in INSTANCES.glob("*.json")}
     assert files == set(BEST)
     assert all(float(row["gap"]) <= 1e-6 for row in BEST.values())
-    instance = do.read_instance(INSTANCES / "n50.json")
-    assert instance == do.generate_instance(50, 1, 0)
+    script = runpy.run_path(str(INSTANCES.parent / "experiments" / "instances.py"))
+    for name, (users, servers, limits) in script["ALL"].items():
+        params = do.GeneratorParams(**limits)
+        written = do.generate_instance(users, servers, seed=0, params=params, name=name)
+        assert do.read_instance(INSTANCES / f"{name}.json") == written
 
 
 def test_n50_is_worth_optimising() -> None:
