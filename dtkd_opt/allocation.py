@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dtkd_opt.options import POOLS, Index, OptionTable, pool_delays
-from dtkd_opt.physics import Array
+from dtkd_opt.instance import POOLS
+from dtkd_opt.options import OptionTable, pool_delays
+from dtkd_opt.physics import Array, Index
 from dtkd_opt.response import Response, respond
 
 _STEPS = 200
@@ -73,7 +74,7 @@ def allocate(table: OptionTable, choice: Index) -> Allocation:
     table
         The option table of an instance.
     choice
-        (N,) row of the table for each user.
+        (N,) row of the table for each user, in the users' order.
 
     Returns
     -------
@@ -84,7 +85,11 @@ def allocate(table: OptionTable, choice: Index) -> Allocation:
     ------
     ChoiceInfeasible
         When limits cannot be kept; says which users, which server and which pool.
+    ValueError
+        When the choice is not one option of each user.
     """
+    if not np.array_equal(table.user[choice], np.arange(table.n_users)):
+        raise ValueError(f"choice must be one row of the table for each of {table.n_users} users")
     chosen = table.take(choice)
     n = len(chosen)
     shares, weight = np.zeros((3, n)), np.ones(n)

@@ -19,7 +19,8 @@ def check(instance: Instance, solution: Solution) -> list[str]:
 
     Checked are the instance's hash and names, feasibility (pools, frequencies, deadlines, energy,
     accuracy floors) and every reported figure to a relative 1e-9. The bound is held against the
-    plan only: `certify` proves one.
+    plan only, and "optimal" against why the method stopped: the gap that was asked for is not in
+    the file, so judge by `gap`.
     """
     faults = list(_identity_faults(instance, solution))
     if not solution.users:
@@ -96,6 +97,10 @@ def _figure_faults(solution: Solution, evaluation: Evaluation) -> Iterator[str]:
 def _bound_faults(solution: Solution, evaluation: Evaluation) -> Iterator[str]:
     if solution.status not in ("optimal", "feasible"):
         yield f'status: must be "optimal" or "feasible" with a plan, got "{solution.status}"'
+    if solution.termination == "gap_reached" and solution.status != "optimal":
+        yield f'status: must be "optimal" where the gap was reached, got "{solution.status}"'
+    if solution.termination in ("infeasible", "no_plan_found"):
+        yield f'termination: must not be "{solution.termination}" with a plan'
     bound = solution.objective_bound
     if bound is None:
         if solution.gap is not None:

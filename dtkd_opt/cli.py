@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dtkd_opt import __version__
-from dtkd_opt.errors import DtkdError, UsageError
+from dtkd_opt.errors import DtkdError, InputError, UsageError
+from dtkd_opt.files import write_atomic
+from dtkd_opt.methods import METHODS
 
-METHOD_HELP = "exact, greedy, all-device, all-server, random, or auto (exact)."
 FILE = click.Path(path_type=Path)
+_EXACT = ("no_fixing", "mip_rel_gap", "threads", "highs_log")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -29,7 +35,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("instance", type=FILE)
-@click.option("--method", default="auto", show_default=True, help=METHOD_HELP)
+@click.option("--method", default="auto", show_default=True, help=f"{', '.join(METHODS)}.")
 @click.option("--gap", default=1e-6, show_default=True, help="Relative gap to prove.")
 @click.option("--time-limit", type=float, help="Seconds; the best plan found is kept.")
 @click.option("--iterations", type=int, help="Limit of the method's own rounds.")
@@ -43,19 +49,7 @@ def cli() -> None:
     help="exact: HiGHS's threads. [default: HiGHS decides]",
 )
 @click.option("--highs-log", type=FILE, help="exact: write HiGHS's log to this file.")
-def solve(
-    instance: Path,
-    method: str,
-    gap: float,
-    time_limit: float | None,
-    iterations: int | None,
-    seed: int,
-    output: Path | None,
-    no_fixing: bool,
-    mip_rel_gap: float | None,
-    threads: int | None,
-    highs_log: Path | None,
-) -> None:
+def solve(instance: Path, method: str, output: Path | None, **given: Any) -> None:
     """Solve INSTANCE, print a summary and write the solution file.
 
     Ctrl-C and the time limit keep the best plan found so far, with a valid bound.
@@ -64,62 +58,46 @@ def solve(
     Example:
       dtkd-opt solve instances/n50.json --gap 1e-6 --output n50.solution.json
     """
-    settings = {
-        "no_fixing": no_fixing or None,
-        "mip_rel_gap": mip_rel_gap,
-        "threads": threads,
-        "log_file": str(highs_log) if highs_log else None,
-    }
-    params = _exact_params(method, {k: v for k, v in settings.items() if v is not None})
-    from rich.console import Console
-
-    from dtkd_opt.files import write_atomic
+    params = _exact_params(method, {name: given.pop(name) for name in _EXACT})
     from dtkd_opt.instance import read_instance
     from dtkd_opt.interrupts import KeepOnCtrlC
-    from dtkd_opt.report import LiveLine, summary
+    from dtkd_opt.report import LiveLine, print_summary
     from dtkd_opt.solution import write_solution
     from dtkd_opt.solve import solve as run
 
     problem = read_instance(instance)
-    if highs_log is not None:
-        write_atomic(highs_log, b"")  # HiGHS would ignore a path that it cannot write
+    if params is not None and params.highs.log_file:
+        write_atomic(Path(params.highs.log_file), b"")  # HiGHS would ignore an impossible path
     output = output or Path(f"{instance.stem}.solution.json")
     with KeepOnCtrlC() as ctrl_c:
         with LiveLine() as watch:
-            result = run(
-                problem,
-                method,
-                gap=gap,
-                time_limit=time_limit,
-                iterations=iterations,
-                seed=seed,
-                params=params,
-                watch=watch,
-            )
+            result = run(problem, method, params=params, watch=watch, **given)
         ctrl_c.finish()
         write_solution(result.solution, output)
-    console = Console()
-    for table in summary(result):
-        console.print(table)
-    click.echo(f"written: {output}")
+    with printing():
+        print_summary(result)
+    say(f"written: {output}")
     if result.incumbent is None:
         click.echo(result.reason, err=True)
         sys.exit(3)
 
 
-def _exact_params(method: str, settings: dict[str, Any]) -> Any:
+def _exact_params(method: str, given: dict[str, Any]) -> Any:
     """ExactParams from the options of `exact`, or None if none was given."""
-    if not settings:
+    given = {name: value for name, value in given.items() if value not in (None, False)}
+    if not given:
         return None
     from dtkd_opt.highs import HighsParams
     from dtkd_opt.methods import get_method
     from dtkd_opt.methods.exact import ExactParams
 
     if get_method(method).params_type is not ExactParams:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in settings)
-        raise UsageError(f"{names.replace('--log-file', '--highs-log')} belongs to --method exact")
-    fixing = not settings.pop("no_fixing", False)
-    return ExactParams(fixing=fixing, highs=HighsParams(**settings))
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(f"{names} belongs to --method exact")
+    fixing = not given.pop("no_fixing", False)
+    if "highs_log" in given:
+        given["log_file"] = str(given.pop("highs_log"))
+    return ExactParams(fixing=fixing, highs=HighsParams(**given))
 
 
 @cli.command()
@@ -135,7 +113,6 @@ def check(instance: Path, solution: Path) -> None:
       dtkd-opt check instances/n50.json n50.solution.json
     """
     from dtkd_opt.check import check as run
-    from dtkd_opt.errors import InputError
     from dtkd_opt.instance import read_instance
     from dtkd_opt.solution import read_solution
 
@@ -144,7 +121,7 @@ def check(instance: Path, solution: Path) -> None:
     if faults:
         raise InputError(str(solution), faults)
     gap = "no bound" if plan.gap is None else f"claimed gap {plan.gap:.1e}"
-    click.echo(
+    say(
         f"{solution}: feasible and true for {problem.name}; "
         f"J = {plan.incumbent_objective:.6f} s, {gap} (the bound itself is not verified)"
     )
@@ -177,7 +154,7 @@ def generate(
     given = {key: value for key, value in params.items() if value is not None}
     instance = generate_instance(users, servers, seed, GeneratorParams(**given), name)
     write_instance(instance, output)
-    click.echo(f"written: {output} ({instance.description})")
+    say(f"written: {output} ({instance.description})")
 
 
 @cli.command()
@@ -207,11 +184,45 @@ def export(
 
     gap = run(read_instance(instance), output, format_, formulation, time_limit=time_limit)
     exactness = "" if gap is None else f" (its optimum is J's to a relative {gap:.1e})"
-    click.echo(f"written: {output}{exactness}")
+    say(f"written: {output}{exactness}")
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """For results: a reader that has seen enough (`| head`) ends nothing.
+
+    Raises
+    ------
+    InputError
+        When standard output takes no more, such as on a full disk.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _close_stdout()
+    except OSError as error:
+        _close_stdout()
+        fault = f"cannot be written: {error.strerror or error}"
+        raise InputError("standard output", [fault]) from None
+
+
+def say(text: str) -> None:
+    """Print one line of a result."""
+    with printing():
+        click.echo(text)
+
+
+def _close_stdout() -> None:
+    """Let what is still in its buffer go nowhere: Python writes it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:
     """Run the command line; errors in the user's words, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # names may hold what a terminal does not know
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dtkd_opt import physics
-from dtkd_opt.instance import PLACES, Instance
-from dtkd_opt.options import DEVICE, POOLS, SERVER, Index
-from dtkd_opt.physics import Array
+from dtkd_opt.instance import DEVICE, PLACES, POOLS, SERVER, Instance
+from dtkd_opt.physics import Array, Index
 
 TOLERANCE = 1e-9
 

@@ -67,13 +67,22 @@ class MasterLP:
         upper = float(value - gradient @ point)
         self._highs.addRow(-INF, upper, self._size + 1, index, row)
 
-    def maximise(self, low: Array, high: Array) -> tuple[Array, float]:
-        """Maximiser of the model in the box and the model's value there."""
+    def maximise(self, low: Array, high: Array) -> tuple[Array, float] | None:
+        """Maximiser of the model in the box and the model's value there; None if beyond 1e20.
+
+        Raises
+        ------
+        ArithmeticError
+            When HiGHS fails for any other reason.
+        """
         index = np.arange(self._size, dtype=np.int32)
         self._highs.changeColsBounds(self._size, index, low, high)
         self._highs.run()
-        if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-            raise ArithmeticError(f"price master: {self._highs.getModelStatus()}")
+        status = self._highs.getModelStatus()
+        if status == highspy.HighsModelStatus.kUnbounded:
+            return None
+        if status != highspy.HighsModelStatus.kOptimal:
+            raise ArithmeticError(f"price master: {self._highs.modelStatusToString(status)}")
         values = np.array(self._highs.getSolution().col_value)
         return values[:-1], float(values[-1])
 
@@ -97,7 +106,8 @@ class StandingMilp:
         self._opt.set_instance(model)
         self._highs = self._opt._solver_model
         self._stop = threading.Event()
-        self._watch: Callable[[float], None] | None = None
+        self._dual_bound = -INF  # written by HiGHS's thread
+        self._least_tolerance = max(params.feasibility_tolerance, 1e-10)  # HiGHS allows no less
         self._configure(params, seed)
 
     def _configure(self, params: HighsParams, seed: int) -> None:
@@ -112,7 +122,6 @@ class StandingMilp:
         }
         for name, value in settings.items():
             self._set(name, value)
-        self._set_tolerance(max(params.feasibility_tolerance, 1e-10))  # HiGHS allows no less
         for name in _CALLBACKS:
             callback = getattr(self._highs, name)
             callback += self._on_callback
@@ -142,29 +151,27 @@ class StandingMilp:
         rel_gap, time_limit
             Relative gap and seconds at which HiGHS stops.
         watch
-            Called with HiGHS's dual bound now and then.
+            Called with HiGHS's dual bound now and then, in the caller's thread.
         """
         self._set("mip_rel_gap", rel_gap)
         self._highs.setOptionValue("time_limit", max(time_limit, 1e-3))
-        self._stop.clear()
-        self._watch = watch
-        interrupted = self._run_in_worker()
+        tolerance = self._least_tolerance
+        interrupted = self._run_with(tolerance, watch)
         # HiGHS may reject its own optimum for an infeasibility of just the tolerance: loosen it
-        while self._rejected() and self._tolerance < 1e-6 and not interrupted:
-            self._set_tolerance(10 * self._tolerance)
-            interrupted = self._run_in_worker()
+        while self._rejected() and tolerance < 1e-6 and not interrupted:
+            tolerance *= 10
+            interrupted = self._run_with(tolerance, watch)
         return self._outcome(interrupted)
 
     def _rejected(self) -> bool:
         return bool(self._highs.getModelStatus() == highspy.HighsModelStatus.kSolveError)
 
-    def _set_tolerance(self, tolerance: float) -> None:
-        self._tolerance = tolerance
+    def _run_with(self, tolerance: float, watch: Callable[[float], None] | None) -> bool:
+        """One run at a feasibility tolerance; True if Ctrl-C stopped it (see KeepOnCtrlC)."""
         self._set("mip_feasibility_tolerance", tolerance)
         self._set("primal_feasibility_tolerance", tolerance)
-
-    def _run_in_worker(self) -> bool:
-        """Run HiGHS to its end; True if Ctrl-C asked it to stop (once: see KeepOnCtrlC)."""
+        self._stop.clear()
+        self._dual_bound = -INF
         done = threading.Event()  # Thread.join forgets a running thread when it is interrupted
 
         def work() -> None:
@@ -176,18 +183,20 @@ class StandingMilp:
         try:
             threading.Thread(target=work, daemon=True).start()
             while not done.wait(0.05):
-                pass
+                if watch is not None and np.isfinite(self._dual_bound):
+                    watch(self._dual_bound)
             return False
-        except KeyboardInterrupt:
+        except BaseException as error:
             self._stop.set()
             done.wait()
-            return True
+            if isinstance(error, KeyboardInterrupt):
+                return True
+            raise
 
     def _on_callback(self, event: Any) -> None:
         if self._stop.is_set():
             event.interrupt()
-        elif self._watch is not None and np.isfinite(event.data_out.mip_dual_bound):
-            self._watch(event.data_out.mip_dual_bound)
+        self._dual_bound = event.data_out.mip_dual_bound
 
     def _outcome(self, interrupted: bool) -> MilpOutcome:
         status, info = self._highs.getModelStatus(), self._highs.getInfo()

@@ -57,6 +57,8 @@ Count = Annotated[int, Strict(), Field(ge=1, le=10**15)]
 
 Place = Literal["device", "server"]
 PLACES: tuple[Place, Place] = ("device", "server")
+DEVICE, SERVER = range(2)  # places by number
+POOLS = ("uplink", "downlink", "CPU")  # of a server
 
 
 class _Record(BaseModel):

@@ -13,12 +13,8 @@ from numpy.typing import NDArray
 
 from dtkd_opt import physics
 from dtkd_opt.errors import InfeasibleError, printable
-from dtkd_opt.instance import PLACES, Instance, Server, User
-from dtkd_opt.physics import Array
-
-Index = NDArray[np.int64]
-DEVICE, SERVER = 0, 1
-POOLS = ("uplink", "downlink", "CPU")
+from dtkd_opt.instance import DEVICE, PLACES, SERVER, Instance, Server, User
+from dtkd_opt.physics import Array, Index
 
 
 @dataclass(frozen=True, eq=False)

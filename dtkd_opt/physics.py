@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.float64]
+Index: TypeAlias = NDArray[np.int64]
 
 
 def uplink_snr_hz(tx_power_w: Array, gain: Array, noise_w_per_hz: Array) -> Array:

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dtkd_opt.highs import MasterLP
-from dtkd_opt.options import Index, OptionTable
-from dtkd_opt.physics import Array
+from dtkd_opt.options import OptionTable
+from dtkd_opt.physics import Array, Index
 from dtkd_opt.response import Response, respond
 
+MAX_STEPS = 600
 _ROUNDING = 1e-13  # relative: hundreds of units in the last place
 
 
@@ -86,7 +87,7 @@ def maximise_bound(
     start: Array,
     *,
     tolerance: float = 1e-9,
-    max_steps: int = 600,
+    max_steps: int = MAX_STEPS,
     deadline: float = np.inf,
     visit: Callable[[PricedPoint], None] | None = None,
 ) -> PricedPoint:
@@ -106,36 +107,12 @@ def maximise_bound(
         Called with every point evaluated: each is a valid bound and suggests a choice.
     """
     box = _Box(table, start)
-    best = box.evaluate(box.centre)
-    for _ in range(max_steps):
+    for step in range(max_steps + 1):
         if visit is not None:
             visit(box.last)
-        if time.monotonic() > deadline:
+        if step == max_steps or time.monotonic() > deadline or not box.advance(tolerance):
             break
-        try:
-            point, promise = box.propose()
-        except ArithmeticError:  # where limits cannot be kept, prices rise beyond all measure
-            break
-        gain = promise - best.value
-        if gain <= tolerance * max(abs(best.value), 1e-300):
-            if box.interior(point):
-                break
-            box.widen(4.0)
-            if box.width > 1e4:
-                break
-            continue
-        trial = box.evaluate(point)
-        if trial.value > best.value:
-            box.centre = point
-            if trial.value > best.value + 0.5 * gain:
-                box.widen(2.0)
-            best = trial
-        else:
-            box.widen(0.5)
-    else:
-        if visit is not None:
-            visit(box.last)
-    return best
+    return box.best
 
 
 class _Box:
@@ -148,23 +125,53 @@ class _Box:
         self.floor = 1e-9 * self.total
         self.centre = np.maximum(values, 1e-3 * self.total)
         self.scale = np.maximum(self.centre, 1e-2 * self.total)
-        self.base: float | None = None
         self.master = MasterLP(values.size)
+        self.last = self.best = self._price(self.centre)
+        self.base = self.best.value  # keeps the master's numbers small
+        self._add_cut(self.centre)
 
-    def evaluate(self, values: Array) -> PricedPoint:
-        point = price(self.table, values.reshape(self.table.capacity.shape) / self.table.capacity)
-        if self.base is None:
-            self.base = point.value  # keeps the master's numbers small
-        self.master.add_cut(point.value - self.base, point.gradient.ravel(), values)
-        self.last = point
-        return point
+    def advance(self, tolerance: float) -> bool:
+        """Price the model's maximiser in the box; False when no prices promise more."""
+        while (proposal := self.propose()) is not None:
+            point, promise = proposal
+            gain = promise - self.best.value
+            if gain > tolerance * max(abs(self.best.value), 1e-300):
+                self._evaluate(point, gain)
+                return True
+            if self.interior(point):
+                return False
+            self.widen(4.0)
+            if self.width > 1e4:
+                return False
+        return False  # where limits cannot be kept, prices rise beyond all measure
 
-    def propose(self) -> tuple[Array, float]:
-        assert self.base is not None
+    def _evaluate(self, values: Array, gain: float) -> None:
+        """Price a point that promises a gain; widen the box around it if it keeps half of it."""
+        self.last = self._price(values)
+        self._add_cut(values)
+        if self.last.value <= self.best.value:
+            self.widen(0.5)
+            return
+        if self.last.value > self.best.value + 0.5 * gain:
+            self.widen(2.0)
+        self.centre, self.best = values, self.last
+
+    def _price(self, values: Array) -> PricedPoint:
+        shape = self.table.capacity.shape
+        return price(self.table, values.reshape(shape) / self.table.capacity)
+
+    def _add_cut(self, values: Array) -> None:
+        self.master.add_cut(self.last.value - self.base, self.last.gradient.ravel(), values)
+
+    def propose(self) -> tuple[Array, float] | None:
+        """The model's maximiser in the box and its value; None where numbers end."""
         reach = self.width * np.maximum(self.centre, 1e-2 * self.scale)
         self.low = np.maximum(self.centre - reach, self.floor)
         self.high = self.centre + reach
-        values, promise = self.master.maximise(self.low, self.high)
+        found = self.master.maximise(self.low, self.high)
+        if found is None:
+            return None
+        values, promise = found
         return np.clip(values, self.low, self.high), promise + self.base
 
     def interior(self, values: Array) -> bool:

@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.status import Status as Spinner
 from rich.table import Table
 
-from dtkd_opt.instance import Instance
+from dtkd_opt.instance import POOLS, SERVER, Instance
 from dtkd_opt.methods.search import Progress
-from dtkd_opt.options import POOLS, SERVER
 from dtkd_opt.solve import Result
 
 _STATUS = {
@@ -24,8 +23,22 @@ _STATUS = {
 _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
+class _Console(Console):
+    """Leaves a broken pipe to the caller; rich would end the program."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def print_summary(result: Result) -> None:
+    """What `solve` prints: tables of the figures, the students by place, the pools."""
+    console = _Console()
+    for table in summary(result):
+        console.print(table)
+
+
 def summary(result: Result) -> list[Table]:
-    """The tables that `solve` prints: figures, students by place, pools."""
+    """The tables of a result: figures, and with a plan its students by place and its pools."""
     tables = [_figures(result)]
     if result.incumbent is not None:
         tables += [_students(result), _pools(result)]
@@ -78,11 +91,12 @@ def _students(result: Result) -> Table:
 
 
 def _pools(result: Result) -> Table:
-    """Each server's pools: size, users with a share, and price."""
+    """Each server's pools: size, users with a share, and what 1 % of it is worth: the seconds of
+    total delay that this much more to share would save, by the pool's price."""
     assert result.incumbent is not None
     plan, prices = result.incumbent.plan, result.incumbent.prices
     table = _table("pools")
-    for heading in ("server", "pool", "size", "users", "1 % more saves (s)"):
+    for heading in ("server", "pool", "size", "users", "1 % is worth (s)"):
         table.add_column(heading, justify="left" if heading in ("server", "pool") else "right")
     shares = (plan.uplink_hz, plan.downlink_hz, np.where(plan.place == SERVER, plan.cpu_hz, 0.0))
     for s, server in enumerate(result.instance.servers):
@@ -90,7 +104,7 @@ def _pools(result: Result) -> Table:
         for p, (pool, size, share) in enumerate(zip(POOLS, sizes, shares, strict=True)):
             users = int(((plan.server == s) & (share > 0)).sum())
             saved = float(prices[p, s]) * size / 100
-            price = f"{saved:.4f}" if saved > 0 else "–"
+            price = f"{saved:.4f}" if saved > 0 else "-"
             unit = "Hz" if p < 2 else "cycles/s"
             table.add_row(server.name, pool, _with_prefix(size, unit), str(users), price)
     return table
@@ -141,9 +155,9 @@ class LiveLine:
 
 def line(progress: Progress) -> str:
     """A progress record as one line of text."""
-    bound = f"{progress.bound:.6f}" if np.isfinite(progress.bound) else "–"
-    best = f"{progress.incumbent:.6f}" if np.isfinite(progress.incumbent) else "–"
-    gap = f"{progress.gap:.1e}" if np.isfinite(progress.gap) else "–"
+    bound = f"{progress.bound:.6f}" if np.isfinite(progress.bound) else "-"
+    best = f"{progress.incumbent:.6f}" if np.isfinite(progress.incumbent) else "-"
+    gap = f"{progress.gap:.1e}" if np.isfinite(progress.gap) else "-"
     return (
         f"{progress.phase}: bound {bound}, incumbent {best}, gap {gap}, {progress.elapsed_s:.1f} s"
     )

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dtkd_opt import uplink
-from dtkd_opt.options import Index, OptionTable
-from dtkd_opt.physics import Array
+from dtkd_opt.options import OptionTable
+from dtkd_opt.physics import Array, Index
 
 _STEPS = 60
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 FORMAT = "dtkd-opt/solution/1"
 
 Status = Literal["optimal", "feasible", "infeasible", "unknown"]
+Termination = Literal[
+    "gap_reached", "heuristic_end", "time_limit", "iteration_limit", "interrupted",
+    "infeasible", "no_plan_found", "stalled",
+]  # fmt: skip
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Whole = Annotated[int, Strict(), Field(ge=0)]
 Text = Annotated[str, Strict()]
@@ -56,7 +60,7 @@ class Solution(_Record):
     instance_sha256: Text
     method: Name
     seed: Whole
-    termination: Name
+    termination: Termination
     status: Status
     incumbent_objective: Number | None
     objective_bound: Number | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,11 @@ from dtkd_opt.methods.search import (
     Progress,
     Search,
     Stop,
-    Termination,
+    TimeIsUp,
     Watch,
 )
 from dtkd_opt.options import build_options
-from dtkd_opt.solution import FORMAT, Solution, Status, UserPlan
+from dtkd_opt.solution import FORMAT, Solution, Status, Termination, UserPlan
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,7 @@ def solve(
     time_limit
         Seconds, or None for no limit; the best incumbent and a valid bound come back.
     iterations
-        Limit of the method's own rounds, or None.
+        Limit of the method's own rounds (`exact`: of HiGHS; the baselines: price steps), or None.
     seed
         Seed of all randomness: same seed and iteration limit, same answer.
     params
@@ -109,22 +110,26 @@ def solve(
         return _run(
             instance,
             chosen,
-            Stop(gap, float("inf") if time_limit is None else time_limit, iterations),
-            seed,
+            Stop(
+                float(gap),
+                float("inf") if time_limit is None else float(time_limit),
+                None if iterations is None else int(iterations),
+            ),
+            int(seed),
             params,
             watch,
         )
 
 
 def _check_limits(gap: float, time_limit: float | None, iterations: int | None, seed: int) -> None:
-    if not gap >= 0:
-        raise UsageError(f"gap must be at least 0, got {gap:g}")
-    if time_limit is not None and not time_limit > 0:
-        raise UsageError(f"time_limit must be greater than 0 seconds, got {time_limit:g}")
-    if iterations is not None and iterations < 1:
-        raise UsageError(f"iterations must be at least 1, got {iterations}")
-    if not 0 <= seed < 2**31:
-        raise UsageError(f"seed must be between 0 and {2**31 - 1}, got {seed}")
+    if not (isinstance(gap, Real) and gap >= 0):
+        raise UsageError(f"gap must be a number of at least 0, got {gap!r}")
+    if time_limit is not None and not (isinstance(time_limit, Real) and time_limit > 0):
+        raise UsageError(f"time_limit must be seconds greater than 0, got {time_limit!r}")
+    if iterations is not None and not (isinstance(iterations, Integral) and iterations >= 1):
+        raise UsageError(f"iterations must be a whole number of at least 1, got {iterations!r}")
+    if not (isinstance(seed, Integral) and 0 <= seed < 2**31):
+        raise UsageError(f"seed must be a whole number from 0 to {2**31 - 1}, got {seed!r}")
 
 
 def _run(
@@ -143,6 +148,8 @@ def _run(
         termination, reason = "no_plan_found", str(error)
     except ArithmeticError as error:  # rounding left no way on: what was found stays valid
         termination, reason = "stalled", f"{chosen.name} stopped: {error}"
+    except TimeIsUp:
+        termination = "time_limit"
     except KeyboardInterrupt:
         termination = "interrupted"
     if search is None or search.incumbent is None:

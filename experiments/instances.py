@@ -9,14 +9,16 @@ Every best value is an incumbent recomputed from its file; the bound is what `ex
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from pathlib import Path
 from typing import Any
 
 import dtkd_opt as do
+from dtkd_opt.files import write_atomic
 
-FOLDER = Path(__file__).parent.parent / "instances"
+sys.path.insert(0, str(Path(__file__).parent))  # the tests load this file by runpy, which does not
+from common import BEST, INSTANCES, best_values, write_csv
+
 COLUMNS = (
     "instance", "users", "servers", "options", "best_value", "bound", "gap",
     "at_server", "students", "greedy_above", "proof",
@@ -46,12 +48,12 @@ def write_instances() -> None:
     for name, (users, servers, limits) in ALL.items():
         params = do.GeneratorParams(**limits)
         instance = do.generate_instance(users, servers, seed=0, params=params, name=name)
-        do.write_instance(instance, FOLDER / f"{name}.json")
+        do.write_instance(instance, INSTANCES / f"{name}.json")
 
 
 def prove(name: str) -> dict[str, Any]:
     """Solve one instance to a gap of 1e-8 and describe the optimum."""
-    instance = do.read_instance(FOLDER / f"{name}.json")
+    instance = do.read_instance(INSTANCES / f"{name}.json")
     result = do.solve(instance, "exact", gap=1e-8)
     faults = do.check(instance, result.solution)
     if faults or result.status != "optimal":
@@ -75,17 +77,14 @@ def prove(name: str) -> dict[str, Any]:
 
 def write_table(rows: list[dict[str, Any]]) -> None:
     """best.csv, and the same rows as a table in the README between its two markers."""
-    with (FOLDER / "best.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(BEST, COLUMNS, rows)
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     lines += ["| " + " | ".join(str(row[c]) for c in COLUMNS) + " |" for row in rows]
-    readme = FOLDER / "README.md"
-    before, rest = readme.read_text().split("<!-- best values -->\n", 1)
+    readme = INSTANCES / "README.md"
+    before, rest = readme.read_text(encoding="utf-8").split("<!-- best values -->\n", 1)
     after = rest.split("<!-- end -->", 1)[1]
     marked = "<!-- best values -->\n" + "\n".join(lines) + "\n<!-- end -->"
-    readme.write_text(before + marked + after)
+    write_atomic(readme, (before + marked + after).encode())
 
 
 def main() -> int:
@@ -93,8 +92,7 @@ def main() -> int:
     parser.add_argument("--no-write", action="store_true", help="only re-prove the values")
     options = parser.parse_args()
     if options.no_write:
-        with (FOLDER / "best.csv").open() as stream:
-            known = {row["instance"]: float(row["best_value"]) for row in csv.DictReader(stream)}
+        known = {name: values["best_value"] for name, values in best_values().items()}
         found = {name: float(prove(name)["best_value"]) for name in ALL}
         wrong = [n for n in ALL if abs(found[n] - known[n]) > 1e-6 * known[n]]
         print("differs: " + ", ".join(wrong) if wrong else f"all {len(ALL)} values proven again")

@@ -19,28 +19,22 @@ proven best value of instances/best.csv: that would be a bug, theirs or ours.
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import json
 import os
-import platform
-import re
-import shlex
 import subprocess
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from common import INSTANCES, best_values, provenance, write_csv
 from rich.console import Console
 from rich.table import Table
 
 import dtkd_opt as do
 from dtkd_opt.export import Formulation
 
-FOLDER = Path(__file__).parent.parent / "instances"
 OURS, NO_FIXING, SCIP, SHOT = "dtkd-opt", "dtkd-opt --no-fixing", "SCIP", "SHOT"
 FORMULATIONS: tuple[Formulation, ...] = ("minlp", "perspective")
 RUNS = ((OURS, "-"), (NO_FIXING, "-"), *((s, f) for s in (SCIP, SHOT) for f in FORMULATIONS))
@@ -50,6 +44,7 @@ COLUMNS = (
 )  # fmt: skip
 GRACE_S = 60.0  # beyond the time limit, then the process is ended
 TOLERANCE = 1e-6  # the relative accuracy to which peers keep their constraints
+PACKAGES = ("dtkd-opt", "highspy", "pyomo", "PySCIPOpt", "SHOTpy")
 HEURISTIC = "nonconvex as written: SHOT is a heuristic here and its bound no proof"
 Row = dict[str, Any]
 
@@ -176,7 +171,7 @@ def run_all(name: str, best: Row, gap: float, limit: float) -> list[Row]:
     """All runs on one instance."""
     rows: list[Row] = []
     with TemporaryDirectory() as folder:
-        source = FOLDER / f"{name}.json"
+        source = INSTANCES / f"{name}.json"
         files = {"-": source}
         for form in FORMULATIONS:
             files[form] = Path(folder) / f"{name}.{form}.nl"
@@ -256,49 +251,6 @@ def show(rows: list[Row]) -> None:
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
-def write(path: Path, rows: list[Row], header: list[str]) -> None:
-    """The whole file anew: comments, then the table."""
-    with path.open("w", newline="") as stream:
-        stream.writelines(f"# {line}\n" for line in header)
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(cells(row) for row in rows)
-
-
-def provenance() -> list[str]:
-    """Command, date, versions and machine."""
-    now = datetime.datetime.now(datetime.UTC)
-    packages = ("dtkd-opt", "highspy", "pyomo", "PySCIPOpt", "SHOTpy")
-    versions = [f"{name} {_version(name)}" for name in packages]
-    return [
-        f"command: python experiments/peers.py {shlex.join(sys.argv[1:])}".rstrip(),
-        f"date: {now:%Y-%m-%d %H:%M} UTC",
-        f"versions: {', '.join(versions)}, Python {platform.python_version()}",
-        f"machine: {_cpu()}, {os.cpu_count()} cores, each run on one thread",
-    ]
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    text = info.read_text() if info.exists() else ""
-    names = re.findall(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def proven_values() -> dict[str, Row]:
-    """Best value and bound of each shipped instance, from instances/best.csv."""
-    with (FOLDER / "best.csv").open() as stream:
-        table = {row["instance"]: row for row in csv.DictReader(stream)}
-    return {n: {key: float(r[key]) for key in ("best_value", "bound")} for n, r in table.items()}
-
-
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--instances", nargs="+", default=["n5", "n10", "n20"], metavar="NAME")
@@ -307,7 +259,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)  # solver, formulation, file
     options = parser.parse_args()
-    unknown = set(options.instances) - set(proven_values())
+    unknown = set(options.instances) - set(best_values())
     if unknown and not options.worker:
         parser.error(f"no proven value in instances/best.csv of: {', '.join(sorted(unknown))}")
     return options
@@ -319,10 +271,11 @@ def main() -> int:
         solver, formulation, file = options.worker
         work(solver, formulation, file, options.gap, options.time_limit)
         return 0
-    header, best, rows = provenance(), proven_values(), []
+    header = provenance(PACKAGES, "each run on one thread")
+    best, rows = best_values(), []
     for name in options.instances:
         rows += run_all(name, best[name], options.gap, options.time_limit)
-        write(options.output, rows, header)
+        write_csv(options.output, COLUMNS, map(cells, rows), header)
     show(rows)
     for name in options.instances:
         for solver in (SCIP, SHOT):

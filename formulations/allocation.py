@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pyomo.core as pyo
 
-from dtkd_opt.options import Index, OptionTable
+from dtkd_opt.options import OptionTable
+from dtkd_opt.physics import Index
 from formulations.perspective import SCALE, UPLINK
 
 

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 import pyomo.core as pyo
 
-from dtkd_opt.options import Index, OptionTable
-from dtkd_opt.physics import Array, uplink_rate
+from dtkd_opt.options import OptionTable
+from dtkd_opt.physics import Array, Index, uplink_rate
 
 UPLINK, DOWNLINK, CPU = 0, 1, 2
 SCALE = np.array([1e6, 1e6, 1e9])  # Hz in a MHz, Hz in a MHz, cycles in a Gcycle

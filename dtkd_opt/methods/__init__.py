@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from dtkd_opt.errors import UsageError
-from dtkd_opt.methods.search import Termination
+from dtkd_opt.solution import Termination
 
 _WHERE = {
     "exact": "dtkd_opt.methods.exact:exact:ExactParams",

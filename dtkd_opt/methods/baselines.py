@@ -10,14 +10,16 @@ from __future__ import annotations
 import numpy as np
 
 from dtkd_opt.allocation import ChoiceInfeasible
+from dtkd_opt.instance import DEVICE, SERVER
 from dtkd_opt.methods.bounding import (
     cheapest_options,
     equal_shares,
     price_bound,
 )
-from dtkd_opt.methods.search import NoPlanError, Search, Termination
-from dtkd_opt.options import DEVICE, SERVER, Index, OptionTable, pool_delays
-from dtkd_opt.physics import Array
+from dtkd_opt.methods.search import NoPlanError, Search
+from dtkd_opt.options import OptionTable, pool_delays
+from dtkd_opt.physics import Array, Index
+from dtkd_opt.solution import Termination
 
 
 def greedy(search: Search, seed: int, params: None) -> Termination:

@@ -9,10 +9,11 @@ import numpy as np
 
 from dtkd_opt.allocation import ChoiceInfeasible, allocate
 from dtkd_opt.errors import InfeasibleError
+from dtkd_opt.instance import POOLS
 from dtkd_opt.methods.search import Search
-from dtkd_opt.options import POOLS, Index, OptionTable, pool_delays
-from dtkd_opt.physics import Array
-from dtkd_opt.prices import PricedPoint, find_shortage, maximise_bound
+from dtkd_opt.options import OptionTable, pool_delays
+from dtkd_opt.physics import Array, Index
+from dtkd_opt.prices import MAX_STEPS, PricedPoint, find_shortage, maximise_bound
 
 _KEPT = 64  # distinct choices of the last priced points that are tried as incumbents
 
@@ -49,7 +50,7 @@ def first_prices(table: OptionTable) -> Array:
 
 
 def price_bound(search: Search, tolerance: float = 1e-9) -> PricedPoint:
-    """Raise the search's bound to the best of the prices.
+    """Raise the search's bound to the best of the prices; its `iterations` are their steps.
 
     Raises
     ------
@@ -57,7 +58,8 @@ def price_bound(search: Search, tolerance: float = 1e-9) -> PricedPoint:
         When prices prove that no choice at all keeps the limits.
     """
     search.enter("prices")
-    return _maximise(search, tolerance, {}, prove=True)
+    steps = search.stop.iterations or MAX_STEPS
+    return _maximise(search, tolerance, {}, prove=True, max_steps=steps)
 
 
 def price_and_round(search: Search, tolerance: float = 1e-9, *, prove: bool = True) -> PricedPoint:
@@ -84,7 +86,11 @@ def _try(search: Search, choice: Index) -> None:
 
 
 def _maximise(
-    search: Search, tolerance: float, met: dict[bytes, Index], prove: bool
+    search: Search,
+    tolerance: float,
+    met: dict[bytes, Index],
+    prove: bool,
+    max_steps: int = MAX_STEPS,
 ) -> PricedPoint:
     table, checked = search.table, 0.0
 
@@ -98,7 +104,12 @@ def _maximise(
             _check_shortage(search, point.prices)
 
     best = maximise_bound(
-        table, first_prices(table), tolerance=tolerance, deadline=search.ends_at, visit=visit
+        table,
+        first_prices(table),
+        tolerance=tolerance,
+        max_steps=max_steps,
+        deadline=search.ends_at,
+        visit=visit,
     )
     if table.constrained:
         _check_shortage(search, best.prices)

@@ -18,13 +18,16 @@ from dtkd_opt.allocation import ChoiceInfeasible, Conflict
 from dtkd_opt.errors import InfeasibleError
 from dtkd_opt.highs import HighsParams, MilpOutcome, StandingMilp
 from dtkd_opt.methods.bounding import price_and_round
-from dtkd_opt.methods.search import Search, Termination
-from dtkd_opt.options import Index, OptionTable
-from dtkd_opt.physics import Array
+from dtkd_opt.methods.infeasible import prove_infeasible
+from dtkd_opt.methods.search import NoPlanError, Search
+from dtkd_opt.options import OptionTable
+from dtkd_opt.physics import Array, Index
 from dtkd_opt.prices import PricedPoint
 from dtkd_opt.response import respond
+from dtkd_opt.solution import Termination
 
 TANGENTS_AT = (0.7, 1.0, 1.4)
+_PIECE = 2000  # options whose tangents are added between two looks at the clock
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,10 @@ def exact(search: Search, seed: int, params: ExactParams) -> Termination:
         if len(left) == search.table.n_users:  # only the incumbent's choice is left
             search.raise_bound(search.objective)
             return "gap_reached"
-    termination = Rounds(search, point, left, seed, params).run()
-    search.raise_bound(point.value / search.table.n_users)  # where HiGHS ended without a better
+    try:
+        termination = Rounds(search, point, left, seed, params).run()
+    finally:  # however it ends, HiGHS's bound may be the worse
+        search.raise_bound(point.value / search.table.n_users)
     return "gap_reached" if search.proven else termination
 
 
@@ -82,11 +87,11 @@ class Rounds:
         self.table: OptionTable = search.table.take(left).in_unit(self.unit_s)
         self.algebra = perspective
         self.model = perspective.build(self.table)
-        shares = point.response.shares[:, left]
-        for factor in TANGENTS_AT:
-            perspective.add_tangents(self.model, range(len(left)), factor * shares)
         self.variables = list(perspective.binaries(self.model))
+        search.keep_time()
         self.milp = StandingMilp(self.model, params.highs, seed)
+        for factor in TANGENTS_AT:
+            self._add_tangents(np.arange(len(left)), factor * point.response.shares[:, left])
         self.seen: set[bytes] = set()
         if search.incumbent is not None:
             self._tangents_at_incumbent()
@@ -98,9 +103,8 @@ class Rounds:
             search.enter(f"HiGHS round {number}")
             outcome = self._solve()
             if outcome.reason == "infeasible":
-                if search.incumbent is None:
-                    raise InfeasibleError(_why_infeasible(search))
-                return "stalled"  # the incumbent is a point of this MILP: no proof of anything
+                self._confirm_infeasible()
+                return "stalled"  # there is a plan, a point of this MILP: HiGHS has lost its way
             if np.isfinite(outcome.bound):
                 self._raise_bound(outcome.bound)
             if search.proven:
@@ -113,6 +117,17 @@ class Rounds:
             if not fresh:
                 return "stalled"
         return "iteration_limit"
+
+    def _confirm_infeasible(self) -> None:
+        """HiGHS says that no choice keeps the limits: prices must prove it, or a plan refute it."""
+        search = self.search
+        if search.incumbent is None and prove_infeasible(search, self.point.prices):
+            raise InfeasibleError(_why_infeasible(search))
+        if search.incumbent is None:
+            raise NoPlanError(
+                f"{search.instance.name}: HiGHS finds no choice that keeps all limits (deadline_s, "
+                "energy_j), but there is no proof that none exists"
+            )
 
     def _solve(self) -> MilpOutcome:
         search = self.search
@@ -142,19 +157,25 @@ class Rounds:
             for conflict in error.conflicts:
                 self._cut_off(conflict, taken)
             return True
-        self.milp.add(self.algebra.add_tangents(self.model, taken, allocation.shares))
+        self._add_tangents(taken, allocation.shares)
         prices = np.where(allocation.prices > 0, allocation.prices, self.point.prices)
         shares = respond(self.table, prices / self.unit_s).shares
-        self.milp.add(self.algebra.add_tangents(self.model, range(len(self.left)), shares))
+        self._add_tangents(np.arange(len(self.left)), shares)
         return True
+
+    def _add_tangents(self, options: Index, shares: Array) -> None:
+        """Tangents of some options of the MILP; in pieces, which on large ones take seconds."""
+        for first in range(0, len(options), _PIECE):
+            self.search.keep_time()
+            piece = slice(first, first + _PIECE)
+            self.milp.add(self.algebra.add_tangents(self.model, options[piece], shares[:, piece]))
 
     def _tangents_at_incumbent(self) -> None:
         incumbent = self.search.incumbent
         assert incumbent is not None
         plan = incumbent.plan
         shares = np.array([plan.uplink_hz, plan.downlink_hz, plan.cpu_hz])
-        rows = np.searchsorted(self.left, incumbent.choice)
-        self.milp.add(self.algebra.add_tangents(self.model, rows, shares))
+        self._add_tangents(np.searchsorted(self.left, incumbent.choice), shares)
 
     def _cut_off(self, conflict: Conflict, taken: Index) -> None:
         """Forbid what a conflict proves impossible: by its prices, and its users' own choice."""

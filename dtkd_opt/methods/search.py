@@ -9,21 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from dtkd_opt.allocation import Allocation, allocate
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.evaluate import Evaluation, Plan, evaluate
-from dtkd_opt.instance import Instance
-from dtkd_opt.options import SERVER, Index, OptionTable
-from dtkd_opt.physics import Array
-
-Termination = Literal[
-    "gap_reached", "heuristic_end", "time_limit", "iteration_limit", "interrupted",
-    "infeasible", "no_plan_found", "stalled",
-]  # fmt: skip
+from dtkd_opt.instance import SERVER, Instance
+from dtkd_opt.options import OptionTable
+from dtkd_opt.physics import Array, Index
 
 
 @dataclass(frozen=True)
@@ -50,6 +44,11 @@ class Progress:
 
 
 _DOUBT = 1e-7  # relative; solvers' bounds may exceed a plan by rounding, but no more
+
+
+class TimeIsUp(Exception):
+    """The time limit ends the method here; what the search holds is its answer."""
+
 
 Watch = Callable[[Progress], None]
 
@@ -116,6 +115,11 @@ class Search:
     def enter(self, phase: str) -> None:
         self.phase = phase
         self._report()
+
+    def keep_time(self) -> None:
+        """Raise TimeIsUp at the time limit: to be called between the pieces of long work."""
+        if self.remaining_s <= 0:
+            raise TimeIsUp
 
     def raise_bound(self, bound: float) -> None:
         """A valid lower bound on J; one that a feasible plan refutes is not used."""

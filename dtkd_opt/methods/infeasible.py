@@ -1,0 +1,100 @@
+"""Proof that no choice at all keeps the limits, where one set of prices does not suffice.
+
+The options are split until prices prove of each part that its users ask for more than the pools
+hold (`find_shortage`), or until a feasible plan turns up.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dtkd_opt.allocation import ChoiceInfeasible
+from dtkd_opt.methods.search import Search
+from dtkd_opt.options import OptionTable
+from dtkd_opt.physics import Array, Index
+from dtkd_opt.prices import PricedPoint, find_shortage, maximise_bound
+from dtkd_opt.response import respond
+
+_PARTS = 2000
+_STEPS = 60  # price steps for each part: where prices prove it, they do so soon
+
+
+class _Short(Exception):
+    """Prices that prove a part infeasible were met."""
+
+
+def prove_infeasible(search: Search, prices: Array) -> bool:
+    """Whether no choice of the search's table keeps the limits, proven by prices alone.
+
+    Parameters
+    ----------
+    search
+        Gets the feasible plan, if one turns up.
+    prices
+        (3, S) positive prices to start from.
+
+    Returns
+    -------
+    True if it is proven; False if a plan turned up, or if the proof would take too many parts.
+
+    Raises
+    ------
+    TimeIsUp
+        At the search's time limit.
+    """
+    search.enter("proving that there is no plan")
+    parts = [(np.arange(len(search.table)), prices)]
+    for _ in range(_PARTS):
+        if not parts:
+            return True
+        search.keep_time()
+        rows, start = parts.pop()
+        part = search.table.take(rows)
+        point = _unproven(part, start, search.ends_at)
+        if point is None:
+            continue
+        if _feasible(search, rows[point.choice]):
+            return False
+        split = _split(part, point)
+        if not split:
+            return False  # neither a plan nor a proof: rounding
+        parts += [(rows[own], point.prices) for own in split]
+    return False
+
+
+def _unproven(part: OptionTable, start: Array, deadline: float) -> PricedPoint | None:
+    """None if prices prove that a part has no plan, else the best prices met."""
+
+    def visit(point: PricedPoint) -> None:
+        if find_shortage(part, point.prices) is not None:
+            raise _Short
+
+    try:
+        return maximise_bound(part, start, max_steps=_STEPS, deadline=deadline, visit=visit)
+    except _Short:
+        return None
+
+
+def _feasible(search: Search, choice: Index) -> bool:
+    try:
+        search.offer(choice)
+    except ChoiceInfeasible:
+        return False
+    return True
+
+
+def _split(part: OptionTable, point: PricedPoint) -> list[Index]:
+    """The options of two parts that share them out; nothing where each user has only one.
+
+    The user whose limits cost most is split: its cheapest option for them, and the others.
+    """
+    least = respond(part, point.prices, least=True).cost
+    cost = np.minimum.reduceat(least, part.start[:-1])
+    several = np.diff(part.start) > 1
+    if not several.any():
+        return []
+    user = int(np.argmax(np.where(several, cost, -np.inf)))
+    own = np.arange(part.start[user], part.start[user + 1])
+    cheapest = own[np.argmin(least[own])]
+    others = np.setdiff1d(own, cheapest)
+    return [np.setdiff1d(np.arange(len(part)), left_out) for left_out in (cheapest, others)]
