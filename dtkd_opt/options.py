@@ -69,6 +69,17 @@ class OptionTable:
         start = np.searchsorted(flat["user"], np.arange(self.n_users + 1))
         return replace(self, **flat, start=start)
 
+    def cut(self, users: slice) -> OptionTable:
+        """The table of consecutive users, numbered from 0: views, no copies but the numbers."""
+        first, last = self.start[users.start], self.start[users.stop]
+        flat = {
+            f.name: getattr(self, f.name)[first:last]
+            for f in fields(self)
+            if f.name not in ("capacity", "start")
+        }
+        flat["user"] = flat["user"] - users.start
+        return replace(self, **flat, start=self.start[users.start : users.stop + 1] - first)
+
     def in_unit(self, seconds: float) -> OptionTable:
         """The same table with time counted in units of `seconds`; shares keep their meaning.
 

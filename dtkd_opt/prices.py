@@ -1,63 +1,178 @@
-"""Lagrangian prices of the pools: a lower bound on J for any prices, and the best of them.
+"""Lagrangian prices of the pools: a lower bound on J for any prices.
 
 Relaxing the 3|S| pools with prices λ ≥ 0 separates the users (DESIGN section 5, fact 3):
 
     N · J ≥ L(λ) = Σ_n min_k [ T_k + ρ (1 - a_k) + λ · x_k ] - λ · C
 
-L is concave; it is maximised by cutting planes in a moving box (Marsten, Hogan and Blankenship,
-"The Boxstep Method for Large-Scale Optimization", 1975). The variables are the pools' values
-v = λ · C [s], of the order of the delay spent in each pool.
+What an option buys without a binding deadline is a closed form but for its upload, which is the
+same for all students of a user at a server: it is computed once for each such group of options.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from dtkd_opt.highs import MasterLP
+from dtkd_opt import uplink
 from dtkd_opt.options import OptionTable
 from dtkd_opt.physics import Array, Index
 from dtkd_opt.response import Response, respond
 
-MAX_STEPS = 600
 _ROUNDING = 1e-13  # relative: hundreds of units in the last place
+_PART = 100_000  # options priced at a time: what fits a processor's cache
 
 
 @dataclass(frozen=True, eq=False)
 class PricedPoint:
     """The Lagrangian at one set of prices."""
 
+    table: OptionTable
     prices: Array  # (3, S) [s per Hz, s per Hz, s per cycle/s]
     value: float  # L(λ) [s], a lower bound on N · J
-    gradient: Array  # (3, S) (demand - C) / C, in the pools' values
+    demand: Array  # (3, S) what the users' cheapest options buy [Hz, Hz, cycles/s]
     choice: Index  # (N,) each user's cheapest option
-    reduced_cost: Array  # (K,) cost above the user's cheapest option [s]
-    response: Response
+    cost: Array  # (K,) T_k + ρ (1 - a_k) + λ · x_k [s]
+
+    @property
+    def gradient(self) -> Array:
+        """(3, S) dL / d(λ C): (demand - C) / C."""
+        return (self.demand - self.table.capacity) / self.table.capacity
+
+    @cached_property
+    def reduced_cost(self) -> Array:
+        """(K,) cost above the user's cheapest option [s]."""
+        reduced: Array = self.cost - np.repeat(self.cost[self.choice], np.diff(self.table.start))
+        return reduced
+
+    @cached_property
+    def response(self) -> Response:
+        """What all options buy, one by one: slower than the prices' own groups."""
+        return respond(self.table, self.prices)
 
 
 def price(table: OptionTable, prices: Array) -> PricedPoint:
-    """Lagrangian value, gradient, choice and reduced costs at positive prices of shape (3, S)."""
-    response = respond(table, prices)
-    # high prices cancel against the pools' worth: what rounding may add is taken off the bound
-    size = response.cost + response.weight * response.delay + table.error_cost_s
-    cost = response.cost + table.error_cost_s - _ROUNDING * size
-    cheapest = np.minimum.reduceat(cost, table.start[:-1])
-    reduced = cost - cheapest[table.user]
-    ties = np.flatnonzero(reduced <= 0)
-    choice = ties[np.unique(table.user[ties], return_index=True)[1]]
-    demand = np.array(
-        [
-            np.bincount(table.server[choice], pool[choice], minlength=table.n_servers)
-            for pool in response.shares
-        ]
-    )
-    worth = float((prices * table.capacity).sum())
-    value = float(cheapest.sum()) - worth - _ROUNDING * (abs(float(cheapest.sum())) + worth)
-    gradient = (demand - table.capacity) / table.capacity
-    return PricedPoint(prices, value, gradient, choice, reduced, response)
+    """Lagrangian value, demand, choice and costs at positive prices of shape (3, S)."""
+    return Lagrangian(table).at(prices)
+
+
+class Lagrangian:
+    """L as a function of the prices, for one option table."""
+
+    def __init__(self, table: OptionTable):
+        self.table = table
+        self._parts = [_Part(table, users) for users in _user_slices(table)]
+
+    def at(self, prices: Array) -> PricedPoint:
+        """L and what comes with it at positive prices of shape (3, S)."""
+        table = self.table
+        cost, choice = np.empty(len(table)), np.empty(table.n_users, np.int64)
+        cheapest, demand = np.empty(table.n_users), np.zeros_like(table.capacity)
+        for part in self._parts:
+            cost[part.rows], cheapest[part.users], choice[part.users], bought = part.at(prices)
+            demand += bought
+        total, worth = float(cheapest.sum()), float((prices * table.capacity).sum())
+        # high prices cancel against the pools' worth: what rounding may add is taken off the bound
+        value = total - worth - _ROUNDING * (abs(total) + worth)
+        return PricedPoint(table, prices, value, demand, choice, cost)
+
+
+def _user_slices(table: OptionTable) -> list[slice]:
+    """Slices of whole users with about `_PART` options each."""
+    ends = np.arange(_PART, len(table) + _PART, _PART)
+    cuts = np.unique(np.minimum(np.searchsorted(table.start, ends), table.n_users))
+    return [slice(int(a), int(b)) for a, b in zip(np.append(0, cuts[:-1]), cuts, strict=True)]
+
+
+class _Part:
+    """The options of some users, with what the prices do not change."""
+
+    def __init__(self, table: OptionTable, users: slice):
+        self.users, self.rows = (
+            users,
+            slice(int(table.start[users.start]), int(table.start[users.stop])),
+        )
+        own = table if self.rows == slice(0, len(table)) else table.cut(users)
+        self.table, self.start = own, own.start[:-1]
+        self.sizes = np.diff(own.start)
+        self.fixed = own.device_delay_s + own.error_cost_s
+        self.roots = np.sqrt(np.array([own.downlink_work, own.server_cycles]))
+        self._group_uploads()
+        self.timed = np.flatnonzero(np.isfinite(own.deadline_s) & (own.needs.sum(axis=0) > 0))
+
+    def _group_uploads(self) -> None:
+        """Runs of options with the same upload: a user's students at one place and server."""
+        own = self.table
+        keys = (own.user, own.server, own.uplink_bits, own.uplink_snr_hz, own.uplink_limit_s)
+        new = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+        first = np.append(0, np.flatnonzero(new) + 1)
+        self.group_sizes = np.diff(np.append(first, len(own)))
+        self.group_server = own.server[first]
+        bits, snr = own.uplink_bits[first], own.uplink_snr_hz[first]
+        self.uploads = np.flatnonzero(bits > 0)
+        bits, snr = bits[self.uploads], snr[self.uploads]
+        self.unit_s = bits / snr
+        self.log_a = 2 * np.log(snr) - np.log(bits)
+        limit = own.uplink_limit_s[first][self.uploads]
+        with np.errstate(divide="ignore"):
+            ratio = np.log(limit) - np.log(self.unit_s * uplink.LN2)
+        self.least_log_z = np.full(len(bits), -np.inf)
+        limited = np.isfinite(ratio)
+        self.least_log_z[limited] = uplink.for_delay(ratio[limited])
+
+    def at(self, prices: Array) -> tuple[Array, Array, Index, Array]:
+        """Costs (K,), least costs (N,), rows of the cheapest (N,), and their demand (3, S)."""
+        own = self.table
+        log_c = np.log(prices[0])[self.group_server[self.uploads]] + self.log_a
+        log_z = np.maximum(uplink.near(log_c), self.least_log_z)
+        upload = np.zeros((2, len(self.group_sizes)))  # delay and what its share costs
+        upload[0, self.uploads] = self.unit_s * uplink.phi(log_z)
+        upload[1, self.uploads] = self.unit_s * np.exp(log_c + log_z)
+        root_price = np.sqrt(prices[1:])[:, own.server]
+        pools = self.roots * root_price  # delay in downlink and CPU, and what their shares cost
+        rest = pools.sum(axis=0)
+        cost = self.fixed + np.repeat(upload.sum(axis=0), self.group_sizes) + 2 * rest
+        cost *= 1 - 2 * _ROUNDING
+        late = self._late(np.repeat(upload[0], self.group_sizes), rest)
+        held = respond(own.take(late), prices) if len(late) else None
+        if held is not None:
+            size = held.cost + held.weight * held.delay + own.error_cost_s[late]
+            cost[late] = held.cost + own.error_cost_s[late] - _ROUNDING * size
+        cheapest = np.minimum.reduceat(cost, self.start)
+        choice = self._first(cost <= np.repeat(cheapest, self.sizes))
+        shares = self._shares(choice, log_z, pools, prices)
+        if held is not None:
+            where = np.searchsorted(late, choice)
+            mine = np.flatnonzero(late[np.minimum(where, len(late) - 1)] == choice)
+            shares[:, mine] = held.shares[:, where[mine]]
+        demand = [np.bincount(own.server[choice], x, minlength=own.n_servers) for x in shares]
+        return cost, cheapest, choice + self.rows.start, np.array(demand)
+
+    def _late(self, upload: Array, rest: Array) -> Index:
+        """Options that miss their deadline unless they pay for it."""
+        own, timed = self.table, self.timed
+        delay = own.device_delay_s[timed] + upload[timed] + rest[timed]
+        late: Index = timed[delay > own.deadline_s[timed]]
+        return late
+
+    def _first(self, cheapest: Array) -> Index:
+        """(N,) the first marked row of each user."""
+        rows = np.flatnonzero(cheapest)
+        user = self.table.user[rows]
+        first: Index = rows[np.append(True, user[1:] != user[:-1])]
+        return first
+
+    def _shares(self, choice: Index, log_z: Array, pools: Array, prices: Array) -> Array:
+        """(3, N) what the users' cheapest options buy where no deadline binds."""
+        own = self.table
+        group = np.searchsorted(np.cumsum(self.group_sizes), choice, side="right")
+        place = np.full(len(self.group_sizes), -1)
+        place[self.uploads] = np.arange(len(self.uploads))
+        upload = place[group]
+        z = np.append(np.exp(log_z), 0.0)[upload]
+        price = prices[1:, own.server[choice]]
+        return np.array([own.uplink_snr_hz[choice] * z, *(pools[:, choice] / price)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,104 +195,3 @@ def find_shortage(table: OptionTable, prices: Array) -> Shortage | None:
     if cost.sum() <= value.sum() * (1 + 1e-12):
         return None
     return Shortage(cost / value.sum(), value / value.sum())
-
-
-def maximise_bound(
-    table: OptionTable,
-    start: Array,
-    *,
-    tolerance: float = 1e-9,
-    max_steps: int = MAX_STEPS,
-    deadline: float = np.inf,
-    visit: Callable[[PricedPoint], None] | None = None,
-) -> PricedPoint:
-    """The best prices found, and with them the best bound.
-
-    Parameters
-    ----------
-    table
-        The option table.
-    start
-        (3, S) first prices; zeros are lifted to a small positive value.
-    tolerance
-        Stop when the cutting-plane model promises no more than this, relative to |L|.
-    max_steps, deadline
-        Other ends: steps after the first point, a `time.monotonic()` value. The bound stays valid.
-    visit
-        Called with every point evaluated: each is a valid bound and suggests a choice.
-    """
-    box = _Box(table, start)
-    for step in range(max_steps + 1):
-        if visit is not None:
-            visit(box.last)
-        if step == max_steps or time.monotonic() > deadline or not box.advance(tolerance):
-            break
-    return box.best
-
-
-class _Box:
-    """The cutting planes collected so far and the box in which the next point is sought."""
-
-    def __init__(self, table: OptionTable, start: Array):
-        self.table, self.width = table, 0.5
-        values = (start * table.capacity).ravel()
-        self.total = max(float(values.sum()), 1e-6 * table.n_users)
-        self.floor = 1e-9 * self.total
-        self.centre = np.maximum(values, 1e-3 * self.total)
-        self.scale = np.maximum(self.centre, 1e-2 * self.total)
-        self.master = MasterLP(values.size)
-        self.last = self.best = self._price(self.centre)
-        self.base = self.best.value  # keeps the master's numbers small
-        self._add_cut(self.centre)
-
-    def advance(self, tolerance: float) -> bool:
-        """Price the model's maximiser in the box; False when no prices promise more."""
-        while (proposal := self.propose()) is not None:
-            point, promise = proposal
-            gain = promise - self.best.value
-            if gain > tolerance * max(abs(self.best.value), 1e-300):
-                self._evaluate(point, gain)
-                return True
-            if self.interior(point):
-                return False
-            self.widen(4.0)
-            if self.width > 1e4:
-                return False
-        return False  # where limits cannot be kept, prices rise beyond all measure
-
-    def _evaluate(self, values: Array, gain: float) -> None:
-        """Price a point that promises a gain; widen the box around it if it keeps half of it."""
-        self.last = self._price(values)
-        self._add_cut(values)
-        if self.last.value <= self.best.value:
-            self.widen(0.5)
-            return
-        if self.last.value > self.best.value + 0.5 * gain:
-            self.widen(2.0)
-        self.centre, self.best = values, self.last
-
-    def _price(self, values: Array) -> PricedPoint:
-        shape = self.table.capacity.shape
-        return price(self.table, values.reshape(shape) / self.table.capacity)
-
-    def _add_cut(self, values: Array) -> None:
-        self.master.add_cut(self.last.value - self.base, self.last.gradient.ravel(), values)
-
-    def propose(self) -> tuple[Array, float] | None:
-        """The model's maximiser in the box and its value; None where numbers end."""
-        reach = self.width * np.maximum(self.centre, 1e-2 * self.scale)
-        self.low = np.maximum(self.centre - reach, self.floor)
-        self.high = self.centre + reach
-        found = self.master.maximise(self.low, self.high)
-        if found is None:
-            return None
-        values, promise = found
-        return np.clip(values, self.low, self.high), promise + self.base
-
-    def interior(self, values: Array) -> bool:
-        """Whether no side of the box holds the model's maximiser back."""
-        at_low = (values <= self.low * (1 + 1e-12)) & (self.low > self.floor)
-        return not (at_low | (values >= self.high * (1 - 1e-12))).any()
-
-    def widen(self, factor: float) -> None:
-        self.width = min(self.width * factor, 1e6)

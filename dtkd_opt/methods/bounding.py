@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from dtkd_opt.allocation import ChoiceInfeasible, allocate
+from dtkd_opt.bundle import MAX_STEPS, maximise_bound
 from dtkd_opt.errors import InfeasibleError
 from dtkd_opt.instance import POOLS
 from dtkd_opt.methods.search import Search
 from dtkd_opt.options import OptionTable, pool_delays
 from dtkd_opt.physics import Array, Index
-from dtkd_opt.prices import MAX_STEPS, PricedPoint, find_shortage, maximise_bound
+from dtkd_opt.prices import PricedPoint, find_shortage
 
 _KEPT = 64  # distinct choices of the last priced points that are tried as incumbents
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from dtkd_opt.allocation import ChoiceInfeasible
+from dtkd_opt.bundle import maximise_bound
 from dtkd_opt.methods.search import Search
 from dtkd_opt.options import OptionTable
 from dtkd_opt.physics import Array, Index
-from dtkd_opt.prices import PricedPoint, find_shortage, maximise_bound
+from dtkd_opt.prices import PricedPoint, find_shortage
 from dtkd_opt.response import respond
 
 _PARTS = 2000

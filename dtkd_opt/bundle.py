@@ -1,0 +1,163 @@
+"""The best prices: cutting planes in a concave master, best steps first.
+
+Two masters, for the same cuts. With w = √(λ C) an option without limits buys what costs a linear
+term in w (downlink, CPU) or a concave one that is nearly linear (uplink), so that L(w) + |w|² is
+concave and almost a polyhedron: planes for it with |w|² kept exact make a quadratic master that
+ends in few steps. Limits spoil that; with them L is cut in v = λ C itself, within a moving box
+(Marsten, Hogan and Blankenship, "The Boxstep Method for Large-Scale Optimization", 1975).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from dtkd_opt.highs import MasterLP
+from dtkd_opt.options import OptionTable
+from dtkd_opt.physics import Array
+from dtkd_opt.prices import Lagrangian, PricedPoint
+from dtkd_opt.qp import MasterQP
+
+MAX_STEPS = 600
+
+
+def maximise_bound(
+    table: OptionTable,
+    start: Array,
+    *,
+    tolerance: float = 1e-9,
+    max_steps: int = MAX_STEPS,
+    deadline: float = np.inf,
+    visit: Callable[[PricedPoint], None] | None = None,
+) -> PricedPoint:
+    """The best prices found, and with them the best bound.
+
+    Parameters
+    ----------
+    table
+        The option table.
+    start
+        (3, S) first prices; zeros are lifted to a small positive value.
+    tolerance
+        Stop when the cutting-plane model promises no more than this, relative to |L|.
+    max_steps, deadline
+        Other ends: steps after the first point, a `time.monotonic()` value. The bound stays valid.
+    visit
+        Called with every point evaluated: each is a valid bound and suggests a choice.
+    """
+    master = _Box if table.constrained else _Roots
+    bundle = master(Lagrangian(table), start)
+    for step in range(max_steps + 1):
+        if visit is not None:
+            visit(bundle.last)
+        if step == max_steps or time.monotonic() > deadline or not bundle.advance(tolerance):
+            break
+    return bundle.best
+
+
+class _Roots:
+    """Planes for L(w) + |w|² at the points so far; w² = λ C in units of its first sum."""
+
+    def __init__(self, lagrangian: Lagrangian, start: Array):
+        self.lagrangian = lagrangian
+        capacity = lagrangian.table.capacity
+        values = (start * capacity).ravel()
+        self.unit_s = max(float(values.sum()), 1e-6 * lagrangian.table.n_users)
+        self.master = MasterQP(values.size)
+        self.last = self.best = self._price(np.sqrt(np.maximum(values / self.unit_s, 1e-3)))
+        self.base = self.best.value  # keeps the master's numbers small
+        self._add_cut()
+
+    def advance(self, tolerance: float) -> bool:
+        """Price the master's maximiser; False when no prices promise more."""
+        roots, promise = self.master.maximise()
+        gain = promise * self.unit_s + self.base - self.best.value
+        if gain <= tolerance * max(abs(self.best.value), 1e-300):
+            return False
+        self.last = self._price(np.maximum(roots, 1e-6))
+        self._add_cut()
+        if self.last.value > self.best.value:
+            self.best = self.last
+        return True
+
+    def _price(self, roots: Array) -> PricedPoint:
+        self.roots = roots
+        capacity = self.lagrangian.table.capacity
+        values = roots**2 * self.unit_s
+        return self.lagrangian.at(values.reshape(capacity.shape) / capacity)
+
+    def _add_cut(self) -> None:
+        roots, demand = self.roots, self.last.demand / self.lagrangian.table.capacity
+        value = (self.last.value - self.base) / self.unit_s + roots @ roots
+        self.master.add_cut(value, 2 * roots * demand.ravel(), roots)
+
+
+class _Box:
+    """The cutting planes collected so far and the box in which the next point is sought."""
+
+    def __init__(self, lagrangian: Lagrangian, start: Array):
+        self.lagrangian, self.width = lagrangian, 0.5
+        table = lagrangian.table
+        values = (start * table.capacity).ravel()
+        self.total = max(float(values.sum()), 1e-6 * table.n_users)
+        self.floor = 1e-9 * self.total
+        self.centre = np.maximum(values, 1e-3 * self.total)
+        self.scale = np.maximum(self.centre, 1e-2 * self.total)
+        self.master = MasterLP(values.size)
+        self.last = self.best = self._price(self.centre)
+        self.base = self.best.value  # keeps the master's numbers small
+        self._add_cut(self.centre)
+
+    def advance(self, tolerance: float) -> bool:
+        """Price the model's maximiser in the box; False when no prices promise more."""
+        while (proposal := self.propose()) is not None:
+            point, promise = proposal
+            gain = promise - self.best.value
+            if gain > tolerance * max(abs(self.best.value), 1e-300):
+                self._evaluate(point, gain)
+                return True
+            if self.interior(point):
+                return False
+            self.widen(4.0)
+            if self.width > 1e4:
+                return False
+        return False  # where limits cannot be kept, prices rise beyond all measure
+
+    def _evaluate(self, values: Array, gain: float) -> None:
+        """Price a point that promises a gain; widen the box around it if it keeps half of it."""
+        self.last = self._price(values)
+        self._add_cut(values)
+        if self.last.value <= self.best.value:
+            self.widen(0.5)
+            return
+        if self.last.value > self.best.value + 0.5 * gain:
+            self.widen(2.0)
+        self.centre, self.best = values, self.last
+
+    def _price(self, values: Array) -> PricedPoint:
+        capacity = self.lagrangian.table.capacity
+        return self.lagrangian.at(values.reshape(capacity.shape) / capacity)
+
+    def _add_cut(self, values: Array) -> None:
+        self.master.add_cut(self.last.value - self.base, self.last.gradient.ravel(), values)
+
+    def propose(self) -> tuple[Array, float] | None:
+        """The model's maximiser in the box and its value; None where numbers end."""
+        reach = self.width * np.maximum(self.centre, 1e-2 * self.scale)
+        self.low = np.maximum(self.centre - reach, self.floor)
+        self.high = self.centre + reach
+        found = self.master.maximise(self.low, self.high)
+        if found is None:
+            return None
+        values, promise = found
+        return np.clip(values, self.low, self.high), promise + self.base
+
+    def interior(self, values: Array) -> bool:
+        """Whether no side of the box holds the model's maximiser back."""
+        at_low = (values <= self.low * (1 + 1e-12)) & (self.low > self.floor)
+        return not (at_low | (values >= self.high * (1 - 1e-12))).any()
+
+    def widen(self, factor: float) -> None:
+        self.width = min(self.width * factor, 1e6)
