@@ -1,27 +1,24 @@
 """The continuous subproblem: the best shares for a fixed choice, exact to 1e-9.
 
 Minimise Σ T_n over uplink, downlink and CPU shares of each server within its pools, deadlines and
-upload limits. Per server this is a concave dual in the three prices, smooth because each user's
-response is unique. Newton's method runs on log demand = log capacity in the logarithms of the
-prices: without deadlines the downlink and CPU are exactly log-linear, so that their closed form
-is its first step, and the uplink nearly so; deadlines couple the pools through a 3 x 3 Jacobian.
+upload limits. Without limits the pools separate: downlink and CPU are closed forms, √need of each
+user over the sum of all, and the uplink is one scalar root per server. Servers with limits are
+left to :mod:`dtkd_opt.limited`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from dtkd_opt.instance import POOLS
+from dtkd_opt import uplink
+from dtkd_opt.limited import Conflict, solve_server
 from dtkd_opt.options import OptionTable, pool_delays
 from dtkd_opt.physics import Array, Index
-from dtkd_opt.response import Response, respond
 
-_STEPS = 200
+_STEPS = 100
 _TOLERANCE = 1e-12
-_ROUNDING = 5e-10  # limits that can only just be kept leave this much, half of what plans may
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,30 +29,6 @@ class Allocation:
     prices: Array  # (3, S) [s per Hz, s per Hz, s per cycle/s], 0 for a pool nobody uses
     delay: Array  # (N,) [s]
     weight: Array  # (N,) 1 + multiplier of the deadline
-
-
-@dataclass(frozen=True, eq=False)
-class Conflict:
-    """Proof that the users of one server cannot keep their limits within its pools.
-
-    Whatever shares keep user n's limits cost at least `least_cost` at these prices; summed over
-    `users` that is more than the pools are worth (`prices @ capacity`).
-    """
-
-    server: int
-    pool: int  # the pool with most of the price: the scarcest
-    users: Index  # a smallest set, by cost, that already asks for too much
-    prices: Array  # (3,), normalised so that prices @ capacity = 1
-    excess: float  # cost of all over the pools' worth, > 1
-
-    def describe(self, server_name: str, user_names: list[str]) -> str:
-        """One line for a person."""
-        names = ", ".join(user_names[:8]) + (", …" if len(user_names) > 8 else "")
-        return (
-            f'server "{server_name}": the limits (deadline_s, energy_j) of {len(user_names)} users '
-            f"({names}) ask for {self.excess:.4g} times its pools, of which the "
-            f"{POOLS[self.pool]} is scarcest"
-        )
 
 
 class ChoiceInfeasible(Exception):
@@ -91,20 +64,18 @@ def allocate(table: OptionTable, choice: Index) -> Allocation:
     if not np.array_equal(table.user[choice], np.arange(table.n_users)):
         raise ValueError(f"choice must be one row of the table for each of {table.n_users} users")
     chosen = table.take(choice)
-    n = len(chosen)
-    shares, weight = np.zeros((3, n)), np.ones(n)
-    prices = np.zeros((3, table.n_servers))
+    limited = np.isfinite(chosen.deadline_s) | np.isfinite(chosen.uplink_limit_s)
+    shares, prices = _without_limits(chosen)
+    weight = np.ones(len(chosen))
     conflicts: list[Conflict] = []
-    for s in range(table.n_servers):
+    for s in np.unique(chosen.server[limited]):
         rows = np.flatnonzero(chosen.server == s)
-        if not len(rows):
-            continue
-        found = _solve_server(chosen.take(rows), s, rows)
+        found = solve_server(chosen.take(rows), s, rows)
         if isinstance(found, Conflict):
             conflicts.append(found)
             continue
         prices[:, s], response = found
-        shares[:, rows] = _filled(response.shares, table.capacity[:, s])
+        shares[:, rows] = _filled(response.shares, np.zeros_like(rows), table.capacity[:, [s]])
         weight[rows] = response.weight
     if conflicts:
         raise ChoiceInfeasible(conflicts)
@@ -112,153 +83,50 @@ def allocate(table: OptionTable, choice: Index) -> Allocation:
     return Allocation(shares, prices, delay, weight)
 
 
-def _filled(shares: Array, capacity: Array) -> Array:
-    """Shares scaled so that each used pool is full: rounding may leave it over- or underrun."""
-    total = shares.sum(axis=1)
-    factor = np.where(total > 0, capacity / np.where(total > 0, total, 1.0), 1.0)
-    return shares * factor[:, None]
+def _without_limits(chosen: OptionTable) -> tuple[Array, Array]:
+    """Shares (3, N) and prices (3, S) of a choice if it had no limits."""
+    servers, prices = chosen.server, np.zeros_like(chosen.capacity)
+    shares = np.zeros((3, len(chosen)))
+    shares[0], prices[0] = _uplink_shares(chosen)
+    for p, need in ((1, chosen.downlink_work), (2, chosen.server_cycles)):
+        root = np.sqrt(need)
+        total = np.bincount(servers, root, minlength=chosen.n_servers)
+        per_root = chosen.capacity[p] / np.where(total > 0, total, np.inf)
+        shares[p] = root * per_root[servers]
+        prices[p] = (total / chosen.capacity[p]) ** 2
+    return _filled(shares, servers, chosen.capacity), prices
 
 
-def _solve_server(
-    table: OptionTable, server: int, rows: Index
-) -> tuple[Array, Response] | Conflict:
-    """Prices of one server's pools and the responses to them, or why there are none."""
-    dual = _Dual(table, server)
-    point = dual.at(dual.start())
-    for step in range(_STEPS):
-        if np.abs(point.error).max(initial=0.0) <= _TOLERANCE:
-            break
-        if step >= 8 and table.constrained:
-            conflict = find_conflict(table, dual.spread(point.prices), server, rows)
-            if conflict is not None:
-                return conflict
-        following = dual.search(point)
-        if following is None:
-            break
-        point = following
-    if (off := point.off) > _ROUNDING:
-        raise ArithmeticError(f"allocation on server {server} stopped {off:.1e} off its pools")
-    return np.where(dual.used, point.prices, 0.0), point.response
+def _uplink_shares(chosen: OptionTable) -> tuple[Array, Array]:
+    """Uplink shares (N,) and prices (S,): Newton's method on log demand = log band in log price.
 
-
-@dataclass(frozen=True, eq=False)
-class _Point:
-    """One server's dual at its pools' prices."""
-
-    prices: Array  # (3,)
-    response: Response
-    value: float  # Σ cost - λ · capacity, a lower bound on the total delay
-    surplus: Array  # λ (demand - capacity) of the used pools: the gradient in log λ
-    error: Array  # log(demand / capacity) of the used pools
-
-    @property
-    def off(self) -> float:
-        """The worst overrun of a pool, or what idle shares could at most save of the delay."""
-        overrun = float(self.error.max(initial=0.0))
-        saving = -float(np.minimum(self.surplus, 0.0).sum())
-        return max(overrun, saving / float(self.response.delay.sum()))
-
-
-class _Dual:
-    """The concave dual of one server's subproblem in its pools' prices."""
-
-    def __init__(self, table: OptionTable, server: int):
-        self.table, self.capacity = table, table.capacity[:, server]
-        self.used = table.needs.sum(axis=1) > 0
-
-    def start(self) -> Array:
-        """Prices at which closed-form demands fill the pools: (Σ √need / capacity)²."""
-        roots = np.sqrt(self.table.needs).sum(axis=1)
-        return np.where(self.used, (roots / self.capacity) ** 2, 1.0)
-
-    def spread(self, prices: Array) -> Array:
-        return np.tile(prices[:, None], (1, self.table.n_servers))
-
-    def at(self, prices: Array) -> _Point:
-        response = respond(self.table, self.spread(prices))
-        demand, used = response.shares.sum(axis=1), self.used
-        surplus = (prices * (demand - self.capacity))[used]
-        error = np.log(demand[used] / self.capacity[used])
-        value = float(response.cost.sum() - prices[used] @ self.capacity[used])
-        return _Point(prices, response, value, surplus, error)
-
-    def search(self, point: _Point) -> _Point | None:
-        """The next point along a Newton direction; None when rounding ends all progress.
-
-        Full steps are taken while they at least halve the error; others must raise the dual or,
-        where rounding hides its rise, stop on its rising side.
-        """
-        for direction in self._newton(point):
-            if (trial := self._along(point, direction)) is not None:
-                return trial
-        return None
-
-    def _along(self, point: _Point, direction: Array) -> _Point | None:
-        size = min(1.0, 3.0 / np.abs(direction).max())
-        rise = float(point.surplus @ direction)
-        worst = np.abs(point.error).max()
-        noise = 1e-14 * abs(point.value)
-        steep = 1e-12 * abs(point.value) * np.abs(direction).max()
-        while size > 1e-12:
-            prices = point.prices.copy()
-            prices[self.used] *= np.exp(size * direction)
-            trial = self.at(prices)
-            if np.abs(trial.error).max() <= 0.5 * worst:
-                return trial
-            if trial.value >= point.value + 1e-4 * size * rise and trial.value > point.value:
-                return trial
-            if abs(trial.value - point.value) <= noise and trial.surplus @ direction > steep:
-                return trial
-            size /= 2
-        return None
-
-    def _newton(self, point: _Point) -> Iterator[Array]:
-        """Newton directions in log λ for the used pools: on log demand = log capacity, which is
-        the closer to linear, then on demand = capacity. Where all deadlines bind, all prices can
-        rise together at no slope, and only the second keeps this direction's step small.
-
-        With e = λ x · elasticity a user's demand changes by e_r (δ_rj - w_j), where w = e / Σ e
-        if its deadline binds (the weight then moves with the prices) and w = 0 otherwise.
-        """
-        response = point.response
-        e = (point.prices[:, None] * response.shares * response.elasticity)[self.used]
-        total = e.sum(axis=0)
-        binding = (response.weight > 1) & (total < 0)
-        share = np.where(binding, e / np.where(binding, total, 1.0), 0.0)
-        spent = (point.prices[:, None] * response.shares)[self.used].sum(axis=1)
-        # limits that hold all of a pool's users leave no slope: a floor keeps the step finite
-        slope = np.diag(e.sum(axis=1) - 1e-9 * spent) - e @ share.T
-        direction = np.linalg.solve(slope, -spent * point.error)
-        if direction @ point.surplus > 0:
-            yield direction
-        for damping in (0.0, 1e-3, 0.1):
-            yield np.linalg.solve(slope - damping * np.diag(spent), -point.surplus)
-
-
-def find_conflict(table: OptionTable, prices: Array, server: int, rows: Index) -> Conflict | None:
-    """A proof, from prices of one server's pools, that its users ask for too much, or None.
-
-    Parameters
-    ----------
-    table
-        The chosen options of the server's users.
-    prices
-        (3, S), any positive prices; only the server's column matters.
-    rows
-        The users' numbers in the choice, for the report.
+    Between slopes of -1 and -1/2 the steps converge from anywhere.
     """
-    capacity = table.capacity[:, server]
-    worth = float(prices[:, server] @ capacity)
-    cost = respond(table, prices, least=True).cost
-    if cost.sum() <= worth * (1 + 1e-12):
-        return None
-    order = np.argsort(-cost, kind="stable")
-    enough = int(np.searchsorted(np.cumsum(cost[order]), worth * (1 + 1e-12), side="right")) + 1
-    value = prices[:, server] * capacity / worth
-    return Conflict(
-        server=server,
-        pool=int(np.argmax(value)),
-        users=rows[np.sort(order[:enough])],
-        prices=prices[:, server] / worth,
-        excess=float(cost.sum() / worth),
-    )
+    rows = np.flatnonzero(chosen.uplink_bits > 0)
+    share, price = np.zeros(len(chosen)), np.zeros(chosen.n_servers)
+    if not len(rows):
+        return share, price
+    used, server = np.unique(chosen.server[rows], return_inverse=True)
+    snr, bits = chosen.uplink_snr_hz[rows], chosen.uplink_bits[rows]
+    log_a, band = 2 * np.log(snr) - np.log(bits), chosen.capacity[0, used]
+    # as if delays were bits / share, the closed form of the other pools
+    log_price = 2 * np.log(np.bincount(server, np.sqrt(bits)) / band)
+    for _ in range(_STEPS):
+        log_z, slope = uplink.cheapest(log_price[server] + log_a)
+        part = snr * np.exp(log_z)
+        demand = np.bincount(server, part)
+        error = np.log(demand / band)
+        if np.abs(error).max() <= _TOLERANCE:
+            break
+        log_price -= error * demand / np.bincount(server, part * slope)
+    else:
+        raise ArithmeticError(f"allocation: an uplink stopped {np.abs(error).max():.1e} off")
+    share[rows], price[used] = part, np.exp(log_price)
+    return share, price
+
+
+def _filled(shares: Array, server: Index, capacity: Array) -> Array:
+    """Shares scaled so that each used pool is full: rounding may leave it over- or underrun."""
+    total = np.array([np.bincount(server, x, minlength=capacity.shape[1]) for x in shares])
+    factor = np.where(total > 0, capacity / np.where(total > 0, total, 1.0), 1.0)
+    return shares * factor[:, server]

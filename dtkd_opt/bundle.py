@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
 from dtkd_opt.highs import MasterLP
 from dtkd_opt.options import OptionTable
-from dtkd_opt.physics import Array
+from dtkd_opt.physics import Array, Index
 from dtkd_opt.prices import Lagrangian, PricedPoint
 from dtkd_opt.qp import MasterQP
 
@@ -30,6 +31,7 @@ def maximise_bound(
     tolerance: float = 1e-9,
     max_steps: int = MAX_STEPS,
     deadline: float = np.inf,
+    target: float = np.inf,
     visit: Callable[[PricedPoint], None] | None = None,
 ) -> PricedPoint:
     """The best prices found, and with them the best bound.
@@ -44,20 +46,50 @@ def maximise_bound(
         Stop when the cutting-plane model promises no more than this, relative to |L|.
     max_steps, deadline
         Other ends: steps after the first point, a `time.monotonic()` value. The bound stays valid.
+    target
+        Stop at a bound L of at least this.
     visit
         Called with every point evaluated: each is a valid bound and suggests a choice.
     """
-    master = _Box if table.constrained else _Roots
-    bundle = master(Lagrangian(table), start)
+    bundle = bundle_of(table, start)
     for step in range(max_steps + 1):
         if visit is not None:
             visit(bundle.last)
-        if step == max_steps or time.monotonic() > deadline or not bundle.advance(tolerance):
+        if step == max_steps or time.monotonic() > deadline or bundle.best.value >= target:
+            break
+        if not bundle.advance(tolerance):
             break
     return bundle.best
 
 
-class _Roots:
+def bundle_of(table: OptionTable, start: Array) -> Bundle:
+    """The bundle that suits a table, its first point at prices `start` of shape (3, S)."""
+    lagrangian = Lagrangian(table)
+    return BoxBundle(lagrangian, start) if table.constrained else RootBundle(lagrangian, start)
+
+
+class Bundle(Protocol):
+    """Points priced so far, and a master that proposes the next."""
+
+    best: PricedPoint
+    last: PricedPoint
+
+    def advance(self, tolerance: float) -> bool:
+        """Price one more point; False when no prices promise more than |L| times this."""
+
+    def fractions(self) -> Array:
+        """(K,) the relaxed choice at the master's optimum: its weights on the points' choices."""
+
+
+def _fractions(table: OptionTable, choices: list[Index], weights: Array) -> Array:
+    share = np.zeros(len(table))
+    for choice, weight in zip(choices, weights, strict=True):
+        if weight > 1e-9:
+            share[choice] += weight
+    return share
+
+
+class RootBundle:
     """Planes for L(w) + |w|² at the points so far; w² = λ C in units of its first sum."""
 
     def __init__(self, lagrangian: Lagrangian, start: Array):
@@ -66,6 +98,7 @@ class _Roots:
         values = (start * capacity).ravel()
         self.unit_s = max(float(values.sum()), 1e-6 * lagrangian.table.n_users)
         self.master = MasterQP(values.size)
+        self.choices: list[Index] = []
         self.last = self.best = self._price(np.sqrt(np.maximum(values / self.unit_s, 1e-3)))
         self.base = self.best.value  # keeps the master's numbers small
         self._add_cut()
@@ -92,9 +125,13 @@ class _Roots:
         roots, demand = self.roots, self.last.demand / self.lagrangian.table.capacity
         value = (self.last.value - self.base) / self.unit_s + roots @ roots
         self.master.add_cut(value, 2 * roots * demand.ravel(), roots)
+        self.choices.append(self.last.choice)
+
+    def fractions(self) -> Array:
+        return _fractions(self.lagrangian.table, self.choices, self.master.weights())
 
 
-class _Box:
+class BoxBundle:
     """The cutting planes collected so far and the box in which the next point is sought."""
 
     def __init__(self, lagrangian: Lagrangian, start: Array):
@@ -106,6 +143,7 @@ class _Box:
         self.centre = np.maximum(values, 1e-3 * self.total)
         self.scale = np.maximum(self.centre, 1e-2 * self.total)
         self.master = MasterLP(values.size)
+        self.choices: list[Index] = []
         self.last = self.best = self._price(self.centre)
         self.base = self.best.value  # keeps the master's numbers small
         self._add_cut(self.centre)
@@ -142,6 +180,10 @@ class _Box:
 
     def _add_cut(self, values: Array) -> None:
         self.master.add_cut(self.last.value - self.base, self.last.gradient.ravel(), values)
+        self.choices.append(self.last.choice)
+
+    def fractions(self) -> Array:
+        return _fractions(self.lagrangian.table, self.choices, self.master.weights())
 
     def propose(self) -> tuple[Array, float] | None:
         """The model's maximiser in the box and its value; None where numbers end."""

@@ -59,6 +59,7 @@ class MasterLP:
         free = np.append(np.zeros(size), -INF)
         self._highs.addVars(size + 1, free, np.full(size + 1, INF))
         self._highs.changeColCost(size, -1.0)
+        self._weights: Array = np.zeros(0)
 
     def add_cut(self, value: float, gradient: Array, point: Array) -> None:
         """One supporting plane of the concave function at `point`."""
@@ -83,8 +84,13 @@ class MasterLP:
             return None
         if status != highspy.HighsModelStatus.kOptimal:
             raise ArithmeticError(f"price master: {self._highs.modelStatusToString(status)}")
-        values = np.array(self._highs.getSolution().col_value)
+        solution = self._highs.getSolution()
+        values, self._weights = np.array(solution.col_value), np.abs(solution.row_dual)
         return values[:-1], float(values[-1])
+
+    def weights(self) -> Array:
+        """(cuts,) multipliers of the cuts at the last maximiser, 0 for later cuts."""
+        return np.append(self._weights, np.zeros(self._highs.getNumRow() - len(self._weights)))
 
 
 class StandingMilp:

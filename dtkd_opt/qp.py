@@ -21,6 +21,7 @@ class MasterQP:
         self._size = size
         self._rows: list[Array] = []
         self._levels: list[float] = []
+        self._weights: Array = np.zeros(0)
         self._hessian = sparse.diags(np.append(np.full(size, 2.0), 0.0)).tocsc()
         self._cost = np.append(np.zeros(size), -1.0)
         settings = clarabel.DefaultSettings()
@@ -46,12 +47,16 @@ class MasterQP:
         cone = [clarabel.NonnegativeConeT(len(self._rows))]
         problem = (self._hessian, self._cost, self._dense(), np.array(self._levels), cone)
         found = clarabel.DefaultSolver(*problem, self._settings).solve()
-        values = np.array(found.x)
+        values, self._weights = np.array(found.x), np.array(found.z)
         if not np.isfinite(values).all():
             raise ArithmeticError(f"price master: {found.status}")
         roots = np.maximum(values[:-1], 0.0)
         return roots, float((np.array(self._levels) - np.array(self._rows)[:, :-1] @ roots).min()
                             - roots @ roots)
+
+    def weights(self) -> Array:
+        """(cuts,) multipliers of the cuts at the last maximiser, 0 for later cuts; they sum to 1."""
+        return np.append(self._weights, np.zeros(len(self._rows) - len(self._weights)))
 
     def _dense(self) -> sparse.csc_matrix:
         rows = np.array(self._rows)

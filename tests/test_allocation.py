@@ -20,7 +20,7 @@ from helpers import (
 from scipy.optimize import brentq, minimize_scalar
 
 import dtkd_opt as do
-from dtkd_opt.allocation import Conflict, find_conflict
+from dtkd_opt.limited import Conflict, find_conflict
 from dtkd_opt.methods.bounding import first_prices
 from dtkd_opt.options import DEVICE, SERVER, Index, OptionTable, pool_delays
 from dtkd_opt.physics import Array, uplink_rate

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dtkd_opt.allocation import ChoiceInfeasible, Conflict
+from dtkd_opt.allocation import ChoiceInfeasible
 from dtkd_opt.errors import InfeasibleError
 from dtkd_opt.highs import HighsParams, MilpOutcome, StandingMilp
+from dtkd_opt.limited import Conflict
 from dtkd_opt.methods.bounding import price_and_round
 from dtkd_opt.methods.infeasible import prove_infeasible
 from dtkd_opt.methods.search import NoPlanError, Search

@@ -1,0 +1,186 @@
+"""Branch and bound on users' options, with nothing but prices in the nodes.
+
+A node keeps some options of each user. Its bound is the best of the prices for these options; the
+options whose reduced cost shows that they cannot be in a better plan are dropped. Branching splits
+the options of the user that the relaxed choice splits most. What is dropped and where it is split
+makes a tree of splits and priced leaves: the proof that `verify` checks.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dtkd_opt.allocation import ChoiceInfeasible
+from dtkd_opt.bundle import bundle_of
+from dtkd_opt.methods.search import Search
+from dtkd_opt.physics import Array, Index
+from dtkd_opt.prices import PricedPoint
+from dtkd_opt.solution import Termination
+
+_STEPS = 200
+_WORTHWHILE = 0.02  # a node's prices rest when they promise less than this part of what is missing
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """A claim: N · J is at least `value` for all plans with the options left here."""
+
+    prices: Array  # (3, S)
+    value: float
+
+
+@dataclass(eq=False)
+class Split:
+    """User `user` takes one of `options` (rows of the search's table) inside, else outside."""
+
+    user: int
+    options: Index
+    inside: int
+    outside: int
+
+
+@dataclass(eq=False)
+class Proof:
+    """Splits and leaves by number; 0 is the root. None stands for a node still open."""
+
+    nodes: list[Leaf | Split | None] = field(default_factory=lambda: [None])
+
+    def split(self, node: int, user: int, options: Index) -> tuple[int, int]:
+        """Split a node in two; their numbers."""
+        inside = len(self.nodes)
+        self.nodes += [None, None]
+        self.nodes[node] = Split(user, options, inside, inside + 1)
+        return inside, inside + 1
+
+
+@dataclass(order=True)
+class _Open:
+    value: float
+    number: int
+    rows: Index = field(compare=False)
+    point: PricedPoint = field(compare=False)
+    fractions: Array = field(compare=False)
+
+
+class Branching:
+    """The state of one proof: open nodes by their bound, and the tree so far."""
+
+    def __init__(self, search: Search, prices: Array):
+        self.search, self.table = search, search.table
+        self.proof = Proof()
+        self.open: list[_Open] = []
+        self.closed = np.inf  # the least value of the closed leaves
+        self.nodes = 0
+        self._enter(0, np.arange(len(self.table)), prices)
+
+    @property
+    def cutoff(self) -> float:
+        """N · J from which on a bound proves the gap."""
+        search = self.search
+        best = search.objective
+        return (best - search.stop.gap * abs(best)) * self.table.n_users if best < np.inf else best
+
+    def run(self) -> Termination:
+        """Branch until the gap is proven.
+
+        Raises
+        ------
+        TimeIsUp
+            At the search's time limit; its bound is valid.
+        """
+        search = self.search
+        limit = search.stop.iterations or 2**62
+        search.enter("branching")
+        while not search.proven:
+            self._raise_bound()
+            if search.proven or not self.open:
+                break
+            if self.nodes >= limit:
+                return "iteration_limit"
+            search.keep_time()
+            self._branch(heapq.heappop(self.open))
+        return "gap_reached" if search.proven else "stalled"
+
+    def close(self) -> Proof:
+        """The proof, with a leaf for every open node."""
+        for node in self.open:
+            self.proof.nodes[node.number] = Leaf(node.point.prices, node.value)
+        return self.proof
+
+    def _raise_bound(self) -> None:
+        least = min(self.closed, self.open[0].value if self.open else np.inf)
+        self.search.raise_bound(least / self.table.n_users)
+
+    def _branch(self, node: _Open) -> None:
+        """Drop what reduced costs exclude, then split one user's options in two."""
+        number, rows = self._fix(node)
+        left = np.bincount(self.table.user[rows], minlength=self.table.n_users)
+        share = node.fractions * (left[self.table.user] > 1)
+        share[np.setdiff1d(np.arange(len(share)), rows)] = 0.0
+        user, inside = self._most_split(share, rows, left)
+        if user < 0:  # one option a user: its plan is known, and its bound the best there is
+            self._close(number, node.point.prices, node.value)
+            return
+        first, second = self.proof.split(number, user, inside)
+        outside = rows[(self.table.user[rows] != user) | ~np.isin(rows, inside)]
+        kept = rows[(self.table.user[rows] != user) | np.isin(rows, inside)]
+        for child, own in ((first, kept), (second, outside)):
+            self._enter(child, own, node.point.prices)
+
+    def _most_split(self, share: Array, rows: Index, left: Index) -> tuple[int, Index]:
+        """A user and its option to branch on: the share nearest to one half."""
+        if not (left > 1).any():
+            return -1, rows[:0]
+        row = int(np.argmax(np.minimum(share, 1 - share)))
+        if min(share[row], 1 - share[row]) < 1e-6:  # nothing is split: any user with a choice
+            several = rows[left[self.table.user[rows]] > 1]
+            row = int(several[0])
+        return int(self.table.user[row]), np.array([row])
+
+    def _fix(self, node: _Open) -> tuple[int, Index]:
+        """Options that a better plan could still take, and the node where they are left."""
+        number, rows = node.number, node.rows
+        value = node.value + node.point.reduced_cost
+        out = np.flatnonzero(value >= self.cutoff)
+        user = self.table.user[rows]
+        for n in np.unique(user[out]):
+            mine = out[user[out] == n]
+            leaf, number = self.proof.split(number, int(n), rows[mine])
+            self._close(leaf, node.point.prices, float(value[mine].min()))
+        return number, np.delete(rows, out)
+
+    def _close(self, number: int, prices: Array, value: float) -> None:
+        self.proof.nodes[number] = Leaf(prices, value)
+        self.closed = min(self.closed, value)
+
+    def _enter(self, number: int, rows: Index, prices: Array) -> None:
+        """Price a node; close it, or keep it open."""
+        self.nodes += 1
+        part = self.table.take(rows)
+        bundle = bundle_of(part, prices)
+        for _ in range(_STEPS):
+            missing = self.cutoff - bundle.best.value
+            if missing <= 0 or not bundle.advance(self._tolerance(bundle.best.value, missing)):
+                break
+        point = bundle.best
+        if point.value >= self.cutoff:
+            self._close(number, point.prices, point.value)
+            return
+        self._try(rows[point.choice])
+        fractions = np.zeros(len(self.table))
+        fractions[rows] = bundle.fractions()
+        heapq.heappush(self.open, _Open(point.value, number, rows, point, fractions))
+
+    def _tolerance(self, value: float, missing: float) -> float:
+        if not np.isfinite(missing):
+            return 1e-9
+        return max(_WORTHWHILE * missing / max(abs(value), 1e-300), 1e-12)
+
+    def _try(self, choice: Index) -> None:
+        try:
+            self.search.offer(choice)
+        except ChoiceInfeasible:
+            return

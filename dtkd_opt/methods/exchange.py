@@ -1,0 +1,129 @@
+"""Local search: one or two users take other options, judged by the pools' prices.
+
+Around a choice with its optimal prices λ, let y be what a move adds to the demand of each pool and
+D = -d demand / dλ there. The choice's best total then changes by
+
+    Δ = Σ_moves (c_k(λ) - c_k'(λ)) + ½ Σ_pools y² / D
+
+exactly in downlink and CPU without limits, to second order elsewhere. Pairs of users differ from
+the sum of two by the products of their y: a matrix of all pairs of the most promising options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
+from dtkd_opt.methods.search import Search
+from dtkd_opt.options import OptionTable
+from dtkd_opt.physics import Array, Index
+from dtkd_opt.response import respond
+
+_CANDIDATES = 400  # options that pairs are made of
+_TRIALS = 4  # moves that are allocated exactly before a round gives up
+_ROUNDS = 200
+
+
+def improve(search: Search) -> None:
+    """Exchange options of one or two users of the incumbent until no such move is better.
+
+    Raises
+    ------
+    TimeIsUp
+        At the search's time limit; what was found is kept.
+    """
+    if search.incumbent is None:
+        return
+    search.enter("exchanges")
+    choice, prices = search.incumbent.choice, search.incumbent.prices
+    best = search.objective
+    for _ in range(_ROUNDS):
+        search.keep_time()
+        better = _better(search.table, choice, prices, best)
+        if better is None:
+            break
+        choice, allocation, best = better
+        prices = allocation.prices
+        search.offer_plan(choice, allocation.shares, prices)
+
+
+def _better(
+    table: OptionTable, choice: Index, prices: Array, best: float
+) -> tuple[Index, Allocation, float] | None:
+    """The first of the most promising moves that is better when allocated exactly."""
+    for options in _moves(table, choice, prices):
+        moved = choice.copy()
+        moved[table.user[options]] = options
+        try:
+            allocation = allocate(table, moved)
+        except ChoiceInfeasible:
+            continue
+        value = float(np.mean(allocation.delay + table.error_cost_s[moved]))
+        if value < best * (1 - 1e-13):
+            return moved, allocation, value
+    return None
+
+
+def _moves(table: OptionTable, choice: Index, prices: Array) -> Iterator[Index]:
+    """Sets of one or two options that promise a better choice, most promising first."""
+    used = np.where(prices > 0, prices, _price_of_idle(table, prices))
+    response = respond(table, used)
+    cost = response.cost + table.error_cost_s
+    change = cost - np.repeat(cost[choice], np.diff(table.start))
+    candidates = _cheapest(change, choice, _CANDIDATES)
+    demand = _demand_changes(table, choice, candidates, response.shares)
+    slack = _softness(table, choice, used, response.shares, response.elasticity)
+    scaled = demand / np.sqrt(slack)
+    pairs = scaled @ scaled.T
+    alone = change[candidates] + np.diag(pairs) / 2
+    pairs += alone[:, None] + alone[None, :]
+    user = table.user[candidates]
+    pairs[user[:, None] == user[None, :]] = np.inf
+    np.fill_diagonal(pairs, alone)  # the move of one user alone
+    for place in np.argsort(pairs, axis=None)[: 2 * _TRIALS : 2]:
+        i, j = np.unravel_index(place, pairs.shape)
+        if pairs[i, j] >= 0:
+            return
+        yield candidates[np.unique([i, j])]
+
+
+def _cheapest(change: Array, choice: Index, count: int) -> Index:
+    """Rows of the options, other than the chosen, that change the cost least."""
+    change = change.copy()
+    change[choice] = np.inf
+    count = min(count, int(np.isfinite(change).sum()))
+    rows: Index = np.argpartition(change, max(count - 1, 0))[:count] if count else np.array([], int)
+    return rows
+
+
+def _demand_changes(
+    table: OptionTable, choice: Index, candidates: Index, shares: Array
+) -> Array:
+    """(M, 3 S) what each candidate adds to the pools' demand, its user's old option gone."""
+    demand = np.zeros((len(candidates), 3, table.n_servers))
+    rows = np.arange(len(candidates))
+    old = choice[table.user[candidates]]
+    for sign, options in ((1.0, candidates), (-1.0, old)):
+        np.add.at(demand, (rows[:, None], np.arange(3)[None, :], table.server[options][:, None]),
+                  sign * shares[:, options].T)
+    return demand.reshape(len(candidates), -1)
+
+
+def _softness(
+    table: OptionTable, choice: Index, prices: Array, shares: Array, elasticity: Array
+) -> Array:
+    """(3 S,) D: how fast the choice's demand falls with each price."""
+    fall = -(shares * elasticity)[:, choice]
+    total = [np.bincount(table.server[choice], x, minlength=table.n_servers) for x in fall]
+    least = 1e-3 * table.capacity  # of pools that limits hold, or that nobody uses
+    softness: Array = (np.maximum(np.array(total), least) / prices).ravel()
+    return softness
+
+
+def _price_of_idle(table: OptionTable, prices: Array) -> Array:
+    """A small price for pools that nobody uses: newcomers could have all of them."""
+    used = prices > 0
+    worth = float((prices * table.capacity)[used].mean()) if used.any() else 1.0
+    return 1e-3 * worth / table.capacity
