@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from dtkd_opt.equal import first_prices
 from dtkd_opt.highs import MasterLP
 from dtkd_opt.options import OptionTable
 from dtkd_opt.physics import Array, Index
@@ -22,11 +23,13 @@ from dtkd_opt.prices import Lagrangian, PricedPoint
 from dtkd_opt.qp import MasterQP
 
 MAX_STEPS = 600
+LARGE = 300_000  # options; beyond it only what is left after screening is priced again and again
+_BOX = 0.2  # relative half-width of the prices' box that options are screened for
 
 
 def maximise_bound(
     table: OptionTable,
-    start: Array,
+    start: Array | None = None,
     *,
     tolerance: float = 1e-9,
     max_steps: int = MAX_STEPS,
@@ -41,7 +44,8 @@ def maximise_bound(
     table
         The option table.
     start
-        (3, S) first prices; zeros are lifted to a small positive value.
+        (3, S) first prices; zeros are lifted to a small positive value. By default those of equal
+        shares, and of large tables the best prices of some of their users.
     tolerance
         Stop when the cutting-plane model promises no more than this, relative to |L|.
     max_steps, deadline
@@ -51,7 +55,9 @@ def maximise_bound(
     visit
         Called with every point evaluated: each is a valid bound and suggests a choice.
     """
-    bundle = bundle_of(table, start)
+    if len(table) > LARGE:
+        return _maximise_large(table, start, tolerance, max_steps, deadline, visit)
+    bundle = bundle_of(Lagrangian(table), first_prices(table) if start is None else start)
     for step in range(max_steps + 1):
         if visit is not None:
             visit(bundle.last)
@@ -62,10 +68,46 @@ def maximise_bound(
     return bundle.best
 
 
-def bundle_of(table: OptionTable, start: Array) -> Bundle:
-    """The bundle that suits a table, its first point at prices `start` of shape (3, S)."""
+def _maximise_large(
+    table: OptionTable,
+    start: Array | None,
+    tolerance: float,
+    max_steps: int,
+    deadline: float,
+    visit: Callable[[PricedPoint], None] | None,
+) -> PricedPoint:
+    """The best prices of a large table, mostly found on a small part of its options.
+
+    Some of the users, with pools in proportion, tell about where the prices are. Within a box
+    around them most options can be no user's cheapest and are screened out; what is left is priced
+    until the best point lies inside the box, and there all options once more.
+    """
+    if start is None:
+        thin = table.thin(-(-len(table) // LARGE))
+        start = maximise_bound(thin, tolerance=1e-9, deadline=deadline).prices
     lagrangian = Lagrangian(table)
-    return BoxBundle(lagrangian, start) if table.constrained else RootBundle(lagrangian, start)
+    width = _BOX
+    while True:
+        low, high = start * (1 - width), start * (1 + width)
+        few = table.take(lagrangian.screen(low, high))
+        bundle = bundle_of(Lagrangian(few), start)
+        for _ in range(max_steps):
+            if time.monotonic() > deadline or not bundle.advance(tolerance):
+                break
+        start = bundle.best.prices
+        full = lagrangian.at(start)
+        if visit is not None:
+            visit(full)
+        inside = ((low <= start) & (start <= high)).all()
+        if inside or time.monotonic() > deadline or width > 1:
+            return full
+        width *= 2
+
+
+def bundle_of(lagrangian: Lagrangian, start: Array) -> Bundle:
+    """The bundle that suits a table, its first point at prices `start` of shape (3, S)."""
+    kind = BoxBundle if lagrangian.table.constrained else RootBundle
+    return kind(lagrangian, start)
 
 
 class Bundle(Protocol):
@@ -123,7 +165,7 @@ class RootBundle:
 
     def _add_cut(self) -> None:
         roots, demand = self.roots, self.last.demand / self.lagrangian.table.capacity
-        value = (self.last.value - self.base) / self.unit_s + roots @ roots
+        value = (self.last.value - self.base) / self.unit_s + float(roots @ roots)
         self.master.add_cut(value, 2 * roots * demand.ravel(), roots)
         self.choices.append(self.last.choice)
 

@@ -46,9 +46,7 @@ class Conflict:
         )
 
 
-def solve_server(
-    table: OptionTable, server: int, rows: Index
-) -> tuple[Array, Response] | Conflict:
+def solve_server(table: OptionTable, server: int, rows: Index) -> tuple[Array, Response] | Conflict:
     """Prices of one server's pools and the responses to them, or why there are none."""
     dual = _Dual(table, server)
     point = dual.at(dual.start())

@@ -80,6 +80,16 @@ class OptionTable:
         flat["user"] = flat["user"] - users.start
         return replace(self, **flat, start=self.start[users.start : users.stop + 1] - first)
 
+    def thin(self, every: int) -> OptionTable:
+        """The table of one user in `every`, with pools in proportion."""
+        users = np.arange(0, self.n_users, every)
+        sizes = np.diff(self.start)[users]
+        start = np.append(0, np.cumsum(sizes))
+        rows = np.arange(start[-1]) + np.repeat(self.start[users] - start[:-1], sizes)
+        number = np.repeat(np.arange(len(users)), sizes)
+        capacity = self.capacity * (len(users) / self.n_users)
+        return replace(self.take(rows), user=number, start=start, capacity=capacity)
+
     def in_unit(self, seconds: float) -> OptionTable:
         """The same table with time counted in units of `seconds`; shares keep their meaning.
 

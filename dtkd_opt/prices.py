@@ -77,6 +77,10 @@ class Lagrangian:
         value = total - worth - _ROUNDING * (abs(total) + worth)
         return PricedPoint(table, prices, value, demand, choice, cost)
 
+    def screen(self, low: Array, high: Array) -> Index:
+        """Rows of the options that may be a user's cheapest at some prices from low to high."""
+        return np.concatenate([part.screen(low, high) + part.rows.start for part in self._parts])
+
 
 def _user_slices(table: OptionTable) -> list[slice]:
     """Slices of whole users with about `_PART` options each."""
@@ -148,6 +152,42 @@ class _Part:
             shares[:, mine] = held.shares[:, where[mine]]
         demand = [np.bincount(own.server[choice], x, minlength=own.n_servers) for x in shares]
         return cost, cheapest, choice + self.rows.start, np.array(demand)
+
+    def screen(self, low: Array, high: Array) -> Index:
+        """Rows whose cost may fall below that of their user's cheapest at the mean prices.
+
+        Costs only rise with each price. Of two options of one server the pools' costs differ by
+        (√need - √need') 2 √λ, least at one end of the box, and their uploads not at all when they
+        are the same; that makes the comparison sharp.
+        """
+        own = self.table
+        rival = np.repeat(self.at((low + high) / 2)[2] - self.rows.start, self.sizes)
+        least = self.fixed - self.fixed[rival]
+        for p in range(2):
+            change = 2 * (self.roots[p] - self.roots[p, rival])
+            ends = np.sqrt([low[1 + p], high[1 + p]])[:, own.server]
+            least += np.minimum(ends[0] * change, ends[1] * change)
+        group = np.repeat(np.arange(len(self.group_sizes)), self.group_sizes)
+        apart = np.flatnonzero(group != group[rival])
+        upload_low, upload_high = self._upload_cost(low), self._upload_cost(high)
+        least[apart] += upload_low[group[apart]] - upload_high[group[rival[apart]]]
+        blunt = np.zeros(len(own), bool)
+        blunt[self.timed] = True
+        blunt |= blunt[rival]
+        blunt |= own.server != own.server[rival]
+        if blunt.any():
+            difference = self.at(low)[0] - self.at(high)[0][rival]
+            least[blunt] = difference[blunt]
+        kept: Index = np.flatnonzero(least <= 1e-12 * np.abs(self.fixed))
+        return kept
+
+    def _upload_cost(self, prices: Array) -> Array:
+        """(groups,) least upload delay and price of its share [s]."""
+        log_c = np.log(prices[0])[self.group_server[self.uploads]] + self.log_a
+        log_z = np.maximum(uplink.near(log_c), self.least_log_z)
+        cost = np.zeros(len(self.group_sizes))
+        cost[self.uploads] = self.unit_s * (uplink.phi(log_z) + np.exp(log_c + log_z))
+        return cost
 
     def _late(self, upload: Array, rest: Array) -> Index:
         """Options that miss their deadline unless they pay for it."""

@@ -51,11 +51,12 @@ class MasterQP:
         if not np.isfinite(values).all():
             raise ArithmeticError(f"price master: {found.status}")
         roots = np.maximum(values[:-1], 0.0)
-        return roots, float((np.array(self._levels) - np.array(self._rows)[:, :-1] @ roots).min()
-                            - roots @ roots)
+        return roots, float(
+            (np.array(self._levels) - np.array(self._rows)[:, :-1] @ roots).min() - roots @ roots
+        )
 
     def weights(self) -> Array:
-        """(cuts,) multipliers of the cuts at the last maximiser, 0 for later cuts; they sum to 1."""
+        """(cuts,) multipliers of the cuts at the last maximiser; 0 for later cuts."""
         return np.append(self._weights, np.zeros(len(self._rows) - len(self._weights)))
 
     def _dense(self) -> sparse.csc_matrix:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from strategies import instances
 
 import dtkd_opt as do
-from dtkd_opt.limited import Conflict
 from dtkd_opt.highs import StandingMilp
+from dtkd_opt.limited import Conflict
 from dtkd_opt.methods.bounding import price_and_round
 from dtkd_opt.methods.exact import Rounds
 from dtkd_opt.methods.search import Search, Stop

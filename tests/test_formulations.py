@@ -16,8 +16,8 @@ from helpers import all_choices, mean_objective
 
 import dtkd_opt as do
 from dtkd_opt.bundle import maximise_bound
+from dtkd_opt.equal import first_prices
 from dtkd_opt.highs import HighsParams, StandingMilp
-from dtkd_opt.methods.bounding import first_prices
 from dtkd_opt.options import OptionTable
 from formulations import allocation, minlp, perspective
 

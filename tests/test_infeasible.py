@@ -9,8 +9,8 @@ import pytest
 from helpers import all_choices, mean_objective, whole_pools
 
 import dtkd_opt as do
+from dtkd_opt.equal import first_prices
 from dtkd_opt.methods import infeasible
-from dtkd_opt.methods.bounding import first_prices
 from dtkd_opt.methods.search import Search, Stop, TimeIsUp
 
 

@@ -15,7 +15,7 @@ from strategies import instances
 
 import dtkd_opt as do
 from dtkd_opt.bundle import maximise_bound
-from dtkd_opt.methods.bounding import first_prices
+from dtkd_opt.equal import first_prices
 from dtkd_opt.options import SERVER, OptionTable, pool_delays
 from dtkd_opt.physics import Array
 from dtkd_opt.prices import PricedPoint, find_shortage, price

@@ -11,6 +11,7 @@ from dtkd_opt.errors import UsageError
 from dtkd_opt.solution import Termination
 
 _WHERE = {
+    "price": "dtkd_opt.methods.price:price:",
     "exact": "dtkd_opt.methods.exact:exact:ExactParams",
     "greedy": "dtkd_opt.methods.baselines:greedy:",
     "all-device": "dtkd_opt.methods.baselines:all_device:",
@@ -33,14 +34,14 @@ class Method:
 
 
 def get_method(name: str) -> Method:
-    """Import a method by name; `auto` is `exact`.
+    """Import a method by name; `auto` is `price`.
 
     Raises
     ------
     UsageError
         When there is no method of that name.
     """
-    name = "exact" if name == "auto" else name
+    name = "price" if name == "auto" else name
     if name not in _WHERE:
         raise UsageError(f'there is no method "{name}"; choose one of {", ".join(METHODS)}')
     module_name, function, params = _WHERE[name].split(":")

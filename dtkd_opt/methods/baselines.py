@@ -10,12 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from dtkd_opt.allocation import ChoiceInfeasible
+from dtkd_opt.equal import cheapest_options, equal_shares
 from dtkd_opt.instance import DEVICE, SERVER
-from dtkd_opt.methods.bounding import (
-    cheapest_options,
-    equal_shares,
-    price_bound,
-)
+from dtkd_opt.methods.bounding import price_bound
 from dtkd_opt.methods.search import NoPlanError, Search
 from dtkd_opt.options import OptionTable, pool_delays
 from dtkd_opt.physics import Array, Index

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import suppress
-from dataclasses import replace
 
 import numpy as np
 
-from dtkd_opt.allocation import ChoiceInfeasible, allocate
+from dtkd_opt.allocation import ChoiceInfeasible
 from dtkd_opt.bundle import MAX_STEPS, maximise_bound
+from dtkd_opt.equal import equal_share_choice
 from dtkd_opt.errors import InfeasibleError
 from dtkd_opt.instance import POOLS
+from dtkd_opt.methods.exchange import improve
 from dtkd_opt.methods.search import Search
-from dtkd_opt.options import OptionTable, pool_delays
 from dtkd_opt.physics import Array, Index
 from dtkd_opt.prices import PricedPoint, find_shortage
 
 _KEPT = 64  # distinct choices of the last priced points that are tried as incumbents
-
-
-def equal_shares(table: OptionTable) -> Array:
-    """(3, K) shares of each option if each pool were shared by the N / S users of a server."""
-    return table.capacity[:, table.server] * (table.n_servers / table.n_users)
-
-
-def cheapest_options(table: OptionTable, cost: Array) -> Index:
-    """(N,) each user's first option of least cost; -1 where all are inf."""
-    best = np.minimum.reduceat(cost, table.start[:-1])
-    rows = np.flatnonzero((cost <= best[table.user]) & np.isfinite(cost))
-    choice = np.full(table.n_users, -1)
-    users, first = np.unique(table.user[rows], return_index=True)
-    choice[users] = rows[first]
-    return choice
-
-
-def equal_share_choice(table: OptionTable) -> Index:
-    """(N,) each user's best option at equal shares."""
-    delay = table.device_delay_s + pool_delays(table, equal_shares(table)).sum(axis=0)
-    return cheapest_options(table, delay + table.error_cost_s)
-
-
-def first_prices(table: OptionTable) -> Array:
-    """Prices to start from: those of the equal-share choice without its limits."""
-    free = replace(
-        table,
-        deadline_s=np.full(len(table), np.inf),
-        uplink_limit_s=np.full(len(table), np.inf),
-    )
-    return allocate(free, equal_share_choice(table)).prices
 
 
 def price_bound(search: Search, tolerance: float = 1e-9) -> PricedPoint:
@@ -60,23 +30,27 @@ def price_bound(search: Search, tolerance: float = 1e-9) -> PricedPoint:
     """
     search.enter("prices")
     steps = search.stop.iterations or MAX_STEPS
-    return _maximise(search, tolerance, {}, prove=True, max_steps=steps)
+    return _maximise(search, tolerance, deque(maxlen=1), prove=True, max_steps=steps)
 
 
 def price_and_round(search: Search, tolerance: float = 1e-9, *, prove: bool = True) -> PricedPoint:
-    """Raise the bound by prices and offer the choices met on the way as incumbents.
+    """Raise the bound by prices, offer the choices met on the way, improve them by exchanges.
 
     Without `prove` the search's bound stays as it is: what follows must prove it by itself.
     """
     _try(search, equal_share_choice(search.table))  # something to keep, however soon it stops
     search.enter("prices")
-    met: dict[bytes, Index] = {}
+    met: deque[Index] = deque(maxlen=_KEPT)
     best = _maximise(search, tolerance, met, prove)
     search.enter("rounding")
-    for choice in list(met.values())[::-1][:_KEPT]:
-        if search.proven or search.remaining_s <= 0:
-            break
-        _try(search, choice)
+    _try(search, best.choice)
+    if search.table.constrained:  # the best prices' choice need not keep the limits
+        for choice in {choice.tobytes(): choice for choice in reversed(met)}.values():
+            if search.proven or search.remaining_s <= 0:
+                break
+            _try(search, choice)
+    if not search.proven:
+        improve(search)
     return best
 
 
@@ -89,28 +63,24 @@ def _try(search: Search, choice: Index) -> None:
 def _maximise(
     search: Search,
     tolerance: float,
-    met: dict[bytes, Index],
+    met: deque[Index],
     prove: bool,
     max_steps: int = MAX_STEPS,
 ) -> PricedPoint:
+    """The best prices; every point raises the bound and leaves its choice in `met`."""
     table, checked = search.table, 0.0
 
     def visit(point: PricedPoint) -> None:
         nonlocal checked
         if prove:
             search.raise_bound(point.value / table.n_users)
-        met[point.choice.tobytes()] = met.pop(point.choice.tobytes(), point.choice)
+        met.append(point.choice)
         if table.constrained and point.value > 1.1 * checked:  # the bound of an infeasible
             checked = point.value  # instance has no end: look for the proof while it climbs
             _check_shortage(search, point.prices)
 
     best = maximise_bound(
-        table,
-        first_prices(table),
-        tolerance=tolerance,
-        max_steps=max_steps,
-        deadline=search.ends_at,
-        visit=visit,
+        table, tolerance=tolerance, max_steps=max_steps, deadline=search.ends_at, visit=visit
     )
     if table.constrained:
         _check_shortage(search, best.prices)

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dtkd_opt.allocation import ChoiceInfeasible
+from dtkd_opt.allocation import ChoiceInfeasible, allocate
 from dtkd_opt.bundle import bundle_of
 from dtkd_opt.methods.search import Search
+from dtkd_opt.options import OptionTable
 from dtkd_opt.physics import Array, Index
-from dtkd_opt.prices import PricedPoint
+from dtkd_opt.prices import Lagrangian, PricedPoint, price
 from dtkd_opt.solution import Termination
 
 _STEPS = 200
@@ -121,8 +122,8 @@ class Branching:
         share = node.fractions * (left[self.table.user] > 1)
         share[np.setdiff1d(np.arange(len(share)), rows)] = 0.0
         user, inside = self._most_split(share, rows, left)
-        if user < 0:  # one option a user: its plan is known, and its bound the best there is
-            self._close(number, node.point.prices, node.value)
+        if user < 0:
+            self._settle(number, rows, node.point)
             return
         first, second = self.proof.split(number, user, inside)
         outside = rows[(self.table.user[rows] != user) | ~np.isin(rows, inside)]
@@ -160,7 +161,7 @@ class Branching:
         """Price a node; close it, or keep it open."""
         self.nodes += 1
         part = self.table.take(rows)
-        bundle = bundle_of(part, prices)
+        bundle = bundle_of(Lagrangian(part), prices)
         for _ in range(_STEPS):
             missing = self.cutoff - bundle.best.value
             if missing <= 0 or not bundle.advance(self._tolerance(bundle.best.value, missing)):
@@ -173,6 +174,19 @@ class Branching:
         fractions = np.zeros(len(self.table))
         fractions[rows] = bundle.fractions()
         heapq.heappush(self.open, _Open(point.value, number, rows, point, fractions))
+
+    def _settle(self, number: int, rows: Index, point: PricedPoint) -> None:
+        """Close a node with one option a user: its allocation's prices prove its own value."""
+        self._try(rows)
+        part = self.table.take(rows)
+        try:
+            prices = allocate(part, np.arange(len(part))).prices
+        except ChoiceInfeasible:
+            prices = point.prices
+        least = 1e-12 * (prices * part.capacity).sum() / part.capacity
+        ends = [price(part, np.maximum(prices, least)), price(part, point.prices)]
+        best = max(ends, key=lambda end: end.value)
+        self._close(number, best.prices, best.value)
 
     def _tolerance(self, value: float, missing: float) -> float:
         if not np.isfinite(missing):

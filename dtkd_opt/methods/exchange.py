@@ -98,16 +98,17 @@ def _cheapest(change: Array, choice: Index, count: int) -> Index:
     return rows
 
 
-def _demand_changes(
-    table: OptionTable, choice: Index, candidates: Index, shares: Array
-) -> Array:
+def _demand_changes(table: OptionTable, choice: Index, candidates: Index, shares: Array) -> Array:
     """(M, 3 S) what each candidate adds to the pools' demand, its user's old option gone."""
     demand = np.zeros((len(candidates), 3, table.n_servers))
     rows = np.arange(len(candidates))
     old = choice[table.user[candidates]]
     for sign, options in ((1.0, candidates), (-1.0, old)):
-        np.add.at(demand, (rows[:, None], np.arange(3)[None, :], table.server[options][:, None]),
-                  sign * shares[:, options].T)
+        np.add.at(
+            demand,
+            (rows[:, None], np.arange(3)[None, :], table.server[options][:, None]),
+            sign * shares[:, options].T,
+        )
     return demand.reshape(len(candidates), -1)
 
 

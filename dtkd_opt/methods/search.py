@@ -140,7 +140,9 @@ class Search:
             When its limits cannot be kept.
         """
         allocation = allocate(self.table, choice)
-        self.offer_plan(choice, allocation.shares, allocation.prices)
+        value = float(np.mean(allocation.delay + self.table.error_cost_s[choice]))
+        if value < self.objective:
+            self.offer_plan(choice, allocation.shares, allocation.prices)
         return allocation
 
     def offer_plan(self, choice: Index, shares: Array, prices: Array) -> None:

@@ -1,0 +1,42 @@
+"""Equal shares: what users choose who do not know of prices, and prices to start from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dtkd_opt.allocation import allocate
+from dtkd_opt.options import OptionTable, pool_delays
+from dtkd_opt.physics import Array, Index
+
+
+def equal_shares(table: OptionTable) -> Array:
+    """(3, K) shares of each option if each pool were shared by the N / S users of a server."""
+    return table.capacity[:, table.server] * (table.n_servers / table.n_users)
+
+
+def cheapest_options(table: OptionTable, cost: Array) -> Index:
+    """(N,) each user's first option of least cost; -1 where all are inf."""
+    best = np.minimum.reduceat(cost, table.start[:-1])
+    rows = np.flatnonzero((cost <= best[table.user]) & np.isfinite(cost))
+    choice = np.full(table.n_users, -1)
+    users, first = np.unique(table.user[rows], return_index=True)
+    choice[users] = rows[first]
+    return choice
+
+
+def equal_share_choice(table: OptionTable) -> Index:
+    """(N,) each user's best option at equal shares."""
+    delay = table.device_delay_s + pool_delays(table, equal_shares(table)).sum(axis=0)
+    return cheapest_options(table, delay + table.error_cost_s)
+
+
+def first_prices(table: OptionTable) -> Array:
+    """(3, S) prices of the equal-share choice without its limits; 0 for a pool it does not use."""
+    free = replace(
+        table,
+        deadline_s=np.full(len(table), np.inf),
+        uplink_limit_s=np.full(len(table), np.inf),
+    )
+    return allocate(free, equal_share_choice(table)).prices
