@@ -70,8 +70,11 @@ def verify(
     InputError
         When balls are asked for and python-flint is not installed.
     """
-    faults = [*_identity_faults(instance, certificate), *tree_faults(instance, certificate)]
-    faults += [*_price_faults(instance, certificate), *_name_faults(instance, certificate)]
+    faults = [*_identity_faults(instance, certificate)] or [
+        *tree_faults(instance, certificate),
+        *_price_faults(instance, certificate),
+        *_name_faults(instance, certificate),
+    ]
     if faults:
         return faults
     users = users_of(instance)
