@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
+from dtkd_opt.certificate import Certificate, read_certificate, write_certificate
 from dtkd_opt.check import check
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
 from dtkd_opt.evaluate import Evaluation, Plan, evaluate
@@ -24,6 +25,7 @@ from dtkd_opt.methods.search import Progress
 from dtkd_opt.options import OptionTable, build_options
 from dtkd_opt.solution import Solution, read_solution, write_solution
 from dtkd_opt.solve import Result, solve
+from dtkd_opt.verify import verify
 
 if TYPE_CHECKING:
     from dtkd_opt.highs import HighsParams
@@ -34,6 +36,7 @@ _LATER = {"ExactParams": "dtkd_opt.methods.exact", "HighsParams": "dtkd_opt.high
 __all__ = [
     "METHODS",
     "Allocation",
+    "Certificate",
     "ChoiceInfeasible",
     "DtkdError",
     "Evaluation",
@@ -55,9 +58,12 @@ __all__ = [
     "evaluate",
     "export",
     "generate_instance",
+    "read_certificate",
     "read_instance",
     "read_solution",
     "solve",
+    "verify",
+    "write_certificate",
     "write_instance",
     "write_solution",
 ]

@@ -128,6 +128,41 @@ def check(instance: Path, solution: Path) -> None:
 
 
 @cli.command()
+@click.argument("instance", type=FILE)
+@click.argument("certificate", metavar="CERT", type=FILE)
+@click.option(
+    "--arithmetic",
+    type=click.Choice(["balls", "arrays"]),
+    help="Arb's balls, or outward-rounded doubles. [default: balls up to 10,000 users]",
+)
+def verify(instance: Path, certificate: Path, arithmetic: Any) -> None:
+    """Check the certificate CERT of INSTANCE with independent, rigorous arithmetic.
+
+    Exit code 0 only if all that it claims is proven: the plan is feasible and costs no more than
+    the objective, no plan costs less than the bound, and the gap is no wider than said.
+
+    \b
+    Example:
+      dtkd-opt verify instances/n50.json n50.certificate.json
+    """
+    from dtkd_opt.certificate import read_certificate
+    from dtkd_opt.instance import read_instance
+    from dtkd_opt.verify import arithmetic_for
+    from dtkd_opt.verify import verify as run
+
+    problem, claim = read_instance(instance), read_certificate(certificate)
+    arithmetic = arithmetic or arithmetic_for(problem)
+    faults = run(problem, claim, arithmetic=arithmetic)
+    if faults:
+        raise InputError(str(certificate), faults)
+    say(
+        f"{certificate}: proven for {problem.name}: a plan of J ≤ {claim.objective} s, "
+        f"none below {claim.bound} s, gap ≤ {claim.gap:.2e} "
+        f"(leaves: {claim.n_leaves}, arithmetic: {arithmetic})"
+    )
+
+
+@cli.command()
 @click.option("--users", type=int, required=True, help="How many users.")
 @click.option("--servers", default=1, show_default=True, help="How many edge servers.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same instance.")

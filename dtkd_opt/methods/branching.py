@@ -80,9 +80,7 @@ class Branching:
     @property
     def cutoff(self) -> float:
         """N · J from which on a bound proves the gap."""
-        search = self.search
-        best = search.objective
-        return (best - search.stop.gap * abs(best)) * self.table.n_users if best < np.inf else best
+        return self.search.cutoff * self.table.n_users
 
     def run(self) -> Termination:
         """Branch until the gap is proven.

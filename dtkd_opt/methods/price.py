@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dtkd_opt.methods.bounding import price_and_round
-from dtkd_opt.methods.branching import Branching
-from dtkd_opt.methods.search import Search
+from dtkd_opt.methods.branching import Branching, Leaf, Proof
+from dtkd_opt.methods.search import Search, TimeIsUp
 from dtkd_opt.solution import Termination
 
 
@@ -16,7 +16,21 @@ def price(search: Search, seed: int, params: None) -> Termination:
     InfeasibleError
         When prices prove that no choice keeps the limits.
     """
+    termination, _ = price_with_proof(search)
+    return termination
+
+
+def price_with_proof(search: Search) -> tuple[Termination, Proof]:
+    """As :func:`price`, with the tree of splits and priced leaves behind the bound."""
     point = price_and_round(search)
     if search.proven:
-        return "gap_reached"
-    return Branching(search, point.prices).run()
+        return "gap_reached", Proof([Leaf(point.prices, point.value)])
+    branching = Branching(search, point)
+    termination: Termination
+    try:
+        termination = branching.run()
+    except TimeIsUp:
+        termination = "time_limit"
+    except KeyboardInterrupt:
+        termination = "interrupted"
+    return termination, branching.close()

@@ -80,6 +80,7 @@ class Search:
         self._watch = watch
         self.started = time.monotonic()
         self.incumbent: Incumbent | None = None
+        self.claim = float("inf")  # objective of a plan from elsewhere, whose gap is asked for
         self.bound = -float("inf")
         self.refuted = False  # whether a bound was found above a feasible plan: proves nothing
         self.phase = "start"
@@ -96,8 +97,21 @@ class Search:
         return relative_gap(self.objective, self.bound)
 
     @property
+    def cutoff(self) -> float:
+        """J [s] from which on a bound proves the gap: the incumbent's, or that of the `claim`.
+
+        A claim that is worse than the incumbent by more than the gap is out of reach.
+        """
+        best = self.objective
+        for value in (self.claim, best):
+            cutoff = value - self.stop.gap * abs(value) if np.isfinite(value) else value
+            if cutoff <= best and np.isfinite(value):
+                return cutoff
+        return best
+
+    @property
     def proven(self) -> bool:
-        return self.gap <= self.stop.gap and not self.refuted
+        return self.bound >= self.cutoff and not self.refuted
 
     @property
     def elapsed_s(self) -> float:

@@ -1,0 +1,143 @@
+"""Where `verify` evaluates its bounds. Nothing here is trusted.
+
+Every bound of `verify` holds at any weight of a deadline, any bandwidth of a tangent and any
+proposed least share (which is tested before it is used). What is found here, in plain floating
+point, decides only how tight the bounds are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+LARGEST_WEIGHT = 1e10  # beyond it rounding eats what a deadline adds
+_LN2 = math.log(2)
+
+
+@dataclass(frozen=True, eq=False)
+class Demand:
+    """What K options ask of their server's pools, at its prices; (K,) or (2, K) arrays."""
+
+    bits: Array  # to upload, 0 for none
+    snr_hz: Array  # γ
+    least_hz: Array  # of the uplink, by the energy budget
+    band_hz: Array  # the whole uplink
+    uplink_price: Array  # [s/Hz]
+    needs: Array  # (2, K) downlink [Hz s] and CPU [cycles]
+    pools: Array  # (2, K) the whole pools [Hz, cycles/s]
+    prices: Array  # (2, K) [s/Hz, s/(cycle/s)]
+    slack_s: Array  # deadline less what the device computes, inf without
+
+    def take(self, rows: NDArray[np.bool_]) -> Demand:
+        """Some of the options."""
+        return Demand(**{name: values[..., rows] for name, values in vars(self).items()})
+
+
+def best_bandwidth(demand: Demand, weight: Array) -> Array:
+    """(K,) b [Hz] in [least, band] near the minimiser of W L / r(b) + μ b, rather above it.
+
+    Above, since there the tangent's slope is at least -μ, which is what the bound needs.
+    """
+    uploads = demand.bits > 0
+    with np.errstate(divide="ignore", over="ignore"):
+        log_c = np.log(demand.uplink_price) + 2 * np.log(demand.snr_hz)
+        log_c -= np.log(np.where(uploads, weight * demand.bits, 1.0))
+        log_z = _cheapest(np.clip(log_c, -900.0, 900.0))
+        shift = 1 + 1e-14 * (1 + np.exp(log_z))
+        bandwidth = demand.snr_hz * np.exp(log_z) * shift
+    bandwidth = np.where(demand.uplink_price > 0, bandwidth, np.inf)
+    share: Array = np.clip(bandwidth, demand.least_hz, demand.band_hz)
+    return share
+
+
+def deadline_weight(demand: Demand) -> Array:
+    """(K,) W = 1 + θ at which the delay meets the deadline, 1 where it is met anyway.
+
+    The delay falls with W, and its logarithm about linearly with log W: false position.
+    """
+    weight = np.ones(len(demand.bits))
+    late = np.isfinite(demand.slack_s)
+    late[late] = _delay(demand.take(late), weight[late]) > demand.slack_s[late]
+    if not late.any():
+        return weight
+    demand = demand.take(late)
+    target = np.log(np.maximum(demand.slack_s, 1e-300))
+
+    def over(log_weight: Array) -> Array:
+        excess: Array = np.log(_delay(demand, np.exp(log_weight))) - target
+        return excess
+
+    low, high = np.zeros(len(target)), np.full(len(target), math.log(LARGEST_WEIGHT))
+    f_low, f_high = over(low), over(high)
+    for _ in range(60):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            middle = (low * f_high - high * f_low) / (f_high - f_low)
+        middle = np.where((middle > low) & (middle < high), middle, (low + high) / 2)
+        value = over(middle)
+        late_still = value > 0
+        # the end that stays counts for half (Illinois), so that both ends move
+        f_high = np.where(late_still, f_high / 2, value)
+        f_low = np.where(late_still, value, f_low / 2)
+        low, high = np.where(late_still, middle, low), np.where(late_still, high, middle)
+        if (np.minimum(high - low, np.abs(value)) < 1e-10).all():
+            break
+    weight[late] = np.exp(middle)
+    return weight
+
+
+def least_bandwidth(bits: Array, snr_hz: Array, longest_s: Array) -> Array:
+    """(K,) about the b [Hz] at which the upload takes as long as it may; 0 where any b will do."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = longest_s * snr_hz / (bits * _LN2)  # 1 / (z ln(1 + 1/z)), above 1
+        limited = np.isfinite(ratio) & (ratio > 1)
+        target = np.log(np.where(limited, ratio - 1, 1.0))
+        log_z = -target
+        for _ in range(30):
+            w, log1p, bend = _terms(log_z)
+            rest = np.where(w < 1e-4, w * w / 2 - w**3 / 3, w - log1p) / log1p
+            step = (np.log(rest) - target) * rest * log1p**2 / (w * bend)
+            log_z = np.clip(log_z + step, -600.0, 600.0)
+            if np.abs(step[limited]).max(initial=0.0) < 1e-15:
+                break
+        least: Array = np.where(limited, snr_hz * np.exp(log_z), 0.0)
+        return least
+
+
+def _delay(demand: Demand, weight: Array) -> Array:
+    """(K,) delay in the pools [s] with the shares that the prices and the weight ask for."""
+    b = best_bandwidth(demand, weight)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        upload = demand.bits * _LN2 / (b * np.log1p(demand.snr_hz / b))
+        share = np.minimum(np.sqrt(weight * demand.needs / demand.prices), demand.pools)
+        rest = demand.needs / share
+    upload = np.where(demand.bits > 0, upload, 0.0)
+    rest = np.where(demand.needs > 0, rest, 0.0).sum(axis=0)
+    delay: Array = np.maximum(upload + rest, 1e-300)
+    return delay
+
+
+def _terms(log_z: Array) -> tuple[Array, Array, Array]:
+    """w = 1/z, ln(1 + w), and ln(1 + w) - w / (1 + w) without cancellation."""
+    w = np.exp(-log_z)
+    log1p = np.log1p(w)
+    series = w * w * (1 / 2 - w * (2 / 3 - w * (3 / 4 - w * (4 / 5 - w * 5 / 6))))
+    return w, log1p, np.where(w < 1e-3, series, log1p - w / (1 + w))
+
+
+def _cheapest(log_c: Array) -> Array:
+    """log z at which 1 / (z log2(1 + 1/z)) falls with slope c: Newton on its logarithm."""
+    log_z = -(math.log(2 / _LN2) + log_c) / 2
+    for _ in range(12):
+        w, log1p, bend = _terms(log_z)
+        off = math.log(_LN2) + np.log(bend) - 2 * log_z - 2 * np.log(log1p) - log_c
+        part = w / (1 + w)
+        step = off / (part**2 / bend + 2 - 2 * part / log1p)
+        log_z = log_z + step
+        if np.abs(step).max(initial=0.0) < 1e-15:
+            break
+    return log_z
