@@ -36,6 +36,16 @@ def check(instance: Instance, solution: Solution) -> list[str]:
     ]
 
 
+def check_plan(instance: Instance, solution: Solution) -> tuple[Evaluation | None, list[str]]:
+    """The true figures of a solution's plan and what is wrong with it; its own figures, and which
+    file it was made for, are not looked at."""
+    faults = list(_name_faults(instance, solution))
+    if faults:
+        return None, faults
+    evaluation = evaluate(instance, plan_of(instance, solution))
+    return evaluation, list(evaluation.violations)
+
+
 def plan_of(instance: Instance, solution: Solution) -> Plan:
     """A solution's plan as arrays; its names must be the instance's."""
     models = {model.name: m for m, model in enumerate(instance.models)}

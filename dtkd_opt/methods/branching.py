@@ -16,7 +16,6 @@ import numpy as np
 from dtkd_opt.allocation import ChoiceInfeasible, allocate
 from dtkd_opt.bundle import bundle_of
 from dtkd_opt.methods.search import Search
-from dtkd_opt.options import OptionTable
 from dtkd_opt.physics import Array, Index
 from dtkd_opt.prices import Lagrangian, PricedPoint, price
 from dtkd_opt.solution import Termination
@@ -69,13 +68,13 @@ class _Open:
 class Branching:
     """The state of one proof: open nodes by their bound, and the tree so far."""
 
-    def __init__(self, search: Search, prices: Array):
+    def __init__(self, search: Search, root: PricedPoint):
         self.search, self.table = search, search.table
         self.proof = Proof()
         self.open: list[_Open] = []
         self.closed = np.inf  # the least value of the closed leaves
         self.nodes = 0
-        self._enter(0, np.arange(len(self.table)), prices)
+        self._in_work = Leaf(root.prices, root.value)  # holds wherever the proof is unfinished
 
     @property
     def cutoff(self) -> float:
@@ -93,6 +92,7 @@ class Branching:
         search = self.search
         limit = search.stop.iterations or 2**62
         search.enter("branching")
+        self._enter(0, np.arange(len(self.table)), self._in_work.prices)
         while not search.proven:
             self._raise_bound()
             if search.proven or not self.open:
@@ -100,13 +100,16 @@ class Branching:
             if self.nodes >= limit:
                 return "iteration_limit"
             search.keep_time()
-            self._branch(heapq.heappop(self.open))
+            node = heapq.heappop(self.open)
+            self._in_work = Leaf(node.point.prices, node.value)
+            self._branch(node)
         return "gap_reached" if search.proven else "stalled"
 
     def close(self) -> Proof:
-        """The proof, with a leaf for every open node."""
+        """The proof, with a leaf for every open node, also after an interrupt."""
         for node in self.open:
             self.proof.nodes[node.number] = Leaf(node.point.prices, node.value)
+        self.proof.nodes = [self._in_work if node is None else node for node in self.proof.nodes]
         return self.proof
 
     def _raise_bound(self) -> None:
