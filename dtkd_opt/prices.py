@@ -23,6 +23,7 @@ from dtkd_opt.physics import Array, Index
 from dtkd_opt.response import Response, respond
 
 MAX_STEPS = 600
+_BEYOND = 1e12  # times the first prices: no plan is worth that, and solvers lose their way
 _ROUNDING = 1e-13  # relative: hundreds of units in the last place
 
 
@@ -164,14 +165,13 @@ class _Box:
         self.master.add_cut(self.last.value - self.base, self.last.gradient.ravel(), values)
 
     def propose(self) -> tuple[Array, float] | None:
-        """The model's maximiser in the box and its value; None where numbers end."""
+        """The model's maximiser in the box and its value; None beyond all measure."""
         reach = self.width * np.maximum(self.centre, 1e-2 * self.scale)
         self.low = np.maximum(self.centre - reach, self.floor)
         self.high = self.centre + reach
-        found = self.master.maximise(self.low, self.high)
-        if found is None:
+        if self.high.max() > _BEYOND * self.total:
             return None
-        values, promise = found
+        values, promise = self.master.maximise(self.low, self.high)
         return np.clip(values, self.low, self.high), promise + self.base
 
     def interior(self, values: Array) -> bool:

@@ -12,10 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import INSTANCES
 
 import dtkd_opt as do
-
-INSTANCES = Path(__file__).parent.parent / "instances"
 
 
 def run(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -124,19 +123,6 @@ def test_help_names_each_command_and_an_example() -> None:
         assert word in text
     for command in ("solve", "check", "generate", "export"):
         assert "Example" in run(command, "--help").stdout
-
-
-def test_help_imports_no_solver_and_no_plotting() -> None:
-    code = (
-        "import sys; sys.argv = ['dtkd-opt', '--help']\n"
-        "from dtkd_opt.cli import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "heavy = {'pyomo', 'highspy', 'torch', 'matplotlib', 'pandas', 'scipy', 'rich'}\n"
-        "print('loaded:', sorted(heavy & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.endswith("loaded: []\n"), done.stdout + done.stderr
 
 
 def test_ctrl_c_writes_the_best_plan(tmp_path: Path) -> None:
