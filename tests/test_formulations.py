@@ -23,16 +23,21 @@ from formulations import allocation, minlp, perspective
 
 pyscipopt = pytest.importorskip("pyscipopt")
 
-CASES = {  # users, servers, seed
-    "plain": (2, 1, 0),
-    "servers": (2, 2, 1),
-    "limits": (2, 1, 22),
+CASES = {  # users, servers, seed, seconds per error
+    "plain": (2, 1, 0, 100.0),
+    "servers": (2, 2, 1, 100.0),
+    "limits": (2, 1, 22, 100.0),
+    "floors": (2, 1, 0, 10.0),
 }
-# Deadline and upload energy bind; the floor only leaves out an option.
-LIMITS = ({"deadline_s": 2.0}, {"energy_j": 0.001, "min_accuracy": 0.8205})
+# Of the users, in order: a deadline and an upload that bind beside a floor that only leaves out an
+# option; a slower device, and a student more accurate than is worth its delay.
+LIMITS = {
+    "limits": ({"deadline_s": 2.0}, {"energy_j": 0.001, "min_accuracy": 0.8205}),
+    "floors": ({"energy_j": 0.15}, {"min_accuracy": 0.852}),
+}
 # Recorded values of J (s) with x in [0, 1]: enumerated optimum, best prices (equal to the MILP's
 # relaxation), perspective MINLP (lower by its idle shares), MINLP as stated (concave in x, so that
-# its relaxation is integral, but no easier: solvers must branch on the shares).
+# without limits its relaxation is integral, but no easier: solvers must branch on the shares).
 RECORDED = {
     "plain": {
         "optimum": 17.947457,
@@ -54,20 +59,29 @@ RECORDED = {
         "milp": 18.191268,
         "perspective": 18.190984,
     },
+    "floors": {
+        "optimum": 3.370640,
+        "prices": 3.370640,
+        "milp": 3.370640,
+        "perspective": 3.370603,
+        "minlp": 3.136920,
+    },
 }
 
 
 def instance_of(case: str) -> do.Instance:
     """A tiny instance with two students, small enough to enumerate."""
-    instance = do.generate_instance(*CASES[case])
-    instance = instance.model_copy(update={"models": instance.models[2:5:2]})
-    return with_limits(instance) if case == "limits" else instance
-
-
-def with_limits(instance: do.Instance) -> do.Instance:
-    pairs = zip(instance.users, LIMITS, strict=True)
-    users = tuple(user.model_copy(update=limits) for user, limits in pairs)
-    return instance.model_copy(update={"users": users})
+    *counts, seconds_per_error = CASES[case]
+    params = do.GeneratorParams(seconds_per_error=seconds_per_error)
+    instance = do.generate_instance(*counts, params)
+    limits = LIMITS.get(case, ({},) * len(instance.users))
+    users = zip(instance.users, limits, strict=True)
+    return instance.model_copy(
+        update={
+            "models": instance.models[2:5:2],
+            "users": tuple(user.model_copy(update=own) for user, own in users),
+        }
+    )
 
 
 def enumerated(table: OptionTable) -> tuple[float, Any]:
@@ -99,16 +113,23 @@ def without(instance: do.Instance, *limits: str) -> OptionTable:
     return do.build_options(instance.model_copy(update={"users": users}))
 
 
-def test_limits_change_the_optimum() -> None:
-    """All together, and deadline and energy each alone: else their case would tell nothing."""
-    instance = instance_of("limits")
-    table = do.build_options(instance)
-    best, choice = enumerated(table)
+@pytest.mark.parametrize(
+    ("case", "names"),
+    [("limits", ("deadline_s", "energy_j")), ("floors", ("energy_j", "min_accuracy"))],
+)
+def test_limits_change_the_optimum(case: str, names: tuple[str, ...]) -> None:
+    """All together, and each kind alone: else their case would tell nothing of its own."""
+    instance = instance_of(case)
+    best, _ = enumerated(do.build_options(instance))
     free, _ = enumerated(without(instance, "deadline_s", "energy_j", "min_accuracy"))
     assert best > 1.03 * free
-    assert best > 1.005 * enumerated(without(instance, "deadline_s"))[0]
-    assert best > 1.005 * enumerated(without(instance, "energy_j"))[0]
-    assert len(table) < len(without(instance, "min_accuracy"))
+    for name in names:
+        assert best > 1.005 * enumerated(without(instance, name))[0]
+
+
+def test_a_deadline_and_an_upload_limit_bind() -> None:
+    table = do.build_options(instance_of("limits"))
+    _, choice = enumerated(table)
     picked, allocation = table.take(choice), do.allocate(table, choice)
     upload = pool_delays(picked, allocation.shares)[0]
     assert (allocation.delay >= picked.deadline_s * (1 - 1e-9)).any()
@@ -152,7 +173,7 @@ def milp_value(model: pyo.ConcreteModel) -> float:
 @pytest.mark.parametrize("case", CASES)
 def test_relaxed_values(case: str, tmp_path: Path) -> None:
     """Relaxing x: the MILP is worth the best prices' bound, the perspectives almost; SCIP needs
-    minutes for the MINLP with limits even so, and there it is left out."""
+    minutes for the MINLP with deadlines even so, and there it is left out."""
     instance = instance_of(case)
     table = do.build_options(instance)
     point = maximise_bound(table, first_prices(table))

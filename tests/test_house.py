@@ -130,5 +130,5 @@ def test_starting_loads_no_solver_and_no_plotting(words: list[str]) -> None:
         "heavy = {'pyomo', 'highspy', 'torch', 'matplotlib', 'pandas', 'scipy', 'rich'}\n"
         "print('loaded:', sorted(heavy & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.endswith("loaded: []\n"), done.stdout + done.stderr
