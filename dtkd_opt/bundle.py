@@ -23,6 +23,7 @@ from dtkd_opt.prices import Lagrangian, PricedPoint
 from dtkd_opt.qp import MasterQP
 
 MAX_STEPS = 600
+_BEYOND = 1e12  # times the first prices: no plan is worth that, and solvers lose their way
 LARGE = 300_000  # options; beyond it only what is left after screening is priced again and again
 _BOX = 0.2  # relative half-width of the prices' box that options are screened for
 
@@ -232,10 +233,9 @@ class BoxBundle:
         reach = self.width * np.maximum(self.centre, 1e-2 * self.scale)
         self.low = np.maximum(self.centre - reach, self.floor)
         self.high = self.centre + reach
-        found = self.master.maximise(self.low, self.high)
-        if found is None:
+        if self.high.max() > _BEYOND * self.total:
             return None
-        values, promise = found
+        values, promise = self.master.maximise(self.low, self.high)
         return np.clip(values, self.low, self.high), promise + self.base
 
     def interior(self, values: Array) -> bool:

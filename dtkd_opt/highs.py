@@ -68,20 +68,18 @@ class MasterLP:
         upper = float(value - gradient @ point)
         self._highs.addRow(-INF, upper, self._size + 1, index, row)
 
-    def maximise(self, low: Array, high: Array) -> tuple[Array, float] | None:
-        """Maximiser of the model in the box and the model's value there; None if beyond 1e20.
+    def maximise(self, low: Array, high: Array) -> tuple[Array, float]:
+        """Maximiser of the model in the box and the model's value there.
 
         Raises
         ------
         ArithmeticError
-            When HiGHS fails for any other reason.
+            When HiGHS fails.
         """
         index = np.arange(self._size, dtype=np.int32)
         self._highs.changeColsBounds(self._size, index, low, high)
         self._highs.run()
         status = self._highs.getModelStatus()
-        if status == highspy.HighsModelStatus.kUnbounded:
-            return None
         if status != highspy.HighsModelStatus.kOptimal:
             raise ArithmeticError(f"price master: {self._highs.modelStatusToString(status)}")
         solution = self._highs.getSolution()

@@ -1,4 +1,4 @@
-"""What several test files share: choices, limits on a table, and the equations in plain Python."""
+"""What several test files share: tables, choices, limits, prices, the equations in plain Python."""
 
 from __future__ import annotations
 
@@ -6,13 +6,22 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 import dtkd_opt as do
+from dtkd_opt.limited import Conflict
 from dtkd_opt.instance import FORMAT, AccuracyTable, Instance, Model, Server, Task, User
+from dtkd_opt.equal import first_prices
 from dtkd_opt.options import SERVER, Index, OptionTable, pool_delays
 from dtkd_opt.physics import Array
+
+INSTANCES = Path(__file__).parent.parent / "instances"
+
+Case = tuple[OptionTable, Index]
+Cases = list[tuple[OptionTable, Index, do.Allocation]]
 
 
 def all_choices(table: OptionTable) -> Iterator[Index]:
@@ -65,6 +74,57 @@ def constrain(
     held = (rng.random(size) < rng.uniform(0.2, 1)) & (deadline > alone)
     limited = (rng.random(size) < 0.4) & (limit > pools[0])
     return with_limits(table, np.where(held, deadline, np.inf), np.where(limited, limit, np.inf))
+
+
+def constrained_case(seed: int, low: float = 0.9, high: float = 1.4, most: int = 12) -> Case:
+    """A random choice of up to `most` users on up to three servers, with limits."""
+    rng = np.random.default_rng(seed)
+    table = random_table(int(rng.integers(1, most + 1)), int(rng.integers(1, 4)), seed)
+    choice = random_choice(table, rng)
+    return constrain(table, choice, rng, low, high), choice
+
+
+def free_case(seed: int) -> Case:
+    rng = np.random.default_rng(seed)
+    table = random_table(int(rng.integers(1, 13)), int(rng.integers(1, 4)), seed)
+    return table, random_choice(table, rng)
+
+
+def tables_of(instance: do.Instance, place: int) -> Case:
+    """Each user's first option of a place."""
+    table = do.build_options(instance)
+    rows = np.flatnonzero(table.place == place)
+    first = np.unique(table.user[rows], return_index=True)[1]
+    return table, rows[first]
+
+
+def verdict(table: OptionTable, choice: Index) -> do.Allocation | list[Conflict]:
+    """An allocation, or the proofs that there is none."""
+    try:
+        return do.allocate(table, choice)
+    except do.ChoiceInfeasible as error:
+        return error.conflicts or pytest.fail("infeasible without a proof")
+
+
+def limited_table(seed: int, users: int, servers: int, low: float, high: float) -> OptionTable:
+    """Two students, limits around what a random choice takes."""
+    rng = np.random.default_rng(seed)
+    instance = do.generate_instance(users, servers, seed)
+    instance = instance.model_copy(update={"models": instance.models[2:5:2]})
+    table = do.build_options(instance)
+    limited = constrain(table, random_choice(table, rng), rng, low, high)
+    pools = whole_pools(limited)
+    late = limited.device_delay_s + pools.sum(axis=0) > limited.deadline_s
+    return limited.take(~late & (pools[0] <= limited.uplink_limit_s))
+
+
+def random_prices(table: OptionTable, rng: np.random.Generator, spread: float = 3.0) -> Array:
+    """Prices around those of the equal-share choice, up and down by factors of exp(spread)."""
+    base = first_prices(table)
+    worth = (base * table.capacity).sum() / table.capacity.size + 1e-9
+    base = np.where(base > 0, base, worth / table.capacity)
+    prices: Array = base * np.exp(rng.uniform(-spread, spread, base.shape))
+    return prices
 
 
 def mean_objective(table: OptionTable, choice: Index) -> float:

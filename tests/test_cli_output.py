@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import INSTANCES
 
-INSTANCES = Path(__file__).parent.parent / "instances"
 PROGRAM = [sys.executable, "-c", "from dtkd_opt.cli import main; main()"]
 GREEDY = ["solve", str(INSTANCES / "n5.json"), "--method", "greedy", "--output"]
 FULL = Path("/dev/full")

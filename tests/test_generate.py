@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
+import math
 import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import INSTANCES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
 
-INSTANCES = Path(__file__).parent.parent / "instances"
 BEST = {
     row["instance"]: row
     for row in csv.DictReader((INSTANCES / "best.csv").read_text().splitlines())
@@ -53,6 +53,37 @@ def test_draws_are_within_the_documented_ranges() -> None:
     loss_db = -10 * np.log10([u.channel_gain[0] for u in users])
     # mean of 128.1 + 37.6 log10(d / km) over a disc of 500 m: 128.1 + 37.6 (log10 0.5 - 0.217)
     assert np.mean(loss_db) == pytest.approx(128.1 + 37.6 * (np.log10(0.5) - 0.2171), abs=2.0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "params", "name"),
+    [
+        ({"users": 0}, {}, "users"),
+        ({"users": 10**6 + 1}, {}, "users"),
+        ({"servers": 0}, {}, "servers"),
+        ({"seed": -1}, {}, "seed"),
+        ({}, {"reach": 0}, "reach"),
+        ({}, {"epochs": 0}, "epochs"),
+        ({}, {"seconds_per_error": -1e-9}, "seconds_per_error"),
+        ({}, {"seconds_per_error": math.nan}, "seconds_per_error"),
+        ({}, {"seconds_per_error": math.inf}, "seconds_per_error"),
+        *[
+            ({}, {name: value}, name)
+            for name in ("deadlines", "energy_budgets", "accuracy_floors")
+            for value in (-1e-9, 1 + 1e-9, math.nan)
+        ],
+        *[
+            ({}, {name: value}, name)
+            for name in ("uplink_hz", "downlink_hz", "server_hz_per_user", "radius_m")
+            for value in (0.0, -1.0, math.nan, math.inf)
+        ],
+    ],
+)
+def test_parameters_out_of_range_are_refused_by_name(
+    counts: dict[str, int], params: dict[str, float], name: str
+) -> None:
+    with pytest.raises(do.UsageError, match=f"^{name} must be "):
+        do.generate_instance(**{"users": 2, **counts}, params=do.GeneratorParams(**params))
 
 
 @pytest.mark.parametrize("name", SMALL)

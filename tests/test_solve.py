@@ -94,3 +94,9 @@ def test_iterations_of_a_baseline_are_steps_of_its_prices() -> None:
     bounds = [do.solve(instance, "greedy", iterations=steps).bound for steps in (1, 5, 500)]
     assert bounds == sorted(bounds)
     assert bounds[0] < bounds[1] < bounds[2]
+
+
+def test_allocate_refuses_two_options_of_a_user() -> None:
+    table = do.build_options(do.generate_instance(3))
+    with pytest.raises(ValueError, match="two options of a user"):
+        do.allocate(table, table.start[:-1].repeat(2))
