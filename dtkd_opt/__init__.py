@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
 from dtkd_opt.certificate import Certificate, read_certificate, write_certificate
+from dtkd_opt.certify import certify
 from dtkd_opt.check import check
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
 from dtkd_opt.evaluate import Evaluation, Plan, evaluate
@@ -54,6 +55,7 @@ __all__ = [
     "UsageError",
     "allocate",
     "build_options",
+    "certify",
     "check",
     "evaluate",
     "export",

@@ -12,8 +12,7 @@ from dtkd_opt.check import check_plan
 from dtkd_opt.errors import InputError
 from dtkd_opt.instance import DEVICE, PLACES, Instance
 from dtkd_opt.interrupts import KeepOnCtrlC
-from dtkd_opt.methods.branching import Leaf, Proof, Split
-from dtkd_opt.methods.price import price_with_proof
+from dtkd_opt.methods.proof import Leaf, Proof, Split
 from dtkd_opt.methods.search import Search, Stop, Watch
 from dtkd_opt.options import OptionTable, build_options
 from dtkd_opt.physics import Array, Index
@@ -55,6 +54,8 @@ def certify(
     InputError
         When the plan is not feasible; one line for each limit that it breaks.
     """
+    from dtkd_opt.methods.price import PriceParams, price_with_proof  # solvers, only when used
+
     evaluation, faults = check_plan(instance, solution)
     if evaluation is None or faults:
         raise InputError("solution", faults)
@@ -62,7 +63,7 @@ def certify(
     search = Search(instance, build_options(instance), stop, watch)
     search.claim = evaluation.objective
     with KeepOnCtrlC():
-        _, proof = price_with_proof(search)
+        _, proof = price_with_proof(search, PriceParams())
     nodes, prices = _nodes(instance, search.table, proof)
     bound = min(node.bound for node in nodes if isinstance(node, CertifiedLeaf))
     objective = evaluation.objective * _ROUNDED_UP

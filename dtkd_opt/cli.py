@@ -163,6 +163,44 @@ def verify(instance: Path, certificate: Path, arithmetic: Any) -> None:
 
 
 @cli.command()
+@click.argument("instance", type=FILE)
+@click.argument("solution", type=FILE)
+@click.option("--target", default=1e-6, show_default=True, help="Relative gap to prove.")
+@click.option("--time-limit", type=float, help="Seconds; what was proven by then is certified.")
+@click.option("--output", type=FILE, help="Certificate. [default: ./NAME.certificate.json]")
+def certify(
+    instance: Path, solution: Path, target: float, time_limit: float | None, output: Path | None
+) -> None:
+    """Prove how far SOLUTION, whoever made it, is from the best plan for INSTANCE.
+
+    Writes a certificate that `dtkd-opt verify` checks without any solver.
+
+    \b
+    Example:
+      dtkd-opt certify instances/n50.json n50.solution.json --target 1e-6
+    """
+    from dtkd_opt.certificate import write_certificate
+    from dtkd_opt.certify import certify as run
+    from dtkd_opt.instance import read_instance
+    from dtkd_opt.report import LiveLine
+    from dtkd_opt.solution import read_solution
+
+    problem, plan = read_instance(instance), read_solution(solution)
+    output = output or Path(f"{instance.stem}.certificate.json")
+    with LiveLine() as watch:
+        try:
+            proof = run(problem, plan, target=target, time_limit=time_limit, watch=watch)
+        except InputError as error:
+            raise InputError(str(solution), error.faults) from None
+    write_certificate(proof, output)
+    say(
+        f"{solution}: feasible for {problem.name}; J = {proof.objective:.6f} s, no plan is better "
+        f"than {proof.bound:.6f} s: gap at most {proof.gap:.1e} ({proof.n_leaves} priced cases)"
+    )
+    say(f"written: {output}")
+
+
+@cli.command()
 @click.option("--users", type=int, required=True, help="How many users.")
 @click.option("--servers", default=1, show_default=True, help="How many edge servers.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same instance.")

@@ -7,12 +7,12 @@ import math
 import numpy as np
 
 import dtkd_opt as do
+from dtkd_opt.bundle import maximise_bound
 from dtkd_opt.certificate import Certificate, Incumbent, Leaf, Node, Split, gap_above
-from dtkd_opt.instance import PLACES
 from dtkd_opt.equal import first_prices
+from dtkd_opt.instance import PLACES
 from dtkd_opt.options import OptionTable
 from dtkd_opt.physics import Array, Index
-from dtkd_opt.bundle import maximise_bound
 from dtkd_opt.prices import price
 
 LOOSE = 1e-12  # relative: what a producer in floating point keeps from its claims

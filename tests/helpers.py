@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import dtkd_opt as do
-from dtkd_opt.limited import Conflict
-from dtkd_opt.instance import FORMAT, AccuracyTable, Instance, Model, Server, Task, User
 from dtkd_opt.equal import first_prices
+from dtkd_opt.instance import FORMAT, AccuracyTable, Instance, Model, Server, Task, User
+from dtkd_opt.limited import Conflict
 from dtkd_opt.options import SERVER, Index, OptionTable, pool_delays
 from dtkd_opt.physics import Array
 

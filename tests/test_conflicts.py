@@ -23,8 +23,8 @@ from helpers import (
 from scipy.optimize import minimize_scalar
 
 import dtkd_opt as do
-from dtkd_opt.limited import Conflict, find_conflict
 from dtkd_opt.equal import first_prices
+from dtkd_opt.limited import Conflict, find_conflict
 from dtkd_opt.options import SERVER, Index, OptionTable, pool_delays
 from dtkd_opt.physics import Array
 

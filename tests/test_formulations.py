@@ -15,10 +15,10 @@ import pytest
 from helpers import all_choices, mean_objective
 
 import dtkd_opt as do
-from dtkd_opt.highs import HighsParams, StandingMilp
-from dtkd_opt.equal import first_prices
-from dtkd_opt.options import OptionTable, pool_delays
 from dtkd_opt.bundle import maximise_bound
+from dtkd_opt.equal import first_prices
+from dtkd_opt.highs import HighsParams, StandingMilp
+from dtkd_opt.options import OptionTable, pool_delays
 from formulations import allocation, minlp, perspective
 
 pyscipopt = pytest.importorskip("pyscipopt")

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from strategies import instances
 
 import dtkd_opt as do
+from dtkd_opt.bundle import maximise_bound
 from dtkd_opt.equal import first_prices
 from dtkd_opt.options import OptionTable
-from dtkd_opt.bundle import maximise_bound
 from dtkd_opt.prices import PricedPoint, find_shortage, price
 
 SEEDS = st.integers(0, 2**32 - 1)

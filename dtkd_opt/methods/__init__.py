@@ -11,7 +11,7 @@ from dtkd_opt.errors import UsageError
 from dtkd_opt.solution import Termination
 
 _WHERE = {
-    "price": "dtkd_opt.methods.price:price:",
+    "price": "dtkd_opt.methods.price:price:PriceParams",
     "exact": "dtkd_opt.methods.exact:exact:ExactParams",
     "greedy": "dtkd_opt.methods.baselines:greedy:",
     "all-device": "dtkd_opt.methods.baselines:all_device:",

@@ -8,7 +8,7 @@ from contextlib import suppress
 import numpy as np
 
 from dtkd_opt.allocation import ChoiceInfeasible
-from dtkd_opt.bundle import MAX_STEPS, maximise_bound
+from dtkd_opt.bundle import LARGE, MAX_STEPS, maximise_bound
 from dtkd_opt.equal import equal_share_choice
 from dtkd_opt.errors import InfeasibleError
 from dtkd_opt.instance import POOLS
@@ -33,15 +33,23 @@ def price_bound(search: Search, tolerance: float = 1e-9) -> PricedPoint:
     return _maximise(search, tolerance, deque(maxlen=1), prove=True, max_steps=steps)
 
 
-def price_and_round(search: Search, tolerance: float = 1e-9, *, prove: bool = True) -> PricedPoint:
+def price_and_round(
+    search: Search,
+    tolerance: float = 1e-9,
+    *,
+    start: Array | None = None,
+    prove: bool = True,
+) -> PricedPoint:
     """Raise the bound by prices, offer the choices met on the way, improve them by exchanges.
 
-    Without `prove` the search's bound stays as it is: what follows must prove it by itself.
+    `start` are prices (3, S) to begin with, if something is known of them. Without `prove` the
+    search's bound stays as it is: what follows must prove it by itself.
     """
-    _try(search, equal_share_choice(search.table))  # something to keep, however soon it stops
+    if start is None and len(search.table) <= LARGE:
+        _try(search, equal_share_choice(search.table))  # to keep, however soon it stops
     search.enter("prices")
     met: deque[Index] = deque(maxlen=_KEPT)
-    best = _maximise(search, tolerance, met, prove)
+    best = _maximise(search, tolerance, met, prove, start=start)
     search.enter("rounding")
     _try(search, best.choice)
     if search.table.constrained:  # the best prices' choice need not keep the limits
@@ -66,6 +74,7 @@ def _maximise(
     met: deque[Index],
     prove: bool,
     max_steps: int = MAX_STEPS,
+    start: Array | None = None,
 ) -> PricedPoint:
     """The best prices; every point raises the bound and leaves its choice in `met`."""
     table, checked = search.table, 0.0
@@ -80,7 +89,7 @@ def _maximise(
             _check_shortage(search, point.prices)
 
     best = maximise_bound(
-        table, tolerance=tolerance, max_steps=max_steps, deadline=search.ends_at, visit=visit
+        table, start, tolerance=tolerance, max_steps=max_steps, deadline=search.ends_at, visit=visit
     )
     if table.constrained:
         _check_shortage(search, best.prices)

@@ -15,6 +15,7 @@ import numpy as np
 
 from dtkd_opt.allocation import ChoiceInfeasible, allocate
 from dtkd_opt.bundle import bundle_of
+from dtkd_opt.methods.proof import Leaf, Proof
 from dtkd_opt.methods.search import Search
 from dtkd_opt.physics import Array, Index
 from dtkd_opt.prices import Lagrangian, PricedPoint, price
@@ -22,38 +23,6 @@ from dtkd_opt.solution import Termination
 
 _STEPS = 200
 _WORTHWHILE = 0.02  # a node's prices rest when they promise less than this part of what is missing
-
-
-@dataclass(frozen=True, eq=False)
-class Leaf:
-    """A claim: N · J is at least `value` for all plans with the options left here."""
-
-    prices: Array  # (3, S)
-    value: float
-
-
-@dataclass(eq=False)
-class Split:
-    """User `user` takes one of `options` (rows of the search's table) inside, else outside."""
-
-    user: int
-    options: Index
-    inside: int
-    outside: int
-
-
-@dataclass(eq=False)
-class Proof:
-    """Splits and leaves by number; 0 is the root. None stands for a node still open."""
-
-    nodes: list[Leaf | Split | None] = field(default_factory=lambda: [None])
-
-    def split(self, node: int, user: int, options: Index) -> tuple[int, int]:
-        """Split a node in two; their numbers."""
-        inside = len(self.nodes)
-        self.nodes += [None, None]
-        self.nodes[node] = Split(user, options, inside, inside + 1)
-        return inside, inside + 1
 
 
 @dataclass(order=True)
