@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dtkd_opt import physics
 from dtkd_opt.errors import InfeasibleError, printable
-from dtkd_opt.instance import DEVICE, PLACES, SERVER, Instance, Server, User
+from dtkd_opt.instance import DEVICE, PLACES, SERVER, Instance
 from dtkd_opt.physics import Array, Index
 
 
