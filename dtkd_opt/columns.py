@@ -42,7 +42,7 @@ class Column:
         if values.dtype == object:  # lists of several lengths
             return np.array([bool(self._outside(pack_list(row)).any()) for row in values], bool)
         bad = self._outside(values)
-        return bad.any(axis=1) if bad.ndim == 2 else bad
+        return np.logical_or.reduce(bad, axis=1, dtype=bool) if bad.ndim == 2 else bad
 
     def _outside(self, values: NDArray[Any]) -> Mask:
         good = (values >= self.least) & (values <= self.most)  # false where not a number
@@ -71,7 +71,7 @@ class Column:
 
     def unpack(self, values: NDArray[Any]) -> list[Any]:
         """The records' values: Python's own numbers, None for null."""
-        plain = values.tolist()
+        plain: list[Any] = values.tolist()
         if self.kind == "text" or self.null is None or not len(plain):
             return plain
         if self.kind == "numbers":
@@ -250,9 +250,7 @@ class Columns(Sequence[R]):
         return self
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """A field takes columns, or what a tuple of records takes, with the latter's errors."""
         return core_schema.no_info_wrap_validator_function(
             lambda value, records: (

@@ -71,16 +71,13 @@ class AccuracyTable(Record):
         A single size and an array of any shape get the same bits.
         """
         grid, values = np.array(self.samples), np.array(getattr(self, place))
-        data = np.asarray(samples, float)
-        i = np.clip(np.searchsorted(grid, data, side="right"), 1, max(len(grid) - 1, 1))
-        low, high = i - 1, np.minimum(i, len(grid) - 1)
-        inside = np.clip(data, grid[0], grid[-1])
-        with np.errstate(invalid="ignore"):  # 0 / 0 in a table of one row, which is all ends
-            weight = np.log(inside / grid[low]) / np.log(grid[high] / grid[low])
-            between = values[low] + weight * (values[high] - values[low])
-        found: Array = np.where(
-            data <= grid[0], values[0], np.where(data >= grid[-1], values[-1], between)
-        )
+        data = np.minimum(np.maximum(np.asarray(samples, float), grid[0]), grid[-1])
+        found = np.full(data.shape, values[-1])
+        if len(grid) > 1:
+            i = np.minimum(np.searchsorted(grid, data, side="right"), len(grid) - 1)
+            weight = np.log(data / grid[i - 1]) / np.log(grid[i] / grid[i - 1])
+            between = values[i - 1] + weight * (values[i] - values[i - 1])
+            found = np.where(data < grid[-1], between, found)
         return found if np.ndim(samples) else float(found)
 
 
@@ -134,7 +131,9 @@ class Instance(Record):
         return self
 
     def _name_faults(self) -> Iterator[str]:
-        names = {kind: [item.name for item in getattr(self, kind)] for kind in ("servers", "models")}
+        names = {
+            kind: [item.name for item in getattr(self, kind)] for kind in ("servers", "models")
+        }
         for kind, column in {**names, "users": self.users.name.tolist()}.items():
             if len(set(column)) < len(column):
                 yield from islice(_repeated(kind, column), KEPT_FAULTS)
@@ -229,7 +228,9 @@ class Instance(Record):
 
 def best_accuracy(models: tuple[Model, ...], samples: NDArray[Any]) -> Array:
     """(N,) the best accuracy of any model at any place with (N,) samples."""
-    best: Array = np.max([m.accuracy.at(samples, place) for m in models for place in PLACES], axis=0)
+    best: Array = np.max(
+        [m.accuracy.at(samples, place) for m in models for place in PLACES], axis=0
+    )
     return best
 
 
@@ -247,7 +248,7 @@ def _gains(users: Users) -> tuple[NDArray[np.int64], Mask]:
     if gain.dtype == object:  # lists of several lengths
         widths = np.array([len(row) for row in gain])
         return widths, np.array([not any(row) for row in gain], bool)
-    return np.full(gain.shape[0], gain.shape[1]), np.isnan(gain).all(axis=1)
+    return np.full(gain.shape[0], gain.shape[1]), np.logical_and.reduce(np.isnan(gain), axis=1)
 
 
 def _rounded_down(accuracy: float) -> float:

@@ -22,7 +22,12 @@ LARGE = 100_000  # users from which on a file's users are a table
 Form: TypeAlias = Literal["auto", "json", "parquet"]
 C = TypeVar("C", bound=Columns[Any])
 
-_KINDS = {"text": "texts", "whole": "whole numbers", "number": "numbers", "numbers": "lists of numbers"}
+_KINDS = {
+    "text": "texts",
+    "whole": "whole numbers",
+    "number": "numbers",
+    "numbers": "lists of numbers",
+}
 
 
 def table_named(head: Any, path: Path) -> Path | None:
@@ -36,7 +41,7 @@ def table_named(head: Any, path: Path) -> Path | None:
     name = head.get("users") if isinstance(head, dict) else None
     if not isinstance(name, str):
         return None
-    plain = name.endswith(".parquet") and not set(name) & set('/\\:\0') and name != ".parquet"
+    plain = name.endswith(".parquet") and not set(name) & set("/\\:\0") and name != ".parquet"
     if not plain or len(name) > 255 or not name.isprintable():
         raise InputError(
             str(path),
@@ -141,7 +146,9 @@ def _schema_faults(pa: Any, kind: type[Columns[Any]], schema: Any) -> list[str]:
                 f"got one of type {str(schema.field(key).type)[:60]}"
             )
     unknown = [key for key in counts if key not in kind.keys][:KEPT_FAULTS]
-    return faults + [at_path((key,), "is not a known column; remove or rename it") for key in unknown]
+    return faults + [
+        at_path((key,), "is not a known column; remove or rename it") for key in unknown
+    ]
 
 
 def _fits(pa: Any, column: Column, kind: Any) -> bool:
@@ -210,7 +217,7 @@ def _lists(pa: Any, column: Column, values: Any) -> tuple[NDArray[Any], Mask]:
     if rows.null_count == 0 and len(lengths) == 1:
         plain, odd = _numbers(pa, column, pa.compute.list_flatten(rows))
         shape = (len(rows), lengths.pop())
-        return plain.reshape(shape), odd.reshape(shape).any(axis=1)
+        return plain.reshape(shape), np.logical_or.reduce(odd.reshape(shape), axis=1)
     ragged, strange = np.empty(len(rows), object), np.zeros(len(rows), bool)
     for n, row in enumerate(rows.to_pylist()):
         ragged[n] = tuple(row or ())
