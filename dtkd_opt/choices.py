@@ -26,14 +26,19 @@ class Choices:
     place: Index  # DEVICE or SERVER
     server: Index
 
+    def part(self, rows: slice) -> Choices:
+        """Some of the entries."""
+        columns = (self.user, self.model, self.place, self.server)
+        return Choices(self.instance, *(column[rows] for column in columns))
+
     @property
     def on_server(self) -> NDArray[np.bool_]:
         served: NDArray[np.bool_] = self.place == SERVER
         return served
 
     def of_user(self, key: str) -> Array:
-        column: Array = getattr(self.instance.users, key)[self.user]
-        return column.astype(float, copy=False)
+        column: Array = getattr(self.instance.users, key)
+        return column[self.user].astype(float, copy=False)
 
     def of_model(self, key: str) -> Array:
         """A model's number, such as `bits`."""

@@ -180,7 +180,7 @@ class Instance(Record):
 
     def has_hash(self, digest: str) -> bool:
         """Whether a hash is this instance's, in whichever form it was read or made."""
-        if digest in (self.sha256, self.hash_contents()):
+        if digest == self.sha256 or digest == self.hash_contents():
             return True
         return len(self.users) < LARGE and digest == sha256(self.to_bytes())
 

@@ -6,6 +6,7 @@ others do (accuracy floor, energy budget, a deadline missed even with the whole 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from dtkd_opt.errors import InfeasibleError, printable
 from dtkd_opt.instance import DEVICE, SERVER, Instance
 from dtkd_opt.physics import Array, Index
 
-_BLOCK = 2**20  # options looked at together, for what is needed once only
+_BLOCK = 2**15  # options looked at together
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,49 +140,73 @@ def _all_choices(instance: Instance) -> Choices:
 def _all_options(instance: Instance) -> OptionTable:
     """Every reachable option with its figures, admissible or not."""
     every = _all_choices(instance)
-    accuracy, device_hz = every.accuracy(), _device_hz(every)
     pools = ("uplink_hz", "downlink_hz", "cpu_hz")
     return OptionTable(
         user=every.user,
         model=every.model,
         place=every.place,
         server=every.server,
-        accuracy=accuracy,
-        error_cost_s=instance.seconds_per_error * (1 - accuracy),
-        device_delay_s=_device_delay(every, device_hz),
-        device_hz=device_hz,
-        uplink_bits=every.upload_bits(),
-        uplink_snr_hz=every.uplink_snr_hz(),
-        uplink_limit_s=_uplink_limit(every),
-        downlink_work=every.download_bits() / every.downlink_efficiency(),
-        server_cycles=every.server_cycles(),
-        deadline_s=every.of_user("deadline_s"),
+        **_by_blocks(every),
         capacity=np.array([[getattr(s, pool) for s in instance.servers] for pool in pools], float),
         start=np.searchsorted(every.user, np.arange(len(instance.users) + 1)),
     )
 
 
-def _device_hz(every: Choices) -> Array:
+def _by_blocks(every: Choices) -> dict[str, Array]:
+    """The figures of all options, block after block: what is between them stays in the cache."""
+    if len(every.user) <= _BLOCK:
+        return _figures(every)
+    names = _figures(every.part(slice(0, 0)))
+    columns = {name: np.empty(len(every.user)) for name in names}
+    for rows in _blocks(len(every.user)):
+        for name, values in _figures(every.part(rows)).items():
+            columns[name][rows] = values
+    return columns
+
+
+def _blocks(size: int) -> Iterator[slice]:
+    for first in range(0, size, _BLOCK):
+        yield slice(first, first + _BLOCK)
+
+
+def _figures(options: Choices) -> dict[str, Array]:
+    """The columns of the table that are numbers."""
+    accuracy, device_hz = options.accuracy(), _device_hz(options)
+    return {
+        "accuracy": accuracy,
+        "error_cost_s": options.instance.seconds_per_error * (1 - accuracy),
+        "device_delay_s": _device_delay(options, device_hz),
+        "device_hz": device_hz,
+        "uplink_bits": options.upload_bits(),
+        "uplink_snr_hz": options.uplink_snr_hz(),
+        "uplink_limit_s": _uplink_limit(options),
+        "downlink_work": options.download_bits() / options.downlink_efficiency(),
+        "server_cycles": options.server_cycles(),
+        "deadline_s": options.of_user("deadline_s"),
+    }
+
+
+def _device_hz(options: Choices) -> Array:
     """The fastest frequency within CPU and energy budget on the device, 0 at the server."""
     fastest = physics.device_frequency(
-        every.training_cycles(),
-        every.of_user("cpu_hz"),
-        every.of_user("kappa"),
-        every.of_user("energy_j"),
+        options.training_cycles(),
+        options.of_user("cpu_hz"),
+        options.of_user("kappa"),
+        options.of_user("energy_j"),
     )
-    return np.where(every.on_server, 0.0, fastest)
+    return np.where(options.on_server, 0.0, fastest)
 
 
-def _device_delay(every: Choices, device_hz: Array) -> Array:
+def _device_delay(options: Choices, device_hz: Array) -> Array:
     """E_p D c_m / f [s] on the device, 0 at the server."""
-    delay = physics.compute_delay(every.training_cycles(), device_hz)
-    return np.where(every.on_server, 0.0, delay)
+    delay = physics.compute_delay(options.training_cycles(), device_hz)
+    return np.where(options.on_server, 0.0, delay)
 
 
-def _uplink_limit(every: Choices) -> Array:
+def _uplink_limit(options: Choices) -> Array:
     """E_n / p_n [s]: the longest upload within the energy budget, inf on the device."""
-    limit = every.of_user("energy_j") / every.of_user("tx_power_w")
-    return np.where(every.on_server, limit, np.inf)
+    limit = options.of_user("energy_j") / options.of_user("tx_power_w")
+    return np.where(options.on_server, limit, np.inf)
 
 
 def pool_delays(table: OptionTable, shares: Array, rows: slice = slice(None)) -> Array:
@@ -200,8 +225,7 @@ def _broken_limits(table: OptionTable, instance: Instance) -> list[tuple[str, ND
     """For each kind of limit, which options break it even with the whole pools."""
     floor = instance.users.min_accuracy[table.user]
     energy, late = np.zeros(len(table), bool), np.zeros(len(table), bool)
-    for first in range(0, len(table) if table.constrained else 0, _BLOCK):
-        rows = slice(first, first + _BLOCK)
+    for rows in _blocks(len(table) if table.constrained else 0):
         pools = pool_delays(table, table.capacity[:, table.server[rows]], rows)
         energy[rows] = pools[0] > table.uplink_limit_s[rows]
         late[rows] = table.device_delay_s[rows] + pools.sum(axis=0) > table.deadline_s[rows]

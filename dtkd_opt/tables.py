@@ -115,14 +115,15 @@ def read_table(kind: type[C], path: Path) -> C:
     pa = _pyarrow(path)
     data = read_bytes(path)
     try:
-        table = pa.parquet.read_table(pa.BufferReader(data), page_checksum_verification=True)
+        file = pa.parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        if faults := _schema_faults(pa, kind, file.schema_arrow):
+            raise InputError(str(path), faults)
+        table = file.read()
         table.validate(full=True)
-        faults = [*_schema_faults(pa, kind, table.schema)]
-        if not faults:
-            columns, odd = _unpack(pa, kind, table)
-            made = kind(columns)
-            rows = np.flatnonzero(made.bad_rows() | odd)[:KEPT_FAULTS]
-            faults = kind.row_faults(zip(rows.tolist(), table.take(rows).to_pylist(), strict=True))
+        columns, odd = _unpack(pa, kind, table)
+        made = kind(columns)
+        rows = np.flatnonzero(made.bad_rows() | odd)[:KEPT_FAULTS]
+        faults = kind.row_faults(zip(rows.tolist(), table.take(rows).to_pylist(), strict=True))
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):
         raise InputError(str(path), ["is not a Parquet file, or is damaged"]) from None
     if faults:
