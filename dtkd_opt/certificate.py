@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
+from dtkd_opt.columns import Texts
 from dtkd_opt.errors import InputError
+from dtkd_opt.fields import Name, NonNegative
 from dtkd_opt.files import parse_json, read_bytes, validate, write_atomic
-from dtkd_opt.instance import Name, NonNegative, Place
+from dtkd_opt.instance import Place
 
 FORMAT = "dtkd-opt/certificate/1"
 PARQUET_FROM = 100_000  # users; JSON would be slow to read beyond
@@ -62,10 +64,10 @@ Node = Leaf | Split
 class Incumbent:
     """A plan as columns, one entry per user in the instance's order."""
 
-    name: Sequence[str]
-    model: Sequence[str]
-    place: Sequence[str]
-    server: Sequence[str]
+    name: Sequence[str] | Texts
+    model: Sequence[str] | Texts
+    place: Sequence[str] | Texts
+    server: Sequence[str] | Texts
     uplink_hz: NDArray[np.float64]  # (N,)
     downlink_hz: NDArray[np.float64]
     cpu_hz: NDArray[np.float64]  # the device's frequency where place is device

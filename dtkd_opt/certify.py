@@ -83,13 +83,13 @@ def certify(
 def _incumbent(solution: Solution) -> Incumbent:
     users = solution.users
     return Incumbent(
-        name=[u.name for u in users],
-        model=[u.model for u in users],
-        place=[u.place for u in users],
-        server=[u.server for u in users],
-        uplink_hz=np.array([u.uplink_hz for u in users]),
-        downlink_hz=np.array([u.downlink_hz for u in users]),
-        cpu_hz=np.array([u.cpu_hz for u in users]),
+        name=users.name,
+        model=users.model,
+        place=users.place,
+        server=users.server,
+        uplink_hz=users.uplink_hz,
+        downlink_hz=users.downlink_hz,
+        cpu_hz=users.cpu_hz,
     )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 import numpy as np
 
+from dtkd_opt.columns import Mask, Texts
+from dtkd_opt.errors import KEPT_FAULTS
 from dtkd_opt.evaluate import Evaluation, Plan, evaluate
-from dtkd_opt.instance import PLACES, Instance
+from dtkd_opt.instance import PLACES, Instance, Model, Server
 from dtkd_opt.methods.search import relative_gap
+from dtkd_opt.physics import Array, Index
 from dtkd_opt.solution import Solution
 
 TOLERANCE = 1e-9
@@ -48,23 +52,27 @@ def check_plan(instance: Instance, solution: Solution) -> tuple[Evaluation | Non
 
 def plan_of(instance: Instance, solution: Solution) -> Plan:
     """A solution's plan as arrays; its names must be the instance's."""
-    models = {model.name: m for m, model in enumerate(instance.models)}
-    servers = {server.name: s for s, server in enumerate(instance.servers)}
     users = solution.users
     return Plan(
-        model=np.array([models[u.model] for u in users]),
-        place=np.array([PLACES.index(u.place) for u in users]),
-        server=np.array([servers[u.server] for u in users]),
-        uplink_hz=np.array([u.uplink_hz for u in users]),
-        downlink_hz=np.array([u.downlink_hz for u in users]),
-        cpu_hz=np.array([u.cpu_hz for u in users]),
+        model=_numbers(users.model, instance.models),
+        place=_numbers(users.place, PLACES),
+        server=_numbers(users.server, instance.servers),
+        uplink_hz=users.uplink_hz,
+        downlink_hz=users.downlink_hz,
+        cpu_hz=users.cpu_hz,
     )
+
+
+def _numbers(names: Texts, known: Sequence[Model | Server | str]) -> Index:
+    """(N,) the position of each name in what is known, -1 where it is not."""
+    number = {item if isinstance(item, str) else item.name: i for i, item in enumerate(known)}
+    return np.fromiter(map(number.get, names, repeat(-1)), np.int64, len(names))
 
 
 def _identity_faults(instance: Instance, solution: Solution) -> Iterator[str]:
     if solution.instance != instance.name:
         yield f'instance: must be "{instance.name}", got "{solution.instance}"'
-    if solution.instance_sha256 != instance.sha256:
+    if not instance.has_hash(solution.instance_sha256):
         yield "instance_sha256: is of another file; solve this instance again"
 
 
@@ -72,19 +80,24 @@ def _name_faults(instance: Instance, solution: Solution) -> Iterator[str]:
     if len(solution.users) != len(instance.users):
         yield f"users: must be {len(instance.users)}, one per user, got {len(solution.users)}"
         return
-    models = {model.name for model in instance.models}
-    servers = {server.name for server in instance.servers}
-    for n, (user, row) in enumerate(zip(instance.users, solution.users, strict=True)):
-        if row.name != user.name:
-            yield f'users[{n}].name: must be "{user.name}", in the instance\'s order'
-        if row.model not in models:
-            yield f'users[{n}].model: must be a model of the instance, got "{row.model}"'
-        if row.server not in servers:
-            yield f'users[{n}].server: must be a server of the instance, got "{row.server}"'
+    plans, names = solution.users, instance.users.name
+    other = plans.name != names
+    lost_model = _numbers(plans.model, instance.models) < 0
+    lost_server = _numbers(plans.server, instance.servers) < 0
+    for n in np.flatnonzero(other | lost_model | lost_server)[:KEPT_FAULTS].tolist():
+        if other[n]:
+            yield f'users[{n}].name: must be "{names[n]}", in the instance\'s order'
+        if lost_model[n]:
+            yield f'users[{n}].model: must be a model of the instance, got "{plans.model[n]}"'
+        if lost_server[n]:
+            yield f'users[{n}].server: must be a server of the instance, got "{plans.server[n]}"'
 
 
-def _differs(claimed: float, true: float) -> bool:
-    return not abs(claimed - true) <= TOLERANCE * max(abs(true), abs(claimed))
+def _differs(claimed: float | Array, true: float | Array) -> Mask:
+    """Where a claim is not true to a relative 1e-9."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        largest = np.maximum(np.abs(true), np.abs(claimed))
+        return np.asarray(~(np.abs(np.subtract(claimed, true)) <= TOLERANCE * largest))
 
 
 def _figure_faults(solution: Solution, evaluation: Evaluation) -> Iterator[str]:
@@ -96,12 +109,14 @@ def _figure_faults(solution: Solution, evaluation: Evaluation) -> Iterator[str]:
         claimed = getattr(solution, key)
         if claimed is None or _differs(claimed, true):
             yield f"{key}: is {true:.12g}, the file says {claimed}"
-    columns = ("delay_s", "accuracy", "energy_j")
-    for n, row in enumerate(solution.users):
-        for key in columns:
-            claimed, true = getattr(row, key), float(getattr(evaluation, key)[n])
-            if _differs(claimed, true):
-                yield f"users[{n}].{key}: is {true:.12g}, the file says {claimed:.12g}"
+    keys = ("delay_s", "accuracy", "energy_j")
+    claims = {key: getattr(solution.users, key) for key in keys}
+    wrong = {key: _differs(claims[key], getattr(evaluation, key)) for key in keys}
+    for n in np.flatnonzero(np.logical_or.reduce(list(wrong.values())))[:KEPT_FAULTS].tolist():
+        for key in keys:
+            if wrong[key][n]:
+                true = getattr(evaluation, key)[n]
+                yield f"users[{n}].{key}: is {true:.12g}, the file says {claims[key][n]:.12g}"
 
 
 def _bound_faults(solution: Solution, evaluation: Evaluation) -> Iterator[str]:

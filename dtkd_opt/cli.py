@@ -73,10 +73,10 @@ def solve(instance: Path, method: str, output: Path | None, **given: Any) -> Non
         with LiveLine() as watch:
             result = run(problem, method, params=params, watch=watch, **given)
         ctrl_c.finish()
-        write_solution(result.solution, output)
+        written = write_solution(result.solution, output)
     with printing():
         print_summary(result)
-    say(f"written: {output}")
+    say(f"written: {' and '.join(map(str, written))}")
     if result.incumbent is None:
         click.echo(result.reason, err=True)
         sys.exit(3)
@@ -226,8 +226,8 @@ def generate(
 
     given = {key: value for key, value in params.items() if value is not None}
     instance = generate_instance(users, servers, seed, GeneratorParams(**given), name)
-    write_instance(instance, output)
-    say(f"written: {output} ({instance.description})")
+    written = write_instance(instance, output)
+    say(f"written: {' and '.join(map(str, written))} ({instance.description})")
 
 
 @cli.command()

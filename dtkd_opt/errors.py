@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+KEPT_FAULTS = 1000  # of a table with a million faults, the first say enough
+
 
 def printable(text: str) -> str:
     """One line that every terminal and file takes: line breaks and the like become escapes."""
@@ -36,7 +38,9 @@ class InputError(DtkdError):
         self.faults = tuple(faults)
         shown = list(self.faults[: self.shown])
         if len(self.faults) > self.shown:
-            shown.append(f"… and {len(self.faults) - self.shown} more faults")
+            rest = len(self.faults) - self.shown
+            counted = "" if len(self.faults) < KEPT_FAULTS else "at least "
+            shown.append(f"… and {counted}{rest} more faults")
         lines = [printable(f"{source}: {fault}") for fault in shown]
         super().__init__("\n".join(lines))
 

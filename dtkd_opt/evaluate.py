@@ -5,12 +5,16 @@ Nothing here reads a solver's word, or the option table: a claim of any method i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dtkd_opt import physics
-from dtkd_opt.instance import DEVICE, PLACES, POOLS, SERVER, Instance
+from dtkd_opt.choices import Choices
+from dtkd_opt.errors import KEPT_FAULTS
+from dtkd_opt.instance import DEVICE, POOLS, SERVER, Instance
 from dtkd_opt.physics import Array, Index
 
 TOLERANCE = 1e-9
@@ -61,92 +65,88 @@ def evaluate(instance: Instance, plan: Plan) -> Evaluation:
         `objective` is J in seconds, inf where a needed share is zero; limits are held to a
         relative 1e-9.
     """
-    figures = _figures(instance, plan)
-    delay, accuracy, energy = figures
-    rho = instance.seconds_per_error
+    chosen = Choices(instance, np.arange(len(instance.users)), plan.model, plan.place, plan.server)
+    accuracy, upload_delay = chosen.accuracy(), _upload_delay(chosen, plan)
+    delay, energy = _delay(chosen, plan, upload_delay), _energy(chosen, plan, upload_delay)
     with np.errstate(invalid="ignore"):
-        objective = float(np.mean(delay + rho * (1 - accuracy)))
-    violations = (*_limit_violations(instance, plan, *figures), *_pool_violations(instance, plan))
+        objective = float(np.mean(delay + instance.seconds_per_error * (1 - accuracy)))
+    violations = (
+        *_limit_violations(instance, plan, delay, accuracy, energy),
+        *_pool_violations(instance, plan),
+    )
     return Evaluation(objective, delay, accuracy, energy, violations)
 
 
-def _figures(instance: Instance, plan: Plan) -> tuple[Array, Array, Array]:
-    """Delay [s], accuracy and device energy [J] of every user."""
-    task, users = instance.task, instance.users
-    chosen = [instance.models[m] for m in plan.model]
-    servers = [instance.servers[s] for s in plan.server]
-    on_server = plan.place == SERVER
-    samples = np.array([u.samples for u in users], float)
-    fresh = np.array([u.fresh_fraction for u in users])
-    power = np.array([u.tx_power_w for u in users])
-    kappa = np.array([u.kappa for u in users])
-    gains = [u.channel_gain[s] for u, s in zip(users, plan.server, strict=True)]
-    gain = np.array([0.0 if g is None else g for g in gains])
-    noise = np.array([s.noise_w_per_hz for s in servers])
-    training = physics.training_cycles(
-        samples, task.epochs, np.array([m.cycles_per_sample for m in chosen])
+def _upload_delay(chosen: Choices, plan: Plan) -> Array:
+    """φ D β / r_ul(b_ul) [s], 0 on the device."""
+    rate = physics.uplink_rate(plan.uplink_hz, chosen.uplink_snr_hz())
+    return physics.transfer_delay(chosen.upload_bits(), rate)
+
+
+def _delay(chosen: Choices, plan: Plan, upload_delay: Array) -> Array:
+    """T_n [s]: upload, download and computing."""
+    rate = physics.downlink_rate(plan.downlink_hz, chosen.downlink_efficiency())
+    download_delay = physics.transfer_delay(chosen.download_bits(), rate)
+    cycles = np.where(chosen.on_server, chosen.server_cycles(), chosen.training_cycles())
+    return upload_delay + download_delay + physics.compute_delay(cycles, plan.cpu_hz)
+
+
+def _energy(chosen: Choices, plan: Plan, upload_delay: Array) -> Array:
+    """What the device spends [J]: its radio for the server, its CPU on the device."""
+    return np.where(
+        chosen.on_server,
+        physics.upload_energy(chosen.of_user("tx_power_w"), upload_delay),
+        physics.compute_energy(chosen.training_cycles(), plan.cpu_hz, chosen.of_user("kappa")),
     )
-    labelling = physics.labelling_cycles(samples, fresh, task.teacher_cycles_per_sample)
-    upload = np.where(on_server, physics.fresh_bits(samples, fresh, task.bits_per_sample), 0.0)
-    download = np.where(
-        on_server,
-        np.array([m.bits for m in chosen], float),
-        physics.label_bits(samples, fresh, task.bits_per_label),
-    )
-    cycles = np.where(on_server, labelling + training, training)
-    efficiency = physics.downlink_efficiency(
-        np.array([s.tx_power_w for s in servers]),
-        gain,
-        noise,
-        np.array([s.downlink_hz for s in servers]),
-    )
-    rate = physics.uplink_rate(plan.uplink_hz, physics.uplink_snr_hz(power, gain, noise))
-    upload_delay = physics.transfer_delay(upload, rate)
-    download_delay = physics.transfer_delay(
-        download, physics.downlink_rate(plan.downlink_hz, efficiency)
-    )
-    delay = upload_delay + download_delay + physics.compute_delay(cycles, plan.cpu_hz)
-    energy = np.where(
-        on_server,
-        physics.upload_energy(power, upload_delay),
-        physics.compute_energy(training, plan.cpu_hz, kappa),
-    )
-    accuracy = np.array(
-        [
-            m.accuracy.at(u.samples, PLACES[p])
-            for m, u, p in zip(chosen, users, plan.place, strict=True)
-        ]
-    )
-    return delay, accuracy, energy
 
 
 def _limit_violations(
     instance: Instance, plan: Plan, delay: Array, accuracy: Array, energy: Array
-) -> list[str]:
-    """Every user's limit that the plan breaks, in words."""
-    found = []
-    shares = np.array([plan.uplink_hz, plan.downlink_hz, plan.cpu_hz])
-    for n, user in enumerate(instance.users):
-        where = f'users[{n}] "{user.name}"'
-        if not (shares[:, n] >= 0).all():
-            found.append(f"{where}: has a share that is negative or not a number")
-        if user.channel_gain[plan.server[n]] is None:
-            found.append(f'{where}: cannot reach server "{instance.servers[plan.server[n]].name}"')
-        elif not np.isfinite(delay[n]):
-            found.append(f"{where}: has no share of a pool that it needs")
-        if plan.place[n] == DEVICE and plan.cpu_hz[n] > user.cpu_hz * (1 + TOLERANCE):
-            found.append(
-                f"{where}: cpu_hz {plan.cpu_hz[n]:.10g} is above its CPU's {user.cpu_hz:g}"
-            )
-        for name, value in (("deadline_s", delay[n]), ("energy_j", energy[n])):
-            limit = getattr(user, name)
-            if limit is not None and value > limit * (1 + TOLERANCE):
-                found.append(f"{where}: {name} is {limit:g}, the plan takes {value:.10g}")
-        if user.min_accuracy is not None and accuracy[n] < user.min_accuracy - TOLERANCE:
-            found.append(
-                f"{where}: min_accuracy is {user.min_accuracy:g}, the plan gives {accuracy[n]:.6g}"
-            )
-    return found
+) -> Iterator[str]:
+    """Every user's limit that the plan breaks, in words; of very many the first."""
+    broken = _broken_limits(instance, plan, delay, accuracy, energy)
+    users = np.flatnonzero(np.logical_or.reduce([mask for mask, _ in broken]))
+    for n in users[:KEPT_FAULTS].tolist():
+        for mask, words in broken:
+            if mask[n]:
+                yield f'users[{n}] "{instance.users.name[n]}": {words(n)}'
+    if len(users) > KEPT_FAULTS:
+        yield f"users: … and {len(users) - KEPT_FAULTS} more of them break a limit"
+
+
+def _broken_limits(
+    instance: Instance, plan: Plan, delay: Array, accuracy: Array, energy: Array
+) -> list[tuple[NDArray[np.bool_], Callable[[int], str]]]:
+    """For each kind of limit: the users that break it, and the words for one of them."""
+    users, servers, more = instance.users, instance.servers, 1 + TOLERANCE
+    shares = (plan.uplink_hz, plan.downlink_hz, plan.cpu_hz)
+    lost = np.isnan(users.channel_gain[np.arange(len(users)), plan.server])
+    return [
+        (
+            ~np.logical_and.reduce([share >= 0 for share in shares]),
+            lambda n: "has a share that is negative or not a number",
+        ),
+        (lost, lambda n: f'cannot reach server "{servers[plan.server[n]].name}"'),
+        (~lost & ~np.isfinite(delay), lambda n: "has no share of a pool that it needs"),
+        (
+            (plan.place == DEVICE) & (plan.cpu_hz > users.cpu_hz * more),
+            lambda n: f"cpu_hz {plan.cpu_hz[n]:.10g} is above its CPU's {users.cpu_hz[n]:g}",
+        ),
+        (
+            delay > users.deadline_s * more,
+            lambda n: f"deadline_s is {users.deadline_s[n]:g}, the plan takes {delay[n]:.10g}",
+        ),
+        (
+            energy > users.energy_j * more,
+            lambda n: f"energy_j is {users.energy_j[n]:g}, the plan takes {energy[n]:.10g}",
+        ),
+        (
+            accuracy < users.min_accuracy - TOLERANCE,
+            lambda n: (
+                f"min_accuracy is {users.min_accuracy[n]:g}, the plan gives {accuracy[n]:.6g}"
+            ),
+        ),
+    ]
 
 
 def _pool_violations(instance: Instance, plan: Plan) -> list[str]:

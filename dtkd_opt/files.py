@@ -153,9 +153,9 @@ def _odd_faults(root: Any) -> Iterator[str]:
         loc, value = stack.pop()
         if isinstance(value, _Twice):
             for key in value.repeated:
-                yield _at((*loc, key), "is given more than once; keep one")
+                yield at_path((*loc, key), "is given more than once; keep one")
         if isinstance(value, float) and not math.isfinite(value):
-            yield _at(loc, f"must be a finite number, got {_short(value)}")
+            yield at_path(loc, f"must be a finite number, got {_short(value)}")
         items: Any = value.items() if isinstance(value, dict) else ()
         items = enumerate(value) if isinstance(value, list) else items
         stack.extend([((*loc, key), item) for key, item in items][::-1])
@@ -174,29 +174,36 @@ def validate(record: type[Record], data: Any, source: str) -> Record:
     try:
         return record.model_validate(data)
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-        # in a file of another kind the faults of all its keys would only hide this one
-        errors = [e for e in errors if e["loc"] == ("format",)] or errors
-        raise InputError(source, [line for e in errors for line in _lines(e)]) from None
+        raise InputError(source, fault_lines(error)) from None
 
 
-def _lines(error: Any) -> list[str]:
+def fault_lines(error: ValidationError, prefix: tuple[int | str, ...] = ()) -> list[str]:
+    """One line per fault, its path inside the file starting with `prefix`."""
+    errors = error.errors(include_url=False)
+    # in a file of another kind the faults of all its keys would only hide this one
+    errors = [e for e in errors if e["loc"] == ("format",)] or errors
+    return [line for e in errors for line in _lines(e, prefix)]
+
+
+def _lines(error: Any, prefix: tuple[int | str, ...]) -> list[str]:
     """One pydantic error as `path: rule` lines; a record's own checks carry theirs in ctx."""
-    loc, kind, ctx, value = error["loc"], error["type"], error.get("ctx", {}), error["input"]
+    kind, ctx, value = error["type"], error.get("ctx", {}), error["input"]
+    loc = (*prefix, *error["loc"])
     if kind == "faults":
         return [_join(_dotted(loc), line) for line in ctx["lines"]]
     if kind == "missing":
-        return [_at(loc, "is missing; must be given")]
+        return [at_path(loc, "is missing; must be given")]
     if kind == "extra_forbidden":
-        return [_at(loc, "is not a known key; remove or rename it")]
+        return [at_path(loc, "is not a known key; remove or rename it")]
     if kind == "too_short" and value:
         return []  # pydantic counts valid items only; the others have their own lines
     rule = _RULES[kind].format(**ctx) if kind in _RULES else error["msg"].lower()
     rule = rule.replace("'", '"')  # as in JSON
-    return [_at(loc, f"{rule}, got {_short(value)}")]
+    return [at_path(loc, f"{rule}, got {_short(value)}")]
 
 
-def _at(loc: tuple[int | str, ...], fault: str) -> str:
+def at_path(loc: tuple[int | str, ...], fault: str) -> str:
+    """The fault after its path inside the file."""
     path = _dotted(loc)
     return f"{path}: {fault}" if path else fault
 

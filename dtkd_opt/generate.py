@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from dtkd_opt.errors import UsageError
-from dtkd_opt.instance import FORMAT, PLACES, AccuracyTable, Instance, Model, Server, Task, User
+from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.instance import FORMAT, AccuracyTable, Instance, Model, Server, Task, best_accuracy
 from dtkd_opt.options import OptionTable, build_options, pool_delays
 from dtkd_opt.physics import Array
+from dtkd_opt.users import Users
 
 # Provisional table of one trial run (Fashion-MNIST, 3 seeds): bits, forward FLOPs, accuracy at
 # the private data sizes below when trained at the server and on the device.
@@ -74,6 +76,8 @@ def generate_instance(
     _check(users, servers, seed, params)
     try:
         return _draw(users, servers, seed, params, name)
+    except InputError as error:
+        raise UsageError(error.faults[0]) from None
     except ValidationError as error:
         key = ".".join(map(str, error.errors()[0]["loc"]))
         raise UsageError(f"{key}: {error.errors()[0]['msg'].lower()}") from None
@@ -84,15 +88,8 @@ def _draw(
 ) -> Instance:
     rng = np.random.default_rng(seed)
     gain = _channel_gains(users, servers, params, rng)
-    draws = _draw_users(users, params, rng)
-    records = [
-        User(
-            name=f"u{n}",
-            channel_gain=tuple(None if np.isnan(g) else float(g) for g in gain[n]),
-            **{key: values[n] for key, values in draws.items()},
-        )
-        for n in range(users)
-    ]
+    columns = _draw_users(users, params, rng)
+    people = Users.from_columns(name=[f"u{n}" for n in range(users)], channel_gain=gain, **columns)
     name = name or f"n{users}" + (f"-s{servers}" if servers > 1 else "")
     instance = Instance(
         format=FORMAT,
@@ -107,7 +104,7 @@ def _draw(
         ),
         servers=_servers(users, servers, params),
         models=_models(),
-        users=tuple(records),
+        users=people,
     )
     return _with_deadlines(instance, params, rng)
 
@@ -160,29 +157,23 @@ def _hexagon(count: int) -> Array:
 
 def _draw_users(
     users: int, params: GeneratorParams, rng: np.random.Generator
-) -> dict[str, list[int] | list[float] | list[float | None]]:
+) -> dict[str, NDArray[Any]]:
     """Columns of the users' own properties."""
     samples = rng.integers(200, 2001, users)
-    columns: dict[str, list[int] | list[float] | list[float | None]] = {
-        "samples": samples.tolist(),
-        "fresh_fraction": rng.uniform(0.05, 0.5, users).round(4).tolist(),
-        "cpu_hz": rng.uniform(0.3e9, 2e9, users).round(-6).tolist(),
-        "tx_power_w": rng.uniform(0.1, 0.2, users).round(4).tolist(),
-        "kappa": np.full(users, 1e-28).tolist(),
+    columns: dict[str, NDArray[Any]] = {
+        "samples": samples,
+        "fresh_fraction": rng.uniform(0.05, 0.5, users).round(4),
+        "cpu_hz": rng.uniform(0.3e9, 2e9, users).round(-6),
+        "tx_power_w": rng.uniform(0.1, 0.2, users).round(4),
+        "kappa": np.full(users, 1e-28),
     }
     budget = np.exp(rng.uniform(np.log(0.01), np.log(0.2), users)).round(4)
-    columns["energy_j"] = _some(budget, rng.random(users) < params.energy_budgets)
-    floor = np.array([_best_accuracy(int(d)) for d in samples]) - rng.uniform(0.01, 0.06, users)
-    columns["min_accuracy"] = _some(floor.round(4), rng.random(users) < params.accuracy_floors)
+    limited = rng.random(users) < params.energy_budgets
+    columns["energy_j"] = np.where(limited, budget, np.inf)
+    floor = best_accuracy(_models(), samples) - rng.uniform(0.01, 0.06, users)
+    limited = rng.random(users) < params.accuracy_floors
+    columns["min_accuracy"] = np.where(limited, floor.round(4), -np.inf)
     return columns
-
-
-def _some(values: Array, chosen: NDArray[np.bool_]) -> list[float | None]:
-    return [float(v) if c else None for v, c in zip(values, chosen, strict=True)]
-
-
-def _best_accuracy(samples: int) -> float:
-    return max(m.accuracy.at(samples, place) for m in _models() for place in PLACES)
 
 
 def _servers(users: int, servers: int, params: GeneratorParams) -> tuple[Server, ...]:
@@ -223,14 +214,10 @@ def _with_deadlines(
     factor, chosen = rng.uniform(1.02, 1.5, size), rng.random(size) < params.deadlines
     if not chosen.any():
         return instance
-    reference = _attached_delay(build_options(instance))
-    users = tuple(
-        user.model_copy(update={"deadline_s": float(f"{reference[n] * factor[n]:.6g}")})
-        if chosen[n]
-        else user
-        for n, user in enumerate(instance.users)
-    )
-    return instance.model_copy(update={"users": users})
+    delay = _attached_delay(build_options(instance))[chosen] * factor[chosen]
+    deadline = np.full(size, np.inf)
+    deadline[chosen] = np.char.mod("%.6g", delay).astype(float)  # readable, and as few bytes
+    return instance.model_copy(update={"users": instance.users.replace(deadline_s=deadline)})
 
 
 def _attached_delay(table: OptionTable) -> Array:

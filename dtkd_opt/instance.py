@@ -5,72 +5,37 @@ The file format is documented in instances/README.md.
 
 from __future__ import annotations
 
-import bisect
+import hashlib
 import json
-import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias, overload
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetPydanticSchema,
-    PrivateAttr,
-    Strict,
-    model_validator,
-)
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PrivateAttr, model_validator
 
+from dtkd_opt.columns import Mask
+from dtkd_opt.errors import KEPT_FAULTS, InputError
+from dtkd_opt.fields import LARGEST as LARGEST
+from dtkd_opt.fields import SMALLEST as SMALLEST
+from dtkd_opt.fields import Amount, Count, Fraction, Name, Positive, Record, Text, raise_faults
 from dtkd_opt.files import parse_json, read_bytes, sha256, validate, write_atomic
+from dtkd_opt.tables import LARGE, Form, read_table, table_beside, table_named, write_table
+from dtkd_opt.users import User as User
+from dtkd_opt.users import Users
 
 FORMAT = "dtkd-opt/instance/1"
-
-# within these, no product or quotient of the physics overflows or vanishes
-SMALLEST, LARGEST = 1e-30, 1e30
-
-
-def _bounded(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    # a second step, so that of a negative number it is said that it must be positive
-    bounds = core_schema.float_schema(ge=SMALLEST, le=LARGEST)
-    return core_schema.chain_schema([handler(source), bounds])
-
-
-def _whole_or_noticeable(value: float) -> float:
-    # a share that would upload less than a bit of anything is a mistake, and underflows
-    if 0 < value < 1e-12:
-        raise PydanticCustomError("tiny", "must be 0 or at least 1e-12")
-    return value
-
-
-Name = Annotated[str, Strict(), Field(min_length=1)]
-Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False), GetPydanticSchema(_bounded)]
-NonNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
-Amount = Annotated[float, Strict(), Field(ge=0, le=LARGEST, allow_inf_nan=False)]
-Fraction = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
-Share = Annotated[Fraction, AfterValidator(_whole_or_noticeable)]
-Count = Annotated[int, Strict(), Field(ge=1, le=10**15)]
 
 Place = Literal["device", "server"]
 PLACES: tuple[Place, Place] = ("device", "server")
 DEVICE, SERVER = range(2)  # places by number
 POOLS = ("uplink", "downlink", "CPU")  # of a server
+Array: TypeAlias = NDArray[np.float64]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-def _raise_faults(faults: Sequence[str]) -> None:
-    if faults:
-        raise PydanticCustomError("faults", "; ".join(faults), {"lines": list(faults)})
-
-
-class AccuracyTable(_Record):
+class AccuracyTable(Record):
     """Accuracy a_m^place(D) at grid points of the private data size D."""
 
     samples: Annotated[tuple[Positive, ...], Field(min_length=1)]
@@ -93,22 +58,30 @@ class AccuracyTable(_Record):
                 faults.append(
                     f"{place}: must have one entry per entry of samples ({want}), got {got}"
                 )
-        _raise_faults(faults)
+        raise_faults(faults)
         return self
 
-    def at(self, samples: float, place: Place) -> float:
-        """Accuracy at a data size: piecewise linear in log(samples), constant beyond the ends."""
-        grid, values = self.samples, getattr(self, place)
-        if samples <= grid[0]:
-            return float(values[0])
-        if samples >= grid[-1]:
-            return float(values[-1])
-        i = bisect.bisect_right(grid, samples)
-        weight = math.log(samples / grid[i - 1]) / math.log(grid[i] / grid[i - 1])
-        return float(values[i - 1] + weight * (values[i] - values[i - 1]))
+    @overload
+    def at(self, samples: float, place: Place) -> float: ...
+    @overload
+    def at(self, samples: NDArray[Any], place: Place) -> Array: ...
+    def at(self, samples: float | NDArray[Any], place: Place) -> float | Array:
+        """Accuracy at a data size: piecewise linear in log(samples), constant beyond the ends.
+
+        A single size and an array of any shape get the same bits.
+        """
+        grid, values = np.array(self.samples), np.array(getattr(self, place))
+        data = np.minimum(np.maximum(np.asarray(samples, float), grid[0]), grid[-1])
+        found = np.full(data.shape, values[-1])
+        if len(grid) > 1:
+            i = np.minimum(np.searchsorted(grid, data, side="right"), len(grid) - 1)
+            weight = np.log(data / grid[i - 1]) / np.log(grid[i] / grid[i - 1])
+            between = values[i - 1] + weight * (values[i] - values[i - 1])
+            found = np.where(data < grid[-1], between, found)
+        return found if np.ndim(samples) else float(found)
 
 
-class Task(_Record):
+class Task(Record):
     """What all users train: epochs, sizes of samples and labels, cost of labelling."""
 
     epochs: Count
@@ -117,7 +90,7 @@ class Task(_Record):
     teacher_cycles_per_sample: Amount
 
 
-class Server(_Record):
+class Server(Record):
     """An edge server and its three pools: uplink band, downlink band, CPU."""
 
     name: Name
@@ -128,7 +101,7 @@ class Server(_Record):
     noise_w_per_hz: Positive
 
 
-class Model(_Record):
+class Model(Record):
     """A student model: its size, its training cost and its calibrated accuracy."""
 
     name: Name
@@ -137,82 +110,103 @@ class Model(_Record):
     accuracy: AccuracyTable
 
 
-class User(_Record):
-    """A physical entity with private data, a CPU, a radio and optional limits."""
-
-    name: Name
-    samples: Count
-    fresh_fraction: Share
-    cpu_hz: Positive
-    tx_power_w: Positive
-    kappa: Amount
-    channel_gain: tuple[Positive | None, ...]
-    energy_j: Positive | None = None
-    deadline_s: Positive | None = None
-    min_accuracy: Fraction | None = None
-
-
-class Instance(_Record):
+class Instance(Record):
     """A whole problem. Build it in Python or read it with :func:`read_instance`."""
 
     format: Literal["dtkd-opt/instance/1"]
     name: Name
-    description: Annotated[str, Strict()] | None = None
+    description: Text | None = None
     seconds_per_error: Amount
     task: Task
     servers: Annotated[tuple[Server, ...], Field(min_length=1)]
     models: Annotated[tuple[Model, ...], Field(min_length=1)]
-    users: Annotated[tuple[User, ...], Field(min_length=1)]
+    users: Annotated[Users, Field(min_length=1)]
 
     _sha256: str | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _check(self) -> Instance:
-        _raise_faults([*self._name_faults(), *self._user_faults()])
+        faults = (*self._name_faults(), *self._user_faults())
+        raise_faults(faults[:KEPT_FAULTS])
         return self
 
     def _name_faults(self) -> Iterator[str]:
-        for kind in ("servers", "models", "users"):
-            counts = Counter(item.name for item in getattr(self, kind))
-            seen: set[str] = set()
-            for i, item in enumerate(getattr(self, kind)):
-                if counts[item.name] > 1 and item.name in seen:
-                    yield f'{kind}[{i}].name: must be unique, "{item.name}" is used before'
-                seen.add(item.name)
+        names = {
+            kind: [item.name for item in getattr(self, kind)] for kind in ("servers", "models")
+        }
+        for kind, column in {**names, "users": self.users.name.tolist()}.items():
+            if len(set(column)) < len(column):
+                yield from islice(_repeated(kind, column), KEPT_FAULTS)
 
     def _user_faults(self) -> Iterator[str]:
-        for i, user in enumerate(self.users):
-            gains = user.channel_gain
-            if len(gains) != len(self.servers):
+        widths, silent = _gains(self.users)
+        wrong = widths != len(self.servers)
+        best = self._best_accuracy()
+        low = best < self.users.min_accuracy
+        for i in np.flatnonzero(wrong | silent | low)[:KEPT_FAULTS].tolist():
+            if wrong[i]:
                 yield (
                     f"users[{i}].channel_gain: must have one entry per server "
-                    f"({len(self.servers)}), got {len(gains)}"
+                    f"({len(self.servers)}), got {widths[i]}"
                 )
-            elif all(gain is None for gain in gains):
+            elif silent[i]:
                 yield f"users[{i}].channel_gain: must reach at least one server, all are null"
-            if user.min_accuracy is not None:
-                best = max(m.accuracy.at(user.samples, p) for m in self.models for p in PLACES)
-                if best < user.min_accuracy:
-                    yield (
-                        f"users[{i}].min_accuracy: must be at most {_rounded_down(best):g}, the "
-                        f"best that any model reaches with {user.samples} samples, "
-                        f"got {user.min_accuracy:.15g}"
-                    )
+            if low[i]:
+                yield (
+                    f"users[{i}].min_accuracy: must be at most {_rounded_down(best[i]):g}, the "
+                    f"best that any model reaches with {self.users.samples[i]} samples, "
+                    f"got {self.users.min_accuracy[i]:.15g}"
+                )
+
+    def _best_accuracy(self) -> Array:
+        """(N,) the best that any model reaches with a user's samples; inf where none is asked."""
+        best = np.full(len(self.users), np.inf)
+        asked = np.flatnonzero(self.users.min_accuracy > -np.inf)
+        samples = self.users.samples[asked]
+        best[asked] = best_accuracy(self.models, samples)
+        return best
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the file that was read, or of :meth:`to_bytes` for a record made in Python."""
-        return self._sha256 if self._sha256 is not None else sha256(self.to_bytes())
+        """SHA-256 that tells this instance from others.
+
+        Of one read from JSON: of the file. Of one read with a table, or made in Python with
+        100,000 users or more: of its contents (:meth:`hash_contents`), which are the same before
+        and after writing. Of a smaller one made in Python: of :meth:`to_bytes`.
+        """
+        if self._sha256 is not None:
+            return self._sha256
+        return self.hash_contents() if len(self.users) >= LARGE else sha256(self.to_bytes())
+
+    def has_hash(self, digest: str) -> bool:
+        """Whether a hash is this instance's, in whichever form it was read or made."""
+        if digest == self.sha256 or digest == self.hash_contents():
+            return True
+        return len(self.users) < LARGE and digest == sha256(self.to_bytes())
+
+    def hash_contents(self) -> str:
+        """SHA-256 of the contents, whatever the form: all but the users as :meth:`to_bytes`
+        writes it, then the users' columns."""
+        digest = hashlib.sha256(self._written(None))
+        self.users.update_hash(digest)
+        return digest.hexdigest()
 
     def to_bytes(self) -> bytes:
         """The instance as JSON, one line per user, so that files stay readable and diffable."""
+        return self._written(_json_rows(self.users.to_rows()))
+
+    def head_bytes(self, table: str) -> bytes:
+        """The instance as JSON, its users in a table of this name."""
+        return self._written(_json(table))
+
+    def _written(self, users: str | None) -> bytes:
         head = self.model_dump(exclude={"users", "models", "servers"}, exclude_none=True)
         parts = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
-        for kind in ("servers", "models", "users"):
-            rows = ",\n  ".join(
-                _json(item.model_dump(exclude_defaults=True)) for item in getattr(self, kind)
-            )
-            parts.append(f'"{kind}": [\n  {rows}]')
+        for kind in ("servers", "models"):
+            rows = (item.model_dump(exclude_defaults=True) for item in getattr(self, kind))
+            parts.append(f'"{kind}": {_json_rows(rows)}')
+        if users is not None:
+            parts.append(f'"users": {users}')
         return ("{" + ",\n ".join(parts) + "}\n").encode()
 
     def __eq__(self, other: object) -> bool:
@@ -224,10 +218,37 @@ class Instance(_Record):
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """As pydantic's; a changed copy is no longer what was in the file, nor is its hash."""
+        if update and not isinstance(update.get("users", self.users), Users):
+            update = {**update, "users": Users.from_records(update["users"])}
         copy = super().model_copy(update=update, deep=deep)
         if update:
             copy._sha256 = None
         return copy
+
+
+def best_accuracy(models: tuple[Model, ...], samples: NDArray[Any]) -> Array:
+    """(N,) the best accuracy of any model at any place with (N,) samples."""
+    best: Array = np.max(
+        [m.accuracy.at(samples, place) for m in models for place in PLACES], axis=0
+    )
+    return best
+
+
+def _repeated(kind: str, names: list[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for i, name in enumerate(names):
+        if name in seen:
+            yield f'{kind}[{i}].name: must be unique, "{name}" is used before'
+        seen.add(name)
+
+
+def _gains(users: Users) -> tuple[NDArray[np.int64], Mask]:
+    """(N,) how many entries a user's `channel_gain` has, and whether all are null."""
+    gain = users.channel_gain
+    if gain.dtype == object:  # lists of several lengths
+        widths = np.array([len(row) for row in gain])
+        return widths, np.array([not any(row) for row in gain], bool)
+    return np.full(gain.shape[0], gain.shape[1]), np.logical_and.reduce(np.isnan(gain), axis=1)
 
 
 def _rounded_down(accuracy: float) -> float:
@@ -239,8 +260,12 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
+def _json_rows(rows: Iterator[Any]) -> str:
+    return "[\n  " + ",\n  ".join(_json(row) for row in rows) + "]"
+
+
 def read_instance(path: str | Path) -> Instance:
-    """Read and validate an instance file.
+    """Read and validate an instance file, with the table of its users where it names one.
 
     Parameters
     ----------
@@ -254,11 +279,44 @@ def read_instance(path: str | Path) -> Instance:
     """
     path = Path(path)
     data = read_bytes(path)
-    instance = validate(Instance, parse_json(data, str(path)), str(path))
-    instance._sha256 = sha256(data)
+    head = parse_json(data, str(path))
+    table = table_named(head, path)
+    if table is None:
+        instance = validate(Instance, head, str(path))
+        instance._sha256 = sha256(data)
+        return instance
+    head["users"] = read_table(Users, table)
+    try:
+        instance = validate(Instance, head, str(path))
+    except InputError as error:
+        if all(fault.startswith("users[") for fault in error.faults):
+            raise InputError(str(table), error.faults) from None
+        raise
+    instance._sha256 = instance.hash_contents()
     return instance
 
 
-def write_instance(instance: Instance, path: str | Path) -> None:
-    """Write an instance file atomically; `read_instance` gives back an equal record."""
-    write_atomic(Path(path), instance.to_bytes())
+def write_instance(instance: Instance, path: str | Path, users: Form = "auto") -> tuple[Path, ...]:
+    """Write an instance file atomically; `read_instance` gives back an equal record.
+
+    Parameters
+    ----------
+    instance, path
+        What to write where.
+    users
+        "json": in the file. "parquet": as a table beside it, which is written first, with the
+        file's name but for its ending. "auto": as a table from 100,000 users on.
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+    """
+    path = Path(path)
+    table = table_beside(path, users, len(instance.users))
+    if table is None:
+        write_atomic(path, instance.to_bytes())
+        return (path,)
+    write_table(instance.users, table)
+    write_atomic(path, instance.head_bytes(table.name))
+    return path, table

@@ -6,15 +6,19 @@ others do (accuracy floor, energy budget, a deadline missed even with the whole 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt import physics
+from dtkd_opt.choices import Choices
 from dtkd_opt.errors import InfeasibleError, printable
-from dtkd_opt.instance import DEVICE, PLACES, SERVER, Instance, Server, User
+from dtkd_opt.instance import DEVICE, SERVER, Instance
 from dtkd_opt.physics import Array, Index
+
+_BLOCK = 2**15  # options looked at together
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,139 +121,136 @@ def build_options(instance: Instance) -> OptionTable:
     """
     full = _all_options(instance)
     reasons = _broken_limits(full, instance)
-    admissible = ~np.logical_or.reduce([broken for _, broken in reasons])
-    table = full.take(admissible)
-    empty = np.flatnonzero(np.diff(table.start) == 0)
-    if len(empty):
-        raise InfeasibleError(_why_empty(full, reasons, empty, instance))
-    return table
+    broken = np.logical_or.reduce([mask for _, mask in reasons])
+    if not broken.any():
+        return full
+    kept = np.add.reduceat(~broken, full.start[:-1], dtype=np.int64)
+    if not kept.all():
+        raise InfeasibleError(_why_empty(full, reasons, np.flatnonzero(kept == 0), instance))
+    columns = {f.name: getattr(full, f.name) for f in fields(full)}
+    del full  # each column goes as its shorter copy comes: never two whole tables at once
+    for name in columns.keys() - {"capacity", "start"}:
+        columns[name] = columns[name][~broken]
+    columns["start"] = np.concatenate([[0], np.cumsum(kept)])
+    return OptionTable(**columns)
+
+
+def _all_choices(instance: Instance) -> Choices:
+    """Every reachable (user, model, place, server), sorted by user, place, server, model.
+
+    A device that downloads nothing needs no server: it keeps its best one, since the same option
+    once per server would only add symmetry.
+    """
+    gain, n_models = instance.users.channel_gain, len(instance.models)
+    users, servers = np.nonzero(~np.isnan(gain))
+    silent = (instance.users.fresh_fraction == 1)[users]
+    best = np.nanargmax(gain, axis=1)[users] == servers
+    rows = np.concatenate([np.flatnonzero(~silent | best), np.arange(len(users))])
+    place = np.repeat([DEVICE, SERVER], [len(rows) - len(users), len(users)])
+    order = np.lexsort((servers[rows], place, users[rows]))
+    rows, place = rows[order], place[order]
+    return Choices(
+        instance,
+        user=np.repeat(users[rows], n_models),
+        model=np.tile(np.arange(n_models), len(rows)),
+        place=np.repeat(place, n_models),
+        server=np.repeat(servers[rows], n_models),
+    )
 
 
 def _all_options(instance: Instance) -> OptionTable:
-    """Every reachable (user, model, place, server), sorted by user, place, server, model."""
-    columns = _Columns(instance)
-    user, place, server, model = columns.grid()
-    task, rho = instance.task, instance.seconds_per_error
-    n, s = columns.users, columns.servers
-    samples, fresh = n["samples"][user], n["fresh_fraction"][user]
-    training = physics.training_cycles(samples, task.epochs, columns.cycles[model])
-    on_server = place == SERVER
-    device_hz = np.where(
-        on_server,
-        0.0,
-        physics.device_frequency(
-            training, n["cpu_hz"][user], n["kappa"][user], n["energy_j"][user]
-        ),
-    )
-    gain = columns.gain[user, server]
-    efficiency = physics.downlink_efficiency(
-        s["tx_power_w"][server], gain, s["noise_w_per_hz"][server], s["downlink_hz"][server]
-    )
-    download = np.where(
-        on_server,
-        columns.bits[model],
-        physics.label_bits(samples, fresh, task.bits_per_label),
-    )
-    labelling = physics.labelling_cycles(samples, fresh, task.teacher_cycles_per_sample)
-    accuracy = columns.accuracy[user, model, place]
+    """Every reachable option with its figures, admissible or not."""
+    every = _all_choices(instance)
+    pools = ("uplink_hz", "downlink_hz", "cpu_hz")
     return OptionTable(
-        user=user,
-        model=model,
-        place=place,
-        server=server,
-        accuracy=accuracy,
-        error_cost_s=rho * (1 - accuracy),
-        device_delay_s=np.where(on_server, 0.0, physics.compute_delay(training, device_hz)),
-        device_hz=device_hz,
-        uplink_bits=np.where(
-            on_server, physics.fresh_bits(samples, fresh, task.bits_per_sample), 0.0
-        ),
-        uplink_snr_hz=physics.uplink_snr_hz(
-            n["tx_power_w"][user], gain, s["noise_w_per_hz"][server]
-        ),
-        uplink_limit_s=np.where(on_server, n["energy_j"][user] / n["tx_power_w"][user], np.inf),
-        downlink_work=download / efficiency,
-        server_cycles=np.where(on_server, labelling + training, 0.0),
-        deadline_s=n["deadline_s"][user],
-        capacity=np.array([s["uplink_hz"], s["downlink_hz"], s["cpu_hz"]]),
-        start=np.searchsorted(user, np.arange(len(instance.users) + 1)),
+        user=every.user,
+        model=every.model,
+        place=every.place,
+        server=every.server,
+        **_by_blocks(every),
+        capacity=np.array([[getattr(s, pool) for s in instance.servers] for pool in pools], float),
+        start=np.searchsorted(every.user, np.arange(len(instance.users) + 1)),
     )
 
 
-class _Columns:
-    """The instance's records as arrays; null limits become inf, unreachable gains NaN."""
-
-    def __init__(self, instance: Instance):
-        self.instance = instance
-        names = ("samples", "fresh_fraction", "cpu_hz", "tx_power_w", "kappa")
-        self.users = {name: _column(instance.users, name) for name in names}
-        for name in ("energy_j", "deadline_s"):
-            self.users[name] = _column(instance.users, name, null=np.inf)
-        names = ("uplink_hz", "downlink_hz", "cpu_hz", "tx_power_w", "noise_w_per_hz")
-        self.servers = {name: _column(instance.servers, name) for name in names}
-        self.cycles = np.array([m.cycles_per_sample for m in instance.models], float)
-        self.bits = np.array([m.bits for m in instance.models], float)
-        gains = [u.channel_gain for u in instance.users]
-        self.gain = np.array([[np.nan if g is None else g for g in row] for row in gains])
-        self.accuracy = np.array(  # (N, M, 2)
-            [
-                [[m.accuracy.at(u.samples, p) for p in PLACES] for m in instance.models]
-                for u in instance.users
-            ]
-        )
-
-    def grid(self) -> tuple[Index, Index, Index, Index]:
-        """Index arrays (user, place, server, model) of all reachable options.
-
-        A device that downloads nothing needs no server: it keeps its best one, since the same
-        option once per server would only add symmetry.
-        """
-        users, servers = np.nonzero(~np.isnan(self.gain))
-        silent = (self.users["fresh_fraction"] == 1)[users]
-        best = np.nanargmax(self.gain, axis=1)[users] == servers
-        n_models = len(self.instance.models)
-        rows = np.concatenate([np.flatnonzero(~silent | best), np.arange(len(users))])
-        place = np.repeat([DEVICE, SERVER], [len(rows) - len(users), len(users)])
-        order = np.lexsort((servers[rows], place, users[rows]))
-        rows, place = rows[order], place[order]
-        model = np.tile(np.arange(n_models), len(rows))
-        return (
-            np.repeat(users[rows], n_models),
-            np.repeat(place, n_models),
-            np.repeat(servers[rows], n_models),
-            model,
-        )
+def _by_blocks(every: Choices) -> dict[str, Array]:
+    """The figures of all options, block after block: what is between them stays in the cache."""
+    if len(every.user) <= _BLOCK:
+        return _figures(every)
+    names = _figures(every.part(slice(0, 0)))
+    columns = {name: np.empty(len(every.user)) for name in names}
+    for rows in _blocks(len(every.user)):
+        for name, values in _figures(every.part(rows)).items():
+            columns[name][rows] = values
+    return columns
 
 
-def _column(
-    records: tuple[User, ...] | tuple[Server, ...], name: str, null: float = np.nan
-) -> Array:
-    values = (getattr(record, name) for record in records)
-    return np.array([null if value is None else value for value in values], float)
+def _blocks(size: int) -> Iterator[slice]:
+    for first in range(0, size, _BLOCK):
+        yield slice(first, first + _BLOCK)
 
 
-def pool_delays(table: OptionTable, shares: Array) -> Array:
-    """(3, K) delay [s] of each option in its pools, with given (3, K) shares."""
-    rate = physics.uplink_rate(shares[0], table.uplink_snr_hz)
+def _figures(options: Choices) -> dict[str, Array]:
+    """The columns of the table that are numbers."""
+    accuracy, device_hz = options.accuracy(), _device_hz(options)
+    return {
+        "accuracy": accuracy,
+        "error_cost_s": options.instance.seconds_per_error * (1 - accuracy),
+        "device_delay_s": _device_delay(options, device_hz),
+        "device_hz": device_hz,
+        "uplink_bits": options.upload_bits(),
+        "uplink_snr_hz": options.uplink_snr_hz(),
+        "uplink_limit_s": _uplink_limit(options),
+        "downlink_work": options.download_bits() / options.downlink_efficiency(),
+        "server_cycles": options.server_cycles(),
+        "deadline_s": options.of_user("deadline_s"),
+    }
+
+
+def _device_hz(options: Choices) -> Array:
+    """The fastest frequency within CPU and energy budget on the device, 0 at the server."""
+    fastest = physics.device_frequency(
+        options.training_cycles(),
+        options.of_user("cpu_hz"),
+        options.of_user("kappa"),
+        options.of_user("energy_j"),
+    )
+    return np.where(options.on_server, 0.0, fastest)
+
+
+def _device_delay(options: Choices, device_hz: Array) -> Array:
+    """E_p D c_m / f [s] on the device, 0 at the server."""
+    delay = physics.compute_delay(options.training_cycles(), device_hz)
+    return np.where(options.on_server, 0.0, delay)
+
+
+def _uplink_limit(options: Choices) -> Array:
+    """E_n / p_n [s]: the longest upload within the energy budget, inf on the device."""
+    limit = options.of_user("energy_j") / options.of_user("tx_power_w")
+    return np.where(options.on_server, limit, np.inf)
+
+
+def pool_delays(table: OptionTable, shares: Array, rows: slice = slice(None)) -> Array:
+    """(3, K) delay [s] of each option (or of some rows) in its pools, with given (3, K) shares."""
+    rate = physics.uplink_rate(shares[0], table.uplink_snr_hz[rows])
     return np.array(
         [
-            physics.transfer_delay(table.uplink_bits, rate),
-            physics.transfer_delay(table.downlink_work, shares[1]),
-            physics.compute_delay(table.server_cycles, shares[2]),
+            physics.transfer_delay(table.uplink_bits[rows], rate),
+            physics.transfer_delay(table.downlink_work[rows], shares[1]),
+            physics.compute_delay(table.server_cycles[rows], shares[2]),
         ]
     )
 
 
 def _broken_limits(table: OptionTable, instance: Instance) -> list[tuple[str, NDArray[np.bool_]]]:
     """For each kind of limit, which options break it even with the whole pools."""
-    floor = _column(instance.users, "min_accuracy", null=-np.inf)[table.user]
-    pools = pool_delays(table, table.capacity[:, table.server])
-    delay = table.device_delay_s + pools.sum(axis=0)
-    return [
-        ("min_accuracy", table.accuracy < floor),
-        ("energy_j", pools[0] > table.uplink_limit_s),
-        ("deadline_s", delay > table.deadline_s),
-    ]
+    floor = instance.users.min_accuracy[table.user]
+    energy, late = np.zeros(len(table), bool), np.zeros(len(table), bool)
+    for rows in _blocks(len(table) if table.constrained else 0):
+        pools = pool_delays(table, table.capacity[:, table.server[rows]], rows)
+        energy[rows] = pools[0] > table.uplink_limit_s[rows]
+        late[rows] = table.device_delay_s[rows] + pools.sum(axis=0) > table.deadline_s[rows]
+    return [("min_accuracy", table.accuracy < floor), ("energy_j", energy), ("deadline_s", late)]
 
 
 def _why_empty(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from types import TracebackType
 
 import numpy as np
@@ -75,17 +74,17 @@ def _students(result: Result) -> Table:
     for heading in ("student", "on the device", "at the server", "mean delay (s)", "mean accuracy"):
         table.add_column(heading, justify="left" if heading == "student" else "right")
     users = result.solution.users
-    count = Counter((u.model, u.place) for u in users)
+    at_server = users.place == "server"
     for model in result.instance.models:
-        mine = [u for u in users if u.model == model.name]
-        if not mine:
+        mine = users.model == model.name
+        if not mine.any():
             continue
         table.add_row(
             model.name,
-            str(count[model.name, "device"]),
-            str(count[model.name, "server"]),
-            f"{np.mean([u.delay_s for u in mine]):.3f}",
-            f"{np.mean([u.accuracy for u in mine]):.2%}",
+            str((mine & ~at_server).sum()),
+            str((mine & at_server).sum()),
+            f"{users.delay_s[mine].mean():.3f}",
+            f"{users.accuracy[mine].mean():.2%}",
         )
     return table
 

@@ -6,13 +6,19 @@ The file format is documented in instances/README.md.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, Strict
 
+from dtkd_opt.columns import Column, Columns, Texts
+from dtkd_opt.fields import Fraction, Name, NonNegative, Record, Text
 from dtkd_opt.files import parse_json, read_bytes, validate, write_atomic
-from dtkd_opt.instance import Fraction, Name, NonNegative, Place
+from dtkd_opt.instance import PLACES, Place
+from dtkd_opt.tables import Form, has_pyarrow, read_table, table_beside, table_named, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,14 +32,10 @@ Termination = Literal[
 ]  # fmt: skip
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Whole = Annotated[int, Strict(), Field(ge=0)]
-Text = Annotated[str, Strict()]
+_LARGEST = float(np.finfo(float).max)
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class UserPlan(_Record):
+class UserPlan(Record):
     """What one user does: the option it takes, its shares of the pools, and what follows."""
 
     name: Name
@@ -48,7 +50,37 @@ class UserPlan(_Record):
     energy_j: NonNegative
 
 
-class Solution(_Record):
+class UserPlans(Columns[UserPlan]):
+    """What all users do, as read-only columns of shape (N,) and the sequence of their records."""
+
+    __slots__ = ()
+    record = UserPlan
+    keys: ClassVar[Mapping[str, Column]] = {
+        "name": Column("text"),
+        "model": Column("text"),
+        "place": Column("text", choices=PLACES),
+        "server": Column("text"),
+        "uplink_hz": Column("number", 0, _LARGEST),
+        "downlink_hz": Column("number", 0, _LARGEST),
+        "cpu_hz": Column("number", 0, _LARGEST),
+        "delay_s": Column("number", 0, _LARGEST),
+        "accuracy": Column("number", 0, 1),
+        "energy_j": Column("number", 0, _LARGEST),
+    }
+
+    name: Texts
+    model: Texts
+    place: Texts
+    server: Texts
+    uplink_hz: NDArray[np.float64]
+    downlink_hz: NDArray[np.float64]
+    cpu_hz: NDArray[np.float64]
+    delay_s: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    energy_j: NDArray[np.float64]
+
+
+class Solution(Record):
     """A plan for all users with its claimed figures; `check` recomputes every one of them.
 
     `status` is what is held, `termination` why the method stopped. Without a plan
@@ -69,30 +101,77 @@ class Solution(_Record):
     total_delay_s: NonNegative | None
     runtime_s: NonNegative
     version: Text
-    users: tuple[UserPlan, ...]
+    users: UserPlans
 
     def to_bytes(self) -> bytes:
         """The solution as JSON, one line per user."""
+        rows = ",\n  ".join(_json(row) for row in self.users.to_rows())
+        return self._written(f"[\n  {rows}]" if rows else "[]")
+
+    def head_bytes(self, table: str) -> bytes:
+        """The solution as JSON, its users in a table of this name."""
+        return self._written(_json(table))
+
+    def _written(self, users: str) -> bytes:
         head = self.model_dump(exclude={"users"})
-        parts = [f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in head.items()]
-        rows = ",\n  ".join(json.dumps(u.model_dump(), ensure_ascii=False) for u in self.users)
-        parts.append(f'"users": [\n  {rows}]' if rows else '"users": []')
-        return ("{" + ",\n ".join(parts) + "}\n").encode()
+        parts = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
+        return ("{" + ",\n ".join([*parts, f'"users": {users}']) + "}\n").encode()
 
     def to_frame(self) -> pd.DataFrame:
         """The users' plans as a pandas table, one row a user."""
         import pandas as pd
 
-        columns = list(UserPlan.model_fields)
-        return pd.DataFrame([u.model_dump() for u in self.users], columns=columns)
+        return pd.DataFrame({key: getattr(self.users, key) for key in UserPlans.keys})
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's; users may be given as records."""
+        if update and not isinstance(update.get("users", self.users), UserPlans):
+            update = {**update, "users": UserPlans.from_records(update["users"])}
+        return super().model_copy(update=update, deep=deep)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def read_solution(path: str | Path) -> Solution:
-    """Read and validate a solution file; raises InputError with one line per fault."""
+    """Read and validate a solution file, with the table of its users where it names one.
+
+    Raises
+    ------
+    InputError
+        One line per fault, each with the file and the path inside it.
+    """
     path = Path(path)
-    return validate(Solution, parse_json(read_bytes(path), str(path)), str(path))
+    head = parse_json(read_bytes(path), str(path))
+    if table := table_named(head, path):
+        head["users"] = read_table(UserPlans, table)
+    return validate(Solution, head, str(path))
 
 
-def write_solution(solution: Solution, path: str | Path) -> None:
-    """Write a solution file atomically."""
-    write_atomic(Path(path), solution.to_bytes())
+def write_solution(solution: Solution, path: str | Path, users: Form = "auto") -> tuple[Path, ...]:
+    """Write a solution file atomically.
+
+    Parameters
+    ----------
+    solution, path
+        What to write where.
+    users
+        "json": in the file. "parquet": as a table beside it, which is written first, with the
+        file's name but for its ending. "auto": as a table from 100,000 users on, if pyarrow is
+        installed: an answer must not be lost for want of it.
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+    """
+    path = Path(path)
+    form: Form = "json" if users == "auto" and not has_pyarrow() else users
+    table = table_beside(path, form, len(solution.users))
+    if table is None:
+        write_atomic(path, solution.to_bytes())
+        return (path,)
+    write_table(solution.users, table)
+    write_atomic(path, solution.head_bytes(table.name))
+    return path, table

@@ -24,7 +24,7 @@ from dtkd_opt.methods.search import (
     Watch,
 )
 from dtkd_opt.options import build_options
-from dtkd_opt.solution import FORMAT, Solution, Status, Termination, UserPlan
+from dtkd_opt.solution import FORMAT, Solution, Status, Termination, UserPlans
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +193,7 @@ def _record(
         total_delay_s=evaluation.total_delay_s if evaluation else None,
         runtime_s=runtime_s,
         version=__version__,
-        users=_user_plans(instance, incumbent) if incumbent is not None else (),
+        users=_user_plans(instance, incumbent),
     )
 
 
@@ -205,20 +205,19 @@ def _status(search: Search | None, termination: Termination) -> Status:
     return "optimal" if search.proven else "feasible"
 
 
-def _user_plans(instance: Instance, incumbent: Incumbent) -> tuple[UserPlan, ...]:
+def _user_plans(instance: Instance, incumbent: Incumbent | None) -> UserPlans:
+    if incumbent is None:
+        return UserPlans.from_records(())
     plan, figures = incumbent.plan, incumbent.evaluation
-    return tuple(
-        UserPlan(
-            name=user.name,
-            model=instance.models[plan.model[n]].name,
-            place=PLACES[plan.place[n]],
-            server=instance.servers[plan.server[n]].name,
-            uplink_hz=float(plan.uplink_hz[n]),
-            downlink_hz=float(plan.downlink_hz[n]),
-            cpu_hz=float(plan.cpu_hz[n]),
-            delay_s=float(figures.delay_s[n]),
-            accuracy=float(figures.accuracy[n]),
-            energy_j=float(figures.energy_j[n]),
-        )
-        for n, user in enumerate(instance.users)
+    return UserPlans.from_columns(
+        name=instance.users.name,
+        model=np.array([model.name for model in instance.models], object)[plan.model],
+        place=np.array(PLACES, object)[plan.place],
+        server=np.array([server.name for server in instance.servers], object)[plan.server],
+        uplink_hz=plan.uplink_hz,
+        downlink_hz=plan.downlink_hz,
+        cpu_hz=plan.cpu_hz,
+        delay_s=figures.delay_s,
+        accuracy=figures.accuracy,
+        energy_j=figures.energy_j,
     )

@@ -48,11 +48,9 @@ class Numbers:
 def gather(instance: Instance) -> Numbers:
     """Everything that `build` multiplies with; NaN for servers out of reach."""
     task, users, servers = instance.task, instance.users, instance.servers
-    samples = np.array([u.samples for u in users], float)
-    fresh = np.array([u.fresh_fraction for u in users])
-    power = np.array([u.tx_power_w for u in users])
+    samples, fresh, power = users.samples.astype(float), users.fresh_fraction, users.tx_power_w
     cycles = np.array([m.cycles_per_sample for m in instance.models])
-    gain = np.array([u.channel_gain for u in users], float)
+    gain = users.channel_gain
     noise = np.array([s.noise_w_per_hz for s in servers])
     band = np.array([s.downlink_hz for s in servers])
     server_power = np.array([s.tx_power_w for s in servers])
