@@ -132,7 +132,7 @@ def _claim_faults(certificate: Certificate) -> Iterator[str]:
     if lower > upper:
         yield f"bound: {certificate.bound} must not be above the objective {certificate.objective}"
     if upper - lower > Fraction(certificate.gap) * abs(upper):
-        true = float(upper - lower) / abs(certificate.objective or 1.0)
+        true = _shown((upper - lower) / (abs(upper) or 1))
         yield f"gap: objective and bound prove only {true:.6e}, the file claims {certificate.gap}"
 
 
@@ -196,7 +196,7 @@ def _plan_faults(
     if not np.isfinite(figures.cost_s).all():
         yield from _each(~np.isfinite(figures.cost_s), "has no share of a pool that it needs")
     elif (cost := _sum(figures.cost_s, math.inf)) > count * Fraction(certificate.objective):
-        true = float(cost) / count
+        true = _shown(cost / count)
         yield f"objective: the plan costs {true:.17g}, the file claims {certificate.objective}"
 
 
@@ -214,7 +214,7 @@ def _pool_faults(instance: Instance, rows: Rows, shares: Array) -> Iterator[str]
         if total > Fraction(float(pool) * (1 + TOLERANCE)):
             yield (
                 f"incumbent: overdraws the {POOLS[p]} pool of servers[{s}], {pool:g}, "
-                f"with shares of {float(total):.12g}"
+                f"with shares of {_shown(total):.12g}"
             )
 
 
@@ -225,6 +225,14 @@ def _sum(values: Array, towards: float) -> Exact:
     except (OverflowError, ValueError):  # beyond all doubles, or infinities of both signs
         return towards
     return Fraction(math.nextafter(total, towards)) if math.isfinite(total) else total
+
+
+def _shown(value: Exact) -> float:
+    """About a number, for a message."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 # --- the bound ---
@@ -250,7 +258,7 @@ def _leaf_faults(
             node = certificate.tree[v]
             assert isinstance(node, Leaf)
             if not values[v] >= count * Fraction(node.bound):
-                proven = float(values[v]) / count
+                proven = _shown(values[v] / count)
                 yield f"tree[{v}]: prices prove only {proven:.17g}, the file claims {node.bound}"
 
 

@@ -62,7 +62,11 @@ def deadline_weight(demand: Demand) -> Array:
     """
     weight = np.ones(len(demand.bits))
     late = np.isfinite(demand.slack_s)
-    late[late] = _delay(demand.take(late), weight[late]) > demand.slack_s[late]
+    # where the largest weight is not enough the deadline can hardly be met: no use in searching
+    for largest, sign in ((1.0, 1), (LARGEST_WEIGHT, -1)):
+        some = demand.take(late)
+        delay = _delay(some, np.full(len(some.bits), largest))
+        late[late] = sign * delay > sign * some.slack_s
     if not late.any():
         return weight
     demand = demand.take(late)
