@@ -104,7 +104,7 @@ def leaf_sums(
         edge = edges[v]
         before, after = (_least(costs[edge.user], bits) for bits in (edge.before, edge.after))
         value = values[edge.parent]
-        if math.isfinite(value) and math.isfinite(before) and math.isfinite(after):
+        if isinstance(value, Fraction) and math.isfinite(before) and math.isfinite(after):
             values[v] = value + (Fraction(after) - Fraction(before))
         elif after == math.inf:  # no plan is left
             values[v] = math.inf

@@ -47,7 +47,7 @@ def best_bandwidth(demand: Demand, weight: Array) -> Array:
     with np.errstate(divide="ignore", over="ignore"):
         log_c = np.log(demand.uplink_price) + 2 * np.log(demand.snr_hz)
         log_c -= np.log(np.where(uploads, weight * demand.bits, 1.0))
-        log_z = _cheapest(np.clip(log_c, -900.0, 900.0))
+        log_z = _cheapest(np.clip(log_c, -400.0, 900.0))
         shift = 1 + 1e-14 * (1 + np.exp(log_z))
         bandwidth = demand.snr_hz * np.exp(log_z) * shift
     bandwidth = np.where(demand.uplink_price > 0, bandwidth, np.inf)
@@ -62,7 +62,11 @@ def deadline_weight(demand: Demand) -> Array:
     """
     weight = np.ones(len(demand.bits))
     late = np.isfinite(demand.slack_s)
-    late[late] = _delay(demand.take(late), weight[late]) > demand.slack_s[late]
+    # where the largest weight is not enough the deadline can hardly be met: no use in searching
+    for largest, sign in ((1.0, 1), (LARGEST_WEIGHT, -1)):
+        some = demand.take(late)
+        delay = _delay(some, np.full(len(some.bits), largest))
+        late[late] = sign * delay > sign * some.slack_s
     if not late.any():
         return weight
     demand = demand.take(late)
@@ -101,7 +105,7 @@ def least_bandwidth(bits: Array, snr_hz: Array, longest_s: Array) -> Array:
             w, log1p, bend = _terms(log_z)
             rest = np.where(w < 1e-4, w * w / 2 - w**3 / 3, w - log1p) / log1p
             step = (np.log(rest) - target) * rest * log1p**2 / (w * bend)
-            log_z = np.clip(log_z + step, -600.0, 600.0)
+            log_z = np.clip(log_z + step, -600.0, 200.0)
             if np.abs(step[limited]).max(initial=0.0) < 1e-15:
                 break
         least: Array = np.where(limited, snr_hz * np.exp(log_z), 0.0)

@@ -1,4 +1,4 @@
-"""Outward-rounded NumPy arithmetic for `verify`: the bounds of verify.py for any number of users.
+"""Outward-rounded NumPy arithmetic for `verify`: the bounds of `verify` for any number of users.
 
 A term of a Lagrangian is rounded down, a figure of the incumbent up, as follows.
 
@@ -42,8 +42,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt.instance import DEVICE, SERVER, AccuracyTable, Instance
-from dtkd_opt.verify_points import Demand, best_bandwidth, deadline_weight, least_bandwidth
-from dtkd_opt.verify_rows import Array, Figures, Rows, Users, capacity_of, reachable, usable
+from dtkd_opt.verify.points import Demand, best_bandwidth, deadline_weight, least_bandwidth
+from dtkd_opt.verify.rows import Array, Figures, Rows, Users, capacity_of, reachable, usable
 
 SLACK = 64 * 2.0**-53
 SHRINKS = 10.0 ** np.arange(-15, -5)  # tried on a proposed least share until it is proven

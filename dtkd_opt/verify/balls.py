@@ -2,7 +2,7 @@
 
 One function an equation of DESIGN section 1, at 128 bits. A comparison of balls is true only when
 it holds for all their numbers. Where to evaluate (tangents, weights of deadlines) is proposed in
-plain floating point by verify_points.py; every bound here holds wherever it is evaluated.
+plain floating point by points.py; every bound here holds wherever it is evaluated.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.instance import PLACES, AccuracyTable, Instance
-from dtkd_opt.verify_arrays import Arrays
-from dtkd_opt.verify_points import best_bandwidth, deadline_weight
-from dtkd_opt.verify_rows import Array, Figures, Rows, Users, capacity_of, reachable, usable
+from dtkd_opt.verify.arrays import Arrays
+from dtkd_opt.verify.points import best_bandwidth, deadline_weight
+from dtkd_opt.verify.rows import Array, Figures, Rows, Users, capacity_of, reachable, usable
 
 if TYPE_CHECKING:
     from flint import arb

@@ -5,7 +5,6 @@ Only reading and selecting, no arithmetic: the numbers are the doubles that the 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,19 +36,16 @@ class Users:
 def users_of(instance: Instance) -> Users:
     """The columns of an instance's users."""
     users = instance.users
-
-    def column(name: str, null: float = math.nan) -> Array:
-        values = (getattr(user, name) for user in users)
-        return np.array([null if value is None else value for value in values], float)
-
-    names = ("samples", "fresh_fraction", "cpu_hz", "tx_power_w", "kappa")
-    gains = [[math.nan if g is None else g for g in user.channel_gain] for user in users]
     return Users(
-        **{name: column(name) for name in names},
-        energy_j=column("energy_j", math.inf),
-        deadline_s=column("deadline_s", math.inf),
-        min_accuracy=column("min_accuracy", -math.inf),
-        gain=np.array(gains, float),
+        samples=users.samples.astype(float),
+        fresh_fraction=users.fresh_fraction,
+        cpu_hz=users.cpu_hz,
+        tx_power_w=users.tx_power_w,
+        kappa=users.kappa,
+        energy_j=users.energy_j,
+        deadline_s=users.deadline_s,
+        min_accuracy=users.min_accuracy,
+        gain=users.channel_gain,
     )
 
 

@@ -3,7 +3,7 @@
 Of a certificate with objective U, bound L and gap G it is proven that
 
 1. the incumbent is feasible and costs J ≤ U;
-2. every plan costs J ≥ L: the leaves of the tree together cover all plans (verify_tree.py), and
+2. every plan costs J ≥ L: the leaves of the tree together cover all plans (tree.py), and
    at each leaf, with its prices λ ≥ 0 of the pools C (weak duality),
 
        N J ≥ Σ_n min over allowed options k of c_k(λ) - λ · C ≥ N L_leaf ≥ N L,
@@ -11,8 +11,8 @@ Of a certificate with objective U, bound L and gap G it is proven that
 
 3. U - L ≤ G |U|, and L ≤ U.
 
-Costs c_k and the plan's figures are computed in 128-bit ball arithmetic (verify_balls.py), or
-above 10,000 users in outward-rounded doubles (verify_arrays.py), and rounded to a safe double.
+Costs c_k and the plan's figures are computed in 128-bit ball arithmetic (balls.py), or
+above 10,000 users in outward-rounded doubles (arrays.py), and rounded to a safe double.
 Everything after that is exact rational arithmetic. A comparison counts only when it is certain.
 
 **Tolerance.** A plan counts as feasible where it keeps its limits (pools, deadline, energy, CPU,
@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 
 from dtkd_opt.certificate import Certificate, Incumbent, Leaf
 from dtkd_opt.instance import DEVICE, PLACES, POOLS, Instance
-from dtkd_opt.verify_rows import Array, Figures, Rows, Users, capacity_of, users_of
-from dtkd_opt.verify_tree import Exact, edges_of, leaf_sums, tree_faults
+from dtkd_opt.verify.rows import Array, Figures, Rows, Users, capacity_of, users_of
+from dtkd_opt.verify.tree import Exact, edges_of, leaf_sums, tree_faults
 
 TOLERANCE = 1e-9
 BALLS_UP_TO = 10_000  # users
@@ -94,10 +94,10 @@ def arithmetic_for(instance: Instance) -> Literal["balls", "arrays"]:
 
 def _arithmetic(instance: Instance, users: Users, name: str) -> Arithmetic:
     if name == "arrays":
-        from dtkd_opt.verify_arrays import Arrays
+        from dtkd_opt.verify.arrays import Arrays
 
         return Arrays(instance, users)
-    from dtkd_opt.verify_balls import Balls
+    from dtkd_opt.verify.balls import Balls
 
     return Balls(instance, users)
 
@@ -132,7 +132,7 @@ def _claim_faults(certificate: Certificate) -> Iterator[str]:
     if lower > upper:
         yield f"bound: {certificate.bound} must not be above the objective {certificate.objective}"
     if upper - lower > Fraction(certificate.gap) * abs(upper):
-        true = float(upper - lower) / abs(certificate.objective or 1.0)
+        true = _shown((upper - lower) / (abs(upper) or 1))
         yield f"gap: objective and bound prove only {true:.6e}, the file claims {certificate.gap}"
 
 
@@ -196,7 +196,7 @@ def _plan_faults(
     if not np.isfinite(figures.cost_s).all():
         yield from _each(~np.isfinite(figures.cost_s), "has no share of a pool that it needs")
     elif (cost := _sum(figures.cost_s, math.inf)) > count * Fraction(certificate.objective):
-        true = float(cost) / count
+        true = _shown(cost / count)
         yield f"objective: the plan costs {true:.17g}, the file claims {certificate.objective}"
 
 
@@ -214,7 +214,7 @@ def _pool_faults(instance: Instance, rows: Rows, shares: Array) -> Iterator[str]
         if total > Fraction(float(pool) * (1 + TOLERANCE)):
             yield (
                 f"incumbent: overdraws the {POOLS[p]} pool of servers[{s}], {pool:g}, "
-                f"with shares of {float(total):.12g}"
+                f"with shares of {_shown(total):.12g}"
             )
 
 
@@ -225,6 +225,14 @@ def _sum(values: Array, towards: float) -> Exact:
     except (OverflowError, ValueError):  # beyond all doubles, or infinities of both signs
         return towards
     return Fraction(math.nextafter(total, towards)) if math.isfinite(total) else total
+
+
+def _shown(value: Exact) -> float:
+    """About a number, for a message."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 # --- the bound ---
@@ -250,7 +258,7 @@ def _leaf_faults(
             node = certificate.tree[v]
             assert isinstance(node, Leaf)
             if not values[v] >= count * Fraction(node.bound):
-                proven = float(values[v]) / count
+                proven = _shown(values[v] / count)
                 yield f"tree[{v}]: prices prove only {proven:.17g}, the file claims {node.bound}"
 
 
