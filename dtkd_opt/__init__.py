@@ -24,6 +24,7 @@ from dtkd_opt.instance import Instance, read_instance, write_instance
 from dtkd_opt.methods import METHODS
 from dtkd_opt.methods.search import Progress
 from dtkd_opt.options import OptionTable, build_options
+from dtkd_opt.planner import Planner
 from dtkd_opt.solution import Solution, read_solution, write_solution
 from dtkd_opt.solve import Result, solve
 from dtkd_opt.verify import verify
@@ -31,8 +32,13 @@ from dtkd_opt.verify import verify
 if TYPE_CHECKING:
     from dtkd_opt.highs import HighsParams
     from dtkd_opt.methods.exact import ExactParams
+    from dtkd_opt.methods.price import PriceParams
 
-_LATER = {"ExactParams": "dtkd_opt.methods.exact", "HighsParams": "dtkd_opt.highs"}
+_LATER = {
+    "ExactParams": "dtkd_opt.methods.exact",
+    "HighsParams": "dtkd_opt.highs",
+    "PriceParams": "dtkd_opt.methods.price",
+}
 
 __all__ = [
     "METHODS",
@@ -49,6 +55,8 @@ __all__ = [
     "Instance",
     "OptionTable",
     "Plan",
+    "Planner",
+    "PriceParams",
     "Progress",
     "Result",
     "Solution",

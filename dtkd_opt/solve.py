@@ -23,7 +23,7 @@ from dtkd_opt.methods.search import (
     TimeIsUp,
     Watch,
 )
-from dtkd_opt.options import build_options
+from dtkd_opt.options import OptionTable, build_options
 from dtkd_opt.solution import FORMAT, Solution, Status, Termination, UserPlans
 
 
@@ -69,6 +69,7 @@ def solve(
     seed: int = 0,
     params: Any = None,
     watch: Watch | None = None,
+    table: OptionTable | None = None,
 ) -> Result:
     """Solve an instance.
 
@@ -90,6 +91,8 @@ def solve(
         The method's settings, such as ``ExactParams``; None for its defaults.
     watch
         Called with a :class:`Progress` whenever bound, incumbent or phase change.
+    table
+        The instance's option table, if it is at hand: from :func:`build_options`.
 
     Returns
     -------
@@ -118,6 +121,7 @@ def solve(
             int(seed),
             params,
             watch,
+            table,
         )
 
 
@@ -133,14 +137,21 @@ def _check_limits(gap: float, time_limit: float | None, iterations: int | None, 
 
 
 def _run(
-    instance: Instance, chosen: Method, stop: Stop, seed: int, params: Any, watch: Watch | None
+    instance: Instance,
+    chosen: Method,
+    stop: Stop,
+    seed: int,
+    params: Any,
+    watch: Watch | None,
+    table: OptionTable | None,
 ) -> Result:
     started = time.monotonic()
     search: Search | None = None
     termination: Termination
     reason = ""
     try:
-        search = Search(instance, build_options(instance), stop, watch)
+        table = build_options(instance) if table is None else table
+        search = Search(instance, table, stop, watch)
         termination = chosen.run(search, seed, params)
     except InfeasibleError as error:
         termination, reason = "infeasible", str(error)

@@ -398,7 +398,7 @@ def imports_of(path: Path) -> set[str]:
 def test_needs_no_solver() -> None:
     """No file of the verifier, nor any that those import, leads to what finds bounds or plans."""
     package = ROOT / "dtkd_opt"
-    todo = sorted(package.glob("verify*.py"))
+    todo = sorted((package / "verify").glob("*.py"))
     assert len(todo) >= 2
     for path in todo:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 300

@@ -108,7 +108,7 @@ def _arithmetic(instance: Instance, users: Users, name: str) -> Arithmetic:
 def _identity_faults(instance: Instance, certificate: Certificate) -> Iterator[str]:
     if certificate.instance != instance.name:
         yield f'instance: must be "{instance.name}", got "{certificate.instance}"'
-    if certificate.instance_sha256 != instance.sha256:
+    if not instance.has_hash(certificate.instance_sha256):
         yield "instance_sha256: is of another file; certify this instance again"
     for key in ("objective", "bound", "gap"):
         if not math.isfinite(getattr(certificate, key)):
@@ -149,9 +149,9 @@ def _name_faults(instance: Instance, certificate: Certificate) -> Iterator[str]:
         "place": {*PLACES},
         "server": {server.name for server in instance.servers},
     }
-    for n, (user, name) in enumerate(zip(users, plan.name, strict=True)):
-        if name != user.name:
-            yield f'incumbent[{n}].name: must be "{user.name}", in the instance\'s order'
+    for n, (own, name) in enumerate(zip(users.name, plan.name, strict=True)):
+        if name != own:
+            yield f'incumbent[{n}].name: must be "{own}", in the instance\'s order'
     for key, names in known.items():
         for n, name in enumerate(getattr(plan, key)):
             if name not in names:
