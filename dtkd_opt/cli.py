@@ -58,7 +58,7 @@ def solve(instance: Path, method: str, output: Path | None, **given: Any) -> Non
     Example:
       dtkd-opt solve instances/n50.json --gap 1e-6 --output n50.solution.json
     """
-    params = _exact_params(method, {name: given.pop(name) for name in _EXACT})
+    method, params = _exact_params(method, {name: given.pop(name) for name in _EXACT})
     from dtkd_opt.instance import read_instance
     from dtkd_opt.interrupts import KeepOnCtrlC
     from dtkd_opt.report import LiveLine, print_summary
@@ -82,22 +82,23 @@ def solve(instance: Path, method: str, output: Path | None, **given: Any) -> Non
         sys.exit(3)
 
 
-def _exact_params(method: str, given: dict[str, Any]) -> Any:
-    """ExactParams from the options of `exact`, or None if none was given."""
+def _exact_params(method: str, given: dict[str, Any]) -> tuple[str, Any]:
+    """The method, which is `exact` where `auto` got options of it, and its ExactParams or None."""
     given = {name: value for name, value in given.items() if value not in (None, False)}
     if not given:
-        return None
+        return method, None
     from dtkd_opt.highs import HighsParams
     from dtkd_opt.methods import get_method
     from dtkd_opt.methods.exact import ExactParams
 
+    method = "exact" if method == "auto" else method
     if get_method(method).params_type is not ExactParams:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise UsageError(f"{names} belongs to --method exact")
     fixing = not given.pop("no_fixing", False)
     if "highs_log" in given:
         given["log_file"] = str(given.pop("highs_log"))
-    return ExactParams(fixing=fixing, highs=HighsParams(**given))
+    return method, ExactParams(fixing=fixing, highs=HighsParams(**given))
 
 
 @cli.command()

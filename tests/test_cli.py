@@ -166,4 +166,4 @@ def test_progress_is_live_on_a_terminal(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "bound" in done.stdout
     assert "incumbent" in done.stdout
-    assert "HiGHS round" in done.stdout
+    assert "prices: bound" in done.stdout

@@ -18,7 +18,7 @@ NO_FIXING = do.ExactParams(fixing=False)
 
 def test_time_limit_keeps_a_plan_and_a_valid_bound() -> None:
     instance = do.generate_instance(60, 4, 0)
-    result = do.solve(instance, gap=0.0, time_limit=0.5)
+    result = do.solve(instance, "exact", gap=0.0, time_limit=0.5)
     assert result.solution.termination == "time_limit"
     assert result.status == "feasible"
     assert do.check(instance, result.solution) == []
@@ -34,7 +34,7 @@ def test_ctrl_c_during_highs_keeps_the_plan(monkeypatch: pytest.MonkeyPatch) -> 
         on_callback(self, event)
 
     monkeypatch.setattr(StandingMilp, "_on_callback", press_twice)
-    result = do.solve(do.generate_instance(60, 4, 0), gap=0.0)
+    result = do.solve(do.generate_instance(60, 4, 0), "exact", gap=0.0)
     instance = result.instance
     assert pressed
     assert result.solution.termination == "interrupted"

@@ -23,7 +23,7 @@ from test_cli import fails, run
 import dtkd_opt as do
 from dtkd_opt.certificate import Certificate, Incumbent, Leaf, Node, Split, gap_above
 from dtkd_opt.instance import PLACES
-from dtkd_opt.methods.bounding import first_prices
+from dtkd_opt.equal import first_prices
 from dtkd_opt.options import OptionTable, pool_delays
 from dtkd_opt.physics import Array
 from dtkd_opt.prices import price
@@ -450,7 +450,7 @@ def n10() -> tuple[do.Instance, Certificate]:
         ({"instance": "other"}, 'instance: must be "n10", got "other"'),
         ({"instance_sha256": "0"}, "instance_sha256: is of another file"),
         ({"objective": math.nan}, "objective: must be a finite number"),
-        ({"objective": 18.0}, "objective: the plan costs 18.00"),
+        ({"objective": 18.0}, "objective: the plan costs 18.0"),
         ({"bound": 18.5}, "is above that of tree[0]"),
         ({"gap": 1e-9}, "gap: objective and bound prove only"),
         ({"tree": ()}, "tree: must have at least one node"),

@@ -73,6 +73,8 @@ def _moves(table: OptionTable, choice: Index, prices: Array) -> Iterator[Index]:
     cost = response.cost + table.error_cost_s
     change = cost - np.repeat(cost[choice], np.diff(table.start))
     candidates = _cheapest(change, choice, _CANDIDATES)
+    if not len(candidates):
+        return
     demand = _demand_changes(table, choice, candidates, response.shares)
     slack = _softness(table, choice, used, response.shares, response.elasticity)
     scaled = demand / np.sqrt(slack)
