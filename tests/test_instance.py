@@ -158,16 +158,6 @@ def test_accuracy_by_hand(samples: int, place: Place, want: float) -> None:
     assert table.at(samples, place) == pytest.approx(want, rel=1e-12)
 
 
-@given(table=tables(), samples=st.lists(st.integers(1, 10**15) | st.floats(1, 1e6), min_size=1))
-def test_accuracy_of_many_sizes_is_that_of_each(table: AccuracyTable, samples: list[float]) -> None:
-    """To the last bit: a floor that is met alone is met among others."""
-    for place in PLACES:
-        alone = [table.at(size, place) for size in samples]
-        assert table.at(np.array(samples), place).tolist() == alone
-        assert table.at(np.array([samples, samples]), place).tolist() == [alone, alone]
-        assert all(type(value) is float for value in alone)
-
-
 # files -----------------------------------------------------------------------------------------
 
 
