@@ -241,7 +241,8 @@ class Columns(Sequence[R]):
         return hash(tuple(self))  # as of the tuple that it is equal to
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self)} rows>"
+        rows = repr(list(self)) if len(self) <= 20 else f"<{len(self)} rows>"
+        return f"{type(self).__name__}.from_records({rows})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._columns,)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from dtkd_opt.accuracy import AccuracyTable, best_accuracy
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.instance import FORMAT, AccuracyTable, Instance, Model, Server, Task, best_accuracy
+from dtkd_opt.instance import FORMAT, Instance, Model, Server, Task
 from dtkd_opt.options import OptionTable, build_options, pool_delays
 from dtkd_opt.physics import Array
 from dtkd_opt.users import Users
@@ -170,7 +171,7 @@ def _draw_users(
     budget = np.exp(rng.uniform(np.log(0.01), np.log(0.2), users)).round(4)
     limited = rng.random(users) < params.energy_budgets
     columns["energy_j"] = np.where(limited, budget, np.inf)
-    floor = best_accuracy(_models(), samples) - rng.uniform(0.01, 0.06, users)
+    floor = best_accuracy([m.accuracy for m in _models()], samples) - rng.uniform(0.01, 0.06, users)
     limited = rng.random(users) < params.accuracy_floors
     columns["min_accuracy"] = np.where(limited, floor.round(4), -np.inf)
     return columns

@@ -10,17 +10,21 @@ import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias, overload
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, model_validator
 
+from dtkd_opt.accuracy import PLACES as PLACES
+from dtkd_opt.accuracy import AccuracyTable as AccuracyTable
+from dtkd_opt.accuracy import Array, best_accuracy
+from dtkd_opt.accuracy import Place as Place
 from dtkd_opt.columns import Mask
 from dtkd_opt.errors import KEPT_FAULTS, InputError
 from dtkd_opt.fields import LARGEST as LARGEST
 from dtkd_opt.fields import SMALLEST as SMALLEST
-from dtkd_opt.fields import Amount, Count, Fraction, Name, Positive, Record, Text, raise_faults
+from dtkd_opt.fields import Amount, Count, Name, Positive, Record, Text, raise_faults
 from dtkd_opt.files import parse_json, read_bytes, sha256, validate, write_atomic
 from dtkd_opt.tables import LARGE, Form, read_table, table_beside, table_named, write_table
 from dtkd_opt.users import User as User
@@ -28,57 +32,8 @@ from dtkd_opt.users import Users
 
 FORMAT = "dtkd-opt/instance/1"
 
-Place = Literal["device", "server"]
-PLACES: tuple[Place, Place] = ("device", "server")
 DEVICE, SERVER = range(2)  # places by number
 POOLS = ("uplink", "downlink", "CPU")  # of a server
-Array: TypeAlias = NDArray[np.float64]
-
-
-class AccuracyTable(Record):
-    """Accuracy a_m^place(D) at grid points of the private data size D."""
-
-    samples: Annotated[tuple[Positive, ...], Field(min_length=1)]
-    device: tuple[Fraction, ...]
-    server: tuple[Fraction, ...]
-
-    @model_validator(mode="after")
-    def _check(self) -> AccuracyTable:
-        faults = [
-            f"samples[{i}]: must be greater than the entry before it, "
-            f"got {after:.15g} after {before:.15g}"
-            for i, (before, after) in enumerate(
-                zip(self.samples, self.samples[1:], strict=False), start=1
-            )
-            if after <= before
-        ]
-        for place in PLACES:
-            got, want = len(getattr(self, place)), len(self.samples)
-            if got != want:
-                faults.append(
-                    f"{place}: must have one entry per entry of samples ({want}), got {got}"
-                )
-        raise_faults(faults)
-        return self
-
-    @overload
-    def at(self, samples: float, place: Place) -> float: ...
-    @overload
-    def at(self, samples: NDArray[Any], place: Place) -> Array: ...
-    def at(self, samples: float | NDArray[Any], place: Place) -> float | Array:
-        """Accuracy at a data size: piecewise linear in log(samples), constant beyond the ends.
-
-        A single size and an array of any shape get the same bits.
-        """
-        grid, values = np.array(self.samples), np.array(getattr(self, place))
-        data = np.minimum(np.maximum(np.asarray(samples, float), grid[0]), grid[-1])
-        found = np.full(data.shape, values[-1])
-        if len(grid) > 1:
-            i = np.minimum(np.searchsorted(grid, data, side="right"), len(grid) - 1)
-            weight = np.log(data / grid[i - 1]) / np.log(grid[i] / grid[i - 1])
-            between = values[i - 1] + weight * (values[i] - values[i - 1])
-            found = np.where(data < grid[-1], between, found)
-        return found if np.ndim(samples) else float(found)
 
 
 class Task(Record):
@@ -163,7 +118,7 @@ class Instance(Record):
         best = np.full(len(self.users), np.inf)
         asked = np.flatnonzero(self.users.min_accuracy > -np.inf)
         samples = self.users.samples[asked]
-        best[asked] = best_accuracy(self.models, samples)
+        best[asked] = best_accuracy([m.accuracy for m in self.models], samples)
         return best
 
     @property
@@ -224,14 +179,6 @@ class Instance(Record):
         if update:
             copy._sha256 = None
         return copy
-
-
-def best_accuracy(models: tuple[Model, ...], samples: NDArray[Any]) -> Array:
-    """(N,) the best accuracy of any model at any place with (N,) samples."""
-    best: Array = np.max(
-        [m.accuracy.at(samples, place) for m in models for place in PLACES], axis=0
-    )
-    return best
 
 
 def _repeated(kind: str, names: list[str]) -> Iterator[str]:

@@ -108,6 +108,16 @@ def test_generate_is_reproducible(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
 
 
+def test_many_users_go_into_a_table_beside_the_file(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    done = run("generate", "--users", "200000", "--output", tmp_path / "n.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"written: {tmp_path}/n.json and {tmp_path}/n.parquet (generated: 200000" in done.stdout
+    assert sorted(os.listdir(tmp_path)) == ["n.json", "n.parquet"]
+    assert (tmp_path / "n.json").stat().st_size < 5000
+    assert do.read_instance(tmp_path / "n.json") == do.generate_instance(200_000)
+
+
 @pytest.mark.parametrize("format_", ["nl", "lp", "mps"])
 def test_export_writes_a_model(format_: str, tmp_path: Path) -> None:
     file = tmp_path / f"m.{format_}"

@@ -243,6 +243,25 @@ def test_several_violations_are_all_reported() -> None:
     assert sum("overdrawn" in line for line in found) == 2
 
 
+def test_of_very_many_violations_the_first_are_told() -> None:
+    """Each of 1200 users breaks two limits; all are counted."""
+    instance = do.generate_instance(1200)
+    users = instance.users.replace(deadline_s=np.full(1200, 1e-9))
+    plan = do.Plan(
+        model=np.zeros(1200, int),
+        place=np.full(1200, DEVICE),
+        server=np.zeros(1200, int),
+        uplink_hz=np.zeros(1200),
+        downlink_hz=np.full(1200, 1.0),
+        cpu_hz=np.full(1200, 1e12),
+    )
+    found = violations(instance.model_copy(update={"users": users}), plan)
+    assert len(found) == 2 * 1000 + 1
+    assert "above its CPU's" in found[0]
+    assert 'users[0] "u0": deadline_s' in found[1]
+    assert found[-1] == "users: … and 200 more of them break a limit"
+
+
 def allocated(users: int, servers: int, seed: int) -> tuple[Instance, do.Plan, Array]:
     """A random instance with limits, the plan of a random feasible choice and its delays."""
     rng = np.random.default_rng(seed)
