@@ -25,6 +25,7 @@ from dtkd_opt.qp import MasterQP
 MAX_STEPS = 600
 _BEYOND = 1e12  # times the first prices: no plan is worth that, and solvers lose their way
 LARGE = 300_000  # options; beyond it only what is left after screening is priced again and again
+_WIDEST = 0.6
 _BOX = 0.2  # relative half-width of the prices' box that options are screened for
 
 
@@ -57,7 +58,7 @@ def maximise_bound(
         Called with every point evaluated: each is a valid bound and suggests a choice.
     """
     if len(table) > LARGE:
-        return _maximise_large(table, start, tolerance, max_steps, deadline, visit)
+        return _maximise_large(table, start, tolerance, max_steps, deadline, target, visit)
     bundle = bundle_of(Lagrangian(table), first_prices(table) if start is None else start)
     for step in range(max_steps + 1):
         if visit is not None:
@@ -75,34 +76,45 @@ def _maximise_large(
     tolerance: float,
     max_steps: int,
     deadline: float,
+    target: float,
     visit: Callable[[PricedPoint], None] | None,
 ) -> PricedPoint:
     """The best prices of a large table, mostly found on a small part of its options.
 
     Some of the users, with pools in proportion, tell about where the prices are. Within a box
-    around them most options can be no user's cheapest and are screened out; what is left is priced
-    until the best point lies inside the box, and there all options once more.
+    around them most options can be no user's cheapest and are screened out; what is left is priced,
+    and at its best point all options once more. The box moves and grows until it holds that point.
     """
     if start is None:
         thin = table.thin(-(-len(table) // LARGE))
         start = maximise_bound(thin, tolerance=1e-9, deadline=deadline).prices
     lagrangian = Lagrangian(table)
-    width = _BOX
-    while True:
-        low, high = start * (1 - width), start * (1 + width)
+    width, best = _BOX, lagrangian.at(_positive(table, start))
+    while best.value < target and time.monotonic() < deadline:
+        centre = _positive(table, start)
+        low, high = centre * (1 - width), centre * (1 + width)
         few = table.take(lagrangian.screen(low, high))
-        bundle = bundle_of(Lagrangian(few), start)
+        bundle = bundle_of(Lagrangian(few), centre)
         for _ in range(max_steps):
             if time.monotonic() > deadline or not bundle.advance(tolerance):
                 break
-        start = bundle.best.prices
-        full = lagrangian.at(start)
+        found = bundle.best.prices
+        start = np.clip(found, low, high)  # beyond, options are missing that may be cheaper there
+        point = lagrangian.at(start)
         if visit is not None:
-            visit(full)
-        inside = ((low <= start) & (start <= high)).all()
-        if inside or time.monotonic() > deadline or width > 1:
-            return full
-        width *= 2
+            visit(point)
+        best = point if point.value > best.value else best
+        if np.array_equal(start, found):
+            break
+        width = min(2 * width, _WIDEST)
+    return best
+
+
+def _positive(table: OptionTable, prices: Array) -> Array:
+    """Prices with those that are zero or next to it lifted a little."""
+    values = prices * table.capacity
+    lifted: Array = np.maximum(values, 1e-9 * values.sum()) / table.capacity
+    return lifted
 
 
 def bundle_of(lagrangian: Lagrangian, start: Array) -> Bundle:

@@ -17,6 +17,7 @@ from dtkd_opt.methods.search import Search, Stop, Watch
 from dtkd_opt.options import OptionTable, build_options
 from dtkd_opt.physics import Array, Index
 from dtkd_opt.solution import Solution
+from dtkd_opt.solve import check_limits
 
 # what double precision may be off, far more than it is: claims must hold in exact arithmetic
 _ROUNDED_UP, _ROUNDED_DOWN = 1 + 1e-12, 1e-11
@@ -51,11 +52,14 @@ def certify(
 
     Raises
     ------
+    UsageError
+        When target or time limit are no positive numbers.
     InputError
         When the plan is not feasible; one line for each limit that it breaks.
     """
     from dtkd_opt.methods.price import PriceParams, price_with_proof  # solvers, only when used
 
+    check_limits(target, time_limit)
     evaluation, faults = check_plan(instance, solution)
     if evaluation is None or faults:
         raise InputError("solution", faults)

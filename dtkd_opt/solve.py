@@ -108,7 +108,7 @@ def solve(
     params = chosen.default_params() if params is None else params
     if chosen.params_type is not None and not isinstance(params, chosen.params_type):
         raise UsageError(f"{chosen.name} takes {chosen.params_type.__name__}, got {params!r}")
-    _check_limits(gap, time_limit, iterations, seed)
+    check_limits(gap, time_limit, iterations, seed)
     with KeepOnCtrlC():
         return _run(
             instance,
@@ -125,7 +125,10 @@ def solve(
         )
 
 
-def _check_limits(gap: float, time_limit: float | None, iterations: int | None, seed: int) -> None:
+def check_limits(
+    gap: float, time_limit: float | None, iterations: int | None = None, seed: int = 0
+) -> None:
+    """Raise UsageError, in words, for limits that mean nothing."""
     if not (isinstance(gap, Real) and gap >= 0):
         raise UsageError(f"gap must be a number of at least 0, got {gap!r}")
     if time_limit is not None and not (isinstance(time_limit, Real) and time_limit > 0):

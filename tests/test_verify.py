@@ -22,8 +22,8 @@ from test_cli import fails, run
 
 import dtkd_opt as do
 from dtkd_opt.certificate import Certificate, Incumbent, Leaf, Node, Split, gap_above
-from dtkd_opt.instance import PLACES
 from dtkd_opt.equal import first_prices
+from dtkd_opt.instance import PLACES
 from dtkd_opt.options import OptionTable, pool_delays
 from dtkd_opt.physics import Array
 from dtkd_opt.prices import price

@@ -84,6 +84,8 @@ def _maximise(
         if prove:
             search.raise_bound(point.value / table.n_users)
         met.append(point.choice)
+        if search.priced is None or point.value > search.priced.value:
+            search.priced = point
         if table.constrained and point.value > 1.1 * checked:  # the bound of an infeasible
             checked = point.value  # instance has no end: look for the proof while it climbs
             _check_shortage(search, point.prices)

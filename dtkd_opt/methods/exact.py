@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dtkd_opt.allocation import ChoiceInfeasible
-from dtkd_opt.errors import InfeasibleError
 from dtkd_opt.highs import HighsParams, MilpOutcome, StandingMilp
 from dtkd_opt.limited import Conflict
 from dtkd_opt.methods.bounding import price_and_round
-from dtkd_opt.methods.infeasible import prove_infeasible
-from dtkd_opt.methods.search import NoPlanError, Search
+from dtkd_opt.methods.infeasible import find_plan
+from dtkd_opt.methods.search import Search
 from dtkd_opt.options import OptionTable
 from dtkd_opt.physics import Array, Index
 from dtkd_opt.prices import PricedPoint
@@ -104,7 +103,8 @@ class Rounds:
             search.enter(f"HiGHS round {number}")
             outcome = self._solve()
             if outcome.reason == "infeasible":
-                self._confirm_infeasible()
+                if search.incumbent is None:  # prices must prove it, or a plan refute it
+                    find_plan(search, self.point.prices)
                 return "stalled"  # there is a plan, a point of this MILP: HiGHS has lost its way
             if np.isfinite(outcome.bound):
                 self._raise_bound(outcome.bound)
@@ -118,17 +118,6 @@ class Rounds:
             if not fresh:
                 return "stalled"
         return "iteration_limit"
-
-    def _confirm_infeasible(self) -> None:
-        """HiGHS says that no choice keeps the limits: prices must prove it, or a plan refute it."""
-        search = self.search
-        if search.incumbent is None and prove_infeasible(search, self.point.prices):
-            raise InfeasibleError(_why_infeasible(search))
-        if search.incumbent is None:
-            raise NoPlanError(
-                f"{search.instance.name}: HiGHS finds no choice that keeps all limits (deadline_s, "
-                "energy_j), but there is no proof that none exists"
-            )
 
     def _solve(self) -> MilpOutcome:
         search = self.search
@@ -190,14 +179,3 @@ class Rounds:
                 self.algebra.add_conflict(self.model, own, np.full(len(own), 1 / (len(own) - 0.5))),
             ]
         )
-
-
-def _why_infeasible(search: Search) -> str:
-    users = search.instance.users
-    limited = [f'"{u.name}"' for u in users if u.deadline_s is not None or u.energy_j is not None]
-    names = ", ".join(limited[:8]) + (", …" if len(limited) > 8 else "")
-    return (
-        f"{search.instance.name} has no feasible solution: no combination of models, places and "
-        f"servers keeps the limits (deadline_s, energy_j) of all {len(limited)} limited users "
-        f"({names}) within the pools; each user alone could keep its own"
-    )

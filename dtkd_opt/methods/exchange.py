@@ -17,7 +17,7 @@ import numpy as np
 
 from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
 from dtkd_opt.methods.search import Search
-from dtkd_opt.options import OptionTable
+from dtkd_opt.options import OptionTable, pool_delays
 from dtkd_opt.physics import Array, Index
 from dtkd_opt.response import respond
 
@@ -68,16 +68,16 @@ def _better(
 
 def _moves(table: OptionTable, choice: Index, prices: Array) -> Iterator[Index]:
     """Sets of one or two options that promise a better choice, most promising first."""
-    used = np.where(prices > 0, prices, _price_of_idle(table, prices))
-    response = respond(table, used)
-    cost = response.cost + table.error_cost_s
+    idle = prices <= 0
+    response = respond(table, np.where(idle, _any_price(table, prices), prices))
+    cost, shares = _costs(table, prices, response.shares)
     change = cost - np.repeat(cost[choice], np.diff(table.start))
     candidates = _cheapest(change, choice, _CANDIDATES)
     if not len(candidates):
         return
-    demand = _demand_changes(table, choice, candidates, response.shares)
-    slack = _softness(table, choice, used, response.shares, response.elasticity)
-    scaled = demand / np.sqrt(slack)
+    demand = _demand_changes(table, choice, candidates, shares)
+    softness = _softness(table, choice, prices, shares, response.elasticity)
+    scaled = demand / np.sqrt(softness)
     pairs = scaled @ scaled.T
     alone = change[candidates] + np.diag(pairs) / 2
     pairs += alone[:, None] + alone[None, :]
@@ -86,9 +86,22 @@ def _moves(table: OptionTable, choice: Index, prices: Array) -> Iterator[Index]:
     np.fill_diagonal(pairs, alone)  # the move of one user alone
     for place in np.argsort(pairs, axis=None)[: 2 * _TRIALS : 2]:
         i, j = np.unravel_index(place, pairs.shape)
-        if pairs[i, j] >= 0:
-            return
-        yield candidates[np.unique([i, j])]
+        if pairs[i, j] < 0:
+            yield candidates[np.unique([i, j])]
+    # where limits hold the shares of many, curvature is no guide: what prices alone promise
+    for row in candidates[np.argsort(change[candidates], kind="stable")][:_TRIALS]:
+        if change[row] < 0:
+            yield np.array([row])
+
+
+def _costs(table: OptionTable, prices: Array, shares: Array) -> tuple[Array, Array]:
+    """Costs (K,) of all options, and the shares (3, K) that count; of idle pools all is to be had
+    for nothing, as one newcomer would."""
+    price = prices[:, table.server]
+    bought = np.where(price > 0, shares, 0.0)
+    had = np.where(price > 0, shares, table.capacity[:, table.server])
+    delay = table.device_delay_s + pool_delays(table, had).sum(axis=0)
+    return delay + table.error_cost_s + (price * bought).sum(axis=0), bought
 
 
 def _cheapest(change: Array, choice: Index, count: int) -> Index:
@@ -120,13 +133,14 @@ def _softness(
     """(3 S,) D: how fast the choice's demand falls with each price."""
     fall = -(shares * elasticity)[:, choice]
     total = [np.bincount(table.server[choice], x, minlength=table.n_servers) for x in fall]
-    least = 1e-3 * table.capacity  # of pools that limits hold, or that nobody uses
-    softness: Array = (np.maximum(np.array(total), least) / prices).ravel()
+    least = 1e-3 * table.capacity  # of pools that limits hold
+    with np.errstate(divide="ignore"):
+        softness: Array = (np.maximum(np.array(total), least) / np.maximum(prices, 0.0)).ravel()
     return softness
 
 
-def _price_of_idle(table: OptionTable, prices: Array) -> Array:
-    """A small price for pools that nobody uses: newcomers could have all of them."""
+def _any_price(table: OptionTable, prices: Array) -> Array:
+    """Positive prices for pools that nobody uses, of the order of the others."""
     used = prices > 0
     worth = float((prices * table.capacity)[used].mean()) if used.any() else 1.0
-    return 1e-3 * worth / table.capacity
+    return worth / table.capacity

@@ -10,7 +10,8 @@ import numpy as np
 
 from dtkd_opt.allocation import ChoiceInfeasible
 from dtkd_opt.bundle import maximise_bound
-from dtkd_opt.methods.search import Search
+from dtkd_opt.errors import InfeasibleError
+from dtkd_opt.methods.search import NoPlanError, Search
 from dtkd_opt.options import OptionTable
 from dtkd_opt.physics import Array, Index
 from dtkd_opt.prices import PricedPoint, find_shortage
@@ -22,6 +23,27 @@ _STEPS = 60  # price steps for each part: where prices prove it, they do so soon
 
 class _Short(Exception):
     """Prices that prove a part infeasible were met."""
+
+
+def find_plan(search: Search, prices: Array) -> None:
+    """Find any plan where none was met, or prove that there is none.
+
+    Raises
+    ------
+    InfeasibleError
+        When prices prove that no choice keeps the limits.
+    NoPlanError
+        When neither a plan nor a proof was found.
+    TimeIsUp
+        At the search's time limit.
+    """
+    if prove_infeasible(search, prices):
+        raise InfeasibleError(_why_infeasible(search))
+    if search.incumbent is None:
+        raise NoPlanError(
+            f"{search.instance.name}: found no choice that keeps all limits (deadline_s, "
+            "energy_j), but there is no proof that none exists"
+        )
 
 
 def prove_infeasible(search: Search, prices: Array) -> bool:
@@ -99,3 +121,14 @@ def _split(part: OptionTable, point: PricedPoint) -> list[Index]:
     cheapest = own[np.argmin(least[own])]
     others = np.setdiff1d(own, cheapest)
     return [np.setdiff1d(np.arange(len(part)), left_out) for left_out in (cheapest, others)]
+
+
+def _why_infeasible(search: Search) -> str:
+    users = search.instance.users
+    limited = [f'"{u.name}"' for u in users if u.deadline_s is not None or u.energy_j is not None]
+    names = ", ".join(limited[:8]) + (", …" if len(limited) > 8 else "")
+    return (
+        f"{search.instance.name} has no feasible solution: no combination of models, places and "
+        f"servers keeps the limits (deadline_s, energy_j) of all {len(limited)} limited users "
+        f"({names}) within the pools; each user alone could keep its own"
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dtkd_opt.methods.bounding import price_and_round
 from dtkd_opt.methods.branching import Branching
+from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.proof import Leaf, Proof
 from dtkd_opt.methods.search import Search, TimeIsUp
 from dtkd_opt.physics import Array
@@ -26,6 +27,8 @@ def price(search: Search, seed: int, params: PriceParams) -> Termination:
     ------
     InfeasibleError
         When prices prove that no choice keeps the limits.
+    NoPlanError
+        When neither a plan nor such a proof was found.
     """
     termination, _ = price_with_proof(search, params)
     return termination
@@ -33,15 +36,24 @@ def price(search: Search, seed: int, params: PriceParams) -> Termination:
 
 def price_with_proof(search: Search, params: PriceParams) -> tuple[Termination, Proof]:
     """As :func:`price`, with the tree of splits and priced leaves behind the bound."""
-    point = price_and_round(search, start=params.start)
-    if search.proven:
-        return "gap_reached", Proof([Leaf(point.prices, point.value)])
+    try:
+        point = price_and_round(search, start=params.start)
+        if search.proven:
+            return "gap_reached", Proof([Leaf(point.prices, point.value)])
+        if search.incumbent is None:
+            find_plan(search, point.prices)
+    except (TimeIsUp, KeyboardInterrupt) as stop:
+        if search.priced is None:
+            raise
+        return _why(stop), Proof([Leaf(search.priced.prices, search.priced.value)])
     branching = Branching(search, point)
     termination: Termination
     try:
         termination = branching.run()
-    except TimeIsUp:
-        termination = "time_limit"
-    except KeyboardInterrupt:
-        termination = "interrupted"
+    except (TimeIsUp, KeyboardInterrupt) as stop:
+        termination = _why(stop)
     return termination, branching.close()
+
+
+def _why(stop: BaseException) -> Termination:
+    return "interrupted" if isinstance(stop, KeyboardInterrupt) else "time_limit"

@@ -18,6 +18,7 @@ from dtkd_opt.evaluate import Evaluation, Plan, evaluate
 from dtkd_opt.instance import SERVER, Instance
 from dtkd_opt.options import OptionTable
 from dtkd_opt.physics import Array, Index
+from dtkd_opt.prices import PricedPoint
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Search:
         self._watch = watch
         self.started = time.monotonic()
         self.incumbent: Incumbent | None = None
+        self.priced: PricedPoint | None = None  # the best point of the prices so far
         self.claim = float("inf")  # objective of a plan from elsewhere, whose gap is asked for
         self.bound = -float("inf")
         self.refuted = False  # whether a bound was found above a feasible plan: proves nothing
