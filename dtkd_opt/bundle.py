@@ -89,8 +89,9 @@ def _maximise_large(
         thin = table.thin(-(-len(table) // LARGE))
         start = maximise_bound(thin, tolerance=1e-9, deadline=deadline).prices
     lagrangian = Lagrangian(table)
-    width, best = _BOX, lagrangian.at(_positive(table, start))
-    while best.value < target and time.monotonic() < deadline:
+    width = _BOX
+    best: PricedPoint | None = None
+    while True:
         centre = _positive(table, start)
         low, high = centre * (1 - width), centre * (1 + width)
         few = table.take(lagrangian.screen(low, high))
@@ -103,11 +104,11 @@ def _maximise_large(
         point = lagrangian.at(start)
         if visit is not None:
             visit(point)
-        best = point if point.value > best.value else best
-        if np.array_equal(start, found):
-            break
+        best = point if best is None or point.value > best.value else best
+        inside = np.array_equal(start, found)
+        if inside or best.value >= target or time.monotonic() > deadline:
+            return best
         width = min(2 * width, _WIDEST)
-    return best
 
 
 def _positive(table: OptionTable, prices: Array) -> Array:

@@ -153,7 +153,8 @@ class Branching:
             prices = allocate(part, np.arange(len(part))).prices
         except ChoiceInfeasible:
             prices = point.prices
-        least = 1e-12 * (prices * part.capacity).sum() / part.capacity
+        worth = max(float((x * part.capacity).sum()) for x in (prices, point.prices))
+        least = 1e-12 * worth / part.capacity
         ends = [price(part, np.maximum(prices, least)), price(part, point.prices)]
         best = max(ends, key=lambda end: end.value)
         self._close(number, best.prices, best.value)

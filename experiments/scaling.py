@@ -1,0 +1,250 @@
+"""Time, memory and gap of `price` from ten users to a million: scaling.csv and .svg, replan.csv.
+
+    python experiments/scaling.py                       # everything
+    python experiments/scaling.py --quick --folder /tmp # up to 10,000 users
+    python experiments/scaling.py --figure              # only the figure, anew from scaling.csv
+
+Every run is `do.generate_instance(users, servers, seed=0)` in a process of its own, on one thread,
+its imports done and a small instance solved before. Seconds are of the wall.
+
+| column of scaling.csv | meaning |
+|---|---|
+| gap | proven: (objective - bound) / abs(objective) |
+| generate_s | making the instance |
+| table_s | `build_options`, its `options` are rows of the option table |
+| solve_s | all of `do.solve(instance, "price", gap=gap_asked)`, the table included |
+| method_s | the method alone on a given table, run once more |
+| pass_s, price_s | the Lagrangian at one set of prices, prepared before and not; medians of 3 |
+| passes, solve_over_price | method_s / pass_s, solve_s / price_s |
+| peak_rss_gb | most memory of the process until the plan was there, in 1e9 bytes |
+| leaves | of the proof's tree: 1 when prices alone prove the gap |
+
+replan.csv: the same users with channel gains times 10^N(0, 0.3), drawn anew 50 times, in a warm
+process. `first_s` is the first solve, `resolve_s` the median from the last plan's prices on,
+`cold_s` the median without them, `planner_s` that of `do.Planner`, which keeps the table as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import INSTANCES, provenance, write_csv
+
+import dtkd_opt as do
+from dtkd_opt.files import write_atomic
+
+RUNS = {  # servers: {users: gap asked}
+    1: {10: 1e-6, 100: 1e-6, 1000: 1e-7, 10**4: 1e-8, 10**5: 1e-8, 10**6: 1e-8},
+    4: {10: 1e-6, 80: 1e-6, 100: 1e-6, 1000: 1e-6, 10**4: 1e-6, 10**5: 1e-6, 10**6: 1e-6},
+    10: {100: 1e-5, 1000: 1e-5, 10**4: 1e-5, 10**5: 1e-5, 10**6: 1e-5},
+}
+QUICK = 10**4  # users
+LIMIT_S = 120.0
+HANG_S = 900.0  # two solves and all else that is measured
+MEMORY_GB = 6.0  # what a run should not exceed
+REPLANNED, REPLAN_GAP, DRAWS, SPREAD = ("n50", "n80-s4"), 1e-4, 50, 0.3
+COLUMNS = (
+    "users", "servers", "gap_asked", "status", "gap", "generate_s", "options", "table_s",
+    "solve_s", "method_s", "pass_s", "price_s", "passes", "solve_over_price", "peak_rss_gb",
+    "leaves", "note",
+)  # fmt: skip
+REPLAN_COLUMNS = (
+    "instance", "users", "servers", "gap_asked", "status", "gap", "first_s", "draws", "resolve_s",
+    "resolve_max_s", "cold_s", "planner_s", "note",
+)  # fmt: skip
+PACKAGES = ("dtkd-opt", "numpy", "clarabel", "highspy")
+PANELS = {"solve_s": "Time [s]", "peak_rss_gb": "Peak memory [GB]", "gap": "Proven relative gap"}
+STYLES = {1: ("o", "#0072b2"), 4: ("s", "#d55e00"), 10: ("^", "#009e73")}
+HERE = Path(__file__).parent
+Row = dict[str, Any]
+
+
+def timed(work: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
+    """Median seconds of some calls, and what the last returned."""
+    seconds, result = [], None
+    for _ in range(repeats):
+        result = None  # frees the last one's memory
+        started = time.monotonic()
+        result = work()
+        seconds.append(time.monotonic() - started)
+    return float(np.median(seconds)), result
+
+
+def run_size(users: int, servers: int, gap: float) -> Row:
+    """One line of scaling.csv."""
+    from dtkd_opt.methods.price import PriceParams, price_with_proof
+    from dtkd_opt.methods.proof import Leaf
+    from dtkd_opt.methods.search import Search, Stop, TimeIsUp
+    from dtkd_opt.prices import Lagrangian, price
+
+    row: Row = {}
+    row["generate_s"], instance = timed(lambda: do.generate_instance(users, servers, seed=0))
+    row["solve_s"], result = timed(lambda: do.solve(instance, "price", gap=gap, time_limit=LIMIT_S))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9  # KiB on Linux
+    late = result.solution.termination == "time_limit"
+    row |= {"status": "time_limit" if late else result.status, "gap": result.gap}
+    notes = [f"ended by its time limit of {LIMIT_S:g} s"] if late else []
+    notes += [f"over {MEMORY_GB:g} GB"] if peak > MEMORY_GB else []
+    row |= {"peak_rss_gb": peak, "note": "; ".join([*notes, *filter(None, [result.reason])])}
+    prices = result.incumbent.prices if result.incumbent else None
+    del result
+    row["table_s"], table = timed(lambda: do.build_options(instance))
+    row["options"] = len(table)
+    search = Search(instance, table, Stop(gap, LIMIT_S))
+    started = time.monotonic()
+    try:
+        _, proof = price_with_proof(search, PriceParams())
+        leaves = [node for node in proof.nodes if isinstance(node, Leaf)]
+        prices, row["leaves"] = leaves[0].prices, len(leaves)
+    except TimeIsUp:  # before any branching
+        row["leaves"] = 1
+    row["method_s"] = time.monotonic() - started
+    row["price_s"], _ = timed(lambda: price(table, prices), 3)
+    lagrangian = Lagrangian(table)
+    row["pass_s"], _ = timed(lambda: lagrangian.at(prices), 3)
+    row["passes"] = row["method_s"] / row["pass_s"]
+    return row | {"solve_over_price": row["solve_s"] / row["price_s"]}
+
+
+def run_replan(name: str) -> Row:
+    """One line of replan.csv."""
+    from dtkd_opt.methods.price import PriceParams
+
+    def plan(instance: do.Instance, start: Any = None) -> tuple[float, do.Result]:
+        params = PriceParams(start=start)
+        return timed(lambda: do.solve(instance, "price", gap=REPLAN_GAP, params=params))
+
+    shipped = INSTANCES / f"{name}.json"
+    instance = do.read_instance(shipped) if shipped.exists() else do.generate_instance(80, 4)
+    users, rng = instance.users, np.random.default_rng(0)
+    first_s, last = plan(instance)
+    planner = do.Planner(instance, gap=REPLAN_GAP)
+    planner.solve()
+    seconds, gaps = [], [last.gap]
+    for _ in range(DRAWS):
+        gain = users.channel_gain * 10 ** (SPREAD * rng.standard_normal(users.channel_gain.shape))
+        new = instance.model_copy(update={"users": users.replace(channel_gain=gain)})
+        cold_s, cold = plan(new)
+        planner_s, kept = timed(lambda gain=gain: planner.solve(gain))
+        resolve_s, last = plan(new, last.incumbent.prices)
+        seconds.append((resolve_s, cold_s, planner_s))
+        gaps += [cold.gap, kept.gap, last.gap]
+    medians = zip(("resolve_s", "cold_s", "planner_s"), np.median(seconds, axis=0), strict=True)
+    late = sum(gap > REPLAN_GAP for gap in gaps)
+    row: Row = {"users": len(users), "servers": len(instance.servers), "draws": DRAWS}
+    row |= {"status": "feasible" if late else "optimal", "gap": max(gaps), "first_s": first_s}
+    row["note"] = f"{late} gaps are larger than asked" if late else ""
+    return row | dict(medians) | {"resolve_max_s": max(seconds)[0]}
+
+
+def work(task: Row) -> None:
+    """One run: its answer is the only line on stdout, whatever else is printed goes to stderr."""
+    with os.fdopen(os.dup(1), "w") as answer:
+        os.dup2(2, 1)
+        do.solve(do.generate_instance(10), "price")  # imports
+        print(json.dumps(run_replan(**task) if "name" in task else run_size(**task)), file=answer)
+
+
+def call(task: Row) -> Row:
+    """One run in a process of its own; when it dies or hangs, a row that says so."""
+    command = [sys.executable, __file__, "--worker", json.dumps(task)]
+    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=HANG_S,
+            env=os.environ | threads,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return {"status": "failed", "note": f"hung: ended after {HANG_S:g} s"}
+    if done.returncode == 0:
+        return json.loads(done.stdout)
+    said = done.stderr.strip().rpartition("\n")[2]
+    return {"status": "failed", "note": f"exit code {done.returncode}: {said}"[:200]}
+
+
+def cells(row: Row) -> dict[str, str]:
+    """A row as text: three digits of what was measured."""
+    text = {k: f"{float(f'{x:.3g}'):g}" for k, x in row.items() if isinstance(x, float)}
+    return {key: str(value) for key, value in row.items()} | text
+
+
+def keep(rows: list[Row], row: Row, path: Path, columns: tuple[str, ...], head: list[str]) -> None:
+    """Print one more row and write all."""
+    rows.append(row)
+    print("  ".join(f"{key} {text}" for key, text in cells(row).items() if text), flush=True)
+    write_csv(path, columns, map(cells, rows), head)
+
+
+def draw(folder: Path) -> str:
+    """scaling.svg from scaling.csv: a panel for each quantity, a line for each server count."""
+    try:
+        from matplotlib import rcParams
+        from matplotlib.figure import Figure
+    except ImportError:
+        return 'no figure without matplotlib: pip install -e ".[plot]", then run this with --figure'
+    rcParams.update({"svg.hashsalt": "scaling", "font.size": 9, "axes.axisbelow": True})
+    lines = (folder / "scaling.csv").read_text(encoding="utf-8").splitlines()
+    table = csv.DictReader(line for line in lines if not line.startswith("#"))
+    rows = [row for row in table if row["users"] != "80"]  # beside 100 only a blot
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    axes = figure.subplots(1, len(PANELS))
+    for axis, (key, title) in zip(axes, PANELS.items(), strict=True):
+        for servers, (marker, colour) in STYLES.items():
+            mine = [row for row in rows if row["servers"] == str(servers) and row[key]]
+            x, y = ([float(row[name]) for row in mine] for name in ("users", key))
+            label = f"{servers} server" + "s" * (servers > 1)
+            axis.plot(x, y, marker=marker, color=colour, markersize=5, label=label)
+            late = [i for i, row in enumerate(mine) if row["status"] == "time_limit"]
+            style = {"facecolors": "white", "marker": marker, "s": 25, "zorder": 3}
+            axis.scatter([x[i] for i in late], [y[i] for i in late], edgecolors=colour, **style)
+        axis.set(xscale="log", yscale="log", xlabel="users", title=title)
+        axis.grid(color="0.9")
+    label = f"ended by the limit of {LIMIT_S:g} s"
+    axes[0].scatter([], [], facecolors="white", edgecolors="0.3", s=25, label=label)
+    entries = axes[0].get_legend_handles_labels()
+    figure.legend(*entries, loc="outside lower center", ncols=len(entries[0]), frameon=False)
+    image = BytesIO()
+    figure.savefig(image, format="svg", metadata={"Date": None})
+    write_atomic(folder / "scaling.svg", image.getvalue())
+    return f"wrote {folder / 'scaling.svg'}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help=f"up to {QUICK:,} users")
+    parser.add_argument("--figure", action="store_true", help="only draw what scaling.csv has")
+    parser.add_argument("--folder", type=Path, default=HERE, help="for the results")
+    parser.add_argument("--worker", type=json.loads, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        work(options.worker)
+        return 0
+    rows, replans = list[Row](), list[Row]()
+    if not options.figure:
+        head = provenance(PACKAGES, "each run on one thread")
+        for name in REPLANNED:
+            row = {"instance": name, "gap_asked": REPLAN_GAP} | call({"name": name})
+            keep(replans, row, options.folder / "replan.csv", REPLAN_COLUMNS, head)
+        for servers, users in ((s, n) for s, sizes in RUNS.items() for n in sizes):
+            if users <= (QUICK if options.quick else np.inf):
+                task = {"users": users, "servers": servers, "gap": RUNS[servers][users]}
+                row = {"users": users, "servers": servers, "gap_asked": task["gap"]} | call(task)
+                keep(rows, row, options.folder / "scaling.csv", COLUMNS, head)
+    print(draw(options.folder))
+    return any(row["status"] == "failed" for row in rows + replans)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
