@@ -85,8 +85,12 @@ class OptionTable:
         return replace(self, **flat, start=self.start[users.start : users.stop + 1] - first)
 
     def thin(self, every: int) -> OptionTable:
-        """The table of one user in `every`, with pools in proportion."""
-        users = np.arange(0, self.n_users, every)
+        """The table of about one user in `every`, drawn at random, with pools in proportion.
+
+        A fixed stride could meet a pattern of the users, such as who is attached to which server.
+        """
+        size = -(-self.n_users // every)
+        users = np.sort(np.random.default_rng(0).choice(self.n_users, size, replace=False))
         sizes = np.diff(self.start)[users]
         start = np.append(0, np.cumsum(sizes))
         rows = np.arange(start[-1]) + np.repeat(self.start[users] - start[:-1], sizes)

@@ -176,4 +176,4 @@ def test_progress_is_live_on_a_terminal(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "bound" in done.stdout
     assert "incumbent" in done.stdout
-    assert "prices: bound" in done.stdout
+    assert "gap" in done.stdout
