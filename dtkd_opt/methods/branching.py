@@ -15,6 +15,7 @@ import numpy as np
 
 from dtkd_opt.allocation import ChoiceInfeasible, allocate
 from dtkd_opt.bundle import bundle_of
+from dtkd_opt.methods.exchange import improve
 from dtkd_opt.methods.proof import Leaf, Proof
 from dtkd_opt.methods.search import Search
 from dtkd_opt.physics import Array, Index
@@ -22,6 +23,7 @@ from dtkd_opt.prices import Lagrangian, PricedPoint, price
 from dtkd_opt.solution import Termination
 
 _STEPS = 200
+_EXCHANGED = 50  # one node in so many improves its plan by exchanges
 _WORTHWHILE = 0.02  # a node's prices rest when they promise less than this part of what is missing
 
 
@@ -165,7 +167,10 @@ class Branching:
         return max(_WORTHWHILE * missing / max(abs(value), 1e-300), 1e-12)
 
     def _try(self, choice: Index) -> None:
+        """Offer a node's choice; now and then exchange its users' options too."""
         try:
-            self.search.offer(choice)
+            allocation = self.search.offer(choice)
         except ChoiceInfeasible:
             return
+        if self.nodes % _EXCHANGED == 0:
+            improve(self.search, (choice, allocation))

@@ -26,8 +26,10 @@ _TRIALS = 4  # moves that are allocated exactly before a round gives up
 _ROUNDS = 200
 
 
-def improve(search: Search) -> None:
-    """Exchange options of one or two users of the incumbent until no such move is better.
+def improve(search: Search, allocated: tuple[Index, Allocation] | None = None) -> None:
+    """Exchange options of one or two users until no such move is better.
+
+    It starts from a choice and its allocation, by default the incumbent's.
 
     Raises
     ------
@@ -36,9 +38,13 @@ def improve(search: Search) -> None:
     """
     if search.incumbent is None:
         return
-    search.enter("exchanges")
+    if allocated is None:
+        search.enter("exchanges")
     choice, prices = search.incumbent.choice, search.incumbent.prices
     best = search.objective
+    if allocated is not None:
+        choice, prices = allocated[0], allocated[1].prices
+        best = _value(search.table, choice, allocated[1])
     for _ in range(_ROUNDS):
         search.keep_time()
         better = _better(search.table, choice, prices, best)
@@ -46,7 +52,8 @@ def improve(search: Search) -> None:
             break
         choice, allocation, best = better
         prices = allocation.prices
-        search.offer_plan(choice, allocation.shares, prices)
+        if best < search.objective:
+            search.offer_plan(choice, allocation.shares, prices)
 
 
 def _better(
@@ -60,10 +67,15 @@ def _better(
             allocation = allocate(table, moved)
         except ChoiceInfeasible:
             continue
-        value = float(np.mean(allocation.delay + table.error_cost_s[moved]))
+        value = _value(table, moved, allocation)
         if value < best * (1 - 1e-13):
             return moved, allocation, value
     return None
+
+
+def _value(table: OptionTable, choice: Index, allocation: Allocation) -> float:
+    """J [s] of a choice with its allocation."""
+    return float(np.mean(allocation.delay + table.error_cost_s[choice]))
 
 
 def _moves(table: OptionTable, choice: Index, prices: Array) -> Iterator[Index]:
