@@ -1,24 +1,33 @@
-"""The methods by name. Each is called as ``method(search, seed, params)`` and lives in one file."""
+"""The methods by name: our own, one file each, and those that other packages bring.
+
+A method is a function ``method(search, seed, params) -> Termination``. It offers choices to the
+search, may raise its bound, and ends by itself or where the search's stop rule says so. The
+annotation of `params` names the record of its settings, or is None.
+
+A package adds its own by an entry point in the group ``dtkd_opt.methods``; see CONTRIBUTING.md.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, get_type_hints
 
 from dtkd_opt.errors import UsageError
 from dtkd_opt.solution import Termination
 
-_WHERE = {
-    "price": "dtkd_opt.methods.price:price:PriceParams",
-    "exact": "dtkd_opt.methods.exact:exact:ExactParams",
-    "greedy": "dtkd_opt.methods.baselines:greedy:",
-    "all-device": "dtkd_opt.methods.baselines:all_device:",
-    "all-server": "dtkd_opt.methods.baselines:all_server:",
-    "random": "dtkd_opt.methods.baselines:random:",
+GROUP = "dtkd_opt.methods"
+_OWN = {
+    "price": "dtkd_opt.methods.price:price",
+    "exact": "dtkd_opt.methods.exact:exact",
+    "greedy": "dtkd_opt.methods.baselines:greedy",
+    "all-device": "dtkd_opt.methods.baselines:all_device",
+    "all-server": "dtkd_opt.methods.baselines:all_server",
+    "random": "dtkd_opt.methods.baselines:random",
 }
-METHODS = ("auto", *_WHERE)
+METHODS = ("auto", *_OWN)
 
 
 @dataclass(frozen=True)
@@ -33,17 +42,41 @@ class Method:
         return self.params_type() if self.params_type is not None else None
 
 
+def method_names() -> tuple[str, ...]:
+    """Our own methods, then those of other packages that are installed here."""
+    return (*METHODS, *sorted(_foreign()))
+
+
 def get_method(name: str) -> Method:
     """Import a method by name; `auto` is `price`.
 
     Raises
     ------
     UsageError
-        When there is no method of that name.
+        When there is no method of that name, or another package's cannot be used.
     """
     name = "price" if name == "auto" else name
-    if name not in _WHERE:
-        raise UsageError(f'there is no method "{name}"; choose one of {", ".join(METHODS)}')
-    module_name, function, params = _WHERE[name].split(":")
-    module = import_module(module_name)
-    return Method(name, getattr(module, function), getattr(module, params) if params else None)
+    if name in _OWN:
+        module, function = _OWN[name].split(":")
+        return _method(name, getattr(import_module(module), function))
+    foreign = _foreign()
+    if name not in foreign:
+        raise UsageError(f'there is no method "{name}"; choose one of {", ".join(method_names())}')
+    try:
+        return _method(name, foreign[name].load())
+    except Exception as error:  # whatever another package's code does when it is imported
+        raise UsageError(
+            f'method "{name}" ({foreign[name].value}) cannot be used: '
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _foreign() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in METHODS}
+
+
+def _method(name: str, run: Callable[[Any, int, Any], Termination]) -> Method:
+    if not callable(run):
+        raise TypeError("it is no function")
+    settings = get_type_hints(run).get("params", type(None))
+    return Method(name, run, None if settings is type(None) else settings)
