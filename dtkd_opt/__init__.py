@@ -31,13 +31,19 @@ from dtkd_opt.verify import verify
 
 if TYPE_CHECKING:
     from dtkd_opt.highs import HighsParams
+    from dtkd_opt.methods.dqn import DqnParams
     from dtkd_opt.methods.exact import ExactParams
     from dtkd_opt.methods.price import PriceParams
+    from dtkd_opt.methods.train_dqn import train_dqn
+    from dtkd_opt.methods.training import TrainDqnParams
 
 _LATER = {
+    "DqnParams": "dtkd_opt.methods.dqn",
     "ExactParams": "dtkd_opt.methods.exact",
     "HighsParams": "dtkd_opt.highs",
     "PriceParams": "dtkd_opt.methods.price",
+    "TrainDqnParams": "dtkd_opt.methods.training",
+    "train_dqn": "dtkd_opt.methods.train_dqn",
 }
 
 __all__ = [
@@ -45,6 +51,7 @@ __all__ = [
     "Allocation",
     "Certificate",
     "ChoiceInfeasible",
+    "DqnParams",
     "DtkdError",
     "Evaluation",
     "ExactParams",
@@ -60,6 +67,7 @@ __all__ = [
     "Progress",
     "Result",
     "Solution",
+    "TrainDqnParams",
     "UsageError",
     "allocate",
     "build_options",
@@ -72,6 +80,7 @@ __all__ = [
     "read_instance",
     "read_solution",
     "solve",
+    "train_dqn",
     "verify",
     "write_certificate",
     "write_instance",

@@ -84,6 +84,14 @@ class OptionTable:
         flat["user"] = flat["user"] - users.start
         return replace(self, **flat, start=self.start[users.start : users.stop + 1] - first)
 
+    def of(self, users: Index) -> OptionTable:
+        """The table of some users (sorted), numbered from 0, with the pools as they are."""
+        sizes = np.diff(self.start)[users]
+        start = np.append(0, np.cumsum(sizes))
+        rows = np.arange(start[-1]) + np.repeat(self.start[users] - start[:-1], sizes)
+        number = np.repeat(np.arange(len(users)), sizes)
+        return replace(self.take(rows), user=number, start=start)
+
     def thin(self, every: int) -> OptionTable:
         """The table of about one user in `every`, drawn at random, with pools in proportion.
 
@@ -91,12 +99,7 @@ class OptionTable:
         """
         size = -(-self.n_users // every)
         users = np.sort(np.random.default_rng(0).choice(self.n_users, size, replace=False))
-        sizes = np.diff(self.start)[users]
-        start = np.append(0, np.cumsum(sizes))
-        rows = np.arange(start[-1]) + np.repeat(self.start[users] - start[:-1], sizes)
-        number = np.repeat(np.arange(len(users)), sizes)
-        capacity = self.capacity * (len(users) / self.n_users)
-        return replace(self.take(rows), user=number, start=start, capacity=capacity)
+        return replace(self.of(users), capacity=self.capacity * (size / self.n_users))
 
     def in_unit(self, seconds: float) -> OptionTable:
         """The same table with time counted in units of `seconds`; shares keep their meaning.

@@ -148,8 +148,12 @@ class LiveLine:
             self._spinner.stop()
 
     def __call__(self, progress: Progress) -> None:
+        self.show(line(progress))
+
+    def show(self, text: str) -> None:
+        """Replace the line by another text."""
         if self._spinner is not None:
-            self._spinner.update(line(progress))
+            self._spinner.update(text)
 
 
 def line(progress: Progress) -> str:

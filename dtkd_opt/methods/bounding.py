@@ -20,8 +20,12 @@ from dtkd_opt.prices import PricedPoint, find_shortage
 _KEPT = 64  # distinct choices of the last priced points that are tried as incumbents
 
 
-def price_bound(search: Search, tolerance: float = 1e-9) -> PricedPoint:
-    """Raise the search's bound to the best of the prices; its `iterations` are their steps.
+def price_bound(
+    search: Search, tolerance: float = 1e-9, *, max_steps: int | None = None
+) -> PricedPoint:
+    """Raise the search's bound to the best of the prices.
+
+    Without `max_steps` the search's `iterations` are their steps.
 
     Raises
     ------
@@ -29,7 +33,7 @@ def price_bound(search: Search, tolerance: float = 1e-9) -> PricedPoint:
         When prices prove that no choice at all keeps the limits.
     """
     search.enter("prices")
-    steps = search.stop.iterations or MAX_STEPS
+    steps = max_steps or search.stop.iterations or MAX_STEPS
     return _maximise(search, tolerance, deque(maxlen=1), prove=True, max_steps=steps)
 
 

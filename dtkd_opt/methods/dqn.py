@@ -1,0 +1,222 @@
+"""`dqn`: one small Q-network, shared by all users, plays the game of :mod:`dtkd_opt.methods.game`.
+
+Q(features of an option) estimates the user's reward of this round and, discounted, of later ones
+when it takes that option (Mnih et al., "Human-level control through deep reinforcement learning",
+Nature 2015). All users share its weights (Gupta, Egorov, Kochenderfer, "Cooperative multi-agent
+control using deep reinforcement learning", 2017), so that a network trained on small instances
+plays any: it is asked for one option at a time. :mod:`dtkd_opt.methods.train_dqn` trains it.
+
+In round r of R each user moves with probability
+
+    share(r) = first (last / first)^(r / (R - 1))
+
+to its option of greatest Q. If all moved at once, the herd would run from pool to pool. The best
+choice of all rounds is the answer. The bound is the prices' and the network never sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, Strict
+
+from dtkd_opt.allocation import ChoiceInfeasible
+from dtkd_opt.bundle import MAX_STEPS
+from dtkd_opt.errors import InputError
+from dtkd_opt.fields import Count, Name, Record, Text
+from dtkd_opt.files import parse_json, read_bytes, validate, write_atomic
+from dtkd_opt.methods.bounding import price_bound
+from dtkd_opt.methods.game import (
+    FEATURES,
+    VERSION,
+    Allocate,
+    State,
+    begin,
+    first_choices,
+    move,
+    wishes,
+)
+from dtkd_opt.methods.infeasible import find_plan
+from dtkd_opt.methods.search import Search
+from dtkd_opt.physics import Array
+from dtkd_opt.solution import Termination
+
+try:
+    import safetensors as safetensors
+    import safetensors.torch
+    import torch as torch
+    from torch import Tensor, nn
+except ImportError as error:
+    fault = f'needs {error.name}: pip install "dtkd-opt[dqn]"'
+    raise InputError("dqn", [fault]) from None
+
+SHIPPED = Path(__file__).parent / "data" / "dqn.json"
+
+_REDUCED = FEATURES.index("reduced")
+_Part = Annotated[float, Strict(), Field(gt=0, le=1)]
+
+
+class DqnParams(Record):
+    """Settings of `dqn`.
+
+    `network` is the JSON file of a trained network (its weights lie beside it), None for the one
+    that comes with the package. `first_share` and `last_share` are the parts of the users that may
+    move in the first and in the last of the `rounds`.
+    """
+
+    network: Path | None = None
+    rounds: Count = 40
+    first_share: _Part = 0.4
+    last_share: _Part = 0.15
+
+    def share(self, number: int, rounds: int) -> float:
+        """The part of the users that may move in round `number` of `rounds`, from 0."""
+        done = number / (rounds - 1) if rounds > 1 else 0.0
+        share: float = self.first_share * (self.last_share / self.first_share) ** done
+        return share
+
+
+class NetworkCard(Record):
+    """The JSON file of a network: what its weights mean and how they were made."""
+
+    format: Literal["dtkd-opt/dqn/1"]
+    features: Annotated[int, Strict()]
+    hidden: Annotated[int, Strict(), Field(ge=1, le=4096)]
+    command: Text
+    date: Text
+    versions: dict[Name, Text]
+    training: dict[Name, Any]
+
+
+class QNetwork(nn.Module):
+    """Q of options (…, F): what prices say at once, and what is learned beyond that.
+
+    Prices say that an option gains as much less as its reduced cost. An untrained network says no
+    more, so that it plays the best response to prices; training adds to it (as in Silver et al.,
+    "Residual policy learning", 2018) what others will do and what the user's own load changes.
+    """
+
+    def __init__(self, hidden: int):
+        super().__init__()
+        self.linear = nn.Linear(len(FEATURES), 1)
+        self.layers = nn.Sequential(
+            nn.Linear(len(FEATURES), hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, 1, bias=False),
+        )
+        for parameter in (*self.linear.parameters(), *self.layers[-1].parameters()):
+            nn.init.zeros_(parameter)
+
+    def forward(self, known: Tensor) -> Tensor:
+        """(…, F) features → (…) values, in the users' scales."""
+        learned: Tensor = self.linear(known) + self.layers(known)
+        return learned.squeeze(-1) - known[..., _REDUCED]
+
+    @torch.inference_mode()
+    def values(self, known: NDArray[np.float32]) -> Array:
+        """(K, F) features → (K,) values, as arrays."""
+        device = self.linear.weight.device
+        values: Array = self(torch.from_numpy(known).to(device)).cpu().numpy()
+        return values
+
+
+def dqn(search: Search, seed: int, params: DqnParams) -> Termination:
+    """Let the network choose for `params.rounds` rounds, and keep the best choice met.
+
+    Raises
+    ------
+    InputError
+        When the network's file cannot be used.
+    InfeasibleError
+        When prices prove that no choice keeps the limits.
+    NoPlanError
+        When no plan to begin with was found, nor such a proof.
+    """
+    network = read_network(params.network or SHIPPED)
+    _offer_first(search)
+    point = price_bound(search, max_steps=MAX_STEPS)
+    if search.incumbent is None:  # of these prices the network sees no more than a first plan
+        find_plan(search, point.prices)
+    assert search.incumbent is not None
+    search.enter("rounds")
+    start = begin(search.table, search.incumbent.choice, search.incumbent.prices)
+    limit = search.stop.iterations or params.rounds
+    rounds = min(limit, params.rounds)
+    rng = np.random.default_rng(seed)
+    for _ in play(start, network, params, rounds, search.offer, rng):
+        if search.proven:
+            return "gap_reached"
+        search.keep_time()
+    if search.proven:
+        return "gap_reached"
+    return "heuristic_end" if rounds == params.rounds else "iteration_limit"
+
+
+def play(
+    state: State,
+    network: QNetwork,
+    params: DqnParams,
+    rounds: int,
+    allocate: Allocate,
+    rng: np.random.Generator,
+) -> Iterator[State]:
+    """The states after each round in which movers drawn by `rng` follow the network."""
+    for number in range(rounds):
+        share = params.share(number, rounds)
+        movers = np.flatnonzero(rng.random(state.table.n_users) < share)
+        wanted = wishes(state, movers, network.values)
+        state = move(state, wanted, allocate)
+        yield state
+
+
+def _offer_first(search: Search) -> None:
+    """Offer the first choice to begin with that keeps its limits."""
+    for choice in first_choices(search.table):
+        with suppress(ChoiceInfeasible):
+            search.offer(choice)
+            return
+
+
+def read_network(path: Path) -> QNetwork:
+    """A trained network from its JSON file and the safetensors file beside it.
+
+    Raises
+    ------
+    InputError
+        When a file is missing or damaged, or the network knows other features than this version.
+    """
+    card = validate(NetworkCard, parse_json(read_bytes(path), str(path)), str(path))
+    if card.features != VERSION:
+        fault = f"must be {VERSION}, got {card.features}; train it anew: dtkd-opt train-dqn"
+        raise InputError(str(path), [f"features: {fault}"])
+    network = QNetwork(card.hidden)
+    load_weights(network, path.with_suffix(".safetensors"))
+    return network.eval()
+
+
+def load_weights(network: QNetwork, path: Path) -> None:
+    """Fill a network with the weights of a safetensors file; InputError where they do not fit."""
+    data = read_bytes(path)
+    try:
+        weights = safetensors.torch.load(data)
+    except safetensors.SafetensorError as error:
+        raise InputError(str(path), [f"is no safetensors file: {error}"]) from None
+    own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    if {name: tuple(value.shape) for name, value in weights.items()} != own:
+        raise InputError(str(path), ["must hold the weights that its JSON file describes"])
+    if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
+        raise InputError(str(path), ["must hold finite weights"])
+    network.load_state_dict(weights)
+
+
+def write_network(network: QNetwork, card: NetworkCard, path: Path) -> None:
+    """Write a network's weights, and then its JSON file, atomically."""
+    write_atomic(path.with_suffix(".safetensors"), safetensors.torch.save(network.state_dict()))
+    write_atomic(path, (card.model_dump_json(indent=1) + "\n").encode())
