@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, Strict
 
-from dtkd_opt.allocation import ChoiceInfeasible
+from dtkd_opt.allocation import ChoiceInfeasible, allocate
 from dtkd_opt.bundle import MAX_STEPS
 from dtkd_opt.errors import InputError
 from dtkd_opt.fields import Count, Name, Record, Text
@@ -43,6 +44,7 @@ from dtkd_opt.methods.game import (
 )
 from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
+from dtkd_opt.options import OptionTable
 from dtkd_opt.physics import Array
 from dtkd_opt.solution import Termination
 
@@ -66,13 +68,15 @@ class DqnParams(Record):
 
     `network` is the JSON file of a trained network (its weights lie beside it), None for the one
     that comes with the package. `first_share` and `last_share` are the parts of the users that may
-    move in the first and in the last of the `rounds`.
+    move in the first and in the last of the `rounds`. Where there are more than twice `sample`
+    users, about that many play for all until the last rounds.
     """
 
     network: Path | None = None
     rounds: Count = 40
     first_share: _Part = 0.4
-    last_share: _Part = 0.15
+    last_share: _Part = 0.05
+    sample: Count = 5000
 
     def share(self, number: int, rounds: int) -> float:
         """The part of the users that may move in round `number` of `rounds`, from 0."""
@@ -146,17 +150,54 @@ def dqn(search: Search, seed: int, params: DqnParams) -> Termination:
         find_plan(search, point.prices)
     assert search.incumbent is not None
     search.enter("rounds")
-    start = begin(search.table, search.incumbent.choice, search.incumbent.prices)
-    limit = search.stop.iterations or params.rounds
-    rounds = min(limit, params.rounds)
+    rounds = min(search.stop.iterations or params.rounds, params.rounds)
     rng = np.random.default_rng(seed)
-    for _ in play(start, network, params, rounds, search.offer, rng):
+    for _ in _all_rounds(search, network, params, rounds, rng):
         if search.proven:
             return "gap_reached"
         search.keep_time()
     if search.proven:
         return "gap_reached"
     return "heuristic_end" if rounds == params.rounds else "iteration_limit"
+
+
+def _all_rounds(
+    search: Search, network: QNetwork, params: DqnParams, rounds: int, rng: np.random.Generator
+) -> Iterator[State]:
+    """The rounds of all users; of very many, a sample plays first and finds the prices.
+
+    These are near where all would bring them, so that all can follow the network at once and then
+    need a tenth of the rounds, with few moves, to mend what the sample got wrong.
+    """
+    assert search.incumbent is not None
+    table, choice, prices = search.table, search.incumbent.choice, search.incumbent.prices
+    every = table.n_users // params.sample
+    found = _rehearse(table.thin(every), network, params, rounds, rng) if every >= 2 else None
+    if found is None:
+        yield from play(begin(table, choice, prices), network, params, rounds, search.offer, rng)
+        return
+    state = begin(table, choice, found)
+    state = move(state, wishes(state, np.arange(table.n_users), network.values), search.offer)
+    yield state
+    few = params.model_copy(update={"first_share": params.last_share})
+    yield from play(state, network, few, -(-rounds // 10), search.offer, rng)
+
+
+def _rehearse(
+    sample: OptionTable,
+    network: QNetwork,
+    params: DqnParams,
+    rounds: int,
+    rng: np.random.Generator,
+) -> Array | None:
+    """(3, S) prices after the rounds of a sample; None where its first choices break limits."""
+    allot = partial(allocate, sample)
+    for choice in first_choices(sample):
+        with suppress(ChoiceInfeasible):
+            state = begin(sample, choice, allot(choice).prices)
+            *_, last = play(state, network, params, rounds, allot, rng)
+            return last.prices
+    return None
 
 
 def play(

@@ -35,7 +35,7 @@ class TrainDqnParams(Record):
     shares: tuple[Fraction, Fraction] = (0.02, 0.15)  # of the users that move in a round
     warm_up: Count = 200  # rounds before the first update
     follow: Fraction = 0.002  # how far the slow copy follows in a step
-    exploration: Fraction = 1.0  # falls to a third by the middle of the training
+    exploration: Fraction = 1.0  # falls to a half by the middle of the training
     report_every: Count = 1000  # steps between validations, each with a checkpoint
     validation: Count = 16  # instances that networks are compared on
 
@@ -78,7 +78,7 @@ class Training:
     @property
     def exploration(self) -> float:
         """Probability that a move is to a random option now."""
-        return self.params.exploration * max(1 - 4 / 3 * self.done, 1 / 3)
+        return self.params.exploration * max(1 - self.done, 0.5)
 
     def add(self, row: CurveRow) -> None:
         """A point of the curve; the network is the best if its mean gap is the least so far."""
