@@ -17,6 +17,7 @@ from dtkd_opt.physics import Array
 from dtkd_opt.solution import Termination
 
 _PATIENCE = 500  # nodes; proofs that end take some hundred, and HiGHS takes a second to build
+_PATIENCE_LIMITED = 50  # with limits, where a node takes ten times as long
 _HANDED = 20_000  # options; of more HiGHS makes nothing in any reasonable time
 
 
@@ -37,7 +38,9 @@ def price(search: Search, seed: int, params: PriceParams) -> Termination:
     NoPlanError
         When neither a plan nor such a proof was found.
     """
-    patience = _PATIENCE if search.stop.iterations is None else None
+    patience: int | None = _PATIENCE_LIMITED if search.table.constrained else _PATIENCE
+    if search.stop.iterations is not None:
+        patience = None
     termination, branching = _bound_and_branch(search, params, patience)
     if termination != "iteration_limit" or patience is None:
         return termination
