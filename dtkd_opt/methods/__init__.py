@@ -22,6 +22,7 @@ GROUP = "dtkd_opt.methods"
 _OWN = {
     "price": "dtkd_opt.methods.price:price",
     "exact": "dtkd_opt.methods.exact:exact",
+    "q-learning": "dtkd_opt.methods.qlearning:q_learning",
     "greedy": "dtkd_opt.methods.baselines:greedy",
     "all-device": "dtkd_opt.methods.baselines:all_device",
     "all-server": "dtkd_opt.methods.baselines:all_server",
