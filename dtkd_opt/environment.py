@@ -98,13 +98,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         certify: bool = False,
         penalty: float = 10.0,
     ):
-        if order not in ("random", "instance"):
-            raise UsageError(f'order must be "random" or "instance", got {order!r}')
-        if not 0 <= penalty < float("inf"):
-            raise UsageError(f"penalty must be a number of at least 0, got {penalty!r}")
-        self._fewest, self._most = (users, users) if isinstance(users, int) else users
-        if not 1 <= self._fewest <= self._most:
-            raise UsageError(f"users must be at least 1, the fewest before the most, got {users}")
+        self._fewest, self._most = _checked(users, order, penalty)
         self._servers, self._params = servers, params or GeneratorParams()
         self._fixed, self._order, self._certify = instance, order, certify
         self._penalty = float(penalty)
@@ -135,7 +129,13 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
     def step(
         self, action: np.int64
     ) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        """The user at hand takes the option of a slot."""
+        """The user at hand takes the option of a slot; failures are no errors, see the class.
+
+        Raises
+        ------
+        UsageError
+            When no episode is going on, or the action is not in the action space.
+        """
         if self._over or self._episode.finished:
             raise UsageError("no episode is going on: call reset()")
         if not self.action_space.contains(action):
@@ -222,6 +222,18 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
                 info["bound_s"] = maximise_bound(self.table).value / self.table.n_users
                 info["gap"] = relative_gap(info["objective_s"], info["bound_s"])
         return info
+
+
+def _checked(users: int | tuple[int, int], order: str, penalty: float) -> tuple[int, int]:
+    """The fewest and the most users, once the settings are found to be in range."""
+    if order not in ("random", "instance"):
+        raise UsageError(f'order must be "random" or "instance", got {order!r}')
+    if not 0 <= penalty < float("inf"):
+        raise UsageError(f"penalty must be a number of at least 0, got {penalty!r}")
+    fewest, most = (users, users) if isinstance(users, int) else users
+    if not 1 <= fewest <= most:
+        raise UsageError(f"users must be at least 1, the fewest before the most, got {users}")
+    return fewest, most
 
 
 if ID not in gymnasium.registry:
