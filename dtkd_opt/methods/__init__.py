@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, get_type_hints
 
-from dtkd_opt.errors import UsageError
+from dtkd_opt.errors import UsageError, printable
 from dtkd_opt.solution import Termination
 
 GROUP = "dtkd_opt.methods"
@@ -68,7 +68,7 @@ def get_method(name: str) -> Method:
     except Exception as error:  # whatever another package's code does when it is imported
         raise UsageError(
             f'method "{name}" ({foreign[name].value}) cannot be used: '
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {printable(str(error))}"
         ) from error
 
 

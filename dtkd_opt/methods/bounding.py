@@ -20,8 +20,12 @@ from dtkd_opt.prices import PricedPoint, find_shortage
 _KEPT = 64  # distinct choices of the last priced points that are tried as incumbents
 
 
-def price_bound(search: Search, tolerance: float = 1e-9, max_steps: int = MAX_STEPS) -> PricedPoint:
-    """Raise the search's bound to the best of the prices, in at most `max_steps` of them.
+def price_bound(
+    search: Search, tolerance: float = 1e-9, *, max_steps: int = MAX_STEPS
+) -> PricedPoint:
+    """Raise the search's bound to the best of the prices, found in at most `max_steps` steps.
+
+    The first point is priced even after the time limit: there is always a bound.
 
     Raises
     ------
