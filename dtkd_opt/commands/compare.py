@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,15 +47,21 @@ def compare(instances: tuple[Path, ...], output: Path, fresh: bool, **given: Any
     from dtkd_opt.compare import compare as run
     from dtkd_opt.compare.show import bar
     from dtkd_opt.instance import read_instance
+    from dtkd_opt.interrupts import KeepOnCtrlC
 
     problems = [read_instance(path) for path in instances]
-    with bar() as follow:
-        comparison = run(problems, output=output, resume=not fresh, follow=follow, **given)
-    with printing():
-        _print(comparison, output)
-    if comparison.interrupted:
-        done = len(comparison.records)
-        click.echo(f"interrupted; {done} runs are kept, the same command goes on", err=True)
+    try:
+        with KeepOnCtrlC() as ctrl_c:
+            with bar() as follow:
+                comparison = run(problems, output=output, resume=not fresh, follow=follow, **given)
+            ctrl_c.finish()
+            with printing():
+                _print(comparison, output)
+            if comparison.interrupted:
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
+        click.echo("interrupted; finished runs are kept, the same command goes on", err=True)
         sys.exit(_INTERRUPTED)
     if any(run.outcome == "failed" for run in comparison.records):
         sys.exit(1)

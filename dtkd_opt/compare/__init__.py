@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from dtkd_opt.compare.journal import Journal
 from dtkd_opt.compare.run import Asked, Run
 from dtkd_opt.compare.tables import histories_table, judge, runs_table, summary_table
-from dtkd_opt.compare.workers import Task, run_here, run_on_dask
+from dtkd_opt.compare.workers import Task, Work, workers
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.files import write_atomic
 from dtkd_opt.instance import Instance
@@ -112,8 +112,8 @@ def compare(
     jobs = _processes(jobs) if dask is None else 0
     wanted = [asked for _, asked in tasks]
     with KeepOnCtrlC() as ctrl_c:
-        with Journal(folder, wanted, resume) as journal:
-            interrupted = _run(tasks, journal, jobs, dask, follow)
+        with workers(jobs, dask) as work, Journal(folder, wanted, resume) as journal:
+            interrupted = _run(tasks, journal, work, follow)
         ctrl_c.finish()
         runs = [journal.runs[asked] for asked in wanted if asked in journal.runs]
         comparison = Comparison(tuple(judge(runs)), interrupted)
@@ -181,9 +181,7 @@ def _processes(jobs: int) -> int:
     return int(cpu_count())
 
 
-def _run(
-    tasks: Sequence[Task], journal: Journal, jobs: int, dask: str | None, follow: Follow | None
-) -> bool:
+def _run(tasks: Sequence[Task], journal: Journal, work: Work, follow: Follow | None) -> bool:
     """Do what is not done yet and say whether Ctrl-C ended it. Failed runs get another chance."""
     known = journal.runs
     left = [(i, a) for i, a in tasks if a not in known or known[a].outcome == "failed"]
@@ -193,7 +191,7 @@ def _run(
     if not left:
         return False
     try:
-        with closing(run_here(left, jobs) if dask is None else run_on_dask(left, dask)) as runs:
+        with closing(work(left)) as runs:
             for count, run in enumerate(runs, done + 1):
                 journal.append(run)
                 follow(count, len(tasks))

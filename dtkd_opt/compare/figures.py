@@ -45,7 +45,7 @@ def gap_over_time(histories: pd.DataFrame, runs: pd.DataFrame) -> Any:
         axis.set(xscale="log", yscale="log", xlabel="time (s)", title=instance)
         axis.set_ylabel("certified relative gap")
         axis.set_ylim(bottom=floor)
-    _finish(figure, styles, "-")
+    _finish(figure, styles, linestyle="-")
     return figure
 
 
@@ -67,7 +67,7 @@ def accuracy_delay(runs: pd.DataFrame) -> Any:
             )  # fmt: skip
         axis.set(xlabel="total delay (s)", ylabel="mean accuracy (%)", title=instance)
         axis.ticklabel_format(useOffset=False)
-    _finish(figure, styles, "")
+    _finish(figure, styles, linestyle="", fillstyle="none")
     return figure
 
 
@@ -93,16 +93,15 @@ def _style(number: int) -> tuple[str, str]:
     return _COLOURS[number % len(_COLOURS)], _MARKS[(number + turn) % len(_MARKS)]
 
 
-def _finish(figure: Any, styles: dict[str, Any], line: str) -> None:
+def _finish(figure: Any, styles: dict[str, Any], **line: Any) -> None:
     """Grids, and one legend with every method."""
     from matplotlib.lines import Line2D
 
     for axis in figure.axes:
         axis.grid(color="0.9")
         axis.set_axisbelow(True)
-    fill = "full" if line else "none"
     handles = [
-        Line2D([], [], color=colour, marker=mark, linestyle=line, fillstyle=fill, label=method)
+        Line2D([], [], color=colour, marker=mark, label=method, **line)
         for method, (colour, mark) in styles.items()
     ]
     columns = max(1, int(figure.get_figwidth() // 1.3))

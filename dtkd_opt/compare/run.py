@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from contextlib import suppress
 from functools import cache
@@ -57,11 +58,12 @@ class Run(Record):
     total_delay_s: NonNegative | None = None
     runtime_s: NonNegative | None = None
     history: tuple[Moment, ...] = ()
+    worker: Text = ""  # machine and process
     versions: dict[Text, Text] = Field(default_factory=dict)
 
     def failed(self, reason: str) -> Run:
         """This run, of which it has turned out that it does not count."""
-        return self.model_copy(update={"outcome": "failed", "reason": printable(reason)})
+        return self.model_copy(update={"outcome": "failed", "reason": _one_line(reason)})
 
 
 def execute(instance: Instance, asked: Asked) -> Run:
@@ -72,7 +74,8 @@ def execute(instance: Instance, asked: Asked) -> Run:
     instance, asked
         The instance, and what to run on it.
     """
-    row = Run(asked=asked, outcome="no_plan", versions=_versions())
+    worker = f"{platform.node()}:{os.getpid()}"
+    row = Run(asked=asked, outcome="no_plan", worker=worker, versions=_versions())
     try:
         here = method_version(asked.method)
         if here != asked.version:
@@ -101,7 +104,7 @@ def _row(row: Run, result: Result) -> Run:
     history = tuple(
         (p.phase, p.elapsed_s, _finite(p.bound), _finite(p.incumbent)) for p in result.history
     )
-    row = row.model_copy(update={"history": history, "reason": printable(result.reason)})
+    row = row.model_copy(update={"history": history, "reason": _one_line(result.reason)})
     if solution.termination == "interrupted":
         return row.failed("was interrupted")
     if not solution.users:
@@ -134,6 +137,10 @@ def _load(method: str) -> None:
 @cache
 def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
 
 
 def _finite(value: float) -> float | None:

@@ -55,7 +55,7 @@ def method_version(name: str) -> str:
     return (
         own
         if entry is None or entry.dist is None
-        else f"{own}, {entry.dist.name} {entry.dist.version}"
+        else f"{own} + {entry.dist.name} {entry.dist.version}"
     )
 
 
