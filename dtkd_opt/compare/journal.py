@@ -73,14 +73,14 @@ class Journal:
         InputError
             When it cannot be written, such as on a full disk.
         """
-        if self._handle is not None:
-            self._write(run.model_dump_json().encode() + b"\n", self._handle)
-        self.runs[run.asked] = run
-
-    def _write(self, line: bytes, handle: int) -> None:
+        if self._handle is None:
+            self.runs[run.asked] = run
+            return
+        line = run.model_dump_json().encode() + b"\n"
         try:
-            written = os.write(handle, line)  # one call: Ctrl-C does not split it
-            os.fsync(handle)
+            written = os.write(self._handle, line)  # one call: Ctrl-C does not split it
+            self.runs[run.asked] = run  # known before the wait in which Ctrl-C may come
+            os.fsync(self._handle)
         except OSError as error:
             raise InputError(str(self.path), [f"cannot be written: {error.strerror}"]) from None
         if written < len(line):
