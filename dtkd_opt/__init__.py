@@ -16,6 +16,7 @@ from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
 from dtkd_opt.certificate import Certificate, read_certificate, write_certificate
 from dtkd_opt.certify import certify
 from dtkd_opt.check import check
+from dtkd_opt.compare import Comparison, compare
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
 from dtkd_opt.evaluate import Evaluation, Plan, evaluate
 from dtkd_opt.export import export
@@ -45,6 +46,7 @@ __all__ = [
     "Allocation",
     "Certificate",
     "ChoiceInfeasible",
+    "Comparison",
     "DtkdError",
     "Evaluation",
     "ExactParams",
@@ -65,6 +67,7 @@ __all__ = [
     "build_options",
     "certify",
     "check",
+    "compare",
     "evaluate",
     "export",
     "generate_instance",

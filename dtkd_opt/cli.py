@@ -8,6 +8,7 @@ import sys
 import click
 
 from dtkd_opt import __version__
+from dtkd_opt.commands.compare import compare
 from dtkd_opt.commands.make import export, generate
 from dtkd_opt.commands.prove import certify, verify
 from dtkd_opt.commands.solve import check, solve
@@ -26,7 +27,7 @@ def cli() -> None:
     """
 
 
-for command in (solve, check, certify, verify, generate, export):
+for command in (solve, check, certify, verify, generate, export, compare):
     cli.add_command(command)
 
 

@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, get_type_hints
 
+from dtkd_opt import __version__
 from dtkd_opt.errors import UsageError, printable
 from dtkd_opt.solution import Termination
 
@@ -46,6 +47,17 @@ class Method:
 def method_names() -> tuple[str, ...]:
     """Our own methods, then those of other packages that are installed here."""
     return (*METHODS, *sorted(_foreign()))
+
+
+def method_version(name: str) -> str:
+    """The version of this package, and of the one that brings the method."""
+    entry = _foreign().get(name)
+    own = f"dtkd-opt {__version__}"
+    return (
+        own
+        if entry is None or entry.dist is None
+        else f"{own} + {entry.dist.name} {entry.dist.version}"
+    )
 
 
 def get_method(name: str) -> Method:
