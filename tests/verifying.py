@@ -59,6 +59,8 @@ def table_of(instance: do.Instance, most: float = 200) -> OptionTable:
         assume(False)
         raise
     assume(np.prod(np.diff(table.start)) <= most)
+    # what reaches its floor but for rounding is an option to the table, and none to balls
+    assume((table.accuracy > instance.users.min_accuracy[table.user] + 1e-12).all())
     return table
 
 

@@ -17,7 +17,7 @@ Everything after that is exact rational arithmetic. A comparison counts only whe
 
 **Tolerance.** A plan counts as feasible where it keeps its limits (pools, deadline, energy, CPU,
 accuracy floor) to a relative 1e-9, as in `check`. The bound is for the exact limits: a plan that
-uses the tolerance may cost a little less than L.
+uses the tolerance may cost less than L; a little less, unless it has an option only by it.
 """
 
 from __future__ import annotations

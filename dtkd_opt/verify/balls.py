@@ -154,7 +154,7 @@ class Balls:
         self.option = functools.cache(functools.partial(Option, instance))
 
     def option_costs(self, prices: Array) -> Array:
-        """(N, M, 2, S) c_k(λ) [s] of all options; inf where out of reach or certainly impossible."""
+        """(N, M, 2, S) c_k(λ) [s] of all options; inf where out of reach or impossible."""
         gain, proposals = self.instance.users.channel_gain, self.search.proposals(prices)
         costs = np.full((len(gain), len(self.instance.models), 2, gain.shape[1]), math.inf)
         with ctx.workprec(PRECISION):
