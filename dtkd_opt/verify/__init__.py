@@ -168,12 +168,11 @@ def _plan_faults(instance: Instance, claim: Certificate, arithmetic: Arithmetic)
     }
     if not np.any([*faults.values()]):
         cost, delay, energy, accuracy = arithmetic.figures(choice, shares)
-        fast = shares[2] > users.cpu_hz * most
         faults = {  # not what must hold: so NaN is a fault
             "takes longer than its deadline_s": ~(delay <= users.deadline_s * most),
             "takes more than its energy_j": ~(energy <= users.energy_j * most),
             "is less accurate than its min_accuracy": ~(accuracy >= users.min_accuracy - TOLERANCE),
-            "runs its CPU above its cpu_hz": (place == DEVICE) & fast,
+            "runs its CPU above its cpu_hz": (place == DEVICE) & (shares[2] > users.cpu_hz * most),
             "has no share of a pool that it needs": ~(cost < _MOST),
         }
     for what, faulty in faults.items():

@@ -127,8 +127,7 @@ class Option:
         if self.downlink != 0:
             delay += self.downlink / downlink
         energy = self.radio_j(arb(band)) + self.kappa * f * f * self.device_cycles
-        above = [-floor(-figure) for figure in (delay + self.error_s, delay, energy)]
-        return (*above, floor(self.accuracy))
+        return -floor(-delay - self.error_s), -floor(-delay), -floor(-energy), floor(self.accuracy)
 
 
 def priced_need(need: arb, price: arb, pool: arb, weight: arb) -> arb:

@@ -75,24 +75,26 @@ def leaf_sums(
             needed.add(v)
     sums: dict[int, Fraction] = {}
     left: dict[int, NDArray[np.bool_]] = {}  # by user, on the path to the node at hand
-    todo = [(0, total, -1, np.ones(costs.shape[1:], bool))]
+    every = np.ones(costs.shape[1:], bool)
+    todo = [(0, total, -1, every)]
     while todo:
         v, value, user, options = todo.pop()
         sums[v], left[user] = value, options
-        if v not in needed or isinstance(node := tree[v], Leaf):
+        if v < 0 or isinstance(node := tree[v], Leaf):
             continue
-        user, before = node.user, left.get(node.user, np.ones(costs.shape[1:], bool))
-        listed = np.zeros(before.shape, bool)
+        user, before = node.user, left.get(node.user, every)
+        listed = ~every
         for m, place, s in node.options:
             listed[m, PLACES.index(place), s] = True
         todo.append((-1, total, user, before))  # comes up after both children: takes them back
         for child, after in ((node.inside, before & listed), (node.outside, before & ~listed)):
-            change = least(costs[user][after]) - least(costs[user][before])
-            todo.append((child, value + change, user, after))
+            if child in needed:
+                change = least(costs[user][after]) - least(costs[user][before])
+                todo.append((child, value + change, user, after))
     return sums
 
 
 def least(costs: Array) -> Fraction:
     """The least of a user's costs."""
-    lowest = costs.min(initial=math.inf)
+    lowest = min(costs.tolist(), default=math.inf)
     return Fraction(lowest) if lowest < math.inf else NO_OPTION
