@@ -100,6 +100,7 @@ def n10() -> tuple[do.Instance, Certificate]:
         ({"instance_sha256": "0"}, "instance_sha256: is of another file"),
         ({"objective": math.nan}, "objective: must be a finite number"),
         ({"objective": 18.0}, "objective: the plan costs 18.0"),
+        ({"objective": 17.0}, "must not be above the objective 17.0"),
         ({"bound": 18.5}, "is above that of tree[0]"),
         ({"gap": 1e-9}, "gap: objective and bound prove only"),
         ({"tree": ()}, "tree: must have at least one node"),

@@ -140,7 +140,7 @@ def _numbers(instance: Instance) -> dict[str, dict[str, int]]:
 
 def _pools_of(instance: Instance) -> Array:
     """(3, S) the servers' pools: uplink [Hz], downlink [Hz], CPU [cycles/s]."""
-    return np.array([(s.uplink_hz, s.downlink_hz, s.cpu_hz) for s in instance.servers]).T
+    return np.array([(s.uplink_hz, s.downlink_hz, s.cpu_hz) for s in instance.servers], float).T
 
 
 def _claim_faults(claim: Certificate) -> Iterator[str]:
@@ -168,7 +168,7 @@ def _plan_faults(instance: Instance, claim: Certificate, arithmetic: Arithmetic)
     }
     if not np.any([*faults.values()]):
         cost, delay, energy, accuracy = arithmetic.figures(choice, shares)
-        faults = {  # not what must hold: so NaN is a fault
+        faults = {  # what does not surely hold: NaN is a fault
             "takes longer than its deadline_s": ~(delay <= users.deadline_s * most),
             "takes more than its energy_j": ~(energy <= users.energy_j * most),
             "is less accurate than its min_accuracy": ~(accuracy >= users.min_accuracy - TOLERANCE),
