@@ -30,7 +30,7 @@ from verifying import (
 )
 
 import dtkd_opt as do
-from dtkd_opt.certificate import Certificate, Leaf, Node
+from dtkd_opt.certificate import Certificate, Leaf, Node, Split
 from dtkd_opt.verify import verify
 
 flint = pytest.importorskip("flint")
@@ -93,6 +93,11 @@ def n10() -> tuple[do.Instance, Certificate]:
     return instance, root_certificate(instance)
 
 
+# a cycle beside the root, so that every node is the child of one
+LEAF = Leaf(prices=0, bound=0.0)
+APART = (LEAF, Split(user=0, options=(), inside=1, outside=2), LEAF)
+
+
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
@@ -105,6 +110,7 @@ def n10() -> tuple[do.Instance, Certificate]:
         ({"gap": 1e-9}, "gap: objective and bound prove only"),
         ({"tree": ()}, "tree: must have at least one node"),
         ({"tree": (Leaf(prices=1, bound=1.0),)}, "tree[0].prices: there are 1 price sets"),
+        ({"tree": APART}, "tree[1]: its children must be nodes after it, got 1"),
         ({"prices": np.zeros((1, 3, 2))}, "prices: each set must have 3 pools of 1 servers"),
         ({"prices": np.full((1, 3, 1), -1.0)}, "prices: must be finite and at least 0"),
         ({"prices": np.full((1, 3, 1), np.nan)}, "prices: must be finite and at least 0"),
