@@ -15,7 +15,7 @@ from verifying import (
 import dtkd_opt as do
 from dtkd_opt.certificate import Certificate, Incumbent, Leaf, gap_above
 
-flint = pytest.importorskip("flint")
+pytest.importorskip("flint")
 
 
 def same(a: Certificate, b: Certificate) -> bool:

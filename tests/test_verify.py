@@ -19,22 +19,11 @@ import pytest
 from certificates import claim, cost_of, incumbent_of, root_certificate, tree_certificate
 from helpers import all_choices, small_instance, user
 from test_cli import fails, run
-from verifying import (
-    BOTH,
-    INSTANCES,
-    ROOT,
-    SMALL,
-    both,
-    choice_of,
-    load,
-)
+from verifying import BOTH, INSTANCES, ROOT, SMALL, both, choice_of, load
 
 import dtkd_opt as do
 from dtkd_opt.certificate import Certificate, Leaf, Node, Split
 from dtkd_opt.verify import verify
-
-flint = pytest.importorskip("flint")
-
 
 # --- what is true is proven ---
 
@@ -70,10 +59,6 @@ def test_a_worse_plan_is_proven_at_its_cost(n10: tuple[do.Instance, Certificate]
 
 
 # --- what is false is not ---
-
-
-def change(certificate: Certificate, **changes: Any) -> Certificate:
-    return replace(certificate, **changes)
 
 
 def plan_with(certificate: Certificate, n: int, **changes: Any) -> Certificate:
@@ -119,7 +104,7 @@ APART = (LEAF, Split(user=0, options=(), inside=1, outside=2), LEAF)
 )
 def test_claims(n10: tuple[do.Instance, Certificate], changes: dict[str, Any], part: str) -> None:
     instance, certificate = n10
-    faults = do.verify(instance, change(certificate, **changes))
+    faults = do.verify(instance, replace(certificate, **changes))
     assert any(part in fault for fault in faults), faults
 
 

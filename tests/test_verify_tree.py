@@ -31,8 +31,6 @@ from dtkd_opt.physics import Array
 from dtkd_opt.verify import verify
 from dtkd_opt.verify.tree import leaf_sums
 
-flint = pytest.importorskip("flint")
-
 
 def random_tree(
     instance: do.Instance, table: OptionTable, rng: np.random.Generator
