@@ -16,6 +16,7 @@ from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
 from dtkd_opt.certificate import Certificate, read_certificate, write_certificate
 from dtkd_opt.certify import certify
 from dtkd_opt.check import check
+from dtkd_opt.compare import Comparison, compare
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
 from dtkd_opt.evaluate import Evaluation, Plan, evaluate
 from dtkd_opt.export import export
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from dtkd_opt.methods.dqn import DqnParams
     from dtkd_opt.methods.exact import ExactParams
     from dtkd_opt.methods.price import PriceParams
+    from dtkd_opt.methods.qlearning import QLearningParams
     from dtkd_opt.methods.train_dqn import train_dqn
     from dtkd_opt.methods.training import TrainDqnParams
 
@@ -42,6 +44,7 @@ _LATER = {
     "ExactParams": "dtkd_opt.methods.exact",
     "HighsParams": "dtkd_opt.highs",
     "PriceParams": "dtkd_opt.methods.price",
+    "QLearningParams": "dtkd_opt.methods.qlearning",
     "TrainDqnParams": "dtkd_opt.methods.training",
     "train_dqn": "dtkd_opt.methods.train_dqn",
 }
@@ -51,6 +54,7 @@ __all__ = [
     "Allocation",
     "Certificate",
     "ChoiceInfeasible",
+    "Comparison",
     "DqnParams",
     "DtkdError",
     "Evaluation",
@@ -65,6 +69,7 @@ __all__ = [
     "Planner",
     "PriceParams",
     "Progress",
+    "QLearningParams",
     "Result",
     "Solution",
     "TrainDqnParams",
@@ -73,6 +78,7 @@ __all__ = [
     "build_options",
     "certify",
     "check",
+    "compare",
     "evaluate",
     "export",
     "generate_instance",

@@ -62,7 +62,9 @@ class AccuracyTable(Record):
         return found if np.ndim(samples) else float(found)
 
 
-def best_accuracy(tables: Sequence[AccuracyTable], samples: NDArray[Any]) -> Array:
-    """(N,) the best accuracy of any table at any place with (N,) samples."""
-    best: Array = np.max([t.at(samples, place) for t in tables for place in PLACES], axis=0)
+def best_accuracy(
+    tables: Sequence[AccuracyTable], samples: NDArray[Any], places: Sequence[Place] = PLACES
+) -> Array:
+    """(N,) the best accuracy of any table at any of the places with (N,) samples."""
+    best: Array = np.max([t.at(samples, place) for t in tables for place in places], axis=0)
     return best

@@ -8,6 +8,7 @@ import sys
 import click
 
 from dtkd_opt import __version__
+from dtkd_opt.commands.compare import compare
 from dtkd_opt.commands.dqn import train_dqn
 from dtkd_opt.commands.make import export, generate
 from dtkd_opt.commands.prove import certify, verify
@@ -27,7 +28,7 @@ def cli() -> None:
     """
 
 
-for command in (solve, check, certify, verify, generate, export, train_dqn):
+for command in (solve, check, certify, verify, generate, export, compare, train_dqn):
     cli.add_command(command)
 
 

@@ -32,11 +32,12 @@ def equal_share_choice(table: OptionTable) -> Index:
     return cheapest_options(table, delay + table.error_cost_s)
 
 
+def without_limits(table: OptionTable) -> OptionTable:
+    """The same options without deadlines and upload limits: every choice has an allocation."""
+    free = np.full(len(table), np.inf)
+    return replace(table, deadline_s=free, uplink_limit_s=free)
+
+
 def first_prices(table: OptionTable) -> Array:
     """(3, S) prices of the equal-share choice without its limits; 0 for a pool it does not use."""
-    free = replace(
-        table,
-        deadline_s=np.full(len(table), np.inf),
-        uplink_limit_s=np.full(len(table), np.inf),
-    )
-    return allocate(free, equal_share_choice(table)).prices
+    return allocate(without_limits(table), equal_share_choice(table)).prices

@@ -171,7 +171,11 @@ def _draw_users(
     budget = np.exp(rng.uniform(np.log(0.01), np.log(0.2), users)).round(4)
     limited = rng.random(users) < params.energy_budgets
     columns["energy_j"] = np.where(limited, budget, np.inf)
-    floor = best_accuracy([m.accuracy for m in _models()], samples) - rng.uniform(0.01, 0.06, users)
+    tables = [m.accuracy for m in _models()]
+    # no budget forbids its device to a user, while a weak channel may keep it from the server
+    on_device = best_accuracy(tables, samples, ("device",))
+    best = np.where(limited, on_device, best_accuracy(tables, samples))
+    floor = best - rng.uniform(0.01, 0.06, users)
     limited = rng.random(users) < params.accuracy_floors
     columns["min_accuracy"] = np.where(limited, floor.round(4), -np.inf)
     return columns

@@ -9,31 +9,32 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 import highspy
 import numpy as np
+from pydantic import Field
 
 from dtkd_opt.errors import UsageError
+from dtkd_opt.fields import NonNegative, Positive, Record
 from dtkd_opt.physics import Array
 
 INF = highspy.kHighsInf
 _CALLBACKS = ("cbMipInterrupt", "cbSimplexInterrupt", "cbIpmInterrupt")
 
 
-@dataclass(frozen=True)
-class HighsParams:
+class HighsParams(Record):
     """HiGHS's settings for the MILPs of the `exact` method.
 
     `mip_rel_gap` is left to the method when None; `log_file` receives HiGHS's own log.
     """
 
-    threads: int = 0
+    threads: Annotated[int, Field(ge=0, le=256)] = 0
     log_file: str = ""
-    mip_rel_gap: float | None = None
-    feasibility_tolerance: float = 1e-9
-    options: dict[str, Any] = field(default_factory=dict)
+    mip_rel_gap: NonNegative | None = None
+    feasibility_tolerance: Positive = 1e-9
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

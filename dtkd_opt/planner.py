@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from dtkd_opt.choices import Choices
+from dtkd_opt.dominance import undominated
+from dtkd_opt.errors import InfeasibleError
 from dtkd_opt.instance import Instance
 from dtkd_opt.methods.search import Watch
 from dtkd_opt.options import OptionTable, build_options
@@ -18,8 +20,9 @@ from dtkd_opt.solve import Result, solve
 class Planner:
     """Solves an instance again and again with new channel gains, each time from what it knows.
 
-    It keeps the prices of the last plan, where the next search starts, and of the option table
-    all that does not depend on the channel.
+    It keeps the prices of the last plan, where the next search starts, the options that some
+    channel may make worth taking (:mod:`dtkd_opt.dominance`), and of them all that does not
+    depend on the channel.
 
     Parameters
     ----------
@@ -65,6 +68,8 @@ class Planner:
 
         if channel_gain is not None:
             self._take(np.asarray(channel_gain, float))
+        if self._table is None:
+            self._table = _screened(self.instance)
         params: Any = PriceParams(start=self._prices)
         result = solve(
             self.instance,
@@ -85,13 +90,19 @@ class Planner:
         new = users.replace(channel_gain=gain)
         self.instance = Instance.model_validate({**dict(old), "users": new})
         same_reach = np.array_equal(np.isnan(gain), np.isnan(users.channel_gain))
-        table = self._table
-        if table is None and same_reach and not _depends_on_gains(old):
-            table = build_options(old)
-        if not same_reach or _depends_on_gains(old) or table is None:
+        if self._table is None or not same_reach or _depends_on_gains(old):
             self._table = None
-            return
-        self._table = _with_gains(table, self.instance)
+        else:
+            self._table = _with_gains(self._table, self.instance)
+
+
+def _screened(instance: Instance) -> OptionTable | None:
+    """The options that may be worth taking; None where a user has none, which `solve` explains."""
+    try:
+        table = build_options(instance)
+    except InfeasibleError:
+        return None
+    return table.take(undominated(table))
 
 
 def _depends_on_gains(instance: Instance) -> bool:

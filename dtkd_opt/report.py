@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import TracebackType
 
 import numpy as np
@@ -31,8 +32,13 @@ class _Console(Console):
 
 def print_summary(result: Result) -> None:
     """What `solve` prints: tables of the figures, the students by place, the pools."""
+    print_tables(summary(result))
+
+
+def print_tables(tables: Iterable[Table]) -> None:
+    """On standard output; raises BrokenPipeError where nobody reads it."""
     console = _Console()
-    for table in summary(result):
+    for table in tables:
         console.print(table)
 
 

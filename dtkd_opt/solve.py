@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from dtkd_opt import __version__
+from dtkd_opt.allocation import ChoiceInfeasible
 from dtkd_opt.errors import InfeasibleError, UsageError
 from dtkd_opt.instance import PLACES, Instance
 from dtkd_opt.interrupts import KeepOnCtrlC
@@ -22,6 +23,7 @@ from dtkd_opt.methods.search import (
     Stop,
     TimeIsUp,
     Watch,
+    describe_conflicts,
 )
 from dtkd_opt.options import OptionTable, build_options
 from dtkd_opt.solution import FORMAT, Solution, Status, Termination, UserPlans
@@ -110,7 +112,7 @@ def solve(
         raise UsageError(f"{chosen.name} takes {chosen.params_type.__name__}, got {params!r}")
     check_limits(gap, time_limit, iterations, seed)
     with KeepOnCtrlC():
-        return _run(
+        return run(
             instance,
             chosen,
             Stop(
@@ -139,33 +141,31 @@ def check_limits(
         raise UsageError(f"seed must be a whole number from 0 to {2**31 - 1}, got {seed!r}")
 
 
-def _run(
+def run(
     instance: Instance,
     chosen: Method,
     stop: Stop,
     seed: int,
     params: Any,
-    watch: Watch | None,
-    table: OptionTable | None,
+    watch: Watch | None = None,
+    table: OptionTable | None = None,
 ) -> Result:
+    """As :func:`solve`, of a method that need not have a name known here; limits are not checked.
+
+    A method that raises no bound gets that of the prices, whatever ended it.
+    """
     started = time.monotonic()
     search: Search | None = None
     termination: Termination
-    reason = ""
     try:
         table = build_options(instance) if table is None else table
-        search = Search(instance, table, stop, watch)
-        termination = chosen.run(search, seed, params)
     except InfeasibleError as error:
         termination, reason = "infeasible", str(error)
-    except NoPlanError as error:
-        termination, reason = "no_plan_found", str(error)
-    except ArithmeticError as error:  # rounding left no way on: what was found stays valid
-        termination, reason = "stalled", f"{chosen.name} stopped: {error}"
-    except TimeIsUp:
-        termination = "time_limit"
-    except KeyboardInterrupt:
-        termination = "interrupted"
+    else:
+        search = Search(instance, table, stop, watch)
+        termination, reason = _attempt(chosen, search, seed, params)
+        if not np.isfinite(search.bound) and not search.refuted and termination != "infeasible":
+            termination, reason = _bounded(search, termination, reason)
     if search is None or search.incumbent is None:
         reason = reason or f"{chosen.name} found no feasible plan before it stopped ({termination})"
     runtime = time.monotonic() - started
@@ -177,6 +177,47 @@ def _run(
         tuple(search.history) if search is not None else (),
         reason,
     )
+
+
+def _attempt(chosen: Method, search: Search, seed: int, params: Any) -> tuple[Termination, str]:
+    """Why the method stopped, and what there is to say about it."""
+    try:
+        termination = chosen.run(search, seed, params)
+    except InfeasibleError as error:
+        return "infeasible", str(error)
+    except NoPlanError as error:
+        return "no_plan_found", str(error)
+    except ChoiceInfeasible as error:  # plans offered before stay valid
+        conflicts = describe_conflicts(error, search.instance)
+        end: Termination = "no_plan_found" if search.incumbent is None else "stalled"
+        return end, f"{chosen.name}: its choice has no feasible allocation: {conflicts}"
+    except ArithmeticError as error:  # rounding left no way on: what was found stays valid
+        return "stalled", f"{chosen.name} stopped: {error}"
+    except TimeIsUp:
+        return "time_limit", ""
+    except KeyboardInterrupt:
+        return "interrupted", ""
+    if termination not in get_args(Termination):
+        ends = ", ".join(get_args(Termination))
+        raise UsageError(f"{chosen.name} must return one of {ends}; it returned {termination!r}")
+    return termination, ""
+
+
+def _bounded(search: Search, termination: Termination, reason: str) -> tuple[Termination, str]:
+    """Raise the search's bound to the prices'; after Ctrl-C to that of their first point."""
+    from dtkd_opt.bundle import MAX_STEPS  # solvers, only when used
+    from dtkd_opt.methods.bounding import price_bound
+
+    def prices(search: Search, seed: int, params: None) -> Termination:
+        price_bound(search, max_steps=0 if termination == "interrupted" else MAX_STEPS)
+        return "heuristic_end"
+
+    end, why = _attempt(Method("prices", prices, None), search, 0, None)
+    if end in ("infeasible", "interrupted"):
+        return end, why or reason
+    if termination == "heuristic_end" and search.proven:
+        return "gap_reached", reason
+    return termination, reason or why
 
 
 def _record(

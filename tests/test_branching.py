@@ -210,9 +210,9 @@ def test_out_of_time_between_nodes(number: int, monkeypatch: pytest.MonkeyPatch)
     original = Branching.run
     keep_time = Search.keep_time
 
-    def run(self: Branching) -> Termination:
+    def run(self: Branching, max_nodes: int | None = None) -> Termination:
         monkeypatch.setattr(Search, "keep_time", at_call(number, TimeIsUp, keep_time))
-        return original(self)
+        return original(self, max_nodes)
 
     monkeypatch.setattr(Branching, "run", run)
     search, proof, termination = prove(instance)

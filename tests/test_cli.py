@@ -68,7 +68,7 @@ def test_check_refuses_a_wrong_figure_and_says_which(tmp_path: Path) -> None:
         (["solve", INSTANCES / "n5.json", "--seed", "-3"], 2, "seed"),
         (["solve", INSTANCES / "n5.json", "--method", "greedy", "--no-fixing"], 2, "--no-fixing"),
         (["solve", INSTANCES / "n5.json", "--no-fixing", "--threads", "-2"], 2, "--threads"),
-        (["solve", INSTANCES / "n5.json", "--no-fixing", "--mip-rel-gap", "-1"], 2, "mip_rel_gap"),
+        (["solve", INSTANCES / "n5.json", "--mip-rel-gap", "-1"], 2, "--mip-rel-gap"),
         (["solve", INSTANCES / "n5.json", "--no-such"], 2, "No such option"),
         (["solve", INSTANCES / "n5.json", "--output", "no/such/dir.json"], 1, "cannot be written"),
         (["check", INSTANCES / "n5.json", INSTANCES / "n5.json"], 1, "format"),

@@ -13,7 +13,13 @@ from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.files import write_atomic
 from dtkd_opt.methods import METHODS
 
-_EXACT = ("no_fixing", "mip_rel_gap", "threads", "highs_log")
+_SETTINGS = {  # options that stand for one setting of one method
+    "no_fixing": ("exact", ("fixing",)),
+    "mip_rel_gap": ("exact", ("highs", "mip_rel_gap")),
+    "threads": ("exact", ("highs", "threads")),
+    "highs_log": ("exact", ("highs", "log_file")),
+    "cold": ("q-learning", ("cold",)),
+}
 
 
 @click.command()
@@ -25,14 +31,22 @@ _EXACT = ("no_fixing", "mip_rel_gap", "threads", "highs_log")
 @click.option("--seed", default=0, show_default=True, help="Seed of all randomness.")
 @click.option("--output", type=FILE, help="Solution file. [default: ./NAME.solution.json]")
 @click.option("--no-fixing", is_flag=True, help="exact: HiGHS alone proves, on all options.")
-@click.option("--mip-rel-gap", type=float, help="exact: HiGHS's own gap. [default: gap / 2]")
+@click.option(
+    "--mip-rel-gap",
+    type=click.FloatRange(0),
+    help="exact: HiGHS's own gap. [default: gap / 2]",
+)
 @click.option(
     "--threads",
     type=click.IntRange(0, 256),
     help="exact: HiGHS's threads. [default: HiGHS decides]",
 )
 @click.option("--highs-log", type=FILE, help="exact: write HiGHS's log to this file.")
-def solve(instance: Path, method: str, output: Path | None, **given: Any) -> None:
+@click.option("--cold", is_flag=True, help="q-learning: learn from nothing, not from prices.")
+@click.option("--params", type=FILE, help="Settings of methods, a TOML table each.")
+def solve(
+    instance: Path, method: str, output: Path | None, params: Path | None, **given: Any
+) -> None:
     """Solve INSTANCE, print a summary and write the solution file.
 
     Ctrl-C and the time limit keep the best plan found so far, with a valid bound.
@@ -41,7 +55,7 @@ def solve(instance: Path, method: str, output: Path | None, **given: Any) -> Non
     Example:
       dtkd-opt solve instances/n50.json --gap 1e-6 --output n50.solution.json
     """
-    method, params = _exact_params(method, {name: given.pop(name) for name in _EXACT})
+    method, settings = _settings(method, params, {name: given.pop(name) for name in _SETTINGS})
     from dtkd_opt.instance import read_instance
     from dtkd_opt.interrupts import KeepOnCtrlC
     from dtkd_opt.report import LiveLine, print_summary
@@ -49,12 +63,12 @@ def solve(instance: Path, method: str, output: Path | None, **given: Any) -> Non
     from dtkd_opt.solve import solve as run
 
     problem = read_instance(instance)
-    if params is not None and params.highs.log_file:
-        write_atomic(Path(params.highs.log_file), b"")  # HiGHS would ignore an impossible path
+    if log := getattr(getattr(settings, "highs", None), "log_file", ""):
+        write_atomic(Path(log), b"")  # HiGHS would ignore an impossible path
     output = output or Path(f"{instance.stem}.solution.json")
     with KeepOnCtrlC() as ctrl_c:
         with LiveLine() as watch:
-            result = run(problem, method, params=params, watch=watch, **given)
+            result = run(problem, method, params=settings, watch=watch, **given)
         ctrl_c.finish()
         written = write_solution(result.solution, output)
     with printing():
@@ -65,23 +79,30 @@ def solve(instance: Path, method: str, output: Path | None, **given: Any) -> Non
         sys.exit(3)
 
 
-def _exact_params(method: str, given: dict[str, Any]) -> tuple[str, Any]:
-    """The method, which is `exact` where `auto` got options of it, and its ExactParams or None."""
+def _settings(method: str, file: Path | None, given: dict[str, Any]) -> tuple[str, Any]:
+    """The method, which is that of its options where `auto` got some, and its settings or None."""
     given = {name: value for name, value in given.items() if value not in (None, False)}
-    if not given:
+    if not given and file is None:
         return method, None
-    from dtkd_opt.highs import HighsParams
-    from dtkd_opt.methods import get_method
-    from dtkd_opt.methods.exact import ExactParams
+    from dtkd_opt.methods.settings import make_params, read_settings
 
-    method = "exact" if method == "auto" else method
-    if get_method(method).params_type is not ExactParams:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise UsageError(f"{names} belongs to --method exact")
-    fixing = not given.pop("no_fixing", False)
-    if "highs_log" in given:
-        given["log_file"] = str(given.pop("highs_log"))
-    return method, ExactParams(fixing=fixing, highs=HighsParams(**given))
+    owners = {_SETTINGS[name][0] for name in given}
+    if method == "auto" and len(owners) == 1:
+        (method,) = owners
+    for name in given:
+        if _SETTINGS[name][0] != method:
+            raise UsageError(f"--{name.replace('_', '-')} belongs to --method {_SETTINGS[name][0]}")
+    settings = {} if file is None else read_settings(file).get(method, {})
+    for name, value in given.items():
+        value = str(value) if isinstance(value, Path) else value
+        _put(settings, _SETTINGS[name][1], False if name == "no_fixing" else value)
+    return method, make_params(method, settings, str(file or "options"))
+
+
+def _put(settings: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for key in path[:-1]:
+        settings = settings.setdefault(key, {})
+    settings[path[-1]] = value
 
 
 @click.command()

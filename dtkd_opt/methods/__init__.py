@@ -15,13 +15,15 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, get_type_hints
 
-from dtkd_opt.errors import UsageError
+from dtkd_opt import __version__
+from dtkd_opt.errors import UsageError, printable
 from dtkd_opt.solution import Termination
 
 GROUP = "dtkd_opt.methods"
 _OWN = {
     "price": "dtkd_opt.methods.price:price",
     "exact": "dtkd_opt.methods.exact:exact",
+    "q-learning": "dtkd_opt.methods.qlearning:q_learning",
     "dqn": "dtkd_opt.methods.dqn:dqn",
     "greedy": "dtkd_opt.methods.baselines:greedy",
     "all-device": "dtkd_opt.methods.baselines:all_device",
@@ -48,6 +50,17 @@ def method_names() -> tuple[str, ...]:
     return (*METHODS, *sorted(_foreign()))
 
 
+def method_version(name: str) -> str:
+    """The version of this package, and of the one that brings the method."""
+    entry = _foreign().get(name)
+    own = f"dtkd-opt {__version__}"
+    return (
+        own
+        if entry is None or entry.dist is None
+        else f"{own} + {entry.dist.name} {entry.dist.version}"
+    )
+
+
 def get_method(name: str) -> Method:
     """Import a method by name; `auto` is `price`.
 
@@ -68,7 +81,7 @@ def get_method(name: str) -> Method:
     except Exception as error:  # whatever another package's code does when it is imported
         raise UsageError(
             f'method "{name}" ({foreign[name].value}) cannot be used: '
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {printable(str(error))}"
         ) from error
 
 

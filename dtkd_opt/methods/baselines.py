@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dtkd_opt.allocation import ChoiceInfeasible
+from dtkd_opt.bundle import MAX_STEPS
 from dtkd_opt.equal import cheapest_options, equal_shares
 from dtkd_opt.instance import DEVICE, SERVER
 from dtkd_opt.methods.bounding import price_bound
@@ -21,7 +21,7 @@ from dtkd_opt.solution import Termination
 
 def greedy(search: Search, seed: int, params: None) -> Termination:
     """Each user takes its best option at equal shares, then users of a pool share it equally."""
-    price_bound(search)
+    _bound(search)
     table = search.table
     cost = _equal_share_cost(table)
     choice = _complete(search, cheapest_options(table, cost), "keeps its limits at equal shares")
@@ -52,19 +52,24 @@ def all_server(search: Search, seed: int, params: None) -> Termination:
 
 def random(search: Search, seed: int, params: None) -> Termination:
     """Every user takes one of its options at random."""
-    price_bound(search)
+    _bound(search)
     table, rng = search.table, np.random.default_rng(seed)
     size = np.diff(table.start)
     choice = table.start[:-1] + rng.integers(0, size)
-    return _allocate(search, choice, "random")
+    return _allocate(search, choice)
+
+
+def _bound(search: Search) -> None:
+    """The prices' bound; the stop rule's `iterations` are its steps."""
+    price_bound(search, max_steps=search.stop.iterations or MAX_STEPS)
 
 
 def _at_place(search: Search, place: int, name: str) -> Termination:
-    price_bound(search)
+    _bound(search)
     table = search.table
     cost = np.where(table.place == place, _equal_share_cost(table, limits=False), np.inf)
     choice = _complete(search, cheapest_options(table, cost), f"can be trained at the {name}")
-    return _allocate(search, choice, f"all-{name}")
+    return _allocate(search, choice)
 
 
 def _equal_share_cost(table: OptionTable, limits: bool = True) -> Array:
@@ -85,18 +90,6 @@ def _complete(search: Search, choice: Index, what: str) -> Index:
     return choice
 
 
-def _allocate(search: Search, choice: Index, name: str) -> Termination:
-    try:
-        search.offer(choice)
-    except ChoiceInfeasible as error:
-        users, servers = search.instance.users, search.instance.servers
-        lines = [
-            conflict.describe(
-                servers[conflict.server].name, [users[n].name for n in conflict.users]
-            )
-            for conflict in error.conflicts
-        ]
-        raise NoPlanError(
-            f"{name}: its choice has no feasible allocation: " + "; ".join(lines)
-        ) from None
+def _allocate(search: Search, choice: Index) -> Termination:
+    search.offer(choice)
     return "gap_reached" if search.proven else "heuristic_end"

@@ -21,11 +21,11 @@ _KEPT = 64  # distinct choices of the last priced points that are tried as incum
 
 
 def price_bound(
-    search: Search, tolerance: float = 1e-9, *, max_steps: int | None = None
+    search: Search, tolerance: float = 1e-9, *, max_steps: int = MAX_STEPS
 ) -> PricedPoint:
-    """Raise the search's bound to the best of the prices.
+    """Raise the search's bound to the best of the prices, found in at most `max_steps` steps.
 
-    Without `max_steps` the search's `iterations` are their steps.
+    The first point is priced even after the time limit: there is always a bound.
 
     Raises
     ------
@@ -33,8 +33,7 @@ def price_bound(
         When prices prove that no choice at all keeps the limits.
     """
     search.enter("prices")
-    steps = max_steps or search.stop.iterations or MAX_STEPS
-    return _maximise(search, tolerance, deque(maxlen=1), prove=True, max_steps=steps)
+    return _maximise(search, tolerance, deque(maxlen=1), prove=True, max_steps=max_steps)
 
 
 def price_and_round(

@@ -52,8 +52,9 @@ class Branching:
         """N · J from which on a bound proves the gap."""
         return self.search.cutoff * self.table.n_users
 
-    def run(self) -> Termination:
-        """Branch until the gap is proven.
+    def run(self, max_nodes: int | None = None) -> Termination:
+        """Branch until the gap is proven, or until `max_nodes` are priced in all; by default the
+        search's iterations. It may be called again to go on.
 
         Raises
         ------
@@ -61,9 +62,10 @@ class Branching:
             At the search's time limit; its bound is valid.
         """
         search = self.search
-        limit = search.stop.iterations or 2**62
+        limit = max_nodes or search.stop.iterations or 2**62
         search.enter("branching")
-        self._enter(0, np.arange(len(self.table)), self._in_work.prices)
+        if not self.nodes:
+            self._enter(0, np.arange(len(self.table)), self._in_work.prices)
         while not search.proven:
             self._raise_bound()
             if search.proven or not self.open:

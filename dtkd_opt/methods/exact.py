@@ -10,11 +10,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from dtkd_opt.allocation import ChoiceInfeasible
+from dtkd_opt.fields import Count, Record
 from dtkd_opt.highs import HighsParams, MilpOutcome, StandingMilp
 from dtkd_opt.limited import Conflict
 from dtkd_opt.methods.bounding import price_and_round
@@ -30,13 +29,12 @@ TANGENTS_AT = (0.7, 1.0, 1.4)
 _PIECE = 2000  # options whose tangents are added between two looks at the clock
 
 
-@dataclass(frozen=True)
-class ExactParams:
+class ExactParams(Record):
     """Settings of `exact`: whether prices may fix options, and HiGHS's own."""
 
     fixing: bool = True
-    max_rounds: int = 1000
-    highs: HighsParams = field(default_factory=HighsParams)
+    max_rounds: Count = 1000
+    highs: HighsParams = HighsParams()
 
 
 def exact(search: Search, seed: int, params: ExactParams) -> Termination:

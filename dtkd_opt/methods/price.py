@@ -1,4 +1,8 @@
-"""Price: Lagrangian prices, rounding, exchanges, and branching on what they leave open."""
+"""Price: Lagrangian prices, rounding, exchanges, and branching on what they leave open.
+
+Where a few users share many servers, the prices' gap is wide and the tree grows beyond all measure:
+after a while HiGHS gets what reduced costs have left.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,14 @@ from dataclasses import dataclass
 from dtkd_opt.methods.bounding import price_and_round
 from dtkd_opt.methods.branching import Branching
 from dtkd_opt.methods.infeasible import find_plan
-from dtkd_opt.methods.proof import Leaf, Proof
+from dtkd_opt.methods.proof import Proof
 from dtkd_opt.methods.search import Search, TimeIsUp
 from dtkd_opt.physics import Array
 from dtkd_opt.solution import Termination
+
+_PATIENCE = 500  # nodes; proofs that end take some hundred, and HiGHS takes a second to build
+_PATIENCE_LIMITED = 50  # with limits, where a node takes ten times as long
+_HANDED = 20_000  # options; of more HiGHS makes nothing in any reasonable time
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +29,7 @@ class PriceParams:
 
 
 def price(search: Search, seed: int, params: PriceParams) -> Termination:
-    """Prove the search's gap by prices alone, at any size (DESIGN section 5, facts 3 to 5).
+    """Prove the search's gap by prices, at any size (DESIGN section 5, facts 3 to 5).
 
     Raises
     ------
@@ -30,29 +38,52 @@ def price(search: Search, seed: int, params: PriceParams) -> Termination:
     NoPlanError
         When neither a plan nor such a proof was found.
     """
-    termination, _ = price_with_proof(search, params)
-    return termination
+    patience: int | None = _PATIENCE_LIMITED if search.table.constrained else _PATIENCE
+    if search.stop.iterations is not None:
+        patience = None
+    termination, branching = _bound_and_branch(search, params, patience)
+    if termination != "iteration_limit" or patience is None:
+        return termination
+    return _hand_over(search, seed, branching)
 
 
 def price_with_proof(search: Search, params: PriceParams) -> tuple[Termination, Proof]:
-    """As :func:`price`, with the tree of splits and priced leaves behind the bound."""
+    """As :func:`price` by prices alone, with the tree of splits and priced leaves."""
+    termination, branching = _bound_and_branch(search, params)
+    return termination, branching.close()
+
+
+def _bound_and_branch(
+    search: Search, params: PriceParams, max_nodes: int | None = None
+) -> tuple[Termination, Branching]:
+    """Prices, a plan, and at most `max_nodes` of branching; why it ended and what it knows."""
     try:
         point = price_and_round(search, start=params.start)
-        if search.proven:
-            return "gap_reached", Proof([Leaf(point.prices, point.value)])
-        if search.incumbent is None:
+        if search.incumbent is None and not search.proven:
             find_plan(search, point.prices)
     except (TimeIsUp, KeyboardInterrupt) as stop:
         if search.priced is None:
             raise
-        return _why(stop), Proof([Leaf(search.priced.prices, search.priced.value)])
+        return _why(stop), Branching(search, search.priced)
     branching = Branching(search, point)
-    termination: Termination
+    if search.proven:
+        return "gap_reached", branching
     try:
-        termination = branching.run()
+        return branching.run(max_nodes), branching
     except (TimeIsUp, KeyboardInterrupt) as stop:
-        termination = _why(stop)
-    return termination, branching.close()
+        return _why(stop), branching
+
+
+def _hand_over(search: Search, seed: int, branching: Branching) -> Termination:
+    """Let HiGHS prove what reduced costs have left, or branch on where that is too much."""
+    from dtkd_opt.methods.exact import ExactParams, Rounds, unfixed_options  # a second to import
+
+    point = search.priced
+    assert point is not None  # branching began with it
+    left = unfixed_options(search, point)
+    if len(left) > _HANDED:
+        return branching.run()
+    return Rounds(search, point, left, seed, ExactParams()).run()
 
 
 def _why(stop: BaseException) -> Termination:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dtkd_opt.allocation import Allocation, allocate
+from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.evaluate import Evaluation, Plan, evaluate
 from dtkd_opt.instance import SERVER, Instance
@@ -198,3 +198,12 @@ class NoPlanError(DtkdError):
     """A heuristic's choice has no feasible allocation; says nothing about other choices."""
 
     exit_code = 3
+
+
+def describe_conflicts(error: ChoiceInfeasible, instance: Instance) -> str:
+    """Which users of which servers cannot keep their limits together, by name."""
+    users, servers = instance.users, instance.servers
+    return "; ".join(
+        conflict.describe(servers[conflict.server].name, [users[n].name for n in conflict.users])
+        for conflict in error.conflicts
+    )

@@ -78,7 +78,7 @@ class Training:
     @property
     def exploration(self) -> float:
         """Probability that a move is to a random option now."""
-        return self.params.exploration * max(1 - self.done, 0.5)
+        return self.params.exploration
 
     def add(self, row: CurveRow) -> None:
         """A point of the curve; the network is the best if its mean gap is the least so far."""

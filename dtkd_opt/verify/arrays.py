@@ -36,18 +36,49 @@ delay, and no more than 1e-13 of a bound unless prices cancel against the pools'
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dtkd_opt.instance import DEVICE, SERVER, AccuracyTable, Instance
+from dtkd_opt.accuracy import AccuracyTable
+from dtkd_opt.instance import DEVICE, SERVER, Instance
 from dtkd_opt.verify.points import Demand, best_bandwidth, deadline_weight, least_bandwidth
-from dtkd_opt.verify.rows import Array, Figures, Rows, Users, capacity_of, reachable, usable
 
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+LEAST, MOST = 1e-100, 1e100
+CHUNK = 10_000  # users priced at a time
 SLACK = 64 * 2.0**-53
 SHRINKS = 10.0 ** np.arange(-15, -5)  # tried on a proposed least share until it is proven
 _LN2 = math.log(2)
+
+
+def usable(amounts: Array) -> Array:
+    """Prices or shares moved down to what cannot over- or underflow: 0, or 1e-100 to 1e100."""
+    return np.where(amounts < LEAST, 0.0, np.minimum(amounts, MOST))
+
+
+class Rows(NamedTuple):
+    """K combinations of user, model, place and server, (K,) each."""
+
+    user: Index
+    model: Index
+    place: Index
+    server: Index
+
+
+def reachable(instance: Instance) -> Iterator[Rows]:
+    """All combinations in which the user reaches the server, some users at a time."""
+    gain, size = instance.users.channel_gain, 2 * len(instance.models)
+    for start in range(0, len(gain), CHUNK):
+        user, server = np.nonzero(~np.isnan(gain[start : start + CHUNK]))
+        model = np.tile(np.repeat(np.arange(len(instance.models)), 2), len(user))
+        place = np.tile([DEVICE, SERVER], len(model) // 2)
+        yield Rows(np.repeat(user, size) + start, model, place, np.repeat(server, size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +92,10 @@ class Needs:
     accuracy: Array
 
 
-def needs_of(instance: Instance, users: Users, rows: Rows) -> Needs:
+def needs_of(instance: Instance, rows: Rows) -> Needs:
     """Bits, cycles and accuracy of every row."""
-    task, n, s, m = instance.task, rows.user, rows.server, rows.model
-    samples, fresh = users.samples[n], users.fresh_fraction[n]
+    task, users, (n, m, _, s) = instance.task, instance.users, rows
+    samples, fresh = users.samples[n].astype(float), users.fresh_fraction[n]
     at_server = rows.place == SERVER
 
     def server(name: str) -> Array:
@@ -75,7 +106,7 @@ def needs_of(instance: Instance, users: Users, rows: Rows) -> Needs:
 
     training = samples * float(task.epochs) * model("cycles_per_sample")
     labelling = fresh * samples * task.teacher_cycles_per_sample
-    noise, gain = server("noise_w_per_hz"), users.gain[n, s]
+    noise, gain = server("noise_w_per_hz"), users.channel_gain[n, s]
     snr = server("tx_power_w") * gain / (noise * server("downlink_hz"))
     download = np.where(at_server, model("bits"), (1 - fresh) * samples * task.bits_per_label)
     return Needs(
@@ -144,13 +175,18 @@ def priced_need(need: Array, price: Array, pool: Array, weight: Array) -> Array:
 class Arrays:
     """The arithmetic of `verify` above 10,000 users."""
 
-    def __init__(self, instance: Instance, users: Users):
-        self.instance, self.users = instance, users
-        self.capacity = capacity_of(instance)
+    def __init__(self, instance: Instance):
+        self.instance, self.users = instance, instance.users
+        pools = ("uplink_hz", "downlink_hz", "cpu_hz")
+        self.capacity = np.array([[getattr(s, p) for s in instance.servers] for p in pools], float)
 
-    def figures(self, rows: Rows, shares: Array) -> Figures:
-        """What every user of a plan gets at its (3, K) shares, rounded to the plan's disfavour."""
-        needs = needs_of(self.instance, self.users, rows)
+    def figures(self, choice: Index, shares: Array) -> Array:
+        """(4, N) cost, delay, energy and accuracy, rounded to the plan's disfavour.
+
+        Of all users, by (3, N) model, place and server, and (3, N) shares.
+        """
+        rows = Rows(np.arange(len(self.users)), *choice)
+        needs = needs_of(self.instance, rows)
         band, downlink, cpu = usable(shares)
         upload = upload_delay(needs.bits, needs.snr_hz, band)
         cycles = needs.device_cycles + needs.work[1]  # one of them is zero
@@ -160,32 +196,47 @@ class Arrays:
         radio = self.users.tx_power_w[rows.user] * upload
         heat = self.users.kappa[rows.user] * cpu**2 * cycles
         error = self.instance.seconds_per_error * (1 - needs.accuracy + SLACK)
-        return Figures(
-            cost_s=(delay + error) * (1 + SLACK),
-            delay_s=delay,
-            energy_j=np.where(rows.place == SERVER, radio, heat) * (1 + SLACK),
-            accuracy=needs.accuracy - SLACK,
-        )
+        cost = (delay + error) * (1 + SLACK)
+        energy = np.where(rows.place == SERVER, radio, heat) * (1 + SLACK)
+        return np.array([cost, delay, energy, needs.accuracy - SLACK])
 
-    def option_costs(self, prices: Array, span: slice) -> Array:
-        """(n, M, 2, S): rounded down min T(x) + ρ (1 - a) + λ x [s]; inf where impossible."""
-        rows = reachable(self.users, span, len(self.instance.models))
-        needs = needs_of(self.instance, self.users, rows)
-        demand = self.demand(rows, prices, needs)
-        device_s, possible = self._device_delay(needs, rows), ~self._impossible(needs, rows)
-        errors = self.instance.seconds_per_error * (1 - needs.accuracy)
-        deadline = self.users.deadline_s[rows.user]
-        cost = self._lower(demand, errors, device_s, deadline, np.ones(len(errors)))
-        weight = deadline_weight(demand)
-        late = weight > 1
-        if late.any():  # any weight gives a bound: the better one counts
-            given = (errors[late], device_s[late], deadline[late], weight[late])
-            cost[late] = np.maximum(cost[late], self._lower(demand.take(late), *given))
-        shape = (span.stop - span.start, len(self.instance.models), 2, len(self.instance.servers))
-        costs = np.full(shape, np.inf)
-        where = (rows.user - span.start, rows.model, rows.place, rows.server)
-        costs[where] = np.where(possible, cost, np.inf)
+    def option_costs(self, prices: Array) -> Array:
+        """(N, M, 2, S): rounded down min T(x) + ρ (1 - a) + λ x [s]; inf where impossible."""
+        costs = self._everywhere(math.inf)
+        for rows in reachable(self.instance):
+            needs = needs_of(self.instance, rows)
+            demand = self.demand(rows, prices, needs)
+            device_s, possible = self._device_delay(needs, rows), ~self._impossible(needs, rows)
+            errors = self.instance.seconds_per_error * (1 - needs.accuracy)
+            deadline = self.users.deadline_s[rows.user]
+            cost = self._lower(demand, errors, device_s, deadline, np.ones(len(errors)))
+            weight = deadline_weight(demand)
+            late = weight > 1
+            if late.any():  # any weight gives a bound: the better one counts
+                given = (errors[late], device_s[late], deadline[late], weight[late])
+                cost[late] = np.fmax(cost[late], self._lower(demand.take(late), *given))
+            # no cost is negative, and of what is not known no more can be said
+            costs[rows] = np.where(possible, np.fmax(cost, 0.0), math.inf)
         return costs
+
+    def proposals(self, prices: Array) -> Array:
+        """(N, M, 2, S, 4) where `Balls` evaluates its bounds: nothing to be trusted.
+
+        The least share of the uplink, the bandwidth of the tangent without a deadline, the weight
+        of the deadline (1 where it is met anyway) and the bandwidth of the tangent with it.
+        """
+        proposals = self._everywhere(math.nan, 4)
+        for rows in reachable(self.instance):
+            demand = self.demand(rows, prices)
+            weight = deadline_weight(demand)
+            free, held = (best_bandwidth(demand, w) for w in (np.ones(len(weight)), weight))
+            proposals[rows] = np.array([demand.least_hz, free, weight, held]).T
+        return proposals
+
+    def _everywhere(self, value: float, *more: int) -> Array:
+        """(N, M, 2, S, …) of one value."""
+        n, servers = self.users.channel_gain.shape
+        return np.full((n, len(self.instance.models), 2, servers, *more), value)
 
     def _lower(
         self, demand: Demand, errors: Array, device_s: Array, deadline: Array, weight: Array
@@ -200,7 +251,7 @@ class Arrays:
 
     def demand(self, rows: Rows, prices: Array, needs: Needs | None = None) -> Demand:
         """What the rows ask for at (3, S) prices, with a proven least share of the uplink."""
-        needs, n = needs or needs_of(self.instance, self.users, rows), rows.user
+        needs, n = needs or needs_of(self.instance, rows), rows.user
         band, *pools = self.capacity[:, rows.server]
         uplink, *rest = usable(prices)[:, rows.server]
         longest = self.users.energy_j[n] / self.users.tx_power_w[n]

@@ -9,14 +9,19 @@ thousands of splits are common, and exact.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
+import numpy as np
+from numpy.typing import NDArray
+
+from dtkd_opt.accuracy import Array
 from dtkd_opt.certificate import Certificate, Leaf, Node, Split
 from dtkd_opt.instance import PLACES, Instance
 
-Exact = Fraction | float  # a float only for infinities
+# What a user without any option costs. Prices times pools, and claims times users, stay far below,
+# so that where no plan is left all claims hold; and unlike infinity it can be taken off again.
+NO_OPTION = Fraction(10) ** 400
 
 
 def tree_faults(instance: Instance, certificate: Certificate) -> Iterator[str]:
@@ -24,94 +29,72 @@ def tree_faults(instance: Instance, certificate: Certificate) -> Iterator[str]:
 
     So nothing is cyclic and all nodes are reached from the first.
     """
-    tree = certificate.tree
-    sizes = (len(instance.models), 0, len(instance.servers))
-    parents = [0] * len(tree)
+    tree, sets, users = certificate.tree, len(certificate.prices), len(instance.users)
+    models, servers, parents = len(instance.models), len(instance.servers), [0] * len(tree)
     if not tree:
         yield "tree: must have at least one node"
     for v, node in enumerate(tree):
         if isinstance(node, Leaf):
-            if not 0 <= node.prices < len(certificate.prices):
-                yield f"tree[{v}].prices: there are {len(certificate.prices)} price sets"
-            if not math.isfinite(node.bound):
-                yield f"tree[{v}].bound: must be a finite number"
+            if not 0 <= node.prices < sets:
+                yield f"tree[{v}].prices: there are {sets} price sets, got {node.prices}"
             continue
-        if not 0 <= node.user < len(instance.users):
-            yield f"tree[{v}].user: there are {len(instance.users)} users, got {node.user}"
+        if not 0 <= node.user < users:
+            yield f"tree[{v}].user: there are {users} users, got {node.user}"
         for m, place, s in node.options:
-            if not (0 <= m < sizes[0] and place in PLACES and 0 <= s < sizes[2]):
+            if not (0 <= m < models and place in PLACES and 0 <= s < servers):
                 yield f'tree[{v}].options: the instance has no option [{m}, "{place}", {s}]'
         for child in (node.inside, node.outside):
-            if not v < child < len(tree):
-                yield f"tree[{v}]: its children must be nodes after it, got {child}"
-            else:
+            if v < child < len(tree):
                 parents[child] += 1
+            else:
+                yield f"tree[{v}]: its children must be nodes after it, got {child}"
     for v, count in enumerate(parents[1:], start=1):
         if count != 1:
             yield f"tree[{v}]: must be the child of exactly one node, is of {count}"
 
 
-@dataclass(frozen=True)
-class Edge:
-    """What leads to a node: of `user`, the options before and after it as bits of a number."""
-
-    parent: int
-    user: int
-    before: int
-    after: int
-
-
-def edges_of(tree: Sequence[Node], shape: tuple[int, int, int]) -> dict[int, Edge]:
-    """The edge to every node but the first, with an iterative walk in depth.
-
-    Option (m, p, s) is bit number ravel(m, p, s) in an array of `shape` (M, 2, S).
-    """
-    every = (1 << math.prod(shape)) - 1
-    edges: dict[int, Edge] = {}
-    allowed: dict[int, int] = {}  # by user, along the path to the node at hand
-    todo: list[tuple[int | None, int, int]] = [(0, -1, every)]
-    while todo:
-        v, user, left = todo.pop()
-        allowed[user] = left
-        if v is None or isinstance(node := tree[v], Leaf):
-            continue
-        listed, before = _bits(node, shape), allowed.get(node.user, every)
-        children = ((node.inside, before & listed), (node.outside, before & ~listed))
-        todo.append((None, node.user, before))  # comes up after both children: takes them back
-        for child, after in children:
-            edges[child] = Edge(v, node.user, before, after)
-            todo.append((child, node.user, after))
-    return edges
-
-
-def _bits(node: Split, shape: tuple[int, int, int]) -> int:
-    _, places, servers = shape
-    numbers = {(m * places + PLACES.index(p)) * servers + s for m, p, s in node.options}
-    return sum(1 << k for k in numbers)
-
-
 def leaf_sums(
-    edges: dict[int, Edge], leaves: list[int], total: Exact, costs: dict[int, list[float]]
-) -> dict[int, Exact]:
-    """Σ_n min_k c_k(λ) - λ · C at some leaves: along an edge only one user's minimum changes."""
-    needed: set[int] = {0}
-    for v in leaves:
-        while v not in needed:
+    tree: Sequence[Node], leaves: Iterable[int], total: Fraction, costs: Array
+) -> dict[int, Fraction]:
+    """Σ_n min_k c_k(λ) - λ · C at some leaves, of the options k left there: exact.
+
+    A walk in depth; along an edge only the minimum of the user that was split changes.
+
+    Parameters
+    ----------
+    tree, leaves
+        A tree without faults, and numbers of leaves.
+    total
+        The sum at the root, where all options are left.
+    costs
+        (N, M, 2, S) c_k(λ) ≥ 0, inf where an option is impossible.
+    """
+    needed = set(leaves)
+    for v, node in reversed([*enumerate(tree)]):  # children come after their parents
+        if isinstance(node, Split) and not needed.isdisjoint((node.inside, node.outside)):
             needed.add(v)
-            v = edges[v].parent
-    values: dict[int, Exact] = {0: total}
-    for v in sorted(needed - {0}):  # a parent's number is less than its children's
-        edge = edges[v]
-        before, after = (_least(costs[edge.user], bits) for bits in (edge.before, edge.after))
-        value = values[edge.parent]
-        if isinstance(value, Fraction) and math.isfinite(before) and math.isfinite(after):
-            values[v] = value + (Fraction(after) - Fraction(before))
-        elif after == math.inf:  # no plan is left
-            values[v] = math.inf
-        else:  # either no plan was left before, or nothing is known
-            values[v] = value
-    return values
+    sums: dict[int, Fraction] = {}
+    left: dict[int, NDArray[np.bool_]] = {}  # by user, on the path to the node at hand
+    every = np.ones(costs.shape[1:], bool)
+    todo = [(0, total, -1, every)]
+    while todo:
+        v, value, user, options = todo.pop()
+        sums[v], left[user] = value, options
+        if v < 0 or isinstance(node := tree[v], Leaf):
+            continue
+        user, before = node.user, left.get(node.user, every)
+        listed = ~every
+        for m, place, s in node.options:
+            listed[m, PLACES.index(place), s] = True
+        todo.append((-1, total, user, before))  # comes up after both children: takes them back
+        for child, after in ((node.inside, before & listed), (node.outside, before & ~listed)):
+            if child in needed:
+                change = least(costs[user][after]) - least(costs[user][before])
+                todo.append((child, value + change, user, after))
+    return sums
 
 
-def _least(costs: list[float], bits: int) -> float:
-    return min((cost for k, cost in enumerate(costs) if bits >> k & 1), default=math.inf)
+def least(costs: Array) -> Fraction:
+    """The least of a user's costs."""
+    lowest = min(costs.tolist(), default=math.inf)
+    return Fraction(lowest) if lowest < math.inf else NO_OPTION

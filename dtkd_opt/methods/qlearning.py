@@ -1,0 +1,288 @@
+"""Q-learning chooses students and places, a convex subproblem allocates and pays back in prices.
+
+The idea is the paper's (Wang et al., arXiv 2303.06155); only its abstract was at hand, and all that
+follows is our own reconstruction in the field's usual notation. Each user is an agent with a table
+Q[user, state, option] (Watkins and Dayan, "Q-learning", Machine Learning 8, 1992). One round:
+
+1. every user takes its best option, or with probability ε any (ε-greedy);
+2. the convex subproblem gives the shares x of that choice and with them the pools' prices λ;
+3. user n gets the reward
+
+       r_n = -(T_n + ρ (1 - a_n) + λ · x_n) (1 + penalty · lateness_n)
+
+   with the priced externality λ · x_n: what its shares cost the others. So the users' own best
+   options are, together, the plan's (DESIGN section 5, fact 3);
+4. the state s' is the congestion of the pools that the user can reach, and
+
+       Q[n, s, k] += α (r_n + γ max_k' Q[n, s', k'] - Q[n, s, k]).
+
+**Limits.** Options that break a limit whatever the others do are not in the table. What is left of
+energy budgets holds a user's uplink share from below, and a few steps raise the prices where such
+shares overdraw a pool. Deadlines cost a penalty: lateness_n is by how much of its deadline the user
+is over it, max(0, T_n / T_n^max - 1). So every choice has a defined reward, and one that cannot be
+is a bad one: late, or at high prices. Greedy choices are allocated exactly, within all limits; one
+that cannot be is no plan.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
+from dtkd_opt.equal import first_prices
+from dtkd_opt.fields import Amount, Count, Fraction, Record
+from dtkd_opt.methods.bounding import price_and_round, price_bound
+from dtkd_opt.methods.infeasible import find_plan
+from dtkd_opt.methods.search import Search
+from dtkd_opt.options import OptionTable
+from dtkd_opt.physics import Array, Index
+from dtkd_opt.response import respond
+from dtkd_opt.solution import Termination
+
+_REPORTED = 100  # rounds between two lines of progress
+_STEP = 1.25  # between two levels of congestion
+_PRICE_STEPS = 4  # with limits
+_MOST_STATES = 100  # of one user: of more servers only its strongest are looked at
+
+
+class QLearningParams(Record):
+    """Settings of `q-learning`."""
+
+    cold: bool = False
+    """Start from empty tables, as in the paper, instead of the prices' costs."""
+    rounds: Count = 10_000
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """α, after first visits of 1, 1/2, 1/3, … that average."""
+    epsilon: Fraction = 0.5
+    """ε of the first round; it falls geometrically to `final_epsilon`."""
+    final_epsilon: Annotated[float, Field(gt=0, le=1)] = 0.002
+    discount: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """γ."""
+    levels: Annotated[int, Field(ge=1, le=9)] = 3
+    """Levels of a server's congestion that a user tells apart."""
+    penalty: Amount = 1.0
+    """What a user pays for being late by once its deadline, relative to its cost."""
+    greedy_every: Count = 10
+    """Rounds from one greedy choice that is offered as a plan to the next."""
+
+
+def q_learning(search: Search, seed: int, params: QLearningParams) -> Termination:
+    """Learn for some rounds; the best plan met counts, with the prices' bound.
+
+    Cold, the prices' bound is proven but not looked at. Otherwise the tables start from the costs
+    at the best prices and the plan from their rounding, which is never lost.
+
+    Raises
+    ------
+    InfeasibleError
+        When prices prove that no choice keeps the limits.
+    NoPlanError
+        When no plan was met and there is no such proof.
+    """
+    table = search.table
+    if params.cold:
+        price_bound(search)
+        values = np.zeros(len(table))
+    else:
+        values = -price_and_round(search).cost / (1 - params.discount)
+    search.enter("Q-learning")
+    rounds = search.stop.iterations or params.rounds
+    learner = Learner(table, values, params, rounds, np.random.default_rng(seed))
+    for number in range(rounds):
+        if search.proven:
+            return "gap_reached"
+        search.keep_time()
+        if number % _REPORTED == 0:
+            search.enter(f"round {number} of {rounds}")
+        _offer(search, *learner.play(number))
+        if number % params.greedy_every == 0 or number == rounds - 1:
+            _offer_greedy(search, learner)
+    if search.incumbent is None and search.priced is not None:
+        find_plan(search, search.priced.prices)
+    return "gap_reached" if search.proven else "heuristic_end"
+
+
+def _offer(search: Search, choice: Index, allocation: Allocation) -> None:
+    """A round's own choice, if it was allocated exactly and is better than the incumbent."""
+    if search.table.constrained:
+        return  # its allocation knows no limits
+    value = float(np.mean(allocation.delay + search.table.error_cost_s[choice]))
+    if value < search.objective:
+        search.offer_plan(choice, allocation.shares, allocation.prices)
+
+
+def _offer_greedy(search: Search, learner: Learner) -> None:
+    """The choice that the tables hold for the best, unless even without limits it is worse."""
+    choice = learner.greedy()
+    delay = allocate(learner.free, choice).delay
+    if float(np.mean(delay + search.table.error_cost_s[choice])) < search.objective:
+        with suppress(ChoiceInfeasible):
+            search.offer(choice)
+
+
+class Learner:
+    """All users' tables and states, and the rounds they play."""
+
+    def __init__(
+        self,
+        table: OptionTable,
+        values: Array,
+        params: QLearningParams,
+        rounds: int,
+        rng: np.random.Generator,
+    ):
+        self.table, self.params, self.rounds, self.rng = table, params, rounds, rng
+        unlimited = np.full(len(table), np.inf)
+        self.free = replace(table, deadline_s=unlimited, uplink_limit_s=unlimited)
+        self.congestion = Congestion(table, params.levels)
+        self.state = self.congestion.states(self.congestion.usual)
+        self.q = QTable(table.start, self.congestion.sizes, values)
+
+    def greedy(self) -> Index:
+        """(N,) each user's best option in its state."""
+        return self.q.best(self.state)[0]
+
+    def play(self, number: int) -> tuple[Index, Allocation]:
+        """One round: its choice and allocation; the tables learn from it."""
+        params = self.params
+        choice = explored(self.greedy(), self.table.start, self.epsilon(number), self.rng)
+        allocation = allocate(self.free, choice)
+        reward, prices = rewards(self.table, choice, allocation, params.penalty)
+        following = self.congestion.states(prices)
+        self.q.learn(self.state, choice, reward, following, params.learning_rate, params.discount)
+        self.state = following
+        return choice, allocation
+
+    def epsilon(self, number: int) -> float:
+        """ε of a round: a geometric fall from the first to the last."""
+        first, last = self.params.epsilon, self.params.final_epsilon
+        return first * (last / first) ** (number / max(self.rounds - 1, 1)) if first else 0.0
+
+
+def explored(choice: Index, start: Index, epsilon: float, rng: np.random.Generator) -> Index:
+    """(N,) the choice with each user's option, with probability ε, drawn anew from all of its."""
+    explores = np.flatnonzero(rng.random(len(choice)) < epsilon)
+    sizes = np.diff(start)[explores]
+    drawn = choice.copy()
+    drawn[explores] = start[explores] + (rng.random(len(explores)) * sizes).astype(np.int64)
+    return drawn
+
+
+def rewards(
+    table: OptionTable, choice: Index, allocation: Allocation, penalty: float
+) -> tuple[Array, Array]:
+    """(N,) r_n [s] of a choice that is allocated without limits, and the prices λ (3, S)."""
+    delay, shares, prices = allocation.delay, allocation.shares, allocation.prices
+    if np.isfinite(table.uplink_limit_s[choice]).any():
+        delay, shares, prices = within_budgets(table.take(choice), prices)
+    paid = (prices[:, table.server[choice]] * shares).sum(axis=0)
+    late = np.maximum(delay / table.deadline_s[choice] - 1, 0.0)
+    reward: Array = -(delay + table.error_cost_s[choice] + paid) * (1 + penalty * late)
+    return reward, prices
+
+
+def within_budgets(chosen: OptionTable, prices: Array) -> tuple[Array, Array, Array]:
+    """Delays (N,), shares (3, N) and prices (3, S) near those at which the shares fit the pools.
+
+    Shares fall like λ^-1/2 where no energy budget holds them from below, so that a step
+    λ (demand / C)² from the prices of the choice without budgets comes nearer from below.
+    """
+    chosen = replace(chosen, deadline_s=np.full(len(chosen), np.inf))
+    prices = np.maximum(prices, 1e-9 * prices.max(axis=1, keepdims=True, initial=1e-30))
+    for _ in range(_PRICE_STEPS):
+        shares = respond(chosen, prices).shares
+        demand = [np.bincount(chosen.server, x, minlength=chosen.n_servers) for x in shares]
+        prices = prices * np.clip(np.array(demand) / chosen.capacity, 0.5, 2.0) ** 2
+    bought = respond(chosen, prices)
+    return bought.delay, bought.shares, prices
+
+
+class Congestion:
+    """States of the users: how the worth of their servers' pools compares with the usual.
+
+    The worth of server s is λ_s · C_s [s], the usual one is that of everybody's best option at
+    equal shares. A level is a factor of 1.25, the outermost ones have no end. A user's state tells
+    apart the levels of all servers that it reaches, of many the strongest.
+    """
+
+    def __init__(self, table: OptionTable, levels: int):
+        self.levels, self.capacity = levels, table.capacity
+        self.usual = first_prices(table)
+        self._usual_s = np.maximum((self.usual * table.capacity).sum(axis=0), 1e-300)
+        seen = int(np.log(_MOST_STATES) / np.log(levels)) if levels > 1 else 1
+        self.servers = strongest_servers(table, seen)
+        self.sizes = levels ** (self.servers >= 0).sum(axis=1)
+
+    def states(self, prices: Array) -> Index:
+        """(N,) each user's state at prices (3, S): its servers' levels as digits of a number."""
+        worth = np.maximum((prices * self.capacity).sum(axis=0), 1e-300)
+        distance = np.log(worth / self._usual_s) / np.log(_STEP)
+        level = np.clip(np.floor(distance + self.levels / 2), 0, self.levels - 1).astype(np.int64)
+        state = np.zeros(len(self.servers), np.int64)
+        for column in self.servers.T:
+            reached = column >= 0
+            state = np.where(reached, state * self.levels + level[column], state)
+        return state
+
+
+def strongest_servers(table: OptionTable, most: int) -> Index:
+    """(N, ≤ most) servers that each user has options at, best first; -1 for none."""
+    gamma = np.full((table.n_users, table.n_servers), -np.inf)
+    gamma[table.user, table.server] = table.uplink_snr_hz
+    order = np.argsort(-gamma, axis=1, kind="stable")[:, :most]
+    reached = np.take_along_axis(gamma, order, axis=1) > -np.inf
+    return np.where(reached, order, -1)
+
+
+class QTable:
+    """Q[user, state, option] of all users, one flat array.
+
+    User n has `sizes[n]` states and the options `start[n]:start[n + 1]`; its values lie one state
+    after the other. Ties go to the first option.
+    """
+
+    def __init__(self, start: Index, sizes: Index, values: Array):
+        self.start, self.options = start, np.diff(start)
+        ends = np.cumsum(sizes * self.options)
+        self._first = ends - sizes * self.options
+        user = np.repeat(np.arange(len(sizes)), sizes)  # of each user's each state
+        blocks = self.options[user]
+        within = np.arange(int(ends[-1])) - np.repeat(np.cumsum(blocks) - blocks, blocks)
+        self.values: Array = values[np.repeat(start[user], blocks) + within]
+        self.visits = np.zeros(len(self.values), np.int32)
+
+    def best(self, state: Index) -> tuple[Index, Array]:
+        """(N,) each user's best option in its state, as a row of the option table, and its Q."""
+        rows = np.repeat(self._offset(state), self.options) + np.arange(self.start[-1])
+        q = self.values[rows]
+        top = np.maximum.reduceat(q, self.start[:-1])
+        good = np.flatnonzero(q == np.repeat(top, self.options))
+        return good[np.searchsorted(good, self.start[:-1])], top
+
+    def learn(
+        self,
+        state: Index,
+        choice: Index,
+        reward: Array,
+        following: Index,
+        learning_rate: float,
+        discount: float,
+    ) -> None:
+        """Q[n, s, k] += α (r + γ max_k' Q[n, s', k'] - Q[n, s, k]) of all users at once."""
+        target = reward
+        if discount:
+            target = reward + discount * self.best(following)[1]
+        rows = self._offset(state) + choice
+        self.visits[rows] += 1
+        rate = np.maximum(learning_rate, 1 / self.visits[rows])
+        self.values[rows] += rate * (target - self.values[rows])
+
+    def _offset(self, state: Index) -> Index:
+        """(N,) what to add to a row of the option table to find its value."""
+        offset: Index = self._first + state * self.options - self.start[:-1]
+        return offset

@@ -1,0 +1,22 @@
+"""Best response: every user takes what is cheapest at the prices of the last allocation."""
+
+import numpy as np
+
+from dtkd_opt.equal import equal_share_choice
+from dtkd_opt.methods.search import Search
+from dtkd_opt.prices import price
+from dtkd_opt.solution import Termination
+
+
+def best_response(search: Search, seed: int, params: None) -> Termination:
+    """Twenty rounds, or until nobody changes; the search keeps the best plan and its bound."""
+    table, choice = search.table, equal_share_choice(search.table)
+    for _ in range(search.stop.iterations or 20):
+        search.keep_time()
+        worth = search.offer(choice).prices * table.capacity
+        worth = np.maximum(worth, 1e-6 * worth.sum() + 1e-9)  # unused pools are not free
+        following = price(table, worth / table.capacity).choice
+        if np.array_equal(following, choice):
+            break
+        choice = following
+    return "heuristic_end"

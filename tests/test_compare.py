@@ -1,0 +1,290 @@
+"""`compare`: figures, checks, resuming, Ctrl-C, workers here and of Dask."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import rivals
+from helpers import INSTANCES
+
+import dtkd_opt as do
+from dtkd_opt.compare.run import execute
+
+PROGRAM = [sys.executable, "-c", "from dtkd_opt.cli import main; main()", "compare"]
+N5, N10 = INSTANCES / "n5.json", INSTANCES / "n10.json"
+FIGURES = ["incumbent_objective", "objective_bound", "gap", "mean_accuracy", "total_delay_s"]
+WRITTEN = ["accuracy_delay.svg", "gap_over_time.svg", "runs.csv", "runs.jsonl", "summary.csv"]
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the rivals are installed, and HOLD is a file that is there."""
+    folder = rivals.install(tmp_path / "site")
+    hold = tmp_path / "hold"
+    hold.write_text("")
+    path = os.pathsep.join([str(folder), *sys.path])
+    return os.environ | {"PYTHONPATH": path, "HOLD": str(hold)}
+
+
+def words(*instances: Path, methods: str, output: Path, seeds: int = 2) -> list[str]:
+    chosen = [word for name in methods.split() for word in ("--method", name)]
+    return [*map(str, instances), *chosen, "--seeds", str(seeds), "--output", str(output)]
+
+
+def run(given: list[str], env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *given], env=env, capture_output=True, text=True, timeout=120)
+
+
+def lines(output: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (output / "runs.jsonl").read_text().splitlines()]
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_figures_are_those_of_solve_and_checked(tmp_path: Path) -> None:
+    instances = [do.read_instance(N5), do.read_instance(N10)]
+    seen: list[tuple[int, int]] = []
+    found = do.compare(
+        instances, ["price", "random"], seeds=3, output=tmp_path, jobs=2,
+        follow=lambda *count: seen.append(count),
+    )  # fmt: skip
+    assert seen == [(done, 12) for done in range(13)]
+    assert not found.interrupted
+    assert sorted(os.listdir(tmp_path)) == WRITTEN
+    expected = [
+        [i.name, m, s, *(getattr(do.solve(i, m, seed=s).solution, key) for key in FIGURES)]
+        for i in instances
+        for m in ("price", "random")
+        for s in range(3)
+    ]
+    assert found.runs[["instance", "method", "seed", *FIGURES]].values.tolist() == expected
+    assert set(found.runs.outcome) == {"plan"}
+    read = pd.read_csv(tmp_path / "runs.csv")
+    assert read[FIGURES].equals(found.runs[FIGURES])
+    objectives = [row[3] for row in expected if row[:2] == ["n5", "random"]]
+    (row,) = found.summary.query("instance == 'n5' and method == 'random'").to_dict("records")
+    assert (row["runs"], row["failed"], row["no_plan"]) == (3, 0, 0)
+    assert row["incumbent_objective_min"] == min(objectives)
+    assert row["incumbent_objective_median"] == np.median(objectives)
+    assert row["incumbent_objective_max"] == max(objectives)
+    assert found.histories.query("instance == 'n10' and seed == 1").gap.min() < 1e-6
+
+
+def test_gap_to_the_best_bound_compares_plans_only(tmp_path: Path) -> None:
+    runs = do.compare([do.read_instance(N5)], ["greedy", "price"], seeds=1).runs
+    greedy, price = runs.to_dict("records")
+    assert price["objective_bound"] > greedy["objective_bound"]
+    distance = greedy["incumbent_objective"] - price["objective_bound"]
+    assert greedy["gap_best_bound"] == distance / greedy["incumbent_objective"]
+    assert greedy["gap_best_bound"] < greedy["gap"]
+    assert price["gap_best_bound"] == price["gap"]
+
+
+def test_wrong_and_failing_methods_are_rows(tmp_path: Path, env: dict[str, str]) -> None:
+    given = words(N5, methods="price broken wrong boasting", output=tmp_path / "out")
+    done = run(given, env)
+    assert (done.returncode, done.stderr) == (1, "")
+    for line in (
+        "failed: broken on n5, seed 1: RuntimeError: lost with 1 thread\n",
+        'failed: wrong on n5, seed 0: check: servers[0] "edge-0": its uplink pool of',
+        "failed: boasting on n5, seed 0: its bound 19.0834274 is above the plan of price, seed 0",
+    ):
+        assert line in done.stdout
+    summary = pd.read_csv(tmp_path / "out" / "summary.csv").set_index("method")
+    assert summary.failed.to_dict() == {"price": 0, "broken": 2, "wrong": 2, "boasting": 2}
+    assert summary.incumbent_objective_median.isna().tolist() == [False, True, True, True]
+    versions = {row["asked"]["method"]: row["asked"]["version"] for row in lines(tmp_path / "out")}
+    assert versions["price"] == f"dtkd-opt {do.__version__}"
+    assert versions["wrong"] == f"dtkd-opt {do.__version__} + rivals 1.2"
+    run(given, env)
+    methods = [row["asked"]["method"] for row in lines(tmp_path / "out")]
+    assert sorted(methods[8:]) == ["broken", "broken", "wrong", "wrong"]  # another chance
+
+
+def test_no_plan_is_a_row_with_its_reason(tmp_path: Path) -> None:
+    instance = do.read_instance(N5)
+    users = [user.model_copy(update={"deadline_s": 1e-7}) for user in instance.users]
+    tight = instance.model_copy(update={"name": "tight", "users": users})
+    found = do.compare([tight], ["price", "greedy"], seeds=1, output=tmp_path)
+    assert found.runs.outcome.tolist() == ["no_plan"] * 2
+    assert found.runs.status.tolist() == ["infeasible"] * 2
+    assert found.runs.reason.str.startswith("tight has no feasible solution: users[0]").all()
+    assert found.summary.no_plan.tolist() == [1, 1]
+    assert sorted(os.listdir(tmp_path)) == WRITTEN
+
+
+def test_kill_9_loses_only_what_was_running(tmp_path: Path, env: dict[str, str]) -> None:
+    output, hold = tmp_path / "out", tmp_path / "hold"
+    given = [*words(N5, methods="greedy held", output=output), "--jobs", "1"]
+    process = subprocess.Popen([*PROGRAM, *given], env=env)
+    wait_for(lambda: hold.read_text() != "")
+    process.kill()
+    process.wait()
+    worker = int(hold.read_text())
+    wait_for(lambda: not Path(f"/proc/{worker}/cmdline").exists())
+    journal = output / "runs.jsonl"
+    before = journal.read_bytes()
+    assert [row["asked"]["method"] for row in lines(output)] == ["greedy", "greedy"]
+    journal.write_bytes(before + before[: len(before) // 3])  # a torn line
+    hold.unlink()
+    done = run(given, env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert journal.read_bytes().startswith(before)
+    assert [row["asked"]["method"] for row in lines(output)] == ["greedy"] * 2 + ["held"] * 2
+    assert pd.read_csv(output / "runs.csv").outcome.tolist() == ["plan"] * 4
+
+
+def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, env: dict[str, str]) -> None:
+    output, hold = tmp_path / "out", tmp_path / "hold"
+    given = [*words(N5, methods="greedy held", output=output), "--jobs", "2"]
+    process = subprocess.Popen(
+        [*PROGRAM, *given], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    wait_for(lambda: hold.read_text() != "" and len(lines(output)) == 2)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to the workers too
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == "interrupted; finished runs are kept, the same command goes on\n"
+    assert "greedy" in out
+    assert pd.read_csv(output / "runs.csv").method.tolist() == ["greedy", "greedy"]
+    assert sorted(os.listdir(output)) == WRITTEN
+    wait_for(lambda: not Path(f"/proc/{int(hold.read_text())}/cmdline").exists())
+
+
+def test_a_killed_process_ends_in_one_line(tmp_path: Path, env: dict[str, str]) -> None:
+    done = run(words(N5, methods="doomed", output=tmp_path / "out"), env)
+    assert done.returncode == 1
+    assert done.stderr.startswith("a process was killed, as for want of memory; finished runs")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_results_of_another_question_are_never_mixed_in(tmp_path: Path) -> None:
+    instance = do.read_instance(N5)
+    ask: Callable[..., do.Comparison] = lambda **more: do.compare(  # noqa: E731
+        **{"instances": [instance], "methods": ["greedy"], "seeds": 1, "output": tmp_path} | more
+    )
+    ask()
+    changed = instance.model_copy(update={"seconds_per_error": 90.0})
+    for more, part in (
+        ({"gap": 1e-4}, "gap_asked 1e-06 where now 0.0001"),
+        ({"time_limit": 9}, "time_limit_s none where now 9.0"),
+        ({"methods": ["random"]}, "method greedy where now random"),
+        ({"instances": [changed]}, "instance_sha256"),
+    ):
+        with pytest.raises(do.InputError, match="name another folder, or give --fresh") as error:
+            ask(**more)
+        assert part in str(error.value)
+        assert len(lines(tmp_path)) == 1
+    assert len(ask(seeds=2, methods=["greedy", "random"]).runs) == 4  # more of the same is no other
+    assert len(lines(tmp_path)) == 4
+    assert ask(gap=1e-4, resume=False).runs.gap_asked.tolist() == [1e-4]
+    assert len(lines(tmp_path)) == 1
+
+
+def test_damaged_journal_names_the_line(tmp_path: Path) -> None:
+    do.compare([do.read_instance(N5)], ["greedy"], seeds=2, output=tmp_path)
+    journal = tmp_path / "runs.jsonl"
+    text = journal.read_text().replace('"outcome":"plan"', '"outcome":"fine"', 1)
+    journal.write_text(text)
+    with pytest.raises(do.InputError, match=r"runs\.jsonl, line 1: outcome: must be"):
+        do.compare([do.read_instance(N5)], ["greedy"], seeds=2, output=tmp_path)
+    assert journal.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [
+        ({"methods": ["magic"]}, 'no method "magic"; choose'),
+        ({"methods": []}, "at least one method"),
+        ({"methods": ["price", "price"]}, "given 2 times"),
+        ({"seeds": 0}, "seeds must be"),
+        ({"jobs": 0}, "jobs must be"),
+        ({"gap": float("inf")}, "finite"),
+        ({"time_limit": -1.0}, "time_limit must be"),
+        ({"iterations": 0}, "iterations must be"),
+    ],
+)
+def test_wrong_use_is_said_before_anything_runs(
+    given: dict[str, Any], part: str, tmp_path: Path
+) -> None:
+    asked = {"instances": [do.read_instance(N5)], "methods": ["price"], "output": tmp_path / "out"}
+    with pytest.raises(do.UsageError, match=part):
+        do.compare(**asked | given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_extra_and_bad_places_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instances = [do.read_instance(N5)]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(do.InputError, match="is no folder to write"):
+        do.compare(instances, ["greedy"], output=tmp_path / "file")
+    with pytest.raises(do.InputError, match=r"must be such as tcp://127\.0\.0\.1:8786"):
+        do.compare(instances, ["greedy"], dask="nowhere")
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    with pytest.raises(do.InputError, match=r'needs joblib: pip install "dtkd-opt\[compare\]"'):
+        do.compare(instances, ["greedy"])
+
+
+def test_a_worker_of_another_version_does_not_run() -> None:
+    found = do.compare([do.read_instance(N5)], ["greedy"], seeds=1).records[0]
+    other = found.asked.model_copy(update={"version": "dtkd-opt 0.0.1"})
+    row = execute(do.read_instance(N5), other)
+    assert (row.outcome, row.incumbent_objective) == ("failed", None)
+    assert "asked for was dtkd-opt 0.0.1" in row.reason
+
+
+@contextmanager
+def dask(name: str, folder: Path, *options: str) -> Iterator[str]:
+    """A scheduler or worker in a process that ends with the block; the scheduler's address."""
+    file = folder / "scheduler.json"
+    options = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file), *options)
+    command = [sys.executable, "-m", f"distributed.cli.dask_{name}", *options]
+    with (folder / "log").open("a") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+    try:
+        wait_for(lambda: file.exists() and file.stat().st_size > 0)
+        yield json.loads(file.read_text())["address"]
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_dask_workers_do_the_same(tmp_path: Path) -> None:
+    given = words(N5, N10, methods="random greedy", output=tmp_path / "out", seeds=4)
+    worker = partial(dask, "worker", tmp_path, "--no-nanny", "--nthreads")
+    with dask("scheduler", tmp_path, "--port", "0") as address, worker("1"), worker("1"):
+        log = tmp_path / "log"
+        wait_for(lambda: log.read_text().count("Registered to:") == 2)
+        done = run([*given, "--dask", address])
+        with worker("2"):
+            wait_for(lambda: log.read_text().count("Registered to:") == 3)
+            refused = run([*given, "--fresh", "--dask", address])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len({row["worker"] for row in lines(tmp_path / "out")}) == 2
+    here = do.compare(list(map(do.read_instance, (N5, N10))), ["random", "greedy"], seeds=4).runs
+    there = pd.read_csv(tmp_path / "out" / "runs.csv")
+    assert there[FIGURES].equals(here[FIGURES])
+    assert refused.returncode == 1
+    assert "a worker has 2 threads" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
