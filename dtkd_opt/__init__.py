@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from dtkd_opt.methods.exact import ExactParams
     from dtkd_opt.methods.price import PriceParams
     from dtkd_opt.methods.qlearning import QLearningParams
-    from dtkd_opt.methods.train_dqn import train_dqn
-    from dtkd_opt.methods.training import TrainDqnParams
+    from dtkd_opt.train.train_dqn import train_dqn
+    from dtkd_opt.train.training import TrainDqnParams
 
 _LATER = {
     "DqnParams": "dtkd_opt.methods.dqn",
@@ -45,8 +45,8 @@ _LATER = {
     "HighsParams": "dtkd_opt.highs",
     "PriceParams": "dtkd_opt.methods.price",
     "QLearningParams": "dtkd_opt.methods.qlearning",
-    "TrainDqnParams": "dtkd_opt.methods.training",
-    "train_dqn": "dtkd_opt.methods.train_dqn",
+    "TrainDqnParams": "dtkd_opt.train.training",
+    "train_dqn": "dtkd_opt.train.train_dqn",
 }
 
 __all__ = [

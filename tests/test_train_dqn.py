@@ -14,11 +14,11 @@ from test_cli import fails, run
 
 import dtkd_opt as do
 from dtkd_opt.methods.dqn import safetensors, torch
-from dtkd_opt.methods.experience import Transitions, join
 from dtkd_opt.methods.game import FEATURES
-from dtkd_opt.methods.lessons import Validation, draw_table
-from dtkd_opt.methods.train_dqn import games, learn, targets
-from dtkd_opt.methods.training import CHECKPOINT, Training
+from dtkd_opt.train.experience import Transitions, join
+from dtkd_opt.train.lessons import Validation, draw_table
+from dtkd_opt.train.train_dqn import games, learn, targets
+from dtkd_opt.train.training import CHECKPOINT, Training
 
 FAST: dict[str, Any] = {"users": 20, "warm_up": 10, "batch": 8, "report_every": 20, "validation": 3}
 

@@ -10,7 +10,7 @@ import click
 from dtkd_opt.commands.console import FILE, say
 
 if TYPE_CHECKING:
-    from dtkd_opt.methods.training import Training
+    from dtkd_opt.train.training import Training
 
 
 @click.command("train-dqn")
@@ -33,8 +33,8 @@ def train_dqn(output: Path, resume: bool, device: str, **given: Any) -> None:
       dtkd-opt train-dqn --output runs/dqn --steps 40000 --seed 0 --resume
     """
     from dtkd_opt.interrupts import KeepOnCtrlC
-    from dtkd_opt.methods.train_dqn import params_of, train_dqn
     from dtkd_opt.report import LiveLine
+    from dtkd_opt.train.train_dqn import params_of, train_dqn
 
     params = params_of({key: value for key, value in given.items() if value is not None})
     with KeepOnCtrlC(), LiveLine() as line:

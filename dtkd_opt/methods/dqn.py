@@ -4,7 +4,7 @@ Q(features of an option) estimates the user's reward of this round and, discount
 when it takes that option (Mnih et al., "Human-level control through deep reinforcement learning",
 Nature 2015). All users share its weights (Gupta, Egorov, Kochenderfer, "Cooperative multi-agent
 control using deep reinforcement learning", 2017), so that a network trained on small instances
-plays any: it is asked for one option at a time. :mod:`dtkd_opt.methods.train_dqn` trains it.
+plays any: it is asked for one option at a time. :mod:`dtkd_opt.train.train_dqn` trains it.
 
 In round r of R each user moves with probability
 

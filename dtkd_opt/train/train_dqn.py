@@ -24,12 +24,12 @@ from pydantic import ValidationError
 from dtkd_opt import __version__
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.files import fault_lines
-from dtkd_opt.methods.curve import write_curve
 from dtkd_opt.methods.dqn import NetworkCard, QNetwork, torch, write_network
-from dtkd_opt.methods.experience import Transitions, explore, join
 from dtkd_opt.methods.game import VERSION, best_rows
-from dtkd_opt.methods.lessons import TRAINING_SEED, Validation, draw_table, first_state
-from dtkd_opt.methods.training import CHECKPOINT, CurveRow, TrainDqnParams, Training
+from dtkd_opt.train.curve import write_curve
+from dtkd_opt.train.experience import Transitions, explore, join
+from dtkd_opt.train.lessons import TRAINING_SEED, Validation, draw_table, first_state
+from dtkd_opt.train.training import CHECKPOINT, CurveRow, TrainDqnParams, Training
 
 Watch = Callable[[Training], None]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dtkd_opt.files import write_atomic
-from dtkd_opt.methods.training import CurveRow
+from dtkd_opt.train.training import CurveRow
 
 
 def write_curve(curve: Sequence[CurveRow], folder: Path) -> None:
@@ -34,10 +34,15 @@ def _draw(curve: Sequence[CurveRow]) -> bytes | None:
     steps = [row.step for row in curve]
     for name, label in (("gap_max", "largest"), ("gap_mean", "mean"), ("gap_median", "median")):
         above.plot(steps, [getattr(row, name) for row in curve], label=label)
-    above.set(yscale="log", ylabel="gap, unseen instances")
+    above.set(yscale=_scale(row.gap_median for row in curve), ylabel="gap, unseen instances")
     above.legend()
     below.plot(steps, [row.loss for row in curve])
-    below.set(yscale="log", ylabel="loss", xlabel="step")
+    below.set(yscale=_scale(row.loss for row in curve), ylabel="loss", xlabel="step")
     drawn = io.BytesIO()
     figure.savefig(drawn, format="svg")
     return drawn.getvalue()
+
+
+def _scale(values: Iterable[float]) -> str:
+    """A curve's first points may have nothing that a logarithm could show."""
+    return "log" if any(value > 0 for value in values) else "linear"
