@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from dtkd_opt.choices import Choices
 from dtkd_opt.dominance import undominated
-from dtkd_opt.errors import InfeasibleError
+from dtkd_opt.errors import InfeasibleError, InputError
+from dtkd_opt.files import fault_lines
 from dtkd_opt.instance import Instance
 from dtkd_opt.methods.search import Watch
 from dtkd_opt.options import OptionTable, build_options
@@ -88,7 +90,10 @@ class Planner:
         """The instance with new gains, and its table if what users can choose stays the same."""
         old, users = self.instance, self.instance.users
         new = users.replace(channel_gain=gain)
-        self.instance = Instance.model_validate({**dict(old), "users": new})
+        try:
+            self.instance = Instance.model_validate({**dict(old), "users": new})
+        except ValidationError as error:
+            raise InputError("channel_gain", fault_lines(error)) from None
         same_reach = np.array_equal(np.isnan(gain), np.isnan(users.channel_gain))
         if self._table is None or not same_reach or _depends_on_gains(old):
             self._table = None

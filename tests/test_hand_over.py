@@ -8,6 +8,7 @@ from helpers import INSTANCES
 import dtkd_opt as do
 from dtkd_opt.methods import price
 from dtkd_opt.methods.branching import Branching
+from dtkd_opt.methods.exact import Rounds
 
 GAP = 1e-9
 
@@ -55,3 +56,33 @@ def test_an_asked_limit_of_nodes_is_no_reason_to_hand_over() -> None:
     result = do.solve(instance, "price", gap=GAP, iterations=2)
     assert result.solution.termination == "iteration_limit"
     assert not any(phase.startswith("HiGHS") for phase in phases(result))
+
+
+@pytest.mark.parametrize("reason", ["stalled", "iteration_limit"])
+def test_branching_goes_on_where_highs_gives_up(
+    reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = do.read_instance(INSTANCES / "n10-s3.json")
+    alone = do.solve(instance, "price", gap=GAP)
+    monkeypatch.setattr(price, "_PATIENCE", 3)
+    monkeypatch.setattr(Rounds, "run", lambda self: reason)
+    result = do.solve(instance, "price", gap=GAP)
+    assert result.status == "optimal"
+    assert result.objective == pytest.approx(alone.objective, rel=2 * GAP)
+
+
+def test_a_bound_of_highs_that_a_plan_refutes_leaves_that_of_branching(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    instance = do.read_instance(INSTANCES / "n10-s3.json")
+    best = do.solve(instance, "price", gap=GAP).objective
+
+    def refuted(self: Rounds) -> str:
+        self.search.refuted, self.search.bound = True, -float("inf")
+        return "stalled"
+
+    monkeypatch.setattr(price, "_PATIENCE", 3)
+    monkeypatch.setattr(Rounds, "run", refuted)
+    result = do.solve(instance, "price", gap=GAP)
+    assert result.status == "feasible"
+    assert 0.99 * best < result.bound <= best * (1 + 1e-12)

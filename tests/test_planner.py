@@ -40,7 +40,7 @@ def check_planned(result: do.Result, instance: do.Instance, gap: float = GAP) ->
 @pytest.mark.parametrize("params", [None, LIMITS], ids=["free", "limits"])
 @pytest.mark.parametrize("servers", [1, 3])
 def test_plans_are_those_of_solve(params: do.GeneratorParams | None, servers: int) -> None:
-    instance = do.generate_instance(12, servers, 1, params)
+    instance = do.generate_instance(8, servers, 1, params)
     planner = do.Planner(instance, gap=GAP)
     check_planned(planner.solve(), instance)
     for seed in range(3):
@@ -80,6 +80,13 @@ def test_gains_that_are_none(bad: float) -> None:
     with pytest.raises(do.InputError, match=r"users\[2\]\.channel_gain"):
         planner.solve(gain)
     check_planned(planner.solve(), instance, 1e-4)  # the planner is as before
+
+
+@pytest.mark.parametrize("gain", [np.full((9, 2), 1e-9), np.full((9, 3), np.nan)])
+def test_gains_of_another_shape_or_without_any_server(gain: np.ndarray) -> None:
+    planner = do.Planner(do.generate_instance(9, 3, 3))
+    with pytest.raises(do.InputError, match=r"users\[0\]\.channel_gain: must"):
+        planner.solve(gain)
 
 
 @settings(deadline=None, max_examples=60)

@@ -52,6 +52,12 @@ class Branching:
         """N · J from which on a bound proves the gap."""
         return self.search.cutoff * self.table.n_users
 
+    @property
+    def bound(self) -> float:
+        """The least of all leaves and open nodes, a lower bound on J [s]."""
+        least = min(self.closed, self.open[0].value if self.open else np.inf)
+        return float(least) / self.table.n_users
+
     def run(self, max_nodes: int | None = None) -> Termination:
         """Branch until the gap is proven, or until `max_nodes` are priced in all; by default the
         search's iterations. It may be called again to go on.
@@ -86,8 +92,7 @@ class Branching:
         return self.proof
 
     def _raise_bound(self) -> None:
-        least = min(self.closed, self.open[0].value if self.open else np.inf)
-        self.search.raise_bound(least / self.table.n_users)
+        self.search.raise_bound(self.bound)
 
     def _branch(self, node: _Open) -> None:
         """Drop what reduced costs exclude, then split one user's options in two."""

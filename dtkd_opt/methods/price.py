@@ -83,7 +83,13 @@ def _hand_over(search: Search, seed: int, branching: Branching) -> Termination:
     left = unfixed_options(search, point)
     if len(left) > _HANDED:
         return branching.run()
-    return Rounds(search, point, left, seed, ExactParams()).run()
+    try:
+        termination = Rounds(search, point, left, seed, ExactParams()).run()
+    finally:  # however it ends, HiGHS's bound may be the worse
+        search.raise_bound(branching.bound)
+    if termination in ("stalled", "iteration_limit") and not search.refuted:
+        return branching.run()
+    return "gap_reached" if search.proven else termination
 
 
 def _why(stop: BaseException) -> Termination:
