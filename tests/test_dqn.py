@@ -27,7 +27,7 @@ from helpers import (
 
 import dtkd_opt as do
 from dtkd_opt.instance import SERVER
-from dtkd_opt.methods.dqn import SHIPPED, QNetwork, play, read_network
+from dtkd_opt.methods.dqn import SHIPPED, QNetwork, play, read_network, torch
 from dtkd_opt.methods.game import (
     FEATURES,
     State,
@@ -211,13 +211,26 @@ def test_same_seed_same_choice_and_iterations_are_rounds() -> None:
     assert do.solve(instance, "dqn", gap=0.5).solution.termination == "gap_reached"
 
 
+def test_a_sample_plays_for_many_users() -> None:
+    """Its prices bring all near the best plan; the number of threads changes nothing."""
+    instance = do.generate_instance(800, seed=9)
+    params = do.DqnParams(sample=200)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    result = do.solve(instance, "dqn", params=params)
+    assert torch.get_num_threads() == 4
+    torch.set_num_threads(threads)
+    assert result.gap <= 1e-3
+    assert len([p for p in result.history if p.phase == "rounds"]) <= 2 + params.rounds / 5
+    assert do.solve(instance, "dqn", params=params).solution.users == result.solution.users
+
+
 def test_an_instance_without_a_plan_is_said_to_have_none() -> None:
     table = random_table(8, 1, seed=7)
     instance = do.generate_instance(8, 1, seed=7)
     at_server = table.take(table.place == SERVER)
-    alone = do.price_free if False else at_server  # every user's server options only
-    limit = np.full(8, 0.3 * do.allocate(alone, alone.start[:-1]).delay.min())
-    tight = with_limits(alone, limit, np.full(8, np.inf))
+    limit = np.full(8, 0.3 * do.allocate(at_server, at_server.start[:-1]).delay.min())
+    tight = with_limits(at_server, limit, np.full(8, np.inf))
     result = do.solve(instance, "dqn", table=tight)
     assert result.status in ("infeasible", "unknown")
     assert result.reason

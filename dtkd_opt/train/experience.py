@@ -47,7 +47,7 @@ def explore(
     state: State,
     share: float,
     values: Callable[[Known], Array],
-    exploration: Callable[[], float],
+    exploration: float,
     rng: np.random.Generator,
 ) -> Iterator[Transitions]:
     """Play a game without end, with other moves among the greedy ones.
@@ -61,7 +61,7 @@ def explore(
     values
         (K, F) features to (K,) values.
     exploration
-        Probability that a move is not the greedy one, asked for in each round.
+        Probability that a move is not the greedy one.
     rng
         Source of all randomness.
 
@@ -76,7 +76,7 @@ def explore(
         asked = rng.random(len(users)) < share
         asked[rng.integers(len(users))] = True
         greedy, other = best_rows(values(known), table.start), _other(known, table.start, rng)
-        picked = np.where(rng.random(len(users)) < exploration(), other, greedy)
+        picked = np.where(rng.random(len(users)) < exploration, other, greedy)
         wanted = np.where(asked, picked, state.choice)
         state = move(state, wanted, partial(allocate, table))
         following = features(state, users)[1]

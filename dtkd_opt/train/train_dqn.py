@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from dtkd_opt import __version__
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.files import fault_lines
-from dtkd_opt.methods.dqn import NetworkCard, QNetwork, torch, write_network
+from dtkd_opt.methods.dqn import NetworkCard, QNetwork, one_thread, torch, write_network
 from dtkd_opt.methods.game import VERSION, best_rows
 from dtkd_opt.train.curve import write_curve
 from dtkd_opt.train.experience import Transitions, explore, join
@@ -47,8 +47,8 @@ def train_dqn(
     Parameters
     ----------
     output
-        Fslow for ``dqn.json`` and ``dqn.safetensors`` (the network with the least mean gap of all
-        validations: what ``DqnParams.network`` takes), the checkpoint and the curve. Made if
+        Folder for ``dqn.json`` and ``dqn.safetensors`` (the network with the least mean gap of
+        all validations: what ``DqnParams.network`` takes), the checkpoint and the curve. Made if
         missing.
     params
         Settings; with the same ones and no `minutes` the same network comes out.
@@ -74,7 +74,7 @@ def train_dqn(
     _prepare(folder, resume)
     if resume:
         training.load(folder)
-    with suppress(KeyboardInterrupt), _one_thread(device):
+    with suppress(KeyboardInterrupt), one_thread():
         _train(training, folder, watch)
     _write(training, folder)
     return training
@@ -101,17 +101,6 @@ def _prepare(folder: Path, resume: bool) -> None:
         raise InputError(str(folder), [f"cannot be made: {error.strerror or error}"]) from None
     if (folder / CHECKPOINT).exists() and not resume:
         raise UsageError(f"{folder} holds a checkpoint: resume it, or choose another folder")
-
-
-@contextmanager
-def _one_thread(device: str) -> Iterator[None]:
-    """Batches are too small to be shared out, and one thread always adds up in the same order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _train(training: Training, folder: Path, watch: Watch | None) -> None:
@@ -168,7 +157,6 @@ def _row(
     return CurveRow(
         step=training.step,
         seconds=training.seconds,
-        exploration=training.exploration,
         loss=float(np.mean(losses)) if losses else 0.0,
         reward=float(np.mean(rewards)),
         gap_median=float(np.median(gap)),
@@ -189,7 +177,7 @@ def games(training: Training) -> Iterator[Transitions]:
             state,
             float(rng.uniform(*params.shares)),
             training.online.values,
-            lambda: training.exploration,
+            params.exploration,
             rng,
         )
         yield from islice(play, params.rounds)

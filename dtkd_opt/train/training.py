@@ -35,7 +35,7 @@ class TrainDqnParams(Record):
     shares: tuple[Fraction, Fraction] = (0.02, 0.15)  # of the users that move in a round
     warm_up: Count = 200  # rounds before the first update
     follow: Fraction = 0.002  # how far the slow copy follows in a step
-    exploration: Fraction = 1.0  # falls to a half by the middle of the training
+    exploration: Fraction = 1.0  # probability that a move is not the greedy one
     report_every: Count = 1000  # steps between validations, each with a checkpoint
     validation: Count = 16  # instances that networks are compared on
 
@@ -45,7 +45,6 @@ class CurveRow(Record):
 
     step: int
     seconds: float
-    exploration: float
     loss: float  # Huber loss of the updates
     reward: float  # of a user in a round, exploring
     gap_median: float  # over the validation instances, without exploring
@@ -74,11 +73,6 @@ class Training:
         minutes = self.params.minutes
         timed = self.seconds / (60 * minutes) if minutes else 0.0
         return min(max(self.step / self.params.steps, timed), 1.0)
-
-    @property
-    def exploration(self) -> float:
-        """Probability that a move is to a random option now."""
-        return self.params.exploration
 
     def add(self, row: CurveRow) -> None:
         """A point of the curve; the network is the best if its mean gap is the least so far."""
