@@ -83,6 +83,11 @@ def allocate(table: OptionTable, choice: Index) -> Allocation:
     return Allocation(shares, prices, delay, weight)
 
 
+def mean_cost(table: OptionTable, choice: Index, allocation: Allocation) -> float:
+    """J [s] of a choice with its allocation."""
+    return float(np.mean(allocation.delay + table.error_cost_s[choice]))
+
+
 def _without_limits(chosen: OptionTable) -> tuple[Array, Array]:
     """Shares (3, N) and prices (3, S) of a choice if it had no limits."""
     servers, prices = chosen.server, np.zeros_like(chosen.capacity)

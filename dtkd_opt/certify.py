@@ -39,7 +39,8 @@ def certify(
         The problem, and a plan for it from anywhere; its own figures are not believed.
     target
         Relative gap at which to stop; a plan that is worse than the best by more gets the best's
-        bound to this gap instead.
+        bound to this gap instead. Prices alone prove it: where :func:`solve` needs HiGHS, whose
+        proofs cannot be checked, the certified gap may stay wider.
     time_limit
         Seconds, or None for no limit; what was proven by then is certified.
     watch

@@ -20,6 +20,7 @@ from dtkd_opt.allocation import allocate
 from dtkd_opt.equal import equal_share_choice, without_limits
 from dtkd_opt.options import OptionTable, pool_delays
 from dtkd_opt.physics import Array, Index
+from dtkd_opt.reach import server_ranks, strongest_servers
 from dtkd_opt.response import respond
 
 FEATURES = ("admissible", "device", "uplink", "downlink", "CPU", "error")  # of an option
@@ -40,27 +41,16 @@ class Slots:
 
 def count_ranks(table: OptionTable) -> int:
     """R, the most servers that a user has options with."""
-    return int(_server_ranks(table)[1].max()) + 1
+    return int(server_ranks(table)[1].max()) + 1
 
 
 def find_slots(table: OptionTable, n_models: int, n_ranks: int) -> Slots:
     """The slots of all users, for M students and R servers each."""
-    order, rank = _server_ranks(table)
+    order, rank = server_ranks(table)
     user = table.user[order]
     rows = np.full((table.n_users, 2 * n_models * n_ranks), -1)
-    servers = np.full((table.n_users, n_ranks), -1)
     rows[user, (rank * 2 + table.place[order]) * n_models + table.model[order]] = order
-    servers[user, rank] = table.server[order]
-    return Slots(rows, servers)
-
-
-def _server_ranks(table: OptionTable) -> tuple[Index, Index]:
-    """(K,) rows by user and falling signal-to-noise ratio of the server, and its rank there."""
-    order = np.lexsort((table.server, -table.uplink_snr_hz, table.user))
-    user, server = table.user[order], table.server[order]
-    new = np.append(True, (user[1:] != user[:-1]) | (server[1:] != server[:-1]))
-    number = np.cumsum(new)
-    return order, number - number[table.start[user]]
+    return Slots(rows, strongest_servers(table, n_ranks))
 
 
 class Episode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dtkd_opt.allocation import allocate
 from dtkd_opt.options import OptionTable, pool_delays
@@ -16,14 +17,18 @@ def equal_shares(table: OptionTable) -> Array:
     return table.capacity[:, table.server] * (table.n_servers / table.n_users)
 
 
+def best_rows(value: NDArray[np.floating], start: Index) -> Index:
+    """(N,) the first row of greatest value among rows start[n]:start[n + 1]."""
+    top = np.maximum.reduceat(value, start[:-1])
+    good = np.flatnonzero(value == np.repeat(top, np.diff(start)))
+    best: Index = good[np.searchsorted(good, start[:-1])]
+    return best
+
+
 def cheapest_options(table: OptionTable, cost: Array) -> Index:
     """(N,) each user's first option of least cost; -1 where all are inf."""
-    best = np.minimum.reduceat(cost, table.start[:-1])
-    rows = np.flatnonzero((cost <= best[table.user]) & np.isfinite(cost))
-    choice = np.full(table.n_users, -1)
-    users, first = np.unique(table.user[rows], return_index=True)
-    choice[users] = rows[first]
-    return choice
+    rows = best_rows(-cost, table.start)
+    return np.where(np.isfinite(cost[rows]), rows, -1)
 
 
 def equal_share_choice(table: OptionTable) -> Index:

@@ -86,11 +86,15 @@ class OptionTable:
 
     def of(self, users: Index) -> OptionTable:
         """The table of some users (sorted), numbered from 0, with the pools as they are."""
+        rows, start = self.rows_of(users)
+        number = np.repeat(np.arange(len(users)), np.diff(start))
+        return replace(self.take(rows), user=number, start=start)
+
+    def rows_of(self, users: Index) -> tuple[Index, Index]:
+        """(K',) rows of M users' options, one user after the other, and (M + 1,) their starts."""
         sizes = np.diff(self.start)[users]
         start = np.append(0, np.cumsum(sizes))
-        rows = np.arange(start[-1]) + np.repeat(self.start[users] - start[:-1], sizes)
-        number = np.repeat(np.arange(len(users)), sizes)
-        return replace(self.take(rows), user=number, start=start)
+        return np.arange(start[-1]) + np.repeat(self.start[users] - start[:-1], sizes), start
 
     def thin(self, every: int) -> OptionTable:
         """The table of about one user in `every`, drawn at random, with pools in proportion.

@@ -13,7 +13,7 @@ its imports done and a small instance solved before. Seconds are of the wall.
 | generate_s | making the instance |
 | table_s | `build_options`, its `options` are rows of the option table |
 | solve_s | all of `do.solve(instance, "price", gap=gap_asked)`, the table included |
-| method_s | the method alone on a given table, run once more |
+| method_s | the proof by prices alone (`price_with_proof`), on a given table, once more |
 | pass_s, price_s | the Lagrangian at one set of prices, prepared before and not; medians of 3 |
 | passes, solve_over_price | method_s / pass_s, solve_s / price_s |
 | peak_rss_gb | most memory of the process until the plan was there, in 1e9 bytes |

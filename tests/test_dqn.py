@@ -26,13 +26,13 @@ from helpers import (
 )
 
 import dtkd_opt as do
+from dtkd_opt.equal import best_rows
 from dtkd_opt.instance import SERVER
 from dtkd_opt.methods.dqn import SHIPPED, QNetwork, play, read_network, torch
 from dtkd_opt.methods.game import (
     FEATURES,
     State,
     begin,
-    best_rows,
     contributions,
     features,
     first_choices,

@@ -21,12 +21,12 @@ from dtkd_opt.methods.qlearning import (
     QTable,
     explored,
     rewards,
-    strongest_servers,
     within_budgets,
 )
 from dtkd_opt.methods.search import Search, Stop
 from dtkd_opt.physics import Array
 from dtkd_opt.prices import price
+from dtkd_opt.reach import strongest_servers
 
 COLD = QLearningParams(cold=True, rounds=2000)
 

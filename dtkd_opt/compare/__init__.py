@@ -208,7 +208,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     InputError
         When the folder cannot be written.
     """
-    from dtkd_opt.compare.figures import accuracy_delay, gap_over_time, svg
+    from dtkd_opt.compare.figures import accuracy_delay, gap_over_time
+    from dtkd_opt.drawing import svg
 
     for name, table in (("runs", comparison.runs), ("summary", comparison.summary)):
         text = table.to_csv(index=False, lineterminator="\n")

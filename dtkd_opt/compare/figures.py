@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,13 +105,3 @@ def _finish(figure: Any, styles: dict[str, Any], **line: Any) -> None:
     ]
     columns = max(1, int(figure.get_figwidth() // 1.3))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
-
-
-def svg(figure: Any, name: str) -> bytes:
-    """The figure as SVG; the same figure gives the same bytes."""
-    from matplotlib import rc_context
-
-    image = BytesIO()
-    with rc_context({"svg.hashsalt": name}):
-        figure.savefig(image, format="svg", metadata={"Date": None})
-    return image.getvalue()

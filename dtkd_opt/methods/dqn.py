@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from pydantic import Field, Strict
 
 from dtkd_opt.allocation import ChoiceInfeasible, allocate
-from dtkd_opt.bundle import MAX_STEPS
 from dtkd_opt.errors import InputError
 from dtkd_opt.fields import Count, Name, Record, Text
 from dtkd_opt.files import parse_json, read_bytes, validate, write_atomic
@@ -38,6 +37,7 @@ from dtkd_opt.methods.game import (
     Allocate,
     State,
     begin,
+    begin_with,
     first_choices,
     move,
     wishes,
@@ -145,7 +145,7 @@ def dqn(search: Search, seed: int, params: DqnParams) -> Termination:
     """
     network = read_network(params.network or SHIPPED)
     _offer_first(search)
-    point = price_bound(search, max_steps=MAX_STEPS)
+    point = price_bound(search)
     if search.incumbent is None:  # of these prices the network sees no more than a first plan
         find_plan(search, point.prices)
     assert search.incumbent is not None
@@ -205,13 +205,11 @@ def _rehearse(
     rng: np.random.Generator,
 ) -> Array | None:
     """(3, S) prices after the rounds of a sample; None where its first choices break limits."""
-    allot = partial(allocate, sample)
-    for choice in first_choices(sample):
-        with suppress(ChoiceInfeasible):
-            state = begin(sample, choice, allot(choice).prices)
-            *_, last = play(state, network, params, rounds, allot, rng)
-            return last.prices
-    return None
+    state = begin_with(sample, first_choices(sample))
+    if state is None:
+        return None
+    *_, last = play(state, network, params, rounds, partial(allocate, sample), rng)
+    return last.prices
 
 
 def play(

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
+from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
 from dtkd_opt.methods.search import Search
 from dtkd_opt.options import OptionTable, pool_delays
 from dtkd_opt.physics import Array, Index
@@ -44,7 +44,7 @@ def improve(search: Search, allocated: tuple[Index, Allocation] | None = None) -
     best = search.objective
     if allocated is not None:
         choice, prices = allocated[0], allocated[1].prices
-        best = _value(search.table, choice, allocated[1])
+        best = mean_cost(search.table, choice, allocated[1])
     for _ in range(_ROUNDS):
         search.keep_time()
         better = _better(search.table, choice, prices, best)
@@ -67,15 +67,10 @@ def _better(
             allocation = allocate(table, moved)
         except ChoiceInfeasible:
             continue
-        value = _value(table, moved, allocation)
+        value = mean_cost(table, moved, allocation)
         if value < best * (1 - 1e-13):
             return moved, allocation, value
     return None
-
-
-def _value(table: OptionTable, choice: Index, allocation: Allocation) -> float:
-    """J [s] of a choice with its allocation."""
-    return float(np.mean(allocation.delay + table.error_cost_s[choice]))
 
 
 def _moves(table: OptionTable, choice: Index, prices: Array) -> Iterator[Index]:

@@ -16,15 +16,16 @@ users holds for many, and for any number of options and servers. Nothing here ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt import uplink
-from dtkd_opt.allocation import Allocation, ChoiceInfeasible
-from dtkd_opt.equal import cheapest_options, equal_share_choice, first_prices
+from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
+from dtkd_opt.equal import best_rows, cheapest_options, equal_share_choice, first_prices
 from dtkd_opt.options import OptionTable, pool_delays
 from dtkd_opt.physics import Array, Index
 from dtkd_opt.response import respond
@@ -125,6 +126,14 @@ def begin(table: OptionTable, choice: Index, prices: Array) -> State:
     return State(table, np.concatenate(least), choice, prices, np.zeros_like(prices))
 
 
+def begin_with(table: OptionTable, choices: Iterable[Index]) -> State | None:
+    """The state of the first of some choices that keeps its limits; None if none does."""
+    for choice in choices:
+        with suppress(ChoiceInfeasible):
+            return begin(table, choice, allocate(table, choice).prices)
+    return None
+
+
 def features(state: State, users: Index) -> tuple[OptionTable, NDArray[np.float32]]:
     """What some users know of each of their options.
 
@@ -162,15 +171,6 @@ def features(state: State, users: Index) -> tuple[OptionTable, NDArray[np.float3
     ]
     known = np.stack([column / scale for column in columns], axis=1)
     return part, np.clip(known, -WORST, WORST).astype(np.float32)
-
-
-def best_rows(value: NDArray[np.floating], start: Index) -> Index:
-    """(M,) the first row of greatest value among rows start[m]:start[m + 1]."""
-    sizes = np.diff(start)
-    best = np.flatnonzero(value >= np.repeat(np.maximum.reduceat(value, start[:-1]), sizes))
-    owner = np.repeat(np.arange(len(sizes)), sizes)[best]
-    first: Index = best[np.append(True, owner[1:] != owner[:-1])]
-    return first
 
 
 def wishes(state: State, movers: Index, value: Callable[[NDArray[np.float32]], Array]) -> Index:

@@ -33,14 +33,15 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
-from dtkd_opt.equal import first_prices
+from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
+from dtkd_opt.equal import best_rows, first_prices, without_limits
 from dtkd_opt.fields import Amount, Count, Fraction, Record
 from dtkd_opt.methods.bounding import price_and_round, price_bound
 from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
 from dtkd_opt.options import OptionTable
 from dtkd_opt.physics import Array, Index
+from dtkd_opt.reach import strongest_servers
 from dtkd_opt.response import respond
 from dtkd_opt.solution import Termination
 
@@ -111,16 +112,14 @@ def _offer(search: Search, choice: Index, allocation: Allocation) -> None:
     """A round's own choice, if it was allocated exactly and is better than the incumbent."""
     if search.table.constrained:
         return  # its allocation knows no limits
-    value = float(np.mean(allocation.delay + search.table.error_cost_s[choice]))
-    if value < search.objective:
+    if mean_cost(search.table, choice, allocation) < search.objective:
         search.offer_plan(choice, allocation.shares, allocation.prices)
 
 
 def _offer_greedy(search: Search, learner: Learner) -> None:
     """The choice that the tables hold for the best, unless even without limits it is worse."""
     choice = learner.greedy()
-    delay = allocate(learner.free, choice).delay
-    if float(np.mean(delay + search.table.error_cost_s[choice])) < search.objective:
+    if mean_cost(search.table, choice, allocate(learner.free, choice)) < search.objective:
         with suppress(ChoiceInfeasible):
             search.offer(choice)
 
@@ -137,8 +136,7 @@ class Learner:
         rng: np.random.Generator,
     ):
         self.table, self.params, self.rounds, self.rng = table, params, rounds, rng
-        unlimited = np.full(len(table), np.inf)
-        self.free = replace(table, deadline_s=unlimited, uplink_limit_s=unlimited)
+        self.free = without_limits(table)
         self.congestion = Congestion(table, params.levels)
         self.state = self.congestion.states(self.congestion.usual)
         self.q = QTable(table.start, self.congestion.sizes, values)
@@ -230,15 +228,6 @@ class Congestion:
         return state
 
 
-def strongest_servers(table: OptionTable, most: int) -> Index:
-    """(N, ≤ most) servers that each user has options at, best first; -1 for none."""
-    gamma = np.full((table.n_users, table.n_servers), -np.inf)
-    gamma[table.user, table.server] = table.uplink_snr_hz
-    order = np.argsort(-gamma, axis=1, kind="stable")[:, :most]
-    reached = np.take_along_axis(gamma, order, axis=1) > -np.inf
-    return np.where(reached, order, -1)
-
-
 class QTable:
     """Q[user, state, option] of all users, one flat array.
 
@@ -260,9 +249,8 @@ class QTable:
         """(N,) each user's best option in its state, as a row of the option table, and its Q."""
         rows = np.repeat(self._offset(state), self.options) + np.arange(self.start[-1])
         q = self.values[rows]
-        top = np.maximum.reduceat(q, self.start[:-1])
-        good = np.flatnonzero(q == np.repeat(top, self.options))
-        return good[np.searchsorted(good, self.start[:-1])], top
+        best = best_rows(q, self.start)
+        return best, q[best]
 
     def learn(
         self,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
+from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.evaluate import Evaluation, Plan, evaluate
 from dtkd_opt.instance import SERVER, Instance
@@ -156,8 +156,7 @@ class Search:
             When its limits cannot be kept.
         """
         allocation = allocate(self.table, choice)
-        value = float(np.mean(allocation.delay + self.table.error_cost_s[choice]))
-        if value < self.objective:
+        if mean_cost(self.table, choice, allocation) < self.objective:
             self.offer_plan(choice, allocation.shares, allocation.prices)
         return allocation
 

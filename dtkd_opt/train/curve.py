@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from dtkd_opt.drawing import svg
 from dtkd_opt.files import write_atomic
 from dtkd_opt.train.training import CurveRow
 
@@ -38,9 +39,7 @@ def _draw(curve: Sequence[CurveRow]) -> bytes | None:
     above.legend()
     below.plot(steps, [row.loss for row in curve])
     below.set(yscale=_scale(row.loss for row in curve), ylabel="loss", xlabel="step")
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="svg")
-    return drawn.getvalue()
+    return svg(figure, "curve")
 
 
 def _scale(values: Iterable[float]) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt.allocation import allocate
-from dtkd_opt.methods.game import FEATURES, State, best_rows, features, move, rewards
+from dtkd_opt.equal import best_rows
+from dtkd_opt.methods.game import FEATURES, State, features, move, rewards
 from dtkd_opt.physics import Array, Index
 
 Known = NDArray[np.float32]
@@ -106,14 +107,12 @@ def _remembered(
     users: Index,
 ) -> Transitions:
     """The part of a round that is kept: that of some users."""
-    begin, sizes = state.table.start[users], np.diff(state.table.start)[users]
-    start = np.append(0, np.cumsum(sizes))
-    rows = np.arange(start[-1]) + np.repeat(begin - start[:-1], sizes)
+    rows, start = state.table.rows_of(users)
     return Transitions(
         taken=taken[users],
         reward=reward[users].astype(np.float32),
         following=following[rows],
         start=start,
-        current=state.choice[users] - begin + start[:-1],
+        current=state.choice[users] - state.table.start[users] + start[:-1],
         share=np.full(len(users), share, np.float32),
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from itertools import chain
 
 import numpy as np
 
-from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
+from dtkd_opt.allocation import Allocation, allocate, mean_cost
 from dtkd_opt.bundle import maximise_bound
 from dtkd_opt.generate import GeneratorParams, generate_instance
 from dtkd_opt.methods.dqn import DqnParams, QNetwork, play
-from dtkd_opt.methods.game import State, begin, first_choices
+from dtkd_opt.methods.game import State, begin_with, first_choices
 from dtkd_opt.methods.search import relative_gap
 from dtkd_opt.options import OptionTable, build_options
 from dtkd_opt.physics import Index
@@ -37,13 +37,10 @@ def draw_table(seed: int, most_users: int) -> OptionTable:
 
 def first_state(table: OptionTable, rng: np.random.Generator) -> State | None:
     """One game in five starts at random; None where no choice to begin with keeps its limits."""
-    choices = list(first_choices(table))
+    choices = first_choices(table)
     if rng.random() < 0.2:
-        choices.insert(0, rng.integers(table.start[:-1], table.start[1:]))
-    for choice in choices:
-        with suppress(ChoiceInfeasible):
-            return begin(table, choice, allocate(table, choice).prices)
-    return None
+        choices = chain([rng.integers(table.start[:-1], table.start[1:])], choices)
+    return begin_with(table, choices)
 
 
 class Validation:
@@ -79,6 +76,5 @@ class _Game:
 
     def allocate(self, choice: Index) -> Allocation:
         allocation = allocate(self.table, choice)
-        value = float(np.mean(allocation.delay + self.table.error_cost_s[choice]))
-        self.least = min(self.least, value)
+        self.least = min(self.least, mean_cost(self.table, choice, allocation))
         return allocation

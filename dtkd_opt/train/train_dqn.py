@@ -3,7 +3,7 @@
 Each step is one round of a game and one update. Rounds go to a memory of the last ones; an update
 takes some of them at random, each with some of its users, and lowers the Huber loss between
 Q(features of the option taken) and the target of van Hasselt, Guez and Silver ("Deep reinforcement
-learning with double Q-learning", AAAI 2016): the network chooses the next option, an slow copy
+learning with double Q-learning", AAAI 2016): the network chooses the next option, a slow copy
 of it values that option (:func:`targets`).
 """
 
@@ -22,10 +22,11 @@ import numpy as np
 from pydantic import ValidationError
 
 from dtkd_opt import __version__
+from dtkd_opt.equal import best_rows
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.files import fault_lines
 from dtkd_opt.methods.dqn import NetworkCard, QNetwork, one_thread, torch, write_network
-from dtkd_opt.methods.game import VERSION, best_rows
+from dtkd_opt.methods.game import VERSION
 from dtkd_opt.train.curve import write_curve
 from dtkd_opt.train.experience import Transitions, explore, join
 from dtkd_opt.train.lessons import TRAINING_SEED, Validation, draw_table, first_state
