@@ -41,6 +41,8 @@ def test_tables_become_the_records_of_their_methods(tmp_path: Path) -> None:
         ("[q-learning]\nround = 3", 1, "round: is not a known key"),
         ("[q-learner]\nrounds = 3", 1, "q-learner: there is no such method"),
         ("rounds: 3", 1, "is not TOML"),
+        ("q-learning = 3", 1, "q-learning: must be a table of settings, [q-learning], got 3"),
+        ("[auto]\nrounds = 3", 1, "auto: there is no such method"),
         ("[greedy]\nrounds = 3", 2, "greedy takes no settings, got rounds"),
     ],
 )
@@ -62,6 +64,20 @@ def test_an_option_counts_more_than_the_file(tmp_path: Path) -> None:
     params = do.QLearningParams(cold=True, rounds=40)
     want = do.solve(do.read_instance(N5), "q-learning", params=params, gap=0.0)
     assert found["incumbent_objective"] == want.objective
+
+
+def test_an_option_within_what_is_no_table(tmp_path: Path) -> None:
+    file = written(tmp_path, "[exact]\nhighs = 3\n")
+    done = run("solve", N5, "--params", file, "--threads", "2", cwd=tmp_path)
+    assert (done.returncode, "highs: must be an object" in done.stderr) == (1, True)
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_auto_takes_the_settings_of_price(tmp_path: Path) -> None:
+    file = written(tmp_path, "[price]\nstart = 3\n")
+    done = run("solve", N5, "--params", file, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "price takes no settings, got start" in done.stderr
 
 
 def test_an_option_of_another_method_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import click
 from dtkd_opt.commands.console import FILE, printing, say
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.files import write_atomic
-from dtkd_opt.methods import METHODS
+from dtkd_opt.methods import METHODS, get_method
 
 _SETTINGS = {  # options that stand for one setting of one method
     "no_fixing": ("exact", ("fixing",)),
@@ -92,7 +92,7 @@ def _settings(method: str, file: Path | None, given: dict[str, Any]) -> tuple[st
     for name in given:
         if _SETTINGS[name][0] != method:
             raise UsageError(f"--{name.replace('_', '-')} belongs to --method {_SETTINGS[name][0]}")
-    settings = {} if file is None else read_settings(file).get(method, {})
+    settings = {} if file is None else read_settings(file).get(get_method(method).name, {})
     for name, value in given.items():
         value = str(value) if isinstance(value, Path) else value
         _put(settings, _SETTINGS[name][1], False if name == "no_fixing" else value)
@@ -102,6 +102,8 @@ def _settings(method: str, file: Path | None, given: dict[str, Any]) -> tuple[st
 def _put(settings: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     for key in path[:-1]:
         settings = settings.setdefault(key, {})
+        if not isinstance(settings, dict):
+            return  # of a file's fault, which is said when the record is made
     settings[path[-1]] = value
 
 

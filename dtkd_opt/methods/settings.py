@@ -27,17 +27,22 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        When it is not TOML, or names a method that there is none of.
+        When it is not TOML, or holds anything but tables named like methods (`auto` is `price`).
     """
     try:
         tables = tomllib.loads(read_bytes(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(str(path), [f"is not TOML: {error}"]) from None
-    known = method_names()
+    known = [name for name in method_names() if name != "auto"]
     faults = [
         f"{name}: there is no such method; choose one of {', '.join(known)}"
         for name in tables
         if name not in known
+    ]
+    faults += [
+        f"{name}: must be a table of settings, [{name}], got {value!r}"
+        for name, value in tables.items()
+        if name in known and not isinstance(value, dict)
     ]
     if faults:
         raise InputError(str(path), faults)
@@ -65,7 +70,8 @@ def make_params(name: str, settings: Mapping[str, Any], source: str = "params") 
     """
     if not settings:
         return None
-    kind = get_method(name).params_type
+    method = get_method(name)
+    kind = method.params_type
     if kind is None or not issubclass(kind, Record):
-        raise UsageError(f"{name} takes no settings, got {', '.join(settings)}")
+        raise UsageError(f"{method.name} takes no settings, got {', '.join(settings)}")
     return validate(kind, dict(settings), source)
