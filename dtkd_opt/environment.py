@@ -98,8 +98,12 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         certify: bool = False,
         penalty: float = 10.0,
     ):
-        self._fewest, self._most = _checked(users, order, penalty)
         self._servers, self._params = servers, params or GeneratorParams()
+        self._fewest, self._most = _checked(users, order, penalty)
+        if min(servers, self._params.reach) < 1:
+            raise UsageError(
+                f"servers and reach must be at least 1, got {servers} and {self._params.reach}"
+            )
         self._fixed, self._order, self._certify = instance, order, certify
         self._penalty = float(penalty)
         self._table = None if instance is None else build_options(instance)

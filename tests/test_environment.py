@@ -174,6 +174,8 @@ def test_certified_episodes_tell_the_proven_gap() -> None:
         ({"order": "alphabet"}, "order must be"),
         ({"users": 0}, "users must be at least 1"),
         ({"users": (5, 3)}, "users must be at least 1"),
+        ({"servers": 0}, "servers and reach must be at least 1"),
+        ({"params": do.GeneratorParams(reach=0)}, "servers and reach must be at least 1"),
         ({"penalty": -1.0}, "penalty must be"),
         ({"penalty": float("nan")}, "penalty must be"),
     ],
