@@ -79,13 +79,19 @@ class MasterLP:
         """
         index = np.arange(self._size, dtype=np.int32)
         self._highs.changeColsBounds(self._size, index, low, high)
-        self._highs.run()
-        status = self._highs.getModelStatus()
+        status = self._run()
+        if status != highspy.HighsModelStatus.kOptimal:  # lost its way from the last basis
+            self._highs.clearSolver()
+            status = self._run()
         if status != highspy.HighsModelStatus.kOptimal:
             raise ArithmeticError(f"price master: {self._highs.modelStatusToString(status)}")
         solution = self._highs.getSolution()
         values, self._weights = np.array(solution.col_value), np.abs(solution.row_dual)
         return values[:-1], float(values[-1])
+
+    def _run(self) -> Any:
+        self._highs.run()
+        return self._highs.getModelStatus()
 
     def weights(self) -> Array:
         """(cuts,) multipliers of the cuts at the last maximiser, 0 for later cuts."""

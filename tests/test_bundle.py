@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import all_choices, limited_table, mean_objective, random_prices, random_table
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from strategies import instances
 
@@ -41,6 +41,7 @@ def climbed(kind: Callable[[Lagrangian, Array], Bundle], table: OptionTable) -> 
 
 @settings(max_examples=12, deadline=None)
 @given(users=st.integers(1, 30), servers=st.integers(1, 4), seed=st.integers(0, 10_000))
+@example(users=5, servers=4, seed=183)  # HiGHS loses its way from the last basis
 def test_both_bundles_find_the_same_bound(users: int, servers: int, seed: int) -> None:
     """Also where a server is nobody's, so that its pools are worth nothing."""
     table = random_table(users, servers, seed)
