@@ -15,9 +15,10 @@ Costs c_k and the plan's figures are computed in 128-bit ball arithmetic (balls.
 above 10,000 users in outward-rounded doubles (arrays.py), and rounded to a safe double.
 Everything after that is exact rational arithmetic. A comparison counts only when it is certain.
 
-**Tolerance.** A plan counts as feasible where it keeps its limits (pools, deadline, energy, CPU,
-accuracy floor) to a relative 1e-9, as in `check`. The bound is for the exact limits: a plan that
-uses the tolerance may cost less than L; a little less, unless it has an option only by it.
+**Tolerance.** A plan counts as feasible where it keeps its limits (pools, deadline, energy, CPU) to
+a relative 1e-9 and its accuracy floor to 1e-9, as in `check`. The bound is for the exact limits: a
+plan that uses the tolerance may cost less than L; a little less, unless it has an option only by
+it.
 """
 
 from __future__ import annotations
