@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dtkd_opt.compare.journal import Journal
-from dtkd_opt.compare.run import Asked, Run
+from dtkd_opt.compare.run import Asked, Run, execute
 from dtkd_opt.compare.tables import histories_table, judge, runs_table, summary_table
-from dtkd_opt.compare.workers import Task, Work, workers
-from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.errors import UsageError
 from dtkd_opt.files import write_atomic
 from dtkd_opt.instance import Instance
 from dtkd_opt.interrupts import KeepOnCtrlC
+from dtkd_opt.jobs import processes, require
+from dtkd_opt.jobs.journal import Journal
+from dtkd_opt.jobs.missing import Follow, do_missing
+from dtkd_opt.jobs.workers import Task, workers
 from dtkd_opt.methods import method_names, method_version
 from dtkd_opt.solve import check_limits
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Follow = Callable[[int, int], None]  # runs that are done, and all
+NAME = "runs.jsonl"
+_OTHERWISE = "name another folder, or give --fresh"  # where it holds other runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,14 +107,18 @@ def compare(
     """
     tasks = _tasks(list(instances), list(methods), seeds, gap, time_limit, iterations)
     folder = None if output is None else Path(output)
-    _require("distributed" if dask else "joblib", "dask" if dask else "compare", "compare")
+    require("distributed" if dask else "joblib", "dask" if dask else "compare", "compare")
     if folder is not None:
-        _require("matplotlib", "compare", "the figures of compare")
-    jobs = _processes(jobs) if dask is None else 0
+        require("matplotlib", "compare", "the figures of compare")
+    jobs = processes(jobs) if dask is None else 0
     wanted = [asked for _, asked in tasks]
+    path = None if folder is None else folder / NAME
     with KeepOnCtrlC() as ctrl_c:
-        with workers(jobs, dask) as work, Journal(folder, wanted, resume) as journal:
-            interrupted = _run(tasks, journal, work, follow)
+        with (
+            workers(jobs, dask, execute, Run) as work,
+            Journal(path, Run, wanted, resume, _OTHERWISE) as journal,
+        ):
+            interrupted = do_missing(tasks, journal, work, follow)
         ctrl_c.finish()
         runs = [journal.runs[asked] for asked in wanted if asked in journal.runs]
         comparison = Comparison(tuple(judge(runs)), interrupted)
@@ -171,35 +176,6 @@ def _check_names(kind: str, names: Sequence[str]) -> None:
         raise UsageError(f'{kind} "{name}" is given {count} times; {kind} names must differ')
 
 
-def _processes(jobs: int) -> int:
-    if not (isinstance(jobs, Integral) and (jobs >= 1 or jobs == -1)):
-        raise UsageError(f"jobs must be at least 1, or -1 for one a core, got {jobs!r}")
-    if jobs >= 1:
-        return int(jobs)
-    from joblib import cpu_count
-
-    return int(cpu_count())
-
-
-def _run(tasks: Sequence[Task], journal: Journal, work: Work, follow: Follow | None) -> bool:
-    """Do what is not done yet and say whether Ctrl-C ended it. Failed runs get another chance."""
-    known = journal.runs
-    left = [(i, a) for i, a in tasks if a not in known or known[a].outcome == "failed"]
-    done = len(tasks) - len(left)
-    follow = follow or (lambda done, total: None)
-    follow(done, len(tasks))
-    if not left:
-        return False
-    try:
-        with closing(work(left)) as runs:
-            for count, run in enumerate(runs, done + 1):
-                journal.append(run)
-                follow(count, len(tasks))
-    except KeyboardInterrupt:
-        return True
-    return False
-
-
 def write_comparison(comparison: Comparison, folder: Path) -> None:
     """Write runs.csv, summary.csv and the two figures, each atomically.
 
@@ -220,8 +196,3 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     }
     for name, figure in figures.items():
         write_atomic(folder / f"{name}.svg", svg(figure, name))
-
-
-def _require(package: str, extra: str, what: str) -> None:
-    if find_spec(package) is None:
-        raise InputError(what, [f'needs {package}: pip install "dtkd-opt[{extra}]"'])

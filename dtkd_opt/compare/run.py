@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from contextlib import suppress
 from functools import cache
@@ -12,10 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from dtkd_opt.check import check
-from dtkd_opt.errors import DtkdError, printable
+from dtkd_opt.errors import DtkdError
 from dtkd_opt.fields import Fraction, Name, NonNegative, Positive, Record, Text
 from dtkd_opt.generate import generate_instance
 from dtkd_opt.instance import Instance
+from dtkd_opt.jobs import Row, one_line, this_worker
 from dtkd_opt.methods import get_method, method_version
 from dtkd_opt.solution import Number, Status, Termination, Whole
 from dtkd_opt.solve import Result, solve
@@ -39,7 +39,7 @@ class Asked(Record):
     version: Text
 
 
-class Run(Record):
+class Run(Row):
     """What a run found. The figures are of a plan that `check` holds for feasible and true.
 
     `outcome` is "plan"; "no_plan" where the method found none or proved that there is none; or
@@ -48,7 +48,6 @@ class Run(Record):
 
     asked: Asked
     outcome: Outcome
-    reason: Text = ""
     status: Status | None = None
     termination: Termination | None = None
     incumbent_objective: Number | None = None
@@ -58,12 +57,6 @@ class Run(Record):
     total_delay_s: NonNegative | None = None
     runtime_s: NonNegative | None = None
     history: tuple[Moment, ...] = ()
-    worker: Text = ""  # machine and process
-    versions: dict[Text, Text] = Field(default_factory=dict)
-
-    def failed(self, reason: str) -> Run:
-        """This run, of which it has turned out that it does not count."""
-        return self.model_copy(update={"outcome": "failed", "reason": _one_line(reason)})
 
 
 def execute(instance: Instance, asked: Asked) -> Run:
@@ -74,8 +67,7 @@ def execute(instance: Instance, asked: Asked) -> Run:
     instance, asked
         The instance, and what to run on it.
     """
-    worker = f"{platform.node()}:{os.getpid()}"
-    row = Run(asked=asked, outcome="no_plan", worker=worker, versions=_versions())
+    row = Run(asked=asked, outcome="no_plan", worker=this_worker(), versions=_versions())
     try:
         here = method_version(asked.method)
         if here != asked.version:
@@ -104,7 +96,7 @@ def _row(row: Run, result: Result) -> Run:
     history = tuple(
         (p.phase, p.elapsed_s, _finite(p.bound), _finite(p.incumbent)) for p in result.history
     )
-    row = row.model_copy(update={"history": history, "reason": _one_line(result.reason)})
+    row = row.model_copy(update={"history": history, "reason": one_line(result.reason)})
     if solution.termination == "interrupted":
         return row.failed("was interrupted")
     if not solution.users:
@@ -137,10 +129,6 @@ def _load(method: str) -> None:
 @cache
 def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
-
-
-def _one_line(text: str) -> str:
-    return printable(" ".join(text.split()))
 
 
 def _finite(value: float) -> float | None:

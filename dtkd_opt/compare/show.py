@@ -16,7 +16,7 @@ from dtkd_opt.compare.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dtkd_opt.compare import Follow
+    from dtkd_opt.jobs.missing import Follow
 
 _COLUMNS = {  # heading: figure, format
     "objective\nJ (s)": ("incumbent_objective", ".6f"),

@@ -1,6 +1,6 @@
-"""Who does the runs: processes of this machine through joblib, or the workers of a Dask cluster.
+"""Who does the jobs: processes of this machine through joblib, or the workers of a Dask cluster.
 
-Either yields the runs as they end. Numerics get one thread a run, so that times can be compared.
+Either yields the rows as jobs end. Numerics get one thread a job, so that times can be compared.
 """
 
 from __future__ import annotations
@@ -16,25 +16,29 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
-from dtkd_opt.compare.run import Asked, Run, execute
 from dtkd_opt.errors import DtkdError, InputError
-from dtkd_opt.instance import Instance
+from dtkd_opt.fields import Record
+from dtkd_opt.jobs import RowT
 
-Task = tuple[Instance, Asked]
-Runs = Generator[Run, None, None]
-Work = Callable[[Sequence[Task]], Runs]
+Task = tuple[Any, Record]  # a payload, which many tasks may share, and what is asked
+Rows: TypeAlias = Generator[RowT, None, None]
+Work: TypeAlias = Callable[[Sequence[Task]], Rows[RowT]]
+Execute: TypeAlias = Callable[[Any, Any], RowT]  # does one task, and raises nothing
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?[^\s/]+:\d{1,5}")
 _PATIENCE_S = 10.0  # for a scheduler to answer and for its first worker
 
 
 @contextmanager
-def workers(jobs: int, dask: str | None) -> Iterator[Work]:
+def workers(
+    jobs: int, dask: str | None, execute: Execute[RowT], kind: type[RowT]
+) -> Iterator[Work[RowT]]:
     """What does the tasks: `jobs` processes here, or the cluster of the scheduler at `dask`.
 
-    Called with tasks it yields their runs as they end; closing that iterator ends or takes back
-    what is left. DtkdError when a process here is killed, as for want of memory.
+    Called with tasks it yields their rows, of `kind`, as `execute` has made them; closing that
+    iterator ends or takes back what is left. DtkdError when a process here is killed, as for want
+    of memory.
 
     Raises
     ------
@@ -42,16 +46,16 @@ def workers(jobs: int, dask: str | None) -> Iterator[Work]:
         When no scheduler answers there, or its workers cannot do this.
     """
     if dask is None:
-        yield partial(_run_here, jobs)
+        yield partial(_run_here, jobs, execute)
         return
     client = _connect(dask)
     try:
-        yield partial(_run_on_dask, client)
+        yield partial(_run_on_dask, client, execute, kind)
     finally:
         client.close()
 
 
-def _run_here(jobs: int, tasks: Sequence[Task]) -> Runs:
+def _run_here(jobs: int, execute: Execute[RowT], tasks: Sequence[Task]) -> Rows[RowT]:
     from joblib import Parallel, delayed
 
     parallel = Parallel(
@@ -106,27 +110,29 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _run_on_dask(client: Any, tasks: Sequence[Task]) -> Runs:
+def _run_on_dask(
+    client: Any, execute: Execute[RowT], kind: type[RowT], tasks: Sequence[Task]
+) -> Rows[RowT]:
     distributed: Any = import_module("distributed")
-    futures: dict[Any, Asked] = {}
+    futures: dict[Any, Record] = {}
     try:
-        sent = {asked.instance_sha256: instance for instance, asked in tasks}
-        sent = {digest: client.scatter(instance) for digest, instance in sent.items()}
-        for _, asked in tasks:
-            futures[client.submit(execute, sent[asked.instance_sha256], asked, pure=False)] = asked
+        payloads = {id(payload): payload for payload, _ in tasks}
+        sent = {key: client.scatter(payload) for key, payload in payloads.items()}
+        for payload, asked in tasks:
+            futures[client.submit(execute, sent[id(payload)], asked, pure=False)] = asked
         for future in distributed.as_completed(futures, loop=client.loop):
-            yield _result(future, futures[future])
+            yield _result(future, kind, futures[future])
     finally:
         client.cancel(list(futures))
 
 
-def _result(future: Any, asked: Asked) -> Run:
+def _result(future: Any, kind: type[RowT], asked: Record) -> RowT:
     try:
-        run: Run = future.result()
+        row: RowT = future.result()
     except Exception as error:  # a lost worker, or one without this package: a row of its own
-        lost = Run(asked=asked, outcome="failed")
+        lost = kind(asked=asked, outcome="failed")
         return lost.failed(f"Dask: {type(error).__name__}: {error}")
-    return run
+    return row
 
 
 def _connect(address: str) -> Any:

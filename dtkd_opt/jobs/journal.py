@@ -1,7 +1,7 @@
-"""The runs of a comparison on disk: one JSON line each, appended as it ends.
+"""Rows on disk: one JSON line each, appended as its job ends.
 
-What is there belongs to the question asked, or the folder is refused. A last line without an end,
-as `kill -9` may leave it, is dropped; of two lines on one run the later counts.
+What is there belongs to the questions asked, or the file is refused. A last line without an end,
+as `kill -9` may leave it, is dropped; of two lines on one job the later counts.
 """
 
 from __future__ import annotations
@@ -10,38 +10,50 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Generic
 
-from dtkd_opt.compare.run import Asked, Run
 from dtkd_opt.errors import InputError
+from dtkd_opt.fields import Record
 from dtkd_opt.files import parse_json, read_bytes, validate, write_atomic
+from dtkd_opt.jobs import RowT
 
-NAME = "runs.jsonl"
 
-
-class Journal:
-    """What is known of the runs asked for, in `runs`, and the open file that holds it.
+class Journal(Generic[RowT]):
+    """What is known of the jobs asked for, in `runs`, and the open file that holds it.
 
     Parameters
     ----------
-    folder
-        Made if it is not there; None: runs are held in memory only.
+    path
+        The file, its folder made if it is not there; None: rows are held in memory only.
+    kind
+        The record of a row.
     wanted
-        The runs that are asked for.
+        What the jobs ask.
     resume
-        Whether to keep what the folder holds, or to begin anew.
+        Whether to keep what the file holds, or to begin anew.
+    otherwise
+        What the user may do about a file that holds other jobs.
 
     Raises
     ------
     InputError
-        When the folder cannot be written, its file is damaged, or holds runs that are not wanted.
+        When the file cannot be written, is damaged, or holds jobs that are not wanted.
     """
 
-    def __init__(self, folder: Path | None, wanted: Sequence[Asked], resume: bool):
-        self.runs: dict[Asked, Run] = {}
+    def __init__(
+        self,
+        path: Path | None,
+        kind: type[RowT],
+        wanted: Sequence[Record],
+        resume: bool,
+        otherwise: str,
+    ):
+        self.runs: dict[Any, RowT] = {}
         self._handle: int | None = None
-        if folder is None:
+        self._kind, self._otherwise = kind, otherwise
+        if path is None:
             return
-        self.path = folder / NAME
+        self.path, folder = path, path.parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if resume and self.path.exists():
@@ -52,21 +64,21 @@ class Journal:
         except OSError as error:
             raise InputError(str(folder), [f"is no folder to write: {error.strerror}"]) from None
 
-    def _read(self, wanted: Sequence[Asked]) -> None:
+    def _read(self, wanted: Sequence[Record]) -> None:
         data = read_bytes(self.path)
         whole = data[: data.rfind(b"\n") + 1]
         for number, line in enumerate(whole.splitlines(), 1):
             source = f"{self.path}, line {number}"
-            run = validate(Run, parse_json(line, source), source)
+            run = validate(self._kind, parse_json(line, source), source)
             self.runs[run.asked] = run
         foreign = next((asked for asked in self.runs if asked not in set(wanted)), None)
         if foreign is not None:
-            raise InputError(str(self.path), [_refusal(foreign, wanted)])
+            raise InputError(str(self.path), [f"{_refusal(foreign, wanted)}; {self._otherwise}"])
         if len(whole) < len(data):
             os.truncate(self.path, len(whole))
 
-    def append(self, run: Run) -> None:
-        """Keep one more run, on disk before anything else is done.
+    def append(self, run: RowT) -> None:
+        """Keep one more row, on disk before anything else is done.
 
         Raises
         ------
@@ -86,7 +98,7 @@ class Journal:
         if written < len(line):
             raise InputError(str(self.path), ["cannot be written: the disk is full"])
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Journal[RowT]:
         return self
 
     def __exit__(
@@ -99,8 +111,8 @@ class Journal:
             os.close(self._handle)
 
 
-def _refusal(foreign: Asked, wanted: Sequence[Asked]) -> str:
-    """Why a run does not belong here: what differs from the wanted one that is most like it."""
+def _refusal(foreign: Record, wanted: Sequence[Record]) -> str:
+    """Why a row does not belong here: what differs from the wanted one that is most like it."""
     theirs = foreign.model_dump()
     ours = min(
         (asked.model_dump() for asked in wanted),
@@ -110,7 +122,7 @@ def _refusal(foreign: Asked, wanted: Sequence[Asked]) -> str:
     what = ", ".join(
         f"{key} {_word(theirs[key])} where now {_word(ours[key])}" for key in differing
     )
-    return f"holds runs that are not asked for ({what}); name another folder, or give --fresh"
+    return f"holds runs that are not asked for ({what})"
 
 
 def _word(value: object) -> str:
