@@ -13,7 +13,7 @@ from dtkd_opt.accuracy import AccuracyTable, best_accuracy
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.instance import FORMAT, Instance, Model, Server, Task
 from dtkd_opt.options import OptionTable, build_options, pool_delays
-from dtkd_opt.physics import Array
+from dtkd_opt.physics import FLOPS_PER_CYCLE, PASSES, Array
 from dtkd_opt.users import Users
 
 # Provisional table of one trial run (Fashion-MNIST, 3 seeds): bits, forward FLOPs, accuracy at
@@ -28,8 +28,6 @@ STUDENTS = {
     "resnet8": (2_510_208, 5_273_344, (0.697, 0.784, 0.843, 0.881), (0.678, 0.766, 0.832, 0.870)),
 }
 TEACHER_FLOPS = 20_600_000
-FLOPS_PER_CYCLE = 16  # two 128-bit fused multiply-add pipes
-PASSES = 3  # forward and backward
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[np.float64]
 Index: TypeAlias = NDArray[np.int64]
 
+FLOPS_PER_CYCLE = 16  # two 128-bit fused multiply-add pipes
+PASSES = 3  # forward and backward: a training sample costs three forward passes
+
 
 def uplink_snr_hz(tx_power_w: Array, gain: Array, noise_w_per_hz: Array) -> Array:
     """γ = p g / N0 [Hz]: the band at which the uplink's signal-to-noise ratio is one."""

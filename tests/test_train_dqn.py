@@ -14,8 +14,9 @@ import pytest
 from test_cli import fails, run
 
 import dtkd_opt as do
-from dtkd_opt.methods.dqn import one_thread, safetensors, torch
+from dtkd_opt.methods.dqn import safetensors, torch
 from dtkd_opt.methods.game import FEATURES
+from dtkd_opt.threads import one_thread
 from dtkd_opt.train.experience import Transitions, join
 from dtkd_opt.train.lessons import Validation, draw_table
 from dtkd_opt.train.train_dqn import games, learn, targets

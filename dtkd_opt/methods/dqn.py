@@ -17,7 +17,7 @@ choice of all rounds is the answer. The bound is the prices' and the network nev
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -47,6 +47,7 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.options import OptionTable
 from dtkd_opt.physics import Array
 from dtkd_opt.solution import Termination
+from dtkd_opt.threads import one_thread
 
 try:
     import safetensors as safetensors
@@ -160,20 +161,6 @@ def dqn(search: Search, seed: int, params: DqnParams) -> Termination:
     if search.proven:
         return "gap_reached"
     return "heuristic_end" if rounds == params.rounds else "iteration_limit"
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread: it always adds up in the same order then.
-
-    Its matrices are small here; on a busy machine, sharing them out takes twenty times as long.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _all_rounds(

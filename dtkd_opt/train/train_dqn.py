@@ -25,8 +25,9 @@ from dtkd_opt import __version__
 from dtkd_opt.equal import best_rows
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.files import fault_lines
-from dtkd_opt.methods.dqn import NetworkCard, QNetwork, one_thread, torch, write_network
+from dtkd_opt.methods.dqn import NetworkCard, QNetwork, torch, write_network
 from dtkd_opt.methods.game import VERSION
+from dtkd_opt.threads import one_thread
 from dtkd_opt.train.curve import write_curve
 from dtkd_opt.train.experience import Transitions, explore, join
 from dtkd_opt.train.lessons import TRAINING_SEED, Validation, draw_table, first_state

@@ -1,0 +1,50 @@
+"""What a network costs: parameters, bits to send, FLOPs and cycles of a sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from dtkd_opt.distill.networks import Shape
+from dtkd_opt.physics import FLOPS_PER_CYCLE, PASSES
+
+
+@dataclass(frozen=True)
+class Costs:
+    """`bits` is all that must be sent: weights, and the running statistics of normalisation.
+
+    `flops` is a forward pass of one sample. A cycle does FLOPS_PER_CYCLE of them, and the backward
+    pass takes twice the forward one: training costs `cycles_per_sample` in an epoch, labelling
+    `forward_cycles`.
+    """
+
+    parameters: int
+    bits: int
+    flops: int
+
+    @property
+    def forward_cycles(self) -> float:
+        """Cycles of a forward pass of one sample."""
+        return self.flops / FLOPS_PER_CYCLE
+
+    @property
+    def cycles_per_sample(self) -> float:
+        """Cycles of one sample in one epoch of training."""
+        return PASSES * self.flops / FLOPS_PER_CYCLE
+
+
+def count_costs(network: nn.Module, shape: Shape) -> Costs:
+    """Count a network's costs for images of a shape (channels, height, width)."""
+    was = network.training
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.eval()(torch.zeros(1, *shape))
+    network.train(was)
+    state = network.state_dict().values()
+    return Costs(
+        parameters=sum(p.numel() for p in network.parameters()),
+        bits=8 * sum(value.numel() * value.element_size() for value in state),
+        flops=counter.get_total_flops(),
+    )

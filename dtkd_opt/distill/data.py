@@ -1,0 +1,204 @@
+"""Data sets: standardised images, labels, and splits that are always the same."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.files import read_bytes
+from dtkd_opt.physics import Index
+
+DATA_SETS = ("digits", "fashion-mnist", "npz:FILE")
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package installs
+SMALLEST_SIDE = 8  # pixels: three times halved, one is left
+
+_VALIDATION = 5000  # of Fashion-MNIST; small data sets keep a tenth
+_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images and labels; users and teacher train on `train`, settings are chosen on `validation`.
+
+    `images` (n, C, H, W) float32 have mean 0 and standard deviation 1 in each channel of the
+    training split, `labels` (n,) int64 are 0 … `classes` - 1; the splits are positions in both.
+    `sample_bits` is the size of one sample as it was stored, before it was standardised.
+    `sha256` is over contents and splits.
+    """
+
+    name: str
+    sha256: str
+    images: Tensor
+    labels: Tensor
+    train: Index
+    validation: Index
+    test: Index
+    classes: int
+    sample_bits: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+
+def load_data(spec: str, data_dir: Path | None = None) -> Dataset:
+    """The data set that `spec` names.
+
+    Parameters
+    ----------
+    spec
+        `digits` (scikit-learn's own), `fashion-mnist`, or `npz:FILE` with the arrays `images`,
+        (n, H, W) or (n, C, H, W), and `labels`, (n,) whole numbers from 0.
+    data_dir
+        Folder with the four IDX files of Fashion-MNIST; by default where Debian's package
+        `dataset-fashion-mnist` installs them.
+
+    Raises
+    ------
+    UsageError
+        When no data set has this name.
+    InputError
+        When a file is missing, damaged or cannot be trained on.
+    """
+    if spec == "digits":
+        return _digits()
+    if spec == "fashion-mnist":
+        return _fashion_mnist(data_dir or FASHION_MNIST)
+    if spec.startswith("npz:") and spec != "npz:":
+        return _npz(spec, Path(spec.removeprefix("npz:")))
+    raise UsageError(f"no data set is named {spec!r}; there are {', '.join(DATA_SETS)}")
+
+
+def _digits() -> Dataset:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        fault = f'needs {error.name}: pip install "dtkd-opt[train]"'
+        raise InputError("digits", [fault]) from None
+    raw = load_digits()
+    labels = np.asarray(raw.target, np.int64)
+    return _dataset("digits", np.asarray(raw.images, np.uint8), labels, _split(len(labels)))
+
+
+def _fashion_mnist(folder: Path) -> Dataset:
+    images, labels, more_images, more_labels = (_idx(folder, name) for name in _FILES)
+    if images.shape[1:] != more_images.shape[1:]:
+        raise InputError(str(folder), ["training and test images must have one shape"])
+    for x, y in ((images, labels), (more_images, more_labels)):
+        if len(x) != len(y):
+            raise InputError(str(folder), [f"must have a label an image, got {len(y)} of {len(x)}"])
+    order = np.random.default_rng(0).permutation(len(labels))
+    test = np.arange(len(labels), len(labels) + len(more_labels))
+    split = np.sort(order[_VALIDATION:]), np.sort(order[:_VALIDATION]), test
+    both = np.concatenate([images, more_images]), np.concatenate([labels, more_labels])
+    return _dataset("fashion-mnist", both[0], both[1].astype(np.int64), split)
+
+
+def _idx(folder: Path, name: str) -> NDArray[np.uint8]:
+    """The bytes of a gzipped IDX file (LeCun's MNIST format) as an array."""
+    path = folder / f"{name}-ubyte.gz"
+    if not path.exists():
+        fix = "sudo apt-get install dataset-fashion-mnist, or name its folder with --data-dir"
+        raise InputError(str(path), [f"no such file; {fix}"])
+    try:
+        data = gzip.decompress(read_bytes(path))
+        rank = int(name[-1])
+        zeros, kind, got, *shape = struct.unpack_from(f">HBB{rank}I", data)
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise InputError(str(path), [f"is no whole gzipped IDX file: {error}"]) from None
+    body = np.frombuffer(data, np.uint8, offset=4 + 4 * rank)
+    if (zeros, kind, got) != (0, 8, rank) or body.size != np.prod(shape):
+        raise InputError(str(path), [f"must be IDX bytes of {rank} dimensions, whole"])
+    return body.reshape(shape)
+
+
+def _npz(spec: str, path: Path) -> Dataset:
+    images, labels = _npz_arrays(path)
+    faults = _faults(images, labels)
+    if faults:
+        raise InputError(str(path), faults)
+    return _dataset(spec, images, labels.astype(np.int64), _split(len(labels)))
+
+
+def _npz_arrays(path: Path) -> list[NDArray[Any]]:
+    if not path.is_file():
+        raise InputError(str(path), ["no such file"])
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            missing = {"images", "labels"} - set(arrays)
+            if missing:
+                raise InputError(str(path), [f"{min(missing)}: is missing; must be given"])
+            return [arrays["images"], arrays["labels"]]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError,
+            AttributeError) as error:  # fmt: skip
+        words = str(error).splitlines()[0] if str(error) else "damaged"
+        raise InputError(str(path), [f"is no npz file of plain arrays: {words}"]) from None
+
+
+def _faults(images: NDArray[Any], labels: NDArray[Any]) -> list[str]:
+    """What keeps a user's arrays from being trained on."""
+    if images.ndim not in (3, 4) or images.dtype.kind not in "biuf":
+        return ["images: must be numbers of shape (n, H, W) or (n, C, H, W)"]
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        return [f"labels: must be {len(images)} whole numbers, one an image"]
+    if min(images.shape[-2:]) < SMALLEST_SIDE:
+        return [f"images: must have at least {SMALLEST_SIDE} × {SMALLEST_SIDE} pixels"]
+    if len(images) < 20:
+        return [f"images: must be at least 20, got {len(images)}"]
+    if not np.isfinite(images).all():
+        return ["images: must be finite numbers"]
+    counts = np.bincount(labels) if labels.min() >= 0 and labels.max() < len(labels) else [0]
+    if len(counts) < 2 or min(counts) == 0:
+        return ["labels: must be 0, 1, … without a gap, of two classes or more"]
+    return []
+
+
+Splits = tuple[Index, Index, Index]  # train, validation, test
+
+
+def _split(count: int) -> Splits:
+    """A tenth for validation and a quarter for the test, drawn once and for all."""
+    order = np.random.default_rng(0).permutation(count)
+    rest, validation, test = np.split(order, [count - count // 10 - count // 4, count - count // 4])
+    return np.sort(rest), np.sort(validation), np.sort(test)
+
+
+def _dataset(name: str, raw: NDArray[Any], labels: Index, splits: Splits) -> Dataset:
+    raw = raw if raw.ndim == 4 else raw[:, None]
+    digest = hashlib.sha256(f"{raw.shape} {raw.dtype.str}".encode())
+    for part in (raw, labels, *splits):
+        digest.update(np.ascontiguousarray(part).data)
+    images = raw.astype(np.float32)
+    known = images[splits[0]]
+    mean = known.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
+    spread = known.std(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
+    if spread.min() < 1e-12:
+        raise InputError(name, ["images: all pixels of a channel are alike"])
+    images -= mean.astype(np.float32)
+    images /= spread.astype(np.float32)
+    bits = 8 * raw.dtype.itemsize * raw[0].size
+    return Dataset(
+        name=name,
+        sha256=digest.hexdigest(),
+        images=torch.from_numpy(images),
+        labels=torch.from_numpy(labels),
+        train=splits[0],
+        validation=splits[1],
+        test=splits[2],
+        classes=int(labels.max()) + 1,
+        sample_bits=bits,
+    )

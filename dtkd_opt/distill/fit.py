@@ -1,0 +1,81 @@
+"""Statistics over seeds and sizes: intervals, curves that do not fall, the saturating power law."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtkd_opt.calibration import PowerLaw
+
+DIGITS = 6  # of what a table says
+_LEAST_SIZES = 4  # three parameters go through three points whatever they are
+_STEEPEST = 3.0  # of c
+
+Interval = tuple[float, float | None, float | None, float | None]
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """Mean, standard deviation and the 95 % interval of the mean by Student's t.
+
+    x̄ ± t(0.975, n − 1) s / √n; all but the mean are None of a single value.
+    """
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return round(mean, DIGITS), None, None, None
+    from scipy.stats import t
+
+    std = float(np.std(values, ddof=1))
+    half = float(t.ppf(0.975, len(values) - 1)) * std / math.sqrt(len(values))
+    low, high = round(mean - half, DIGITS), round(mean + half, DIGITS)
+    return round(mean, DIGITS), round(std, DIGITS), low, high
+
+
+def non_decreasing(values: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """The nearest non-decreasing values, in weighted least squares (isotonic regression)."""
+    from scipy.optimize import isotonic_regression
+
+    found = isotonic_regression(values, weights=weights, increasing=True).x
+    return [round(float(value), DIGITS) for value in found]
+
+
+def power_law(samples: Sequence[int], means: Sequence[float]) -> PowerLaw | None:
+    """The best a − b D^−c in least squares, a ≤ 1 and b ≥ 0; None of fewer than four sizes.
+
+    Learning curves saturate so: Hestness et al., "Deep learning scaling is predictable,
+    empirically", 2017.
+
+    Parameters
+    ----------
+    samples, means
+        Sizes D and mean accuracies, (n,) each.
+    """
+    if len(samples) < _LEAST_SIZES:
+        return None
+    from scipy.optimize import least_squares
+
+    size, mean = np.array(samples, float), np.array(means)
+    scale = float(size.min())  # b is fitted at the smallest size, where it is the distance to a
+    a = min(0.999, float(mean.max()) + 0.02)
+    start = (a, max(a - float(mean[0]), 1e-3), 0.5)
+
+    def curve(at: NDArray[np.float64]) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = at[0] - at[1] * (size / scale) ** -at[2]
+        return found
+
+    bounds = ((0.0, 0.0, 1e-3), (1.0, 1.0, _STEEPEST))
+    best = least_squares(lambda at: curve(at) - mean, start, bounds=bounds, xtol=1e-12, ftol=1e-12)
+    fitted = [round(float(value), DIGITS) for value in np.clip(curve(best.x), 0, 1)]
+    return PowerLaw(
+        a=_rounded(best.x[0]),
+        b=_rounded(best.x[1] * scale ** best.x[2]),
+        c=_rounded(best.x[2]),
+        fitted=tuple(fitted),
+        residuals=tuple(round(m - f, DIGITS) for m, f in zip(means, fitted, strict=True)),
+    )
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")

@@ -1,0 +1,165 @@
+"""The teacher: trained once on what the twins mirror, and kept with its logits in one file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from dtkd_opt.distill.data import Dataset
+from dtkd_opt.distill.networks import TEACHER, build_network
+from dtkd_opt.distill.training import Recipe, predict, train
+from dtkd_opt.errors import InputError
+from dtkd_opt.fields import Record, Text
+from dtkd_opt.files import read_bytes, sha256, write_atomic
+from dtkd_opt.physics import Index
+
+# Count up whenever a change makes other teachers of the same settings: files of before are stale.
+VERSION = 1
+RECIPE = Recipe(epochs=4, batch_size=128, learning_rate=2e-3)
+_LOGITS = "logits"
+
+Say = Callable[[str], None]
+
+
+class TeacherKey(Record):
+    """All that decides which teacher it is; files are found by it."""
+
+    data_sha256: Text
+    rows_sha256: Text  # of the samples it is trained on
+    recipe: Recipe
+    seed: int
+    version: int = VERSION
+
+    def file_name(self) -> str:
+        """The name of this teacher's file in a cache folder."""
+        return f"teacher-{sha256(self.model_dump_json().encode())[:16]}.safetensors"
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained teacher: `logits` (n, K) of all samples of the data set.
+
+    `sha256` is over weights and logits: equal teachers have equal ones.
+    """
+
+    key: TeacherKey
+    network: nn.Module
+    logits: Tensor
+    sha256: str
+
+    def accuracy(self, data: Dataset, rows: Index) -> float:
+        """Share of the samples at `rows` that the teacher labels right."""
+        hits = self.logits[rows].argmax(dim=1) == data.labels[rows]
+        return hits.float().mean().item()
+
+
+def load_teacher(
+    data: Dataset,
+    cache: Path,
+    *,
+    recipe: Recipe = RECIPE,
+    seed: int = 0,
+    rows: Index | None = None,
+    device: str = "cpu",
+    say: Say = lambda line: None,
+    progress: Callable[[float], None] | None = None,
+) -> Teacher:
+    """The teacher from its file in `cache`, or trained now and written there.
+
+    Parameters
+    ----------
+    data
+        The data set.
+    cache
+        Folder of teachers' files; it is made where it is missing.
+    recipe, seed
+        How to train.
+    rows
+        Positions of the samples to train on, as the twins mirror them; by default the training
+        split.
+    device
+        `cpu` or `cuda`.
+    say
+        Is told in one line when a file is damaged, and trained anew.
+    progress
+        Called after each epoch with the part of the training that is done.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written.
+    Diverged
+        When the recipe's learning rate is too high.
+    """
+    rows = data.train if rows is None else rows
+    rows_sha256 = hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
+    key = TeacherKey(data_sha256=data.sha256, rows_sha256=rows_sha256, recipe=recipe, seed=seed)
+    path = cache / key.file_name()
+    network = build_network(TEACHER, data.shape, data.classes, seed)
+    if path.exists():
+        try:
+            return _read(path, key, network, len(data.labels))
+        except InputError as error:
+            say(f"{error}; training the teacher anew")
+    kept = (data.images[rows], data.labels[rows])
+    train(network, *kept, recipe=recipe, seed=seed, device=device, progress=progress)
+    logits = predict(network, data.images, device)
+    teacher = Teacher(key, network.cpu(), logits, _digest(_tensors(network, logits)))
+    _write(path, teacher)
+    return teacher
+
+
+def _tensors(network: nn.Module, logits: Tensor) -> dict[str, Tensor]:
+    return {f"network.{k}": v for k, v in network.state_dict().items()} | {_LOGITS: logits}
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _write(path: Path, teacher: Teacher) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fault = f"cannot be made: {error.strerror or error}"
+        raise InputError(str(path.parent), [fault]) from None
+    about = {
+        "key": teacher.key.model_dump_json(),
+        "sha256": teacher.sha256,
+        "torch": torch.__version__,
+    }
+    tensors = _tensors(teacher.network, teacher.logits)
+    write_atomic(path, safetensors.torch.save(tensors, about))
+
+
+def _read(path: Path, key: TeacherKey, network: nn.Module, samples: int) -> Teacher:
+    """The teacher of a file; InputError where the file is not whole or holds another teacher."""
+    data = read_bytes(path)
+    try:
+        tensors = safetensors.torch.load(data)
+        size = int.from_bytes(data[:8], "little")
+        about = json.loads(data[8 : 8 + size])["__metadata__"]
+        if about["key"] != key.model_dump_json():
+            raise InputError(str(path), ["holds another teacher"])
+        if about["sha256"] != _digest(tensors):
+            raise InputError(str(path), ["is damaged: its contents have changed"])
+        logits = tensors.pop(_LOGITS)
+        own = {k.removeprefix("network."): v for k, v in tensors.items()}
+        network.load_state_dict(own)
+    except (safetensors.SafetensorError, ValueError, LookupError, TypeError, RuntimeError) as error:
+        raise InputError(str(path), [f"is damaged: {str(error).splitlines()[0]}"]) from None
+    if len(logits) != samples:
+        raise InputError(str(path), [f"must hold logits of {samples} samples"])
+    return Teacher(key, network.eval(), logits, about["sha256"])

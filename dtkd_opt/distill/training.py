@@ -1,0 +1,167 @@
+"""The training loop of students and teacher."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated
+
+import torch
+from pydantic import Field, Strict
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from dtkd_opt.distill.loss import distillation_loss, soften
+from dtkd_opt.errors import DtkdError
+from dtkd_opt.fields import Count, Fraction, Positive, Record
+from dtkd_opt.threads import one_thread
+
+
+class Recipe(Record):
+    """How to train.
+
+    Each epoch visits all samples once, in batches of `batch_size` or a little less, all alike.
+    `part` ends training, and the schedule, after that part of the steps of all epochs. `tau` and
+    `alpha` are those of :func:`distillation_loss`.
+    """
+
+    epochs: Count = 40
+    batch_size: Count = 32
+    learning_rate: Positive = 1e-3
+    part: Annotated[float, Strict(), Field(gt=0, le=1)] = 1.0
+    tau: Positive = 4.0
+    alpha: Fraction = 0.9
+
+    def steps(self, samples: int) -> int:
+        """Updates of the weights that a training with so many samples takes."""
+        return max(1, round(self.part * self.epochs * self.batches(samples)))
+
+    def batches(self, samples: int) -> int:
+        """Batches of an epoch."""
+        return -(-samples // self.batch_size)
+
+
+class Diverged(DtkdError):
+    """A training whose loss is no number any more; the message tells its recipe."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network in evaluation mode; `loss` is that of the last batch."""
+
+    network: nn.Module
+    steps: int
+    seconds: float
+    loss: float
+
+
+def train(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    soft: Tensor | None = None,
+    soft_mask: Tensor | None = None,
+    *,
+    recipe: Recipe,
+    seed: int,
+    device: str = "cpu",
+    progress: Callable[[float], None] | None = None,
+) -> Trained:
+    """Train a network in place, by Adam with a cosine schedule.
+
+    Parameters
+    ----------
+    network
+        Turns images into (n, K) logits.
+    images, labels
+        (n, C, H, W) and (n,).
+    soft
+        (n, K) teacher's logits; None to train with the labels alone.
+    soft_mask
+        (n,) bool: which samples have a soft label; None for all.
+    recipe
+        Epochs, batch size, learning rate, temperature and weight.
+    seed
+        Of the order of samples; on a CPU, the same seed gives the same weights, bit for bit.
+    device
+        `cpu` or `cuda`, there with mixed precision (bfloat16).
+    progress
+        Called after each epoch with the part that is done.
+
+    Raises
+    ------
+    Diverged
+        When the loss is NaN or infinite at the end of an epoch.
+    """
+    began = time.perf_counter()
+    count = len(images)
+    data = [images, labels]
+    if soft is not None:
+        mask = torch.ones(count) if soft_mask is None else soft_mask.float()
+        data += [soften(soft, recipe.tau), recipe.alpha * mask]
+    data = [part.to(device) for part in data]
+    steps, per_epoch = recipe.steps(count), recipe.batches(count)
+    network = network.to(device).train()
+    adam = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, fused=True)
+    with one_thread():
+        for step, batch in enumerate(islice(_batches(data, per_epoch, seed), steps), start=1):
+            adam.param_groups[0]["lr"] = _rate(recipe.learning_rate, (step - 1) / steps)
+            loss = _loss(network, batch, recipe.tau)
+            torch.autograd.backward(loss)
+            adam.step()
+            adam.zero_grad()
+            if step % per_epoch == 0 or step == steps:
+                _check(loss.item(), step, recipe)
+                if progress is not None:
+                    progress(step / steps)
+    return Trained(network.eval(), steps, time.perf_counter() - began, loss.item())
+
+
+def _batches(data: list[Tensor], per_epoch: int, seed: int) -> Iterator[tuple[Tensor, ...]]:
+    """Batches without end; every epoch all samples in a new order.
+
+    They are put in order once an epoch: batches are then views, which cost nothing.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        order = torch.randperm(len(data[0]), generator=generator).to(data[0].device)
+        parts = [part[order].tensor_split(per_epoch) for part in data]
+        yield from zip(*parts, strict=True)
+
+
+def _rate(first: float, done: float) -> float:
+    """Learning rate when a part of the steps is done: half a cosine, down to nothing."""
+    return first * (1 + math.cos(math.pi * done)) / 2
+
+
+def _loss(network: nn.Module, batch: tuple[Tensor, ...], tau: float) -> Tensor:
+    images, labels, *soft = batch
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
+        logits = network(images)
+    if not soft:
+        return cross_entropy(logits.float(), labels)
+    return distillation_loss(logits.float(), labels, soft[0], soft[1], tau)
+
+
+def _check(loss: float, step: int, recipe: Recipe) -> None:
+    if not math.isfinite(loss):
+        settings = ", ".join(f"{key} {value:g}" for key, value in recipe.model_dump().items())
+        raise Diverged(f"loss is {loss} after {step} steps ({settings}); lower the learning rate")
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, images: Tensor, device: str = "cpu", batch: int = 1000) -> Tensor:
+    """(n, K) logits of (n, C, H, W) images, on the CPU."""
+    network = network.to(device).eval()
+    with one_thread():
+        found = [network(part.to(device)).cpu() for part in torch.split(images, batch)]
+    return torch.cat(found)
+
+
+def accuracy(network: nn.Module, images: Tensor, labels: Tensor, device: str = "cpu") -> float:
+    """Share of the images whose greatest logit is that of their label."""
+    hits = predict(network, images, device).argmax(dim=1) == labels
+    return hits.float().mean().item()
