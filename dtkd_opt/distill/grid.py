@@ -1,0 +1,158 @@
+"""The trainings of a calibration: students × sizes × labels × seeds, and those to choose by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dtkd_opt.calibration import Choice, Labels
+from dtkd_opt.distill.choose import chosen_for
+from dtkd_opt.distill.costs import Costs, count_costs
+from dtkd_opt.distill.data import Dataset
+from dtkd_opt.distill.jobs import VERSION, Job
+from dtkd_opt.distill.networks import STUDENTS, build_network
+from dtkd_opt.distill.training import Recipe
+from dtkd_opt.errors import UsageError
+from dtkd_opt.fields import Count, Fraction, Positive, Record, Text
+from dtkd_opt.physics import PASSES
+
+LABELS: tuple[Labels, ...] = ("hard", "device", "server")
+SIZES = {"digits": (50, 100, 300, 1000)}
+OTHER_SIZES = (100, 300, 1000, 3000)
+CHOICE_SEED = 1_000_000  # the first of those to choose by; the table's begin at 0
+_STEP_FLOPS = 5e6  # about what PyTorch's own time for a step is worth
+
+
+class CalibrateParams(Record):
+    """Settings of a calibration."""
+
+    epochs: Count = 40
+    learning_rates: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1e-3, 3e-3, 1e-2)
+    batch_sizes: Annotated[tuple[Count, ...], Field(min_length=1)] = (16, 64)
+    tau: Positive = 4.0
+    alpha: Fraction = 0.9
+    fresh_fraction: Fraction = 0.3  # of the samples on the device, which have hard labels only
+    partition: Text = "iid"
+    choice_seeds: Count = 2
+    choice_samples: Count = 1000  # larger sizes take what was chosen for those up to here
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A calibration's trainings."""
+
+    data: Dataset
+    teacher_sha256: str
+    students: tuple[str, ...]
+    sizes: tuple[int, ...]
+    seeds: int
+    params: CalibrateParams
+    device: str
+
+    @cached_property
+    def costs(self) -> dict[str, Costs]:
+        """What each student costs."""
+        shape, classes = self.data.shape, self.data.classes
+        return {
+            name: count_costs(build_network(name, shape, classes, 0), shape)
+            for name in self.students
+        }
+
+    def choice_jobs(self) -> list[Job]:
+        """Every setting for hard and for soft labels, scored on the validation split."""
+        params = self.params
+        sizes = [size for size in self.sizes if size <= params.choice_samples] or self.sizes[:1]
+        kinds: tuple[Labels, ...] = ("hard", "server")
+        seeds = range(CHOICE_SEED, CHOICE_SEED + params.choice_seeds)
+        return [
+            self._job(student, labels, size, seed, rate, batch, "validation")
+            for student, size, labels, rate, batch, seed in product(
+                self.students, sizes, kinds, params.learning_rates, params.batch_sizes, seeds
+            )
+        ]
+
+    def table_jobs(self, choices: Iterable[Choice]) -> list[Job]:
+        """The table's trainings with what was chosen, scored on the test split."""
+        choices = tuple(choices)
+        jobs = []
+        for student, size, labels, seed in product(
+            self.students, self.sizes, LABELS, range(self.seeds)
+        ):
+            choice = chosen_for(choices, student, labels, size)
+            rate, batch = choice.learning_rate, choice.batch_size
+            jobs.append(self._job(student, labels, size, seed, rate, batch, "test"))
+        return jobs
+
+    def _job(
+        self,
+        student: str,
+        labels: Labels,
+        samples: int,
+        seed: int,
+        learning_rate: float,
+        batch_size: int,
+        scored_on: Literal["validation", "test"],
+    ) -> Job:
+        params = self.params
+        recipe = Recipe(
+            epochs=params.epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            tau=params.tau,
+            alpha=params.alpha,
+        )
+        return Job(
+            data=self.data.name,
+            data_sha256=self.data.sha256,
+            student=student,
+            labels=labels,
+            samples=samples,
+            seed=seed,
+            scored_on=scored_on,
+            recipe=recipe,
+            partition=params.partition,
+            fresh_fraction=params.fresh_fraction if labels == "device" else 0.0,
+            teacher_sha256=None if labels == "hard" else self.teacher_sha256,
+            device=self.device,
+            version=VERSION,
+        )
+
+    def cost(self, job: Job) -> float:
+        """About how long a job takes, in FLOPs: training, and scoring."""
+        scored = self.data.test if job.scored_on == "test" else self.data.validation
+        flops = self.costs[job.student].flops
+        samples = PASSES * job.recipe.epochs * job.samples + len(scored)
+        return samples * flops + job.recipe.steps(job.samples) * _STEP_FLOPS
+
+
+def check_grid(
+    data: Dataset, sizes: tuple[int, ...], students: tuple[str, ...], seeds: int
+) -> None:
+    """UsageError where sizes, students or seeds mean nothing for this data."""
+    if unknown := [name for name in students if name not in STUDENTS]:
+        raise UsageError(f'there is no student "{unknown[0]}"; choose of {", ".join(STUDENTS)}')
+    if not students or len(set(students)) < len(students):
+        raise UsageError("students must be one or more, each named once")
+    if not 1 <= seeds <= CHOICE_SEED:
+        raise UsageError(f"seeds must be a whole number of at least 1, got {seeds}")
+    if not sizes or any(size < 1 for size in sizes):
+        raise UsageError("sizes must be whole numbers of at least 1")
+    if list(sizes) != sorted(set(sizes)):
+        raise UsageError("sizes must grow: each one greater than the one before it")
+    if sizes[-1] > len(data.train):
+        raise UsageError(
+            f"sizes must be at most {len(data.train)}, the training samples of {data.name}, "
+            f"got {sizes[-1]}"
+        )
+
+
+def default_sizes(data: Dataset) -> tuple[int, ...]:
+    """Sizes for a data set, as far as it has so many training samples."""
+    wanted = SIZES.get(data.name, OTHER_SIZES)
+    fitting = tuple(size for size in wanted if size <= len(data.train))
+    return fitting or (len(data.train),)

@@ -1,0 +1,173 @@
+"""The files of a calibration: table, trainings, figure, and a summary of one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dtkd_opt.calibration import Calibration, Cell, Curve, Lift, write_calibration
+from dtkd_opt.distill.figures import accuracy_figure
+from dtkd_opt.distill.jobs import Job, Training
+from dtkd_opt.distill.training import Recipe
+from dtkd_opt.drawing import svg
+from dtkd_opt.files import write_atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHOOSING, TRAINING = "choosing", "training"  # phases, and names of their journals
+
+
+def journal_path(output: Path, phase: str) -> Path:
+    """The file beside the table in which a phase's trainings are kept as they end."""
+    return output.with_name(f"{output.stem}.{phase}.jsonl")
+
+
+def written(output: Path) -> tuple[Path, Path, Path, Path]:
+    """The table's file, and those of the trainings, the figure and the summary."""
+    csv, figure, page = (output.with_name(f"{output.stem}.{end}") for end in ("csv", "svg", "md"))
+    return output, csv, figure, page
+
+
+def write_results(table: Calibration, rows: Sequence[Training], output: Path) -> None:
+    """Write all files, each atomically, and the table last.
+
+    Raises
+    ------
+    InputError
+        When one cannot be written.
+    """
+    _, csv, figure, page = written(output)
+    write_atomic(csv, runs_table(rows).to_csv(index=False, lineterminator="\n").encode())
+    write_atomic(figure, svg(accuracy_figure(table), "calibration"))
+    write_atomic(page, summary(table, rows).encode())
+    write_calibration(table, output)
+
+
+def runs_table(rows: Iterable[Training]) -> pd.DataFrame:
+    """One row a training: what was asked, with its recipe, and what was found."""
+    import pandas as pd
+
+    asked = [key for key in Job.model_fields if key != "recipe"]
+    found = [key for key in Training.model_fields if key not in ("asked", "versions")]
+    columns = [*asked, *Recipe.model_fields, *found]
+    records = [
+        row.asked.model_dump(exclude={"recipe"}) | row.asked.recipe.model_dump()
+        | row.model_dump(include=set(found))
+        for row in rows
+    ]  # fmt: skip
+    return pd.DataFrame(records, columns=columns)
+
+
+def summary(table: Calibration, rows: Sequence[Training]) -> str:
+    """A page of Markdown: settings, accuracies, lifts, what was chosen, changed and lost."""
+    return "\n".join(
+        [*_settings(table, rows), *_accuracies(table), *_lifts(table), *_fits(table),
+         *_choices(table), *_notes(table, rows), ""]
+    )  # fmt: skip
+
+
+def _settings(table: Calibration, rows: Sequence[Training]) -> Iterator[str]:
+    teacher = table.networks[-1]
+    hours = sum(row.seconds or 0.0 for row in rows) / 3600
+    yield f"# Accuracy by private samples: {table.data}"
+    yield ""
+    yield (
+        f"{table.seeds} seeds, {table.task.epochs} epochs, τ = {table.tau:g}, α = {table.alpha:g}, "
+        f"private samples {table.partition}; on the device {table.fresh_fraction:.0%} of them "
+        f"have hard labels only. Teacher: {teacher.parameters:,} parameters, "
+        f"{teacher.accuracy or 0:.2%} on the test split. {table.version}, {table.device}; "
+        f"{len(rows)} trainings, {hours:.2f} hours of one thread."
+    )
+
+
+def _accuracies(table: Calibration) -> Iterator[str]:
+    yield from _head("Test accuracy in % (mean ± half of its 95 % interval)", table, "labels")
+    for curve in table.curves:
+        cells = {cell.samples: _cell(cell) for cell in curve.cells}
+        yield _row(curve.student, curve.labels, cells, table)
+
+
+def _cell(cell: Cell) -> str:
+    return _interval(cell.mean, cell.std, cell.upper95)
+
+
+def _interval(mean: float, std: float | None, high: float | None, sign: str = "") -> str:
+    half = "" if std is None or high is None else f" ± {100 * (high - mean):.2f}"
+    return f"{100 * mean:{sign}.2f}{half}"
+
+
+def _lifts(table: Calibration) -> Iterator[str]:
+    yield from _head("Lift of soft labels over hard ones in points, paired by seed", table, "at")
+    pairs = dict.fromkeys((lift.student, lift.labels) for lift in table.lifts)
+    for student, labels in pairs:
+        mine = [x for x in table.lifts if (x.student, x.labels) == (student, labels)]
+        yield _row(student, labels, {lift.samples: _lift(lift) for lift in mine}, table)
+
+
+def _lift(lift: Lift) -> str:
+    text = _interval(lift.mean, lift.lower95, lift.upper95, "+")
+    return f"**{text}**" if lift.lower95 is not None and lift.lower95 > 0 else text
+
+
+def _fits(table: Calibration) -> Iterator[str]:
+    fitted = [curve for curve in table.curves if curve.fit is not None]
+    if fitted:
+        yield from ("", "## Power law a − b D^−c", "")
+        yield from ("| student | labels | a | b | c | largest residual |", "|---" * 6 + "|")
+    for curve in fitted:
+        yield _fit(curve)
+
+
+def _fit(curve: Curve) -> str:
+    fit = curve.fit
+    assert fit is not None
+    worst = max(map(abs, fit.residuals))
+    return (
+        f"| {curve.student} | {curve.labels} | {fit.a:.4f} | {fit.b:.4g} | {fit.c:.3f} "
+        f"| {100 * worst:.2f} points |"
+    )
+
+
+def _choices(table: Calibration) -> Iterator[str]:
+    title = "Chosen on the validation split: learning rate, batch size"
+    yield from _head(title, table, "labels")
+    for student, labels in dict.fromkeys((c.student, c.labels) for c in table.choices):
+        mine = [c for c in table.choices if (c.student, c.labels) == (student, labels)]
+        texts = {c.samples: f"{c.learning_rate:g}, {c.batch_size}" for c in mine}
+        yield _row(student, labels, texts, table)
+
+
+def _notes(table: Calibration, rows: Sequence[Training]) -> Iterator[str]:
+    changed = [
+        f"- {curve.student}, {curve.labels}, {cell.samples} samples: used {cell.used:.6f} "
+        f"for the mean {cell.mean:.6f}, so that accuracy does not fall with more samples"
+        for curve in table.curves
+        for cell in curve.cells
+        if cell.used != cell.mean
+    ]
+    lost = [
+        f"- {row.outcome}: {row.asked.student}, {row.asked.labels}, {row.asked.samples} samples, "
+        f"seed {row.asked.seed} ({row.asked.scored_on}): {row.reason}"
+        for row in rows
+        if row.outcome != "done"
+    ]
+    for title, lines in (("Changed", changed), ("Without a result", lost)):
+        if lines:
+            yield from ("", f"## {title}", "", *lines)
+
+
+def _sizes(table: Calibration) -> list[int]:
+    return sorted({cell.samples for curve in table.curves for cell in curve.cells})
+
+
+def _head(title: str, table: Calibration, second: str) -> Iterator[str]:
+    sizes = _sizes(table)
+    heads = " | ".join(f"{size:,}" for size in sizes)
+    yield from ("", f"## {title}", "")
+    yield from (f"| student | {second} | {heads} |", "|---|---|" + "--:|" * len(sizes))
+
+
+def _row(first: str, second: str, cells: dict[int, str], table: Calibration) -> str:
+    return f"| {first} | {second} | {' | '.join(cells.get(n, '') for n in _sizes(table))} |"
