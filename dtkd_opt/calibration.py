@@ -189,7 +189,7 @@ class Calibration(Record):
         try:
             return Instance(**fields | update)
         except ValidationError as error:
-            raise InputError(instance.name, fault_lines(error)) from None
+            raise InputError("instance", fault_lines(error)) from None
 
     def to_bytes(self) -> bytes:
         """The table as JSON, one line an entry, so that files stay readable and diffable."""
@@ -197,14 +197,14 @@ class Calibration(Record):
         return ("{" + ",\n ".join(parts) + "}\n").encode()
 
 
-def check_epochs(instance: Instance, epochs: int) -> None:
-    """InputError where an instance's delays are those of another training."""
+def check_epochs(instance: Instance, epochs: int, source: str = "instance") -> None:
+    """InputError, on `source`, where an instance's delays are those of another training."""
     if instance.task.epochs != epochs:
         fault = (
             f"task.epochs: must be {epochs}, the epochs that the table is trained with, got "
             f"{instance.task.epochs}; calibrate with --epochs {instance.task.epochs}"
         )
-        raise InputError(instance.name, [fault])
+        raise InputError(source, [fault])
 
 
 def _value(item: Any) -> str:

@@ -8,6 +8,7 @@ import sys
 import click
 
 from dtkd_opt import __version__
+from dtkd_opt.commands.calibrate import calibrate
 from dtkd_opt.commands.compare import compare
 from dtkd_opt.commands.dqn import train_dqn
 from dtkd_opt.commands.make import export, generate
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (solve, check, certify, verify, generate, export, compare, train_dqn):
+for command in (solve, check, certify, verify, generate, calibrate, export, compare, train_dqn):
     cli.add_command(command)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from dtkd_opt.calibration import Calibration
 from dtkd_opt.distill.choose import choose
@@ -21,6 +23,7 @@ from dtkd_opt.distill.results import CHOOSING, TRAINING, journal_path, write_res
 from dtkd_opt.distill.table import build_table
 from dtkd_opt.distill.teacher import Say, Teacher, load_teacher
 from dtkd_opt.errors import UsageError
+from dtkd_opt.files import fault_lines
 from dtkd_opt.interrupts import KeepOnCtrlC
 from dtkd_opt.jobs import processes, require
 from dtkd_opt.jobs.journal import Journal
@@ -81,7 +84,7 @@ def calibrate(
     seeds
         How many: 0 to seeds - 1.
     sizes
-        Numbers of private samples; by default 100 to 3,000, of the digits 50 to 1,000.
+        Numbers of private samples; by default 100 to 3,000, of the digits to 1,000.
     students
         Names; by default all.
     params
@@ -181,6 +184,14 @@ def _teacher(
         say=say or (lambda line: None),
         progress=lambda done: follow(TEACHING, done, 1),
     )
+
+
+def params_of(given: Mapping[str, Any]) -> CalibrateParams:
+    """Settings from some values; UsageError where one means nothing."""
+    try:
+        return CalibrateParams(**given)
+    except ValidationError as error:
+        raise UsageError("; ".join(fault_lines(error))) from None
 
 
 def default_cache() -> Path:

@@ -22,7 +22,7 @@ from dtkd_opt.fields import Count, Fraction, Positive, Record, Text
 from dtkd_opt.physics import PASSES
 
 LABELS: tuple[Labels, ...] = ("hard", "device", "server")
-SIZES = {"digits": (50, 100, 300, 1000)}
+SIZES = {"digits": (100, 200, 400, 1000)}
 OTHER_SIZES = (100, 300, 1000, 3000)
 CHOICE_SEED = 1_000_000  # the first of those to choose by; the table's begin at 0
 _STEP_FLOPS = 5e6  # about what PyTorch's own time for a step is worth

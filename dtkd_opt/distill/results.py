@@ -147,15 +147,31 @@ def _notes(table: Calibration, rows: Sequence[Training]) -> Iterator[str]:
         for cell in curve.cells
         if cell.used != cell.mean
     ]
-    lost = [
-        f"- {row.outcome}: {row.asked.student}, {row.asked.labels}, {row.asked.samples} samples, "
+    lost = [f"- {line}" for line in lost_lines(rows)]
+    for title, lines in (("Changed", changed), ("Without a result", lost)):
+        if lines:
+            yield from ("", f"## {title}", "", *lines)
+
+
+def lost_lines(rows: Iterable[Training]) -> list[str]:
+    """One line for each training without a result, with its reason."""
+    return [
+        f"{row.outcome}: {row.asked.student}, {row.asked.labels}, {row.asked.samples} samples, "
         f"seed {row.asked.seed} ({row.asked.scored_on}): {row.reason}"
         for row in rows
         if row.outcome != "done"
     ]
-    for title, lines in (("Changed", changed), ("Without a result", lost)):
-        if lines:
-            yield from ("", f"## {title}", "", *lines)
+
+
+def accuracy_lines(table: Calibration) -> list[str]:
+    """The mean accuracies as lines of text for a terminal."""
+    sizes = _sizes(table)
+    lines = [f"{'student':9}{'labels':8}" + "".join(f"{size:>9,}" for size in sizes)]
+    for curve in table.curves:
+        cells = {cell.samples: f"{cell.mean:.2%}" for cell in curve.cells}
+        values = "".join(f"{cells.get(size, '-'):>9}" for size in sizes)
+        lines.append(f"{curve.student:9}{curve.labels:8}{values}")
+    return lines
 
 
 def _sizes(table: Calibration) -> list[int]:

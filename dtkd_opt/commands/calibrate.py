@@ -1,0 +1,191 @@
+"""`calibrate`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dtkd_opt.commands.console import FILE, say
+from dtkd_opt.errors import UsageError
+
+if TYPE_CHECKING:
+    from dtkd_opt.calibration import Accuracy, Calibration
+    from dtkd_opt.distill.calibrate import Calibrated, Follow
+    from dtkd_opt.instance import Instance
+
+_INTERRUPTED = 130  # as shells have it: 128 + the signal's number
+_SHOWN = 20  # lines about trainings without a result
+_SETTINGS = ("epochs", "batch_sizes", "learning_rates", "tau", "alpha", "fresh_fraction",
+             "partition")  # fmt: skip
+
+
+class _List(click.ParamType[tuple[Any, ...]]):
+    """Values of one kind with commas between them."""
+
+    def __init__(self, kind: Callable[[str], Any], name: str):
+        self.kind, self.name = kind, name
+
+    def get_metavar(self, param: Any, ctx: Any) -> str:
+        """As help shows it."""
+        return "A,B,…"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """A tuple; click says which option is wrong."""
+        try:
+            return tuple(self.kind(part.strip()) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} must be such as {self.name}", param, ctx)
+
+
+@click.command()
+@click.option("--data", default="digits", show_default=True,
+              help="digits, fashion-mnist, or npz:FILE.")  # fmt: skip
+@click.option("--data-dir", type=FILE, help="Folder of Fashion-MNIST. [default: Debian's]")
+@click.option("--seeds", default=3, show_default=True, help="How many seeds, from 0 on.")
+@click.option("--sizes", type=_List(int, "100,300,1000"),
+              help="Private samples. [default: 100,300,1000,3000; digits: 100,200,400,1000]")  # fmt: skip
+@click.option("--students", type=_List(str, "mlp16,cnn_m"), help="[default: all six]")
+@click.option("--epochs", type=int, help="Epochs of each training. [default: 40]")
+@click.option("--batch-sizes", type=_List(int, "16,64"), help="To choose from.")
+@click.option("--learning-rates", type=_List(float, "1e-3,1e-2"), help="To choose from.")
+@click.option("--tau", type=float, help="Temperature of soft labels. [default: 4]")
+@click.option("--alpha", type=float, help="Weight of soft labels. [default: 0.9]")
+@click.option("--fresh-fraction", type=float,
+              help="Samples without soft labels on the device. [default: 0.3]")  # fmt: skip
+@click.option("--partition", help="iid, or dirichlet(ALPHA). [default: iid]")
+@click.option("--jobs", default=-1, help="Processes at once. [default: one a core]")
+@click.option("--dask", metavar="ADDRESS", help="Run on the cluster of this Dask scheduler.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--cache", type=FILE, help="Folder of trained teachers. [default: ~/.cache/dtkd-opt]")
+@click.option("--resume", is_flag=True, help="Go on with what --output has of before.")
+@click.option("--output", type=FILE, help="The table; other files get its name and other endings.")
+@click.option("--models", type=FILE, help="Take this table for --into, and train nothing.")
+@click.option("--into", type=FILE, help="Put the table's models into this instance file.")
+@click.option("--accuracy", type=click.Choice(["mean", "lower95", "fitted"]), default="mean",
+              show_default=True, help="What --into takes of the table.")  # fmt: skip
+def calibrate(
+    output: Path | None, models: Path | None, into: Path | None, accuracy: Any, **given: Any
+) -> None:
+    """Train teacher and students, and write the accuracy table that instances carry.
+
+    Each student is trained with each number of private samples and seed, with hard labels and by
+    distillation on the device and at the server; learning rate and batch size are chosen before,
+    on validation data. A training is kept as it ends: stopped by Ctrl-C (exit code 130) or
+    otherwise, the same command with --resume goes on. Exit code 1 when a training failed.
+
+    \b
+    Beside TABLE.json: TABLE.csv (all trainings), TABLE.svg, TABLE.md (a page of summary) and
+    TABLE.choosing.jsonl, TABLE.training.jsonl (what --resume needs).
+
+    \b
+    Example:
+      dtkd-opt calibrate --data digits --output digits.json
+      dtkd-opt calibrate --data fashion-mnist --seeds 5 --output fashion-mnist.json
+      dtkd-opt calibrate --models fashion-mnist.json --into my.json --accuracy lower95
+    """
+    if (output is None) == (models is None):
+        raise UsageError("give --output TABLE.json, or --models TABLE.json with --into INSTANCE")
+    if models is not None:
+        if into is None:
+            raise UsageError("--models needs --into INSTANCE; nothing is trained")
+        from dtkd_opt.calibration import read_calibration
+
+        _put(read_calibration(models), into, accuracy)
+    elif output is not None:
+        _train(output, into, accuracy, given)
+
+
+def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str, Any]) -> None:
+    from dtkd_opt.distill.calibrate import calibrate as run
+    from dtkd_opt.distill.calibrate import params_of
+    from dtkd_opt.interrupts import KeepOnCtrlC
+
+    settings = {name: given.pop(name) for name in _SETTINGS}
+    params = params_of({key: value for key, value in settings.items() if value is not None})
+    if into is not None:  # before hours of training
+        _check(into, params.epochs)
+    with KeepOnCtrlC() as ctrl_c, _bar() as follow:
+        found = run(
+            output=output, params=params, follow=follow,
+            say=lambda line: click.echo(line, err=True), **given,
+        )  # fmt: skip
+        ctrl_c.finish()
+    if found.table is None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
+        click.echo("interrupted; finished trainings are kept, --resume goes on", err=True)
+        sys.exit(_INTERRUPTED)
+    _print(found, output)
+    if into is not None:
+        _put(found.table, into, accuracy)
+    if found.lost:
+        sys.exit(1)
+
+
+def _check(into: Path, epochs: int) -> Instance:
+    from dtkd_opt.calibration import check_epochs
+    from dtkd_opt.instance import read_instance
+
+    instance = read_instance(into)
+    check_epochs(instance, epochs, str(into))
+    return instance
+
+
+def _put(table: Calibration, into: Path, accuracy: Accuracy) -> None:
+    from dtkd_opt.instance import write_instance
+
+    instance = table.into(_check(into, table.task.epochs), accuracy)
+    files = write_instance(instance, into)
+    say(f"written: {' and '.join(map(str, files))} (models of {table.data}, {accuracy})")
+
+
+def _print(found: Calibrated, output: Path) -> None:
+    from dtkd_opt.distill.results import accuracy_lines, lost_lines, written
+
+    assert found.table is not None
+    for line in accuracy_lines(found.table):
+        say(line)
+    lost = lost_lines(found.lost)
+    for line in lost[:_SHOWN]:
+        click.echo(line, err=True)
+    if len(lost) > _SHOWN:
+        click.echo(f"… and {len(lost) - _SHOWN} more in {written(output)[1]}", err=True)
+    say(f"written: {', '.join(map(str, written(output)))}")
+
+
+@contextmanager
+def _bar() -> Iterator[Follow]:
+    """A bar on a terminal's standard error, to be told the phase, what is done of it and all."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(
+        *columns, console=console, disable=not console.is_terminal, speed_estimate_period=1200
+    ) as progress:
+        phases: dict[str, Any] = {}
+
+        def follow(phase: str, done: float, total: float) -> None:
+            if phase not in phases:  # done before: says nothing about the speed
+                phases[phase] = progress.add_task(phase, total=total)
+                progress.reset(phases[phase], completed=done)
+            else:
+                progress.update(phases[phase], completed=done, total=total)
+
+        yield follow
