@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import struct
 import zipfile
 import zlib
@@ -136,10 +137,9 @@ def _npz(spec: str, path: Path) -> Dataset:
 
 
 def _npz_arrays(path: Path) -> list[NDArray[Any]]:
-    if not path.is_file():
-        raise InputError(str(path), ["no such file"])
+    data = io.BytesIO(read_bytes(path))
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(data, allow_pickle=False) as arrays:
             missing = {"images", "labels"} - set(arrays)
             if missing:
                 raise InputError(str(path), [f"{min(missing)}: is missing; must be given"])
