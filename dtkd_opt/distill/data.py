@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import struct
 import zipfile
 import zlib
@@ -19,6 +20,7 @@ from torch import Tensor
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.files import read_bytes
 from dtkd_opt.physics import Index
+from dtkd_opt.threads import one_thread
 
 DATA_SETS = ("digits", "fashion-mnist", "npz:FILE")
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package installs
@@ -135,10 +137,9 @@ def _npz(spec: str, path: Path) -> Dataset:
 
 
 def _npz_arrays(path: Path) -> list[NDArray[Any]]:
-    if not path.is_file():
-        raise InputError(str(path), ["no such file"])
+    data = io.BytesIO(read_bytes(path))
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(data, allow_pickle=False) as arrays:
             missing = {"images", "labels"} - set(arrays)
             if missing:
                 raise InputError(str(path), [f"{min(missing)}: is missing; must be given"])
@@ -182,19 +183,18 @@ def _dataset(name: str, raw: NDArray[Any], labels: Index, splits: Splits) -> Dat
     digest = hashlib.sha256(f"{raw.shape} {raw.dtype.str}".encode())
     for part in (raw, labels, *splits):
         digest.update(np.ascontiguousarray(part).data)
-    images = raw.astype(np.float32)
-    known = images[splits[0]]
-    mean = known.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
-    spread = known.std(axis=(0, 2, 3), keepdims=True, dtype=np.float64)
+    images = torch.from_numpy(raw.astype(np.float32))
+    with one_thread():
+        known = images.index_select(0, torch.from_numpy(splits[0]))
+        spread, mean = torch.std_mean(known, dim=(0, 2, 3), keepdim=True, correction=0)
     if spread.min() < 1e-12:
         raise InputError(name, ["images: all pixels of a channel are alike"])
-    images -= mean.astype(np.float32)
-    images /= spread.astype(np.float32)
+    images.sub_(mean).div_(spread)
     bits = 8 * raw.dtype.itemsize * raw[0].size
     return Dataset(
         name=name,
         sha256=digest.hexdigest(),
-        images=torch.from_numpy(images),
+        images=images,
         labels=torch.from_numpy(labels),
         train=splits[0],
         validation=splits[1],

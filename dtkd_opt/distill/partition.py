@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.physics import Array, Index
+from dtkd_opt.physics import Index
 
 
 def concentration(partition: str) -> float | None:
@@ -54,55 +55,53 @@ def draw_private(
     InputError
         When there are fewer samples, or a class is empty that the training needs.
     """
-    alpha = concentration(partition)
-    if not 1 <= samples <= len(pool):
-        raise InputError("samples", [f"must be between 1 and {len(pool)}, got {samples}"])
-    rng = np.random.default_rng([seed, 1])
-    order = rng.permutation(pool)
-    if alpha is not None:
-        share = rng.dirichlet(np.full(labels.max() + 1, alpha))
-        order = _take(labels, order, rng.multinomial(samples, share), samples)
-        order = rng.permutation(order)
-    drawn: Index = order[:samples]
-    check_classes(labels, drawn, alpha)
-    return drawn
+    return split_private(labels, pool, [samples], partition, seed)[0]
 
 
 def split_private(
-    labels: NDArray[np.int64], pool: Index, sizes: Index, partition: str, seed: int
+    labels: NDArray[np.int64], pool: Index, sizes: Sequence[int], partition: str, seed: int
 ) -> list[Index]:
-    """Disjoint private samples of (N,) `sizes` for N users; see :func:`draw_private`."""
+    """Disjoint private samples of several users, as many as `sizes` says.
+
+    The other parameters and the errors are those of :func:`draw_private`.
+    """
     alpha = concentration(partition)
-    if sizes.min() < 1 or sizes.sum() > len(pool):
-        fault = f"must be at least 1 each and {len(pool)} in all, got {sizes.sum()}"
+    if min(sizes) < 1 or sum(sizes) > len(pool):
+        fault = f"must be between 1 and {len(pool)} (of all users), got {sum(sizes)}"
         raise InputError("samples", [fault])
     rng = np.random.default_rng([seed, 1])
     left, found = rng.permutation(pool), []
     for size in sizes:
-        drawn = left[:size]
-        if alpha is not None:
-            share = rng.dirichlet(np.full(labels.max() + 1, alpha))
-            drawn = rng.permutation(_take(labels, left, rng.multinomial(size, share), size))
-            left = left[~np.isin(left, drawn)]
-        else:
-            left = left[size:]
-        check_classes(labels, drawn, alpha)
-        found.append(drawn)
+        wanted = None if alpha is None else _wanted(alpha, int(labels.max()) + 1, size, rng)
+        drawn, left = _take(labels, left, size, wanted)
+        found.append(drawn if wanted is None else rng.permutation(drawn))
+        _check_classes(labels, drawn, alpha)
     return found
 
 
-def _take(labels: NDArray[np.int64], order: Index, wanted: Index, samples: int) -> Index:
-    """The first `wanted` (K,) samples of each class; what a class lacks, the next ones give."""
-    kinds = labels[order]
-    rank = np.empty(len(order), int)  # of each sample within its class
-    for kind in range(len(wanted)):
-        rank[kinds == kind] = np.arange(np.count_nonzero(kinds == kind))
-    first = rank < wanted[kinds]
-    taken: Index = np.concatenate([order[first], order[~first]])[:samples]
-    return taken
+def _wanted(alpha: float, classes: int, size: int, rng: np.random.Generator) -> Index:
+    """(K,) samples of each class, by shares from a Dirichlet distribution."""
+    wanted: Index = rng.multinomial(size, rng.dirichlet(np.full(classes, alpha)))
+    return wanted
 
 
-def check_classes(labels: NDArray[np.int64], drawn: Index, alpha: float | None) -> None:
+def _take(
+    labels: NDArray[np.int64], left: Index, size: int, wanted: Index | None
+) -> tuple[Index, Index]:
+    """The first `size` samples that are left, as many of each class as `wanted`, and the others.
+
+    What a class has too few of, the first ones of other classes make up for.
+    """
+    if wanted is not None:
+        kinds = labels[left]
+        order = np.argsort(kinds, kind="stable")
+        rank = np.empty(len(left), int)  # of each sample within its class
+        rank[order] = np.arange(len(left)) - np.searchsorted(kinds[order], kinds[order])
+        left = left[np.argsort(rank >= wanted[kinds], kind="stable")]
+    return left[:size], left[size:]
+
+
+def _check_classes(labels: NDArray[np.int64], drawn: Index, alpha: float | None) -> None:
     """InputError where a private set lacks the classes without which its training is idle."""
     counts = np.bincount(labels[drawn], minlength=labels.max() + 1)
     if np.count_nonzero(counts) < 2:
@@ -117,10 +116,3 @@ def mirrored(samples: int, fresh_fraction: float) -> NDArray[np.bool_]:
     """(samples,) which samples the twin has; the first round(φ D) are fresh, at random places."""
     fresh = round(fresh_fraction * samples)
     return np.arange(samples) >= fresh
-
-
-def class_shares(labels: NDArray[np.int64], drawn: Index) -> Array:
-    """(K,) share of each class among the drawn samples."""
-    counts = np.bincount(labels[drawn], minlength=labels.max() + 1)
-    shares: Array = counts / len(drawn)
-    return shares

@@ -118,14 +118,15 @@ def load_teacher(
 
 
 def _tensors(network: nn.Module, logits: Tensor) -> dict[str, Tensor]:
-    return {f"network.{k}": v for k, v in network.state_dict().items()} | {_LOGITS: logits}
+    weights = {f"network.{k}": v.contiguous() for k, v in network.state_dict().items()}
+    return weights | {_LOGITS: logits}
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(f"{name} {tuple(tensors[name].shape)}".encode())
-        digest.update(tensors[name].contiguous().numpy().data)
+        digest.update(tensors[name].numpy().data)
     return digest.hexdigest()
 
 

@@ -19,6 +19,8 @@ from dtkd_opt.errors import DtkdError
 from dtkd_opt.fields import Count, Fraction, Positive, Record
 from dtkd_opt.threads import one_thread
 
+LAYOUT = torch.channels_last  # a third faster than torch's own, for convolutions on a CPU
+
 
 class Recipe(Record):
     """How to train.
@@ -103,13 +105,15 @@ def train(
         mask = torch.ones(count) if soft_mask is None else soft_mask.float()
         data += [soften(soft, recipe.tau), recipe.alpha * mask]
     data = [part.to(device) for part in data]
+    data[0] = data[0].contiguous(memory_format=LAYOUT)
     steps, per_epoch = recipe.steps(count), recipe.batches(count)
-    network = network.to(device).train()
+    network = network.to(device, memory_format=LAYOUT).train()  # type: ignore[call-overload]
     adam = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, fused=True)
+    forward = _forward(network, device)
     with one_thread():
         for step, batch in enumerate(islice(_batches(data, per_epoch, seed), steps), start=1):
             adam.param_groups[0]["lr"] = _rate(recipe.learning_rate, (step - 1) / steps)
-            loss = _loss(network, batch, recipe.tau)
+            loss = _loss(forward(batch[0]), batch, recipe.tau)
             torch.autograd.backward(loss)
             adam.step()
             adam.zero_grad()
@@ -128,7 +132,7 @@ def _batches(data: list[Tensor], per_epoch: int, seed: int) -> Iterator[tuple[Te
     generator = torch.Generator().manual_seed(seed)
     while True:
         order = torch.randperm(len(data[0]), generator=generator).to(data[0].device)
-        parts = [part[order].tensor_split(per_epoch) for part in data]
+        parts = [part.index_select(0, order).tensor_split(per_epoch) for part in data]
         yield from zip(*parts, strict=True)
 
 
@@ -137,10 +141,16 @@ def _rate(first: float, done: float) -> float:
     return first * (1 + math.cos(math.pi * done)) / 2
 
 
-def _loss(network: nn.Module, batch: tuple[Tensor, ...], tau: float) -> Tensor:
-    images, labels, *soft = batch
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
-        logits = network(images)
+def _forward(network: nn.Module, device: str) -> Callable[[Tensor], Tensor]:
+    """The network's call, on a GPU in mixed precision."""
+    if device == "cpu":
+        return network
+    forward: Callable[[Tensor], Tensor] = torch.autocast(device, torch.bfloat16)(network.__call__)
+    return forward
+
+
+def _loss(logits: Tensor, batch: tuple[Tensor, ...], tau: float) -> Tensor:
+    _, labels, *soft = batch
     if not soft:
         return cross_entropy(logits.float(), labels)
     return distillation_loss(logits.float(), labels, soft[0], soft[1], tau)
@@ -155,9 +165,10 @@ def _check(loss: float, step: int, recipe: Recipe) -> None:
 @torch.inference_mode()
 def predict(network: nn.Module, images: Tensor, device: str = "cpu", batch: int = 1000) -> Tensor:
     """(n, K) logits of (n, C, H, W) images, on the CPU."""
-    network = network.to(device).eval()
+    network = network.to(device, memory_format=LAYOUT).eval()  # type: ignore[call-overload]
     with one_thread():
-        found = [network(part.to(device)).cpu() for part in torch.split(images, batch)]
+        parts = (part.to(device, memory_format=LAYOUT) for part in torch.split(images, batch))
+        found = [network(part).cpu() for part in parts]
     return torch.cat(found)
 
 
