@@ -49,7 +49,7 @@ class _List(click.ParamType[tuple[Any, ...]]):
 @click.option("--data-dir", type=FILE, help="Folder of Fashion-MNIST. [default: Debian's]")
 @click.option("--seeds", default=3, show_default=True, help="How many seeds, from 0 on.")
 @click.option("--sizes", type=_List(int, "100,300,1000"),
-              help="Private samples. [default: 100,300,1000,3000; digits: 100,200,400,1000]")  # fmt: skip
+              help="Private samples. [default: 100 to 3000; digits: to 1000]")  # fmt: skip
 @click.option("--students", type=_List(str, "mlp16,cnn_m"), help="[default: all six]")
 @click.option("--epochs", type=int, help="Epochs of each training. [default: 40]")
 @click.option("--batch-sizes", type=_List(int, "16,64"), help="To choose from.")
@@ -184,7 +184,7 @@ def _bar() -> Iterator[Follow]:
         def follow(phase: str, done: float, total: float) -> None:
             if phase not in phases:  # done before: says nothing about the speed
                 phases[phase] = progress.add_task(phase, total=total)
-                progress.reset(phases[phase], completed=done)
+                progress.reset(phases[phase], completed=int(done))
             else:
                 progress.update(phases[phase], completed=done, total=total)
 

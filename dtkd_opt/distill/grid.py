@@ -39,7 +39,6 @@ class CalibrateParams(Record):
     fresh_fraction: Fraction = 0.3  # of the samples on the device, which have hard labels only
     partition: Text = "iid"
     choice_seeds: Count = 2
-    choice_samples: Count = 1000  # larger sizes take what was chosen for those up to here
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +63,12 @@ class Grid:
         }
 
     def choice_jobs(self) -> list[Job]:
-        """Every setting for hard and for soft labels, scored on the validation split."""
+        """Every setting for hard and for soft labels, scored on the validation split.
+
+        The largest size takes what is chosen for the one before it: it would cost most of the time.
+        """
         params = self.params
-        sizes = [size for size in self.sizes if size <= params.choice_samples] or self.sizes[:1]
+        sizes = self.sizes[:-1] or self.sizes
         kinds: tuple[Labels, ...] = ("hard", "server")
         seeds = range(CHOICE_SEED, CHOICE_SEED + params.choice_seeds)
         return [
