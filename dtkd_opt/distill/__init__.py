@@ -8,7 +8,7 @@ from __future__ import annotations
 from dtkd_opt.errors import InputError
 
 try:
-    import safetensors.torch  # noqa: F401
+    import safetensors  # noqa: F401
     import torch  # noqa: F401
 except ImportError as error:
     fault = f'needs {error.name}: pip install "dtkd-opt[train]"'

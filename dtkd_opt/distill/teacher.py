@@ -109,6 +109,7 @@ def load_teacher(
             return _read(path, key, network, len(data.labels))
         except InputError as error:
             say(f"{error}; training the teacher anew")
+    _make_folder(cache)  # before the long training
     kept = (data.images[rows], data.labels[rows])
     train(network, *kept, recipe=recipe, seed=seed, device=device, progress=progress)
     logits = predict(network, data.images, device)
@@ -130,19 +131,22 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _write(path: Path, teacher: Teacher) -> None:
+def _make_folder(folder: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         fault = f"cannot be made: {error.strerror or error}"
-        raise InputError(str(path.parent), [fault]) from None
+        raise InputError(str(folder), [fault]) from None
+
+
+def _write(path: Path, teacher: Teacher) -> None:
     about = {
-        "key": teacher.key.model_dump_json(),
+        "key": teacher.key.model_dump(mode="json"),
         "sha256": teacher.sha256,
         "torch": torch.__version__,
     }
     tensors = _tensors(teacher.network, teacher.logits)
-    write_atomic(path, safetensors.torch.save(tensors, about))
+    write_atomic(path, safetensors.torch.save(tensors, {"teacher": json.dumps(about)}))
 
 
 def _read(path: Path, key: TeacherKey, network: nn.Module, samples: int) -> Teacher:
@@ -151,8 +155,8 @@ def _read(path: Path, key: TeacherKey, network: nn.Module, samples: int) -> Teac
     try:
         tensors = safetensors.torch.load(data)
         size = int.from_bytes(data[:8], "little")
-        about = json.loads(data[8 : 8 + size])["__metadata__"]
-        if about["key"] != key.model_dump_json():
+        about = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["teacher"])
+        if about["key"] != key.model_dump(mode="json"):
             raise InputError(str(path), ["holds another teacher"])
         if about["sha256"] != _digest(tensors):
             raise InputError(str(path), ["is damaged: its contents have changed"])

@@ -1,0 +1,206 @@
+"""Data sets and private samples: what is read, how it is split, and what is said of bad input."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import dtkd_opt as do
+from dtkd_opt.distill.data import load_data
+from dtkd_opt.distill.partition import draw_private, mirrored, split_private
+
+IDX = {
+    "train-images-idx3": (6000, 8, 8),
+    "train-labels-idx1": (6000,),
+    "t10k-images-idx3": (40, 8, 8),
+    "t10k-labels-idx1": (40,),
+}
+
+
+def test_digits_are_standardised_and_split_once_and_for_all() -> None:
+    data = load_data("digits")
+    assert (data.shape, data.classes, data.sample_bits) == ((1, 8, 8), 10, 512)
+    splits = (data.train, data.validation, data.test)
+    assert [len(split) for split in splits] == [1169, 179, 449]
+    assert np.array_equal(np.sort(np.concatenate(splits)), np.arange(1797))
+    known = data.images[data.train].numpy()
+    assert abs(known.mean()) < 1e-6
+    assert abs(known.std() - 1) < 1e-6
+    assert load_data("digits").sha256 == data.sha256
+
+
+def write_idx(folder: Path, name: str, shape: tuple[int, ...], body: bytes | None = None) -> None:
+    rng = np.random.default_rng(len(name))
+    top = 256 if len(shape) == 3 else 4
+    body = rng.integers(0, top, shape, dtype=np.uint8).tobytes() if body is None else body
+    head = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
+    (folder / f"{name}-ubyte.gz").write_bytes(gzip.compress(head + body))
+
+
+def idx_folder(folder: Path, **changed: tuple[int, ...]) -> Path:
+    for name, shape in IDX.items():
+        write_idx(folder, name, changed.get(name.replace("-", "_"), shape))
+    return folder
+
+
+def test_idx_files_keep_their_test_images_apart(tmp_path: Path) -> None:
+    data = load_data("fashion-mnist", idx_folder(tmp_path))
+    assert [len(s) for s in (data.train, data.validation, data.test)] == [1000, 5000, 40]
+    assert data.test.min() == 6000
+    raw = gzip.decompress((tmp_path / "t10k-images-idx3-ubyte.gz").read_bytes())[16:]
+    pixels, images = np.frombuffer(raw, np.uint8), data.images[data.test].numpy().ravel()
+    assert np.corrcoef(pixels, images)[0, 1] > 1 - 1e-6
+
+
+def test_missing_idx_files_name_the_command_that_installs_them(tmp_path: Path) -> None:
+    with pytest.raises(do.InputError, match=r"sudo apt-get install dataset-.*data-dir"):
+        load_data("fashion-mnist", tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "short", "long", "rank"])
+def test_damaged_idx_files_are_refused(tmp_path: Path, damage: str) -> None:
+    name = "train-images-idx3"
+    path = idx_folder(tmp_path) / f"{name}-ubyte.gz"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-20])
+    elif damage == "text":
+        path.write_bytes(b"hello")
+    elif damage == "rank":
+        write_idx(tmp_path, name, (6000, 64), bytes(6000 * 64))
+    else:
+        write_idx(tmp_path, name, (6000, 8, 8), bytes(10 if damage == "short" else 10**6))
+    with pytest.raises(do.InputError, match=r"train-images-idx3-ubyte\.gz: .*whole"):
+        load_data("fashion-mnist", tmp_path)
+
+
+def test_idx_files_must_fit_together(tmp_path: Path) -> None:
+    with pytest.raises(do.InputError, match="a label an image, got 39 of 40"):
+        load_data("fashion-mnist", idx_folder(tmp_path, t10k_labels_idx1=(39,)))
+    with pytest.raises(do.InputError, match="one shape"):
+        load_data("fashion-mnist", idx_folder(tmp_path, t10k_images_idx3=(40, 9, 9)))
+
+
+def arrays(**changed: Any) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    images = rng.random((60, 3, 9, 10), dtype=np.float32) + 5
+    return {"images": images, "labels": np.arange(60) % 3, **changed}
+
+
+def npz(tmp_path: Path, **changed: Any) -> str:
+    path = tmp_path / "own.npz"
+    np.savez(path, **{key: value for key, value in arrays(**changed).items() if value is not None})
+    return f"npz:{path}"
+
+
+def test_own_arrays(tmp_path: Path) -> None:
+    data = load_data(npz(tmp_path))
+    assert (data.shape, data.classes, data.sample_bits) == ((3, 9, 10), 3, 3 * 9 * 10 * 32)
+    other = load_data(npz(tmp_path, labels=(np.arange(60) + 1) % 3))
+    assert other.sha256 != data.sha256
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"labels": None}, "labels: is missing"),
+        ({"labels": np.arange(59)}, "labels: must be 60 whole numbers"),
+        ({"labels": np.arange(60) % 3 / 1.0}, "labels: must be 60 whole numbers"),
+        ({"labels": np.arange(60) % 3 - 1}, "labels: must be 0, 1, … without a gap"),
+        ({"labels": np.arange(60) % 3 * 2}, "labels: must be 0, 1, … without a gap"),
+        ({"labels": np.full(60, 10**9)}, "labels: must be 0, 1, … without a gap"),
+        ({"labels": np.zeros(60, int)}, "two classes or more"),
+        ({"images": np.zeros((60, 9))}, "images: must be numbers of shape"),
+        ({"images": np.zeros((60, 9, 7))}, "at least 8 × 8 pixels"),
+        ({"images": np.full((60, 9, 9), np.nan)}, "images: must be finite"),
+        ({"images": np.ones((60, 9, 9))}, "all pixels of a channel are alike"),
+        ({"images": np.zeros((60, 9, 9), object)}, "is no npz file of plain arrays"),
+        ({"images": np.zeros((9, 9, 9)), "labels": np.arange(9) % 2}, "at least 20, got 9"),
+    ],
+)
+def test_own_arrays_that_cannot_be_trained_on(
+    tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(do.InputError, match=said):
+        load_data(npz(tmp_path, **changed))
+
+
+def test_what_is_no_npz_file(tmp_path: Path) -> None:
+    with pytest.raises(do.InputError, match="no such file"):
+        load_data(f"npz:{tmp_path / 'none.npz'}")
+    whole = Path(npz(tmp_path).removeprefix("npz:")).read_bytes()
+    path = tmp_path / "cut.npz"
+    for data in (b"", b"hello", whole[:300], whole[: len(whole) // 2], b"\x80\x04K\x01."):
+        path.write_bytes(data)
+        with pytest.raises(do.InputError, match="is no npz file of plain arrays"):
+            load_data(f"npz:{path}")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(do.InputError, match="is no npz file of plain arrays"):
+        load_data(f"npz:{tmp_path / 'one.npy'}")
+
+
+@pytest.mark.parametrize("spec", ["mnist", "", "npz:", "Digits"])
+def test_unknown_data_sets_are_told_the_known_ones(spec: str) -> None:
+    with pytest.raises(do.UsageError, match="digits, fashion-mnist, npz:FILE"):
+        load_data(spec)
+
+
+LABELS = np.arange(1000) % 10
+POOL = np.arange(100, 900)
+
+
+def test_private_sets_of_one_seed_grow() -> None:
+    large, small = (draw_private(LABELS, POOL, size, "iid", seed=3) for size in (600, 100))
+    assert np.array_equal(large[:100], small)
+    assert not np.array_equal(small, draw_private(LABELS, POOL, 100, "iid", seed=4))
+
+
+@given(
+    seed=st.integers(0, 2**31 - 1),
+    sizes=st.lists(st.integers(60, 200), min_size=1, max_size=4),
+    partition=st.sampled_from(["iid", "dirichlet(0.5)", "dirichlet(5)"]),
+)
+def test_users_sets_are_disjoint_parts_of_the_pool(
+    seed: int, sizes: list[int], partition: str
+) -> None:
+    with suppress(do.InputError):  # where a class is missing
+        found = split_private(LABELS, POOL, sizes, partition, seed)
+        assert [len(drawn) for drawn in found] == sizes
+        together = np.concatenate(found)
+        assert len(np.unique(together)) == len(together)
+        assert np.isin(together, POOL).all()
+
+
+def test_dirichlet_sets_differ_by_user_and_keep_no_order() -> None:
+    found = split_private(LABELS, POOL, [70] * 8, "dirichlet(0.5)", seed=1)
+    counts = np.array([np.bincount(LABELS[drawn], minlength=10) for drawn in found])
+    even = np.array([np.bincount(LABELS[d], minlength=10) for d in
+                     split_private(LABELS, POOL, [70] * 8, "dirichlet(1e6)", seed=1)])  # fmt: skip
+    assert counts.std() > 2 * even.std()
+    kinds = LABELS[found[0]]
+    assert np.count_nonzero(np.diff(kinds)) > 30  # sorted by class there would be nine
+
+
+def test_private_sets_that_cannot_be_drawn() -> None:
+    with pytest.raises(do.InputError, match=r"between 1 and 800 .*, got 801"):
+        draw_private(LABELS, POOL, 801, "iid", 0)
+    with pytest.raises(do.InputError, match=r"class \d has none of the 12 samples; take more"):
+        draw_private(LABELS, POOL, 12, "iid", 0)
+    with pytest.raises(do.InputError, match="samples of one class teach nothing"):
+        draw_private(LABELS, POOL, 50, "dirichlet(0.001)", 0)
+    for partition in ("even", "dirichlet(0)", "dirichlet(-1)", "dirichlet(1.2.3)", "dirichlet"):
+        with pytest.raises(do.UsageError, match="iid or dirichlet"):
+            draw_private(LABELS, POOL, 50, partition, 0)
+
+
+def test_the_fresh_share_is_not_mirrored() -> None:
+    assert mirrored(10, 0.3).tolist() == [False] * 3 + [True] * 7
+    assert mirrored(10, 0.0).all()
+    assert not mirrored(10, 1.0).any()
