@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
+from dtkd_opt.calibration import Calibration, read_calibration, write_calibration
 from dtkd_opt.certificate import Certificate, read_certificate, write_certificate
 from dtkd_opt.certify import certify
 from dtkd_opt.check import check
@@ -31,6 +32,8 @@ from dtkd_opt.solve import Result, solve
 from dtkd_opt.verify import verify
 
 if TYPE_CHECKING:
+    from dtkd_opt.distill.calibrate import calibrate
+    from dtkd_opt.distill.grid import CalibrateParams
     from dtkd_opt.highs import HighsParams
     from dtkd_opt.methods.dqn import DqnParams
     from dtkd_opt.methods.exact import ExactParams
@@ -40,18 +43,22 @@ if TYPE_CHECKING:
     from dtkd_opt.train.training import TrainDqnParams
 
 _LATER = {
+    "CalibrateParams": "dtkd_opt.distill.grid",
     "DqnParams": "dtkd_opt.methods.dqn",
     "ExactParams": "dtkd_opt.methods.exact",
     "HighsParams": "dtkd_opt.highs",
     "PriceParams": "dtkd_opt.methods.price",
     "QLearningParams": "dtkd_opt.methods.qlearning",
     "TrainDqnParams": "dtkd_opt.train.training",
+    "calibrate": "dtkd_opt.distill.calibrate",
     "train_dqn": "dtkd_opt.train.train_dqn",
 }
 
 __all__ = [
     "METHODS",
     "Allocation",
+    "CalibrateParams",
+    "Calibration",
     "Certificate",
     "ChoiceInfeasible",
     "Comparison",
@@ -76,18 +83,21 @@ __all__ = [
     "UsageError",
     "allocate",
     "build_options",
+    "calibrate",
     "certify",
     "check",
     "compare",
     "evaluate",
     "export",
     "generate_instance",
+    "read_calibration",
     "read_certificate",
     "read_instance",
     "read_solution",
     "solve",
     "train_dqn",
     "verify",
+    "write_calibration",
     "write_certificate",
     "write_instance",
     "write_solution",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from dtkd_opt.accuracy import AccuracyTable, best_accuracy
+from dtkd_opt.calibration import Accuracy, Calibration
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.instance import FORMAT, Instance, Model, Server, Task
 from dtkd_opt.options import OptionTable, build_options, pool_delays
@@ -28,13 +29,14 @@ STUDENTS = {
     "resnet8": (2_510_208, 5_273_344, (0.697, 0.784, 0.843, 0.881), (0.678, 0.766, 0.832, 0.870)),
 }
 TEACHER_FLOPS = 20_600_000
+EPOCHS = 40
 
 
 @dataclass(frozen=True)
 class GeneratorParams:
     """What a random instance looks like; fractions say which share of the users has a limit."""
 
-    epochs: int = 40
+    epochs: int | None = None  # of the table; 40 of the provisional one
     seconds_per_error: float = 100.0
     reach: int = 2
     deadlines: float = 0.0
@@ -52,6 +54,8 @@ def generate_instance(
     seed: int = 0,
     params: GeneratorParams | None = None,
     name: str | None = None,
+    table: Calibration | None = None,
+    accuracy: Accuracy = "mean",
 ) -> Instance:
     """A random instance of users around edge servers.
 
@@ -65,16 +69,22 @@ def generate_instance(
         Everything else; deadlines are drawn so that a plan exists.
     name
         The instance's name; by default n<users>, with -s<servers> where there are several.
+    table, accuracy
+        Models and task are a calibrated table's, with its "mean", "lower95" or "fitted" accuracy;
+        by default those of the provisional table.
 
     Raises
     ------
     UsageError
-        When a number is out of range.
+        When a number is out of range, or epochs are not the table's.
+    InputError
+        When the table does not have this accuracy.
     """
     params = params or GeneratorParams()
     _check(users, servers, seed, params)
+    task, models = _training(params, table, accuracy)
     try:
-        return _draw(users, servers, seed, params, name)
+        return _draw(users, servers, seed, params, name, task, models)
     except InputError as error:
         raise UsageError(error.faults[0]) from None
     except ValidationError as error:
@@ -82,12 +92,32 @@ def generate_instance(
         raise UsageError(f"{key}: {error.errors()[0]['msg'].lower()}") from None
 
 
+def _training(
+    params: GeneratorParams, table: Calibration | None, accuracy: Accuracy
+) -> tuple[Task, tuple[Model, ...]]:
+    """What users train; delay and accuracy belong to the same training, so epochs are a table's."""
+    if table is None:
+        return _provisional_task(params), _provisional_models()
+    if params.epochs not in (None, table.task.epochs):
+        raise UsageError(
+            f"epochs must be {table.task.epochs}, with which the table of {table.data} was "
+            f"trained, got {params.epochs}"
+        )
+    return table.task, table.models_with(accuracy)
+
+
 def _draw(
-    users: int, servers: int, seed: int, params: GeneratorParams, name: str | None
+    users: int,
+    servers: int,
+    seed: int,
+    params: GeneratorParams,
+    name: str | None,
+    task: Task,
+    models: tuple[Model, ...],
 ) -> Instance:
     rng = np.random.default_rng(seed)
     gain = _channel_gains(users, servers, params, rng)
-    columns = _draw_users(users, params, rng)
+    columns = _draw_users(users, params, rng, [model.accuracy for model in models])
     people = Users.from_columns(name=[f"u{n}" for n in range(users)], channel_gain=gain, **columns)
     name = name or f"n{users}" + (f"-s{servers}" if servers > 1 else "")
     instance = Instance(
@@ -95,14 +125,9 @@ def _draw(
         name=name,
         description=f"generated: {users} users, {servers} servers, seed {seed}",
         seconds_per_error=params.seconds_per_error,
-        task=Task(
-            epochs=params.epochs,
-            bits_per_sample=28 * 28 * 8,
-            bits_per_label=10 * 32,
-            teacher_cycles_per_sample=TEACHER_FLOPS / FLOPS_PER_CYCLE,
-        ),
+        task=task,
         servers=_servers(users, servers, params),
-        models=_models(),
+        models=models,
         users=people,
     )
     return _with_deadlines(instance, params, rng)
@@ -111,7 +136,7 @@ def _draw(
 def _check(users: int, servers: int, seed: int, params: GeneratorParams) -> None:
     counts = {"users": users, "servers": servers, "reach": params.reach, "epochs": params.epochs}
     for label, value in counts.items():
-        if not 1 <= value <= 10**6:
+        if value is not None and not 1 <= value <= 10**6:
             raise UsageError(f"{label} must be between 1 and a million, got {value}")
     if seed < 0:
         raise UsageError(f"seed must be at least 0, got {seed}")
@@ -155,7 +180,7 @@ def _hexagon(count: int) -> Array:
 
 
 def _draw_users(
-    users: int, params: GeneratorParams, rng: np.random.Generator
+    users: int, params: GeneratorParams, rng: np.random.Generator, tables: list[AccuracyTable]
 ) -> dict[str, NDArray[Any]]:
     """Columns of the users' own properties."""
     samples = rng.integers(200, 2001, users)
@@ -169,7 +194,6 @@ def _draw_users(
     budget = np.exp(rng.uniform(np.log(0.01), np.log(0.2), users)).round(4)
     limited = rng.random(users) < params.energy_budgets
     columns["energy_j"] = np.where(limited, budget, np.inf)
-    tables = [m.accuracy for m in _models()]
     # no budget forbids its device to a user, while a weak channel may keep it from the server
     on_device = best_accuracy(tables, samples, ("device",))
     best = np.where(limited, on_device, best_accuracy(tables, samples))
@@ -193,7 +217,16 @@ def _servers(users: int, servers: int, params: GeneratorParams) -> tuple[Server,
     )
 
 
-def _models() -> tuple[Model, ...]:
+def _provisional_task(params: GeneratorParams) -> Task:
+    return Task(
+        epochs=EPOCHS if params.epochs is None else params.epochs,
+        bits_per_sample=28 * 28 * 8,
+        bits_per_label=10 * 32,
+        teacher_cycles_per_sample=TEACHER_FLOPS / FLOPS_PER_CYCLE,
+    )
+
+
+def _provisional_models() -> tuple[Model, ...]:
     return tuple(
         Model(
             name=name,

@@ -16,26 +16,48 @@ from dtkd_opt.commands.console import FILE, say
 @click.option("--seed", default=0, show_default=True, help="Same seed, same instance.")
 @click.option("--output", type=FILE, required=True, help="Instance file to write.")
 @click.option("--name", help="The instance's name. [default: n<users>[-s<servers>]]")
-@click.option("--epochs", type=int, help="Training epochs. [default: 40]")
+@click.option("--epochs", type=int, help="Training epochs. [default: 40, or those of --models]")
 @click.option("--seconds-per-error", type=float, help="Price of one unit of error. [default: 100]")
 @click.option("--reach", type=int, help="Servers that each user reaches. [default: 2]")
 @click.option("--deadlines", type=float, help="Share of users with a deadline, 0 to 1.")
 @click.option("--energy-budgets", type=float, help="Share of users with an energy budget, 0 to 1.")
 @click.option("--accuracy-floors", type=float, help="Share of users with min_accuracy, 0 to 1.")
+@click.option("--models", type=FILE, help="Take students and task from this calibrated table.")
+@click.option(
+    "--accuracy",
+    type=click.Choice(["mean", "lower95", "fitted"]),
+    default="mean",
+    show_default=True,
+    help="What of --models: see `calibrate`.",
+)
 def generate(
-    users: int, servers: int, seed: int, output: Path, name: str | None, **params: Any
+    users: int,
+    servers: int,
+    seed: int,
+    output: Path,
+    name: str | None,
+    models: Path | None,
+    accuracy: Any,
+    **params: Any,
 ) -> None:
     """Write a realistic random instance; parameters and sources are in instances/README.md.
+
+    With --models its epochs are those that the table was trained with.
 
     \b
     Example:
       dtkd-opt generate --users 50 --servers 3 --deadlines 0.5 --output my.json
+      dtkd-opt generate --users 50 --models fashion-mnist.json --output my.json
     """
+    from dtkd_opt.calibration import read_calibration
     from dtkd_opt.generate import GeneratorParams, generate_instance
     from dtkd_opt.instance import write_instance
 
     given = {key: value for key, value in params.items() if value is not None}
-    instance = generate_instance(users, servers, seed, GeneratorParams(**given), name)
+    table = None if models is None else read_calibration(models)
+    instance = generate_instance(
+        users, servers, seed, GeneratorParams(**given), name, table, accuracy
+    )
     written = write_instance(instance, output)
     say(f"written: {' and '.join(map(str, written))} ({instance.description})")
 

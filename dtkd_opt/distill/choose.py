@@ -6,13 +6,13 @@ cycles whatever is chosen. Seeds and split are others than those of the table.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-import numpy as np
-
 from dtkd_opt.calibration import Choice
+from dtkd_opt.distill.fit import DIGITS
 from dtkd_opt.distill.jobs import Training
 from dtkd_opt.errors import InputError
 
@@ -29,31 +29,27 @@ def kind_of(labels: str) -> Kind:
 def choose(rows: Iterable[Training]) -> list[Choice]:
     """The setting with the best mean validation accuracy for each student, labels and size.
 
-    Settings with which a training diverged are out; of equal ones the first counts.
-
-    Raises
-    ------
-    InputError
-        Where no setting is left.
+    A setting with which a training diverged is out; of equal ones the first counts. A size without
+    any setting is left out.
     """
-    found: dict[Cell, dict[Setting, list[float | None]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[Cell, dict[Setting, list[Training]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         job = row.asked
         setting = (job.recipe.learning_rate, job.recipe.batch_size)
-        found[job.student, kind_of(job.labels), job.samples][setting].append(row.accuracy)
-    return [_best(cell, settings) for cell, settings in found.items()]
+        found[job.student, kind_of(job.labels), job.samples][setting].append(row)
+    best = [_best(cell, settings) for cell, settings in found.items()]
+    return [choice for choice in best if choice is not None]
 
 
-def _best(cell: Cell, settings: Mapping[Setting, Sequence[float | None]]) -> Choice:
-    student, labels, samples = cell
-    means = {
-        setting: float(np.mean([value for value in values if value is not None]))
-        for setting, values in settings.items()
-        if None not in values
-    }
+def _best(cell: Cell, settings: Mapping[Setting, Sequence[Training]]) -> Choice | None:
+    means = {}
+    for setting, rows in settings.items():
+        values = [row.accuracy for row in rows if row.accuracy is not None]
+        if values and all(row.outcome != "diverged" for row in rows):
+            means[setting] = math.fsum(values) / len(values)
     if not means:
-        fault = f"{student}, {samples} samples, {labels} labels: no training succeeded; the runs "
-        raise InputError("calibrate", [f"{fault}tell why, such as a learning rate too high"])
+        return None
+    student, labels, samples = cell
     learning_rate, batch_size = max(means, key=lambda setting: means[setting])
     return Choice(
         student=student,
@@ -61,13 +57,22 @@ def _best(cell: Cell, settings: Mapping[Setting, Sequence[float | None]]) -> Cho
         samples=samples,
         learning_rate=learning_rate,
         batch_size=batch_size,
-        accuracy=round(means[learning_rate, batch_size], 6),
+        accuracy=round(means[learning_rate, batch_size], DIGITS),
     )
 
 
 def chosen_for(choices: Iterable[Choice], student: str, labels: str, samples: int) -> Choice:
-    """What was chosen at the largest size that is no larger, or else at the smallest."""
+    """What was chosen at the largest size that is no larger, or else at the smallest.
+
+    Raises
+    ------
+    InputError
+        Where nothing could be chosen at any size.
+    """
     mine = [c for c in choices if c.student == student and c.labels == kind_of(labels)]
+    if not mine:
+        fault = f"{student}, {kind_of(labels)} labels: no learning rate succeeded at any size"
+        raise InputError("calibrate", [f"{fault}; the trainings that are kept tell why"])
     below = [choice for choice in mine if choice.samples <= samples]
     if below:
         return max(below, key=lambda choice: choice.samples)
