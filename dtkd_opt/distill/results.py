@@ -70,7 +70,7 @@ def summary(table: Calibration, rows: Sequence[Training]) -> str:
 
 def _settings(table: Calibration, rows: Sequence[Training]) -> Iterator[str]:
     teacher = table.networks[-1]
-    hours = sum(row.seconds or 0.0 for row in rows) / 3600
+    minutes = sum(row.cpu_s or 0.0 for row in rows) / 60
     yield f"# Accuracy by private samples: {table.data}"
     yield ""
     yield (
@@ -78,7 +78,7 @@ def _settings(table: Calibration, rows: Sequence[Training]) -> Iterator[str]:
         f"private samples {table.partition}; on the device {table.fresh_fraction:.0%} of them "
         f"have hard labels only. Teacher: {teacher.parameters:,} parameters, "
         f"{teacher.accuracy or 0:.2%} on the test split. {table.version}, {table.device}; "
-        f"{len(rows)} trainings, {hours:.2f} hours of one thread."
+        f"{len(rows)} trainings, {minutes:.1f} minutes of CPU time."
     )
 
 
