@@ -25,6 +25,7 @@ from dtkd_opt.instance import Instance, read_instance, write_instance
 from dtkd_opt.methods import METHODS
 from dtkd_opt.methods.search import Progress
 from dtkd_opt.options import OptionTable, build_options
+from dtkd_opt.pareto import Front, pareto
 from dtkd_opt.planner import Planner
 from dtkd_opt.solution import Solution, read_solution, write_solution
 from dtkd_opt.solve import Result, solve
@@ -59,6 +60,7 @@ __all__ = [
     "DtkdError",
     "Evaluation",
     "ExactParams",
+    "Front",
     "GeneratorParams",
     "HighsParams",
     "InfeasibleError",
@@ -82,6 +84,7 @@ __all__ = [
     "evaluate",
     "export",
     "generate_instance",
+    "pareto",
     "read_certificate",
     "read_instance",
     "read_solution",

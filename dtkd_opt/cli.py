@@ -11,6 +11,7 @@ from dtkd_opt import __version__
 from dtkd_opt.commands.compare import compare
 from dtkd_opt.commands.dqn import train_dqn
 from dtkd_opt.commands.make import export, generate
+from dtkd_opt.commands.pareto import pareto
 from dtkd_opt.commands.prove import certify, verify
 from dtkd_opt.commands.solve import check, solve
 from dtkd_opt.errors import DtkdError
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (solve, check, certify, verify, generate, export, compare, train_dqn):
+for command in (solve, check, certify, verify, generate, export, compare, pareto, train_dqn):
     cli.add_command(command)
 
 
