@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from dtkd_opt.commands.console import FILE, printing, say
 
 if TYPE_CHECKING:
