@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dtkd_opt.compare.journal import Journal
-from dtkd_opt.compare.run import Asked, Run
+from dtkd_opt.compare.question import Task, ask
+from dtkd_opt.compare.run import Run
 from dtkd_opt.compare.tables import histories_table, judge, runs_table, summary_table
-from dtkd_opt.compare.workers import Task, Work, workers
+from dtkd_opt.compare.workers import Work, workers
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.files import write_atomic
 from dtkd_opt.instance import Instance
 from dtkd_opt.interrupts import KeepOnCtrlC
-from dtkd_opt.methods import method_names, method_version
-from dtkd_opt.solve import check_limits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +29,7 @@ Follow = Callable[[int, int], None]  # runs that are done, and all
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What came of a comparison, in the order asked: instance, method, seed."""
+    """What came of a comparison, in the order asked: instance, label, seed."""
 
     records: tuple[Run, ...]
     interrupted: bool
@@ -44,7 +41,7 @@ class Comparison:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """One row for each instance and method; its columns are those of summary.csv."""
+        """One row for each instance and label; its columns are those of summary.csv."""
         return summary_table(self.runs)
 
     @cached_property
@@ -57,6 +54,7 @@ def compare(
     instances: Iterable[Instance],
     methods: Iterable[str],
     *,
+    params: Mapping[str, Any] | None = None,
     seeds: int = 3,
     gap: float = 1e-6,
     time_limit: float | None = None,
@@ -75,7 +73,15 @@ def compare(
     Parameters
     ----------
     instances, methods
-        Instances of different names; names of methods, also of other packages.
+        Instances of different names; names of methods, also of other packages, and of `params`.
+    params
+        Settings by method, each a record, such as ``QLearningParams``, or a mapping. Under any
+        other name a mapping whose ``"method"`` says whose settings they are; this name in
+        `methods` compares that method with them:
+        ``compare(instances, ["q-learning", "cold"],
+        params={"cold": {"method": "q-learning", "cold": True}})``.
+        Those of methods that are not compared are not looked at. Files that settings name are
+        known by their names only.
     seeds
         How many: 0 to seeds - 1. Methods without randomness run as often, for the times.
     gap, time_limit, iterations
@@ -100,75 +106,31 @@ def compare(
     Raises
     ------
     UsageError
-        Unknown methods, or limits that mean nothing.
+        Unknown methods, settings that a method does not take, or limits that mean nothing.
     InputError
-        A missing extra; a folder with runs that are not asked for; no Dask cluster.
+        A setting out of its range; a missing extra; a folder with runs that are not asked for, or
+        at which another comparison is at work; no Dask cluster.
     """
-    tasks = _tasks(list(instances), list(methods), seeds, gap, time_limit, iterations)
+    limits = (gap, time_limit, iterations)
+    tasks = ask(list(instances), list(methods), {} if params is None else params, seeds, limits)
     folder = None if output is None else Path(output)
     _require("distributed" if dask else "joblib", "dask" if dask else "compare", "compare")
     if folder is not None:
         _require("matplotlib", "compare", "the figures of compare")
     jobs = _processes(jobs) if dask is None else 0
     wanted = [asked for _, asked in tasks]
-    with KeepOnCtrlC() as ctrl_c:
-        with workers(jobs, dask) as work, Journal(folder, wanted, resume) as journal:
-            interrupted = _run(tasks, journal, work, follow)
+    with (
+        KeepOnCtrlC() as ctrl_c,
+        workers(jobs, dask) as work,
+        Journal(folder, wanted, resume) as journal,
+    ):
+        interrupted = _run(tasks, journal, work, follow)
         ctrl_c.finish()
         runs = [journal.runs[asked] for asked in wanted if asked in journal.runs]
         comparison = Comparison(tuple(judge(runs)), interrupted)
         if folder is not None and runs:
             write_comparison(comparison, folder)
     return comparison
-
-
-def _tasks(
-    instances: Sequence[Instance],
-    methods: Sequence[str],
-    seeds: int,
-    gap: float,
-    time_limit: float | None,
-    iterations: int | None,
-) -> list[Task]:
-    """All runs in their order; UsageError for what means nothing."""
-    check_limits(gap, time_limit, iterations)
-    if not math.isfinite(gap) or not math.isfinite(time_limit or 0):
-        raise UsageError("gap and time_limit must be finite; leave time_limit out for no limit")
-    if not (isinstance(seeds, Integral) and seeds >= 1):
-        raise UsageError(f"seeds must be a whole number of at least 1, got {seeds!r}")
-    _check_names("instance", [instance.name for instance in instances])
-    _check_names("method", methods)
-    if unknown := [f'"{name}"' for name in methods if name not in method_names()]:
-        raise UsageError(
-            f"there is no method {', '.join(unknown)}; choose of {', '.join(method_names())}"
-        )
-    return [
-        (
-            instance,
-            Asked(
-                instance=instance.name,
-                instance_sha256=instance.sha256,
-                method=method,
-                seed=seed,
-                gap_asked=float(gap),
-                time_limit_s=None if time_limit is None else float(time_limit),
-                iterations=None if iterations is None else int(iterations),
-                version=method_version(method),
-            ),
-        )
-        for instance in instances
-        for method in methods
-        for seed in range(int(seeds))
-    ]
-
-
-def _check_names(kind: str, names: Sequence[str]) -> None:
-    """Rows are told apart by them."""
-    if not names:
-        raise UsageError(f"there must be at least one {kind} to compare")
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise UsageError(f'{kind} "{name}" is given {count} times; {kind} names must differ')
 
 
 def _processes(jobs: int) -> int:

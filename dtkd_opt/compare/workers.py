@@ -13,19 +13,19 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from importlib import import_module
 from typing import Any
 
-from dtkd_opt.compare.run import Asked, Run, execute
-from dtkd_opt.errors import DtkdError, InputError
-from dtkd_opt.instance import Instance
+from dtkd_opt.compare.question import Asked, Task
+from dtkd_opt.compare.run import Run, execute
+from dtkd_opt.errors import InputError
 
-Task = tuple[Instance, Asked]
 Runs = Generator[Run, None, None]
 Work = Callable[[Sequence[Task]], Runs]
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?[^\s/]+:\d{1,5}")
+_KILLED = "its process was killed, as for want of memory"
 _PATIENCE_S = 10.0  # for a scheduler to answer and for its first worker
 
 
@@ -34,7 +34,7 @@ def workers(jobs: int, dask: str | None) -> Iterator[Work]:
     """What does the tasks: `jobs` processes here, or the cluster of the scheduler at `dask`.
 
     Called with tasks it yields their runs as they end; closing that iterator ends or takes back
-    what is left. DtkdError when a process here is killed, as for want of memory.
+    what is left. A run whose process is killed, as for want of memory, has failed.
 
     Raises
     ------
@@ -52,6 +52,31 @@ def workers(jobs: int, dask: str | None) -> Iterator[Work]:
 
 
 def _run_here(jobs: int, tasks: Sequence[Task]) -> Runs:
+    """The runs as they end; of a process that is killed, the run alone fails.
+
+    loky then ends all processes and does not say which run was whose. So those that may have been
+    at work run once more, one at a time, where it is known.
+    """
+    left = {asked: (instance, asked) for instance, asked in tasks}
+    while left:
+        now = list(left.values())
+        try:
+            with closing(_processes(jobs, now if jobs > 1 else now[:1])) as runs:
+                for run in runs:
+                    del left[run.asked]
+                    yield run
+            continue
+        except BrokenProcessPool:
+            suspects = list(left.values())[:jobs]
+        for _, asked in suspects:
+            del left[asked]
+        if jobs > 1:
+            yield from _run_here(1, suspects)
+        else:
+            yield Run(asked=suspects[0][1], outcome="failed", reason=_KILLED)
+
+
+def _processes(jobs: int, tasks: Sequence[Task]) -> Runs:
     from joblib import Parallel, delayed
 
     parallel = Parallel(
@@ -65,38 +90,42 @@ def _run_here(jobs: int, tasks: Sequence[Task]) -> Runs:
         initializer=_start_worker,
         initargs=(os.getpid(),),
     )
-    with _deaf_to_ctrl_c():
-        runs = parallel(delayed(execute)(*task) for task in tasks)
+    runs: Runs | None = None
     try:
+        with _ctrl_c_after():
+            runs = parallel(delayed(execute)(*task) for task in tasks)
         for run in runs:  # noqa: UP028 - `yield from` closes them without the filter below
             yield run
-    except BrokenProcessPool:
-        raise DtkdError(
-            "a process was killed, as for want of memory; finished runs are kept: "
-            "run again, with fewer --jobs"
-        ) from None
     finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # joblib tells which runs Ctrl-C gave up
-            runs.close()
+        if runs is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # joblib tells which runs Ctrl-C gave up
+                runs.close()
 
 
 @contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Ctrl-C is ignored in this block, and for good by the processes that are started in it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _ctrl_c_after() -> Iterator[None]:
+    """Ctrl-C waits for the end of this block, and cannot reach processes that are started in it."""
+    pressed: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    handler = (
+        signal.signal(signal.SIGINT, lambda number, _: pressed.append(number)) if main else None
+    )
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes inherit it
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if main:
+            signal.signal(signal.SIGINT, handler)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _start_worker(parent: int) -> None:
     """Ctrl-C is for the parent, which kills its workers; a killed parent wants no more runs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of one that was started later
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
