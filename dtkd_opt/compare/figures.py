@@ -83,11 +83,12 @@ def _panels(runs: pd.DataFrame) -> tuple[Any, Iterator[tuple[str, Any]], dict[st
     for axis in axes[len(names) :]:
         axis.set_axis_off()
     labels = list(dict.fromkeys(runs.label))
-    styles = {label: _style(number) for number, label in enumerate(labels)}
+    styles = {label: style(number) for number, label in enumerate(labels)}
     return figure, zip(names, axes, strict=False), styles
 
 
-def _style(number: int) -> tuple[str, str]:
+def style(number: int) -> tuple[str, str]:
+    """Colour and mark of a figure's so-manieth method."""
     turn = number // len(_COLOURS)
     return _COLOURS[number % len(_COLOURS)], _MARKS[(number + turn) % len(_MARKS)]
 
