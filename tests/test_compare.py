@@ -189,7 +189,8 @@ def dask(name: str, folder: Path, *options: str) -> Iterator[str]:
 
 
 def test_dask_workers_do_the_same(tmp_path: Path) -> None:
-    given = words(N5, N10, methods="random greedy", output=tmp_path / "out", seeds=4)
+    given = words(N5, N10, methods="random q-learning", output=tmp_path / "out", seeds=4)
+    given += ["--cold", "--iterations", "30"]
     worker = partial(dask, "worker", tmp_path, "--no-nanny", "--nthreads")
     with dask("scheduler", tmp_path, "--port", "0") as address, worker("1"), worker("1"):
         log = tmp_path / "log"
@@ -200,9 +201,12 @@ def test_dask_workers_do_the_same(tmp_path: Path) -> None:
             refused = run([*given, "--fresh", "--dask", address])
     assert (done.returncode, done.stderr) == (0, "")
     assert len({row["worker"] for row in lines(tmp_path / "out")}) == 2
-    here = do.compare(list(map(do.read_instance, (N5, N10))), ["random", "greedy"], seeds=4).runs
+    here = do.compare(
+        list(map(do.read_instance, (N5, N10))), ["random", "q-learning"], seeds=4, iterations=30,
+        params={"q-learning": do.QLearningParams(cold=True)},
+    ).runs  # fmt: skip
     there = pd.read_csv(tmp_path / "out" / "runs.csv")
-    assert there[FIGURES].equals(here[FIGURES])
+    assert there[[*FIGURES, "settings"]].equals(here[[*FIGURES, "settings"]])
     assert refused.returncode == 1
     assert "a worker has 2 threads" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1

@@ -119,6 +119,11 @@ def test_other_settings_are_another_question(tmp_path: Path) -> None:
         ({"x": {"method": "y"}}, do.InputError, "params: x.method: must be one of price, exact"),
         ({" ": COLD}, do.InputError, "params: ' ': is no name; must be printable"),
         ({"auto": COLD}, do.InputError, "params: auto: there is no such method"),
+        (
+            {"x": {"method": "exact", "highs": {"options": {"y": object()}}}},
+            do.UsageError,
+            "params [x]: cannot be written as JSON",
+        ),
         (do.QLearningParams(), do.UsageError, "params must map names of methods"),
         (
             {"x": COLD | {"rounds": 0}},

@@ -15,6 +15,8 @@ from comparing import N5, PROGRAM, WRITTEN, lines, run, wait_for, words
 
 import dtkd_opt as do
 
+_MASKS = ("SigBlk", "SigIgn")
+
 
 def test_kill_9_loses_only_what_was_running(tmp_path: Path, env: dict[str, str]) -> None:
     output, hold = tmp_path / "out", tmp_path / "hold"
@@ -55,9 +57,17 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, env: dict[str, str]) -> N
     wait_for(lambda: not Path(f"/proc/{int(hold.read_text())}/cmdline").exists())
 
 
+def deaf(pid: int) -> bool:
+    """Whether a process blocks or ignores Ctrl-C."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    masks = [int(line.split()[1], 16) for line in status.splitlines() if line[:6] in _MASKS]
+    return any(mask >> (signal.SIGINT - 1) & 1 for mask in masks)
+
+
 def test_ctrl_c_while_workers_start_is_not_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nor do the workers say anything of it, who get it from the terminal too."""
     started: list[int] = []
     call = joblib.Parallel.__call__
 
@@ -65,6 +75,7 @@ def test_ctrl_c_while_workers_start_is_not_lost(
         os.kill(os.getpid(), signal.SIGINT)
         runs = call(parallel, tasks)
         started.extend(process.pid for process in parallel._backend._workers._processes.values())
+        assert all(map(deaf, started))
         return runs
 
     monkeypatch.setattr(joblib.Parallel, "__call__", pressed)

@@ -108,7 +108,11 @@ def _settings(method: str, given: Any, source: str) -> dict[str, Any]:
         given = make_params(method, given, source)
     if given is None and (kind is None or not issubclass(kind, Record)):
         return {}
-    return _with_one_thread(given or get_method(method).default_params()).model_dump(mode="json")
+    params = _with_one_thread(given or get_method(method).default_params())
+    try:
+        return params.model_dump(mode="json")
+    except ValueError as error:
+        raise UsageError(f"{source}: cannot be written as JSON: {error}") from None
 
 
 def _with_one_thread(params: Record) -> Record:

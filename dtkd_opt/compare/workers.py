@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from functools import partial
 from importlib import import_module
+from multiprocessing.resource_tracker import ensure_running
 from typing import Any
 
 from dtkd_opt.compare.question import Asked, Task
@@ -111,6 +112,7 @@ def _ctrl_c_after() -> Iterator[None]:
     handler = (
         signal.signal(signal.SIGINT, lambda number, _: pressed.append(number)) if main else None
     )
+    ensure_running()  # Python's tracker of resources would unblock it when it starts
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes inherit it
     try:
         yield
