@@ -26,6 +26,7 @@ from dtkd_opt.instance import Instance, read_instance, write_instance
 from dtkd_opt.methods import METHODS
 from dtkd_opt.methods.search import Progress
 from dtkd_opt.options import OptionTable, build_options
+from dtkd_opt.pareto import Front, pareto
 from dtkd_opt.planner import Planner
 from dtkd_opt.solution import Solution, read_solution, write_solution
 from dtkd_opt.solve import Result, solve
@@ -66,6 +67,7 @@ __all__ = [
     "DtkdError",
     "Evaluation",
     "ExactParams",
+    "Front",
     "GeneratorParams",
     "HighsParams",
     "InfeasibleError",
@@ -90,6 +92,7 @@ __all__ = [
     "evaluate",
     "export",
     "generate_instance",
+    "pareto",
     "read_calibration",
     "read_certificate",
     "read_instance",

@@ -12,6 +12,7 @@ from dtkd_opt.commands.calibrate import calibrate
 from dtkd_opt.commands.compare import compare
 from dtkd_opt.commands.dqn import train_dqn
 from dtkd_opt.commands.make import export, generate
+from dtkd_opt.commands.pareto import pareto
 from dtkd_opt.commands.prove import certify, verify
 from dtkd_opt.commands.solve import check, solve
 from dtkd_opt.errors import DtkdError
@@ -29,7 +30,18 @@ def cli() -> None:
     """
 
 
-for command in (solve, check, certify, verify, generate, calibrate, export, compare, train_dqn):
+for command in (
+    solve,
+    check,
+    certify,
+    verify,
+    generate,
+    calibrate,
+    export,
+    compare,
+    pareto,
+    train_dqn,
+):
     cli.add_command(command)
 
 

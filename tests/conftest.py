@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
+import rivals
 from helpers import Cases, constrained_case
 
 import dtkd_opt as do
@@ -21,3 +26,13 @@ def cases() -> Cases:
         if len(found) == 25:
             break
     return found
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the rivals are installed, and HOLD is a file that is there."""
+    folder = rivals.install(tmp_path / "site")
+    hold = tmp_path / "hold"
+    hold.write_text("")
+    path = os.pathsep.join([str(folder), *sys.path])
+    return os.environ | {"PYTHONPATH": path, "HOLD": str(hold)}

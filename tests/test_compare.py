@@ -1,13 +1,11 @@
-"""`compare`: figures, checks, resuming, Ctrl-C, workers here and of Dask."""
+"""`compare`: figures, checks, resuming, workers here and of Dask."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,46 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import rivals
-from helpers import INSTANCES
+from comparing import N5, N10, WRITTEN, lines, run, wait_for, words
 
 import dtkd_opt as do
 from dtkd_opt.compare.run import execute
 
-PROGRAM = [sys.executable, "-c", "from dtkd_opt.cli import main; main()", "compare"]
-N5, N10 = INSTANCES / "n5.json", INSTANCES / "n10.json"
 FIGURES = ["incumbent_objective", "objective_bound", "gap", "mean_accuracy", "total_delay_s"]
-WRITTEN = ["accuracy_delay.svg", "gap_over_time.svg", "runs.csv", "runs.jsonl", "summary.csv"]
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    """An environment in which the rivals are installed, and HOLD is a file that is there."""
-    folder = rivals.install(tmp_path / "site")
-    hold = tmp_path / "hold"
-    hold.write_text("")
-    path = os.pathsep.join([str(folder), *sys.path])
-    return os.environ | {"PYTHONPATH": path, "HOLD": str(hold)}
-
-
-def words(*instances: Path, methods: str, output: Path, seeds: int = 2) -> list[str]:
-    chosen = [word for name in methods.split() for word in ("--method", name)]
-    return [*map(str, instances), *chosen, "--seeds", str(seeds), "--output", str(output)]
-
-
-def run(given: list[str], env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*PROGRAM, *given], env=env, capture_output=True, text=True, timeout=120)
-
-
-def lines(output: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (output / "runs.jsonl").read_text().splitlines()]
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_figures_are_those_of_solve_and_checked(tmp_path: Path) -> None:
@@ -131,52 +95,6 @@ def test_no_plan_is_a_row_with_its_reason(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == WRITTEN
 
 
-def test_kill_9_loses_only_what_was_running(tmp_path: Path, env: dict[str, str]) -> None:
-    output, hold = tmp_path / "out", tmp_path / "hold"
-    given = [*words(N5, methods="greedy held", output=output), "--jobs", "1"]
-    process = subprocess.Popen([*PROGRAM, *given], env=env)
-    wait_for(lambda: hold.read_text() != "")
-    process.kill()
-    process.wait()
-    worker = int(hold.read_text())
-    wait_for(lambda: not Path(f"/proc/{worker}/cmdline").exists())
-    journal = output / "runs.jsonl"
-    before = journal.read_bytes()
-    assert [row["asked"]["method"] for row in lines(output)] == ["greedy", "greedy"]
-    journal.write_bytes(before + before[: len(before) // 3])  # a torn line
-    hold.unlink()
-    done = run(given, env)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert journal.read_bytes().startswith(before)
-    assert [row["asked"]["method"] for row in lines(output)] == ["greedy"] * 2 + ["held"] * 2
-    assert pd.read_csv(output / "runs.csv").outcome.tolist() == ["plan"] * 4
-
-
-def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, env: dict[str, str]) -> None:
-    output, hold = tmp_path / "out", tmp_path / "hold"
-    given = [*words(N5, methods="greedy held", output=output), "--jobs", "2"]
-    process = subprocess.Popen(
-        [*PROGRAM, *given], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        start_new_session=True,
-    )  # fmt: skip
-    wait_for(lambda: hold.read_text() != "" and len(lines(output)) == 2)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to the workers too
-    out, error = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert error == "interrupted; finished runs are kept, the same command goes on\n"
-    assert "greedy" in out
-    assert pd.read_csv(output / "runs.csv").method.tolist() == ["greedy", "greedy"]
-    assert sorted(os.listdir(output)) == WRITTEN
-    wait_for(lambda: not Path(f"/proc/{int(hold.read_text())}/cmdline").exists())
-
-
-def test_a_killed_process_ends_in_one_line(tmp_path: Path, env: dict[str, str]) -> None:
-    done = run(words(N5, methods="doomed", output=tmp_path / "out"), env)
-    assert done.returncode == 1
-    assert done.stderr.startswith("a process was killed, as for want of memory; finished runs")
-    assert len(done.stderr.splitlines()) == 1
-
-
 def test_results_of_another_question_are_never_mixed_in(tmp_path: Path) -> None:
     instance = do.read_instance(N5)
     ask: Callable[..., do.Comparison] = lambda **more: do.compare(  # noqa: E731
@@ -237,7 +155,7 @@ def test_missing_extra_and_bad_places_are_one_line(
 ) -> None:
     instances = [do.read_instance(N5)]
     (tmp_path / "file").write_text("")
-    with pytest.raises(do.InputError, match="is no folder to write"):
+    with pytest.raises(do.InputError, match="file/runs.jsonl: cannot be written"):
         do.compare(instances, ["greedy"], output=tmp_path / "file")
     with pytest.raises(do.InputError, match=r"must be such as tcp://127\.0\.0\.1:8786"):
         do.compare(instances, ["greedy"], dask="nowhere")
@@ -271,7 +189,8 @@ def dask(name: str, folder: Path, *options: str) -> Iterator[str]:
 
 
 def test_dask_workers_do_the_same(tmp_path: Path) -> None:
-    given = words(N5, N10, methods="random greedy", output=tmp_path / "out", seeds=4)
+    given = words(N5, N10, methods="random q-learning", output=tmp_path / "out", seeds=4)
+    given += ["--cold", "--iterations", "30"]
     worker = partial(dask, "worker", tmp_path, "--no-nanny", "--nthreads")
     with dask("scheduler", tmp_path, "--port", "0") as address, worker("1"), worker("1"):
         log = tmp_path / "log"
@@ -282,9 +201,12 @@ def test_dask_workers_do_the_same(tmp_path: Path) -> None:
             refused = run([*given, "--fresh", "--dask", address])
     assert (done.returncode, done.stderr) == (0, "")
     assert len({row["worker"] for row in lines(tmp_path / "out")}) == 2
-    here = do.compare(list(map(do.read_instance, (N5, N10))), ["random", "greedy"], seeds=4).runs
+    here = do.compare(
+        list(map(do.read_instance, (N5, N10))), ["random", "q-learning"], seeds=4, iterations=30,
+        params={"q-learning": do.QLearningParams(cold=True)},
+    ).runs  # fmt: skip
     there = pd.read_csv(tmp_path / "out" / "runs.csv")
-    assert there[FIGURES].equals(here[FIGURES])
+    assert there[[*FIGURES, "settings"]].equals(here[[*FIGURES, "settings"]])
     assert refused.returncode == 1
     assert "a worker has 2 threads" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1

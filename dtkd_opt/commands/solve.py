@@ -9,22 +9,20 @@ from typing import Any
 import click
 
 from dtkd_opt.commands.console import FILE, printing, say
-from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.commands.settings import SETTINGS, given_settings, settings_tables
+from dtkd_opt.errors import InputError
 from dtkd_opt.files import write_atomic
-from dtkd_opt.methods import METHODS, get_method
-
-_SETTINGS = {  # options that stand for one setting of one method
-    "no_fixing": ("exact", ("fixing",)),
-    "mip_rel_gap": ("exact", ("highs", "mip_rel_gap")),
-    "threads": ("exact", ("highs", "threads")),
-    "highs_log": ("exact", ("highs", "log_file")),
-    "cold": ("q-learning", ("cold",)),
-}
+from dtkd_opt.methods import METHODS
 
 
 @click.command()
 @click.argument("instance", type=FILE)
-@click.option("--method", default="auto", show_default=True, help=f"{', '.join(METHODS)}.")
+@click.option(
+    "--method",
+    default="auto",
+    show_default=True,
+    help=f"{', '.join(METHODS)}, or the name of a table of --params.",
+)
 @click.option("--gap", default=1e-6, show_default=True, help="Relative gap to prove.")
 @click.option("--time-limit", type=float, help="Seconds; the best plan found is kept.")
 @click.option("--iterations", type=int, help="Limit of the method's own rounds.")
@@ -55,7 +53,7 @@ def solve(
     Example:
       dtkd-opt solve instances/n50.json --gap 1e-6 --output n50.solution.json
     """
-    method, settings = _settings(method, params, {name: given.pop(name) for name in _SETTINGS})
+    method, settings = _settings(method, params, {name: given.pop(name) for name in SETTINGS})
     from dtkd_opt.instance import read_instance
     from dtkd_opt.interrupts import KeepOnCtrlC
     from dtkd_opt.report import LiveLine, print_summary
@@ -81,30 +79,16 @@ def solve(
 
 def _settings(method: str, file: Path | None, given: dict[str, Any]) -> tuple[str, Any]:
     """The method, which is that of its options where `auto` got some, and its settings or None."""
-    given = {name: value for name, value in given.items() if value not in (None, False)}
+    given = given_settings(given)
     if not given and file is None:
         return method, None
-    from dtkd_opt.methods.settings import make_params, read_settings
+    from dtkd_opt.methods.settings import find_settings, make_params
 
-    owners = {_SETTINGS[name][0] for name in given}
+    owners = {SETTINGS[name][0] for name in given}
     if method == "auto" and len(owners) == 1:
         (method,) = owners
-    for name in given:
-        if _SETTINGS[name][0] != method:
-            raise UsageError(f"--{name.replace('_', '-')} belongs to --method {_SETTINGS[name][0]}")
-    settings = {} if file is None else read_settings(file).get(get_method(method).name, {})
-    for name, value in given.items():
-        value = str(value) if isinstance(value, Path) else value
-        _put(settings, _SETTINGS[name][1], False if name == "no_fixing" else value)
+    method, settings = find_settings(method, settings_tables([method], file, given))
     return method, make_params(method, settings, str(file or "options"))
-
-
-def _put(settings: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    for key in path[:-1]:
-        settings = settings.setdefault(key, {})
-        if not isinstance(settings, dict):
-            return  # of a file's fault, which is said when the record is made
-    settings[path[-1]] = value
 
 
 @click.command()

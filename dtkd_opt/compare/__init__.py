@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dtkd_opt.compare.run import Asked, Run, execute
+from dtkd_opt.compare.question import ask
+from dtkd_opt.compare.run import Run, execute
 from dtkd_opt.compare.tables import histories_table, judge, runs_table, summary_table
-from dtkd_opt.errors import UsageError
 from dtkd_opt.files import write_atomic
 from dtkd_opt.instance import Instance
 from dtkd_opt.interrupts import KeepOnCtrlC
 from dtkd_opt.jobs import processes, require
 from dtkd_opt.jobs.journal import Journal
 from dtkd_opt.jobs.missing import Follow, do_missing
-from dtkd_opt.jobs.workers import Task, workers
-from dtkd_opt.methods import method_names, method_version
-from dtkd_opt.solve import check_limits
+from dtkd_opt.jobs.workers import workers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +28,7 @@ _OTHERWISE = "name another folder, or give --fresh"  # where it holds other runs
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What came of a comparison, in the order asked: instance, method, seed."""
+    """What came of a comparison, in the order asked: instance, label, seed."""
 
     records: tuple[Run, ...]
     interrupted: bool
@@ -45,7 +40,7 @@ class Comparison:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """One row for each instance and method; its columns are those of summary.csv."""
+        """One row for each instance and label; its columns are those of summary.csv."""
         return summary_table(self.runs)
 
     @cached_property
@@ -58,6 +53,7 @@ def compare(
     instances: Iterable[Instance],
     methods: Iterable[str],
     *,
+    params: Mapping[str, Any] | None = None,
     seeds: int = 3,
     gap: float = 1e-6,
     time_limit: float | None = None,
@@ -76,7 +72,15 @@ def compare(
     Parameters
     ----------
     instances, methods
-        Instances of different names; names of methods, also of other packages.
+        Instances of different names; names of methods, also of other packages, and of `params`.
+    params
+        Settings by method, each a record, such as ``QLearningParams``, or a mapping. Under any
+        other name a mapping whose ``"method"`` says whose settings they are; this name in
+        `methods` compares that method with them:
+        ``compare(instances, ["q-learning", "cold"],
+        params={"cold": {"method": "q-learning", "cold": True}})``.
+        Those of methods that are not compared are not looked at. Files that settings name are
+        known by their names only.
     seeds
         How many: 0 to seeds - 1. Methods without randomness run as often, for the times.
     gap, time_limit, iterations
@@ -101,79 +105,31 @@ def compare(
     Raises
     ------
     UsageError
-        Unknown methods, or limits that mean nothing.
+        Unknown methods, settings that a method does not take, or limits that mean nothing.
     InputError
-        A missing extra; a folder with runs that are not asked for; no Dask cluster.
+        A setting out of its range; a missing extra; a folder with runs that are not asked for, or
+        at which another comparison is at work; no Dask cluster.
     """
-    tasks = _tasks(list(instances), list(methods), seeds, gap, time_limit, iterations)
+    limits = (gap, time_limit, iterations)
+    tasks = ask(list(instances), list(methods), {} if params is None else params, seeds, limits)
     folder = None if output is None else Path(output)
     require("distributed" if dask else "joblib", "dask" if dask else "compare", "compare")
     if folder is not None:
         require("matplotlib", "compare", "the figures of compare")
     jobs = processes(jobs) if dask is None else 0
-    wanted = [asked for _, asked in tasks]
-    path = None if folder is None else folder / NAME
-    with KeepOnCtrlC() as ctrl_c:
-        with (
-            workers(jobs, dask, execute, Run) as work,
-            Journal(path, Run, wanted, resume, _OTHERWISE) as journal,
-        ):
-            interrupted = do_missing(tasks, journal, work, follow)
+    path, wanted = None if folder is None else folder / NAME, [asked for _, asked in tasks]
+    with (
+        KeepOnCtrlC() as ctrl_c,
+        workers(jobs, dask, execute, Run) as work,
+        Journal(path, Run, wanted, resume, _OTHERWISE) as journal,
+    ):
+        interrupted = do_missing(tasks, journal, work, follow)
         ctrl_c.finish()
         runs = [journal.runs[asked] for asked in wanted if asked in journal.runs]
         comparison = Comparison(tuple(judge(runs)), interrupted)
         if folder is not None and runs:
             write_comparison(comparison, folder)
     return comparison
-
-
-def _tasks(
-    instances: Sequence[Instance],
-    methods: Sequence[str],
-    seeds: int,
-    gap: float,
-    time_limit: float | None,
-    iterations: int | None,
-) -> list[Task]:
-    """All runs in their order; UsageError for what means nothing."""
-    check_limits(gap, time_limit, iterations)
-    if not math.isfinite(gap) or not math.isfinite(time_limit or 0):
-        raise UsageError("gap and time_limit must be finite; leave time_limit out for no limit")
-    if not (isinstance(seeds, Integral) and seeds >= 1):
-        raise UsageError(f"seeds must be a whole number of at least 1, got {seeds!r}")
-    _check_names("instance", [instance.name for instance in instances])
-    _check_names("method", methods)
-    if unknown := [f'"{name}"' for name in methods if name not in method_names()]:
-        raise UsageError(
-            f"there is no method {', '.join(unknown)}; choose of {', '.join(method_names())}"
-        )
-    return [
-        (
-            instance,
-            Asked(
-                instance=instance.name,
-                instance_sha256=instance.sha256,
-                method=method,
-                seed=seed,
-                gap_asked=float(gap),
-                time_limit_s=None if time_limit is None else float(time_limit),
-                iterations=None if iterations is None else int(iterations),
-                version=method_version(method),
-            ),
-        )
-        for instance in instances
-        for method in methods
-        for seed in range(int(seeds))
-    ]
-
-
-def _check_names(kind: str, names: Sequence[str]) -> None:
-    """Rows are told apart by them."""
-    if not names:
-        raise UsageError(f"there must be at least one {kind} to compare")
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise UsageError(f'{kind} "{name}" is given {count} times; {kind} names must differ')
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:

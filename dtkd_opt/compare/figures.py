@@ -26,13 +26,13 @@ def gap_over_time(histories: pd.DataFrame, runs: pd.DataFrame) -> Any:
     """
     asked = float(runs.gap_asked.iloc[0])
     floor = asked / 100 or _floor(histories.gap)
-    keys = ["instance", "method", "seed"]
+    keys = ["instance", "label", "seed"]
     holding = histories.merge(runs.loc[runs.outcome == "plan", [*keys, "runtime_s"]], on=keys)
     figure, panels, styles = _panels(runs)
     for instance, axis in panels:
         mine = holding[(holding.instance == instance) & np.isfinite(holding.gap)]
-        for (method, _), run in mine.groupby(["method", "seed"], sort=False):
-            colour, mark = styles[method]
+        for (label, _), run in mine.groupby(["label", "seed"], sort=False):
+            colour, mark = styles[label]
             end = max(run.runtime_s.iloc[0], _SOONEST_S)
             gaps = np.maximum(run.gap.to_numpy(), floor)
             times = np.clip(run.elapsed_s.to_numpy(), _SOONEST_S, end)
@@ -58,8 +58,8 @@ def accuracy_delay(runs: pd.DataFrame) -> Any:
     """Mean accuracy against total delay of each run's plan."""
     figure, panels, styles = _panels(runs)
     for instance, axis in panels:
-        for number, (method, (colour, mark)) in enumerate(styles.items()):
-            mine = runs[(runs.instance == instance) & (runs.method == method)]
+        for number, (label, (colour, mark)) in enumerate(styles.items()):
+            mine = runs[(runs.instance == instance) & (runs.label == label)]
             axis.scatter(  # hollow, and ever smaller: methods may find the same plan
                 mine.total_delay_s, 100 * mine.mean_accuracy, edgecolors=colour, marker=mark,
                 facecolors="none", linewidths=1.5, s=25 + 100 * (1 - number / len(styles)),
@@ -71,7 +71,7 @@ def accuracy_delay(runs: pd.DataFrame) -> Any:
 
 
 def _panels(runs: pd.DataFrame) -> tuple[Any, Iterator[tuple[str, Any]], dict[str, Any]]:
-    """A figure, its panels by instance, and each method's colour and mark."""
+    """A figure, its panels by instance, and each label's colour and mark."""
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(runs.instance))
@@ -82,26 +82,27 @@ def _panels(runs: pd.DataFrame) -> tuple[Any, Iterator[tuple[str, Any]], dict[st
     axes = figure.subplots(rows, columns, squeeze=False).flat
     for axis in axes[len(names) :]:
         axis.set_axis_off()
-    methods = list(dict.fromkeys(runs.method))
-    styles = {method: _style(number) for number, method in enumerate(methods)}
+    labels = list(dict.fromkeys(runs.label))
+    styles = {label: style(number) for number, label in enumerate(labels)}
     return figure, zip(names, axes, strict=False), styles
 
 
-def _style(number: int) -> tuple[str, str]:
+def style(number: int) -> tuple[str, str]:
+    """Colour and mark of a figure's so-manieth method."""
     turn = number // len(_COLOURS)
     return _COLOURS[number % len(_COLOURS)], _MARKS[(number + turn) % len(_MARKS)]
 
 
 def _finish(figure: Any, styles: dict[str, Any], **line: Any) -> None:
-    """Grids, and one legend with every method."""
+    """Grids, and one legend with every label."""
     from matplotlib.lines import Line2D
 
     for axis in figure.axes:
         axis.grid(color="0.9")
         axis.set_axisbelow(True)
     handles = [
-        Line2D([], [], color=colour, marker=mark, label=method, **line)
-        for method, (colour, mark) in styles.items()
+        Line2D([], [], color=colour, marker=mark, label=label, **line)
+        for label, (colour, mark) in styles.items()
     ]
     columns = max(1, int(figure.get_figwidth() // 1.3))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)

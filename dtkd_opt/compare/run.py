@@ -1,4 +1,4 @@
-"""One run of a comparison: what was asked, and the checked row that came of it."""
+"""One run of a comparison: it is done, checked, and made a row."""
 
 from __future__ import annotations
 
@@ -6,37 +6,24 @@ import platform
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from dtkd_opt.check import check
+from dtkd_opt.compare.question import Asked
 from dtkd_opt.errors import DtkdError
-from dtkd_opt.fields import Fraction, Name, NonNegative, Positive, Record, Text
+from dtkd_opt.fields import Fraction, NonNegative, Text
 from dtkd_opt.generate import generate_instance
 from dtkd_opt.instance import Instance
 from dtkd_opt.jobs import Row, one_line, this_worker
-from dtkd_opt.methods import get_method, method_version
-from dtkd_opt.solution import Number, Status, Termination, Whole
+from dtkd_opt.methods import method_version
+from dtkd_opt.methods.settings import make_params
+from dtkd_opt.solution import Number, Status, Termination
 from dtkd_opt.solve import Result, solve
 
 Outcome = Literal["plan", "no_plan", "failed"]
 Moment = tuple[Text, NonNegative, Number | None, Number | None]  # phase, seconds, bound, incumbent
 _PACKAGES = ("numpy", "scipy", "clarabel", "highspy", "pyomo")
 _SHOWN = 3  # faults of a plan that a row tells
-
-
-class Asked(Record):
-    """All that decides what a run finds: two runs of equal questions are one."""
-
-    instance: Name
-    instance_sha256: Text
-    method: Name
-    seed: Whole
-    gap_asked: NonNegative
-    time_limit_s: Positive | None
-    iterations: Annotated[Whole, Field(ge=1)] | None
-    version: Text
 
 
 class Run(Row):
@@ -80,7 +67,7 @@ def execute(instance: Instance, asked: Asked) -> Run:
             time_limit=asked.time_limit_s,
             iterations=asked.iterations,
             seed=asked.seed,
-            params=_params(asked.method),
+            params=make_params(asked.method, asked.settings),
         )
         return _row(row, result)
     except DtkdError as error:
@@ -108,15 +95,6 @@ def _row(row: Run, result: Result) -> Run:
     copied = ("incumbent_objective", "gap", "mean_accuracy", "total_delay_s")
     figures = {key: getattr(solution, key) for key in copied}
     return row.model_copy(update={"outcome": "plan", **figures})
-
-
-def _params(method: str) -> Any:
-    """The method's defaults, but of HiGHS one thread: it would take half of the cores."""
-    from dtkd_opt.highs import HighsParams
-    from dtkd_opt.methods.exact import ExactParams
-
-    exact = get_method(method).params_type is ExactParams
-    return ExactParams(highs=HighsParams(threads=1)) if exact else None
 
 
 @cache

@@ -49,7 +49,7 @@ def tables(summary: pd.DataFrame) -> Iterator[Table]:
 
 def _heads(row: dict[str, Any]) -> tuple[str, str, str]:
     lost = [f"{row[key]} {key.replace('_', ' ')}" for key in ("failed", "no_plan") if row[key]]
-    return str(row["method"]), f"{row['runs']} run" + "s" * (row["runs"] > 1), ", ".join(lost)
+    return str(row["label"]), f"{row['runs']} run" + "s" * (row["runs"] > 1), ", ".join(lost)
 
 
 def _lines(row: dict[str, Any]) -> Iterator[list[str]]:
@@ -61,7 +61,7 @@ def _lines(row: dict[str, Any]) -> Iterator[list[str]]:
 def lost_runs(records: Sequence[Run]) -> list[str]:
     """One line for each run without a plan that holds, with its reason."""
     return [
-        f"{run.outcome.replace('_', ' ')}: {run.asked.method} on {run.asked.instance}, "
+        f"{run.outcome.replace('_', ' ')}: {run.asked.label} on {run.asked.instance}, "
         f"seed {run.asked.seed}: {run.reason}"
         for run in records
         if run.outcome != "plan"

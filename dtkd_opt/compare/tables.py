@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dtkd_opt.compare.run import Asked, Run
+from dtkd_opt.compare.question import Asked
+from dtkd_opt.compare.run import Run
 from dtkd_opt.methods.search import relative_gap
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def _held_against(run: Run, best: Run) -> Run:
     objective = _objective(best)
     if run.outcome == "failed" or objective == float("inf"):
         return run
-    plan = f"the plan of {best.asked.method}, seed {best.asked.seed}, of {objective:.9g}"
+    plan = f"the plan of {best.asked.label}, seed {best.asked.seed}, of {objective:.9g}"
     if run.status == "infeasible":
         return run.failed(f"says that there is no plan, against {plan}")
     if _bound(run) > objective + _DOUBT * abs(objective):
@@ -76,23 +78,25 @@ def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
         gap = relative_gap(_objective(run), bounds.get(run.asked.instance_sha256, -float("inf")))
         found = run.model_dump(exclude=_LEFT_OUT)
         found["gap_best_bound"] = gap if gap < float("inf") else None
-        rows.append(run.asked.model_dump() | found)
+        settings = json.dumps(run.asked.settings)
+        rows.append(run.asked.model_dump() | {"settings": settings} | found)
     found_keys = [key for key in Run.model_fields if key not in _LEFT_OUT]
     table = pd.DataFrame(rows, columns=[*Asked.model_fields, *found_keys, "gap_best_bound"])
     return table.astype(dict.fromkeys(("objective_bound", "time_limit_s", *FIGURES), float))
 
 
 def summary_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """For each instance and method: how many runs, and median, min and max of each figure.
+    """For each instance and label: how many runs, and median, min and max of each figure.
 
     Runs without a plan that holds are counted, and are in no figure.
     """
     import pandas as pd
 
     rows = []
-    for (instance, method), group in runs.groupby(["instance", "method"], sort=False):
+    keys = ["instance", "label", "method"]
+    for names, group in runs.groupby(keys, sort=False):
         count = group.outcome.value_counts()
-        row = {"instance": instance, "method": method, "runs": len(group)}
+        row = dict(zip(keys, names, strict=True)) | {"runs": len(group)}
         row |= {outcome: int(count.get(outcome, 0)) for outcome in ("failed", "no_plan")}
         for figure in FIGURES:
             values = group.loc[group.outcome == "plan", figure]
@@ -107,10 +111,10 @@ def histories_table(runs: Sequence[Run]) -> pd.DataFrame:
     """How each run went on: seconds since its start, its bound, its best plan, and their gap."""
     import pandas as pd
 
-    keys = ("instance", "method", "seed", "phase", "elapsed_s", "objective_bound",
+    keys = ("instance", "label", "seed", "phase", "elapsed_s", "objective_bound",
             "incumbent_objective")  # fmt: skip
     rows = [
-        (run.asked.instance, run.asked.method, run.asked.seed, *moment)
+        (run.asked.instance, run.asked.label, run.asked.seed, *moment)
         for run in runs
         for moment in run.history
     ]

@@ -2,10 +2,14 @@
 
 What is there belongs to the questions asked, or the file is refused. A last line without an end,
 as `kill -9` may leave it, is dropped; of two lines on one job the later counts.
+
+The open file is locked: one program at a time works at it. The lock goes with the process, however
+that ends.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +18,7 @@ from typing import Any, Generic
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.fields import Record
-from dtkd_opt.files import parse_json, read_bytes, validate, write_atomic
+from dtkd_opt.files import parse_json, read_bytes, validate
 from dtkd_opt.jobs import RowT
 
 
@@ -37,7 +41,8 @@ class Journal(Generic[RowT]):
     Raises
     ------
     InputError
-        When the file cannot be written, is damaged, or holds jobs that are not wanted.
+        When the file cannot be written or another program works at it, or when it is damaged or
+        holds jobs that are not wanted.
     """
 
     def __init__(
@@ -53,29 +58,31 @@ class Journal(Generic[RowT]):
         self._kind, self._otherwise = kind, otherwise
         if path is None:
             return
-        self.path, folder = path, path.parent
+        self.path = path
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if resume and self.path.exists():
-                self._read(wanted)
-            else:
-                write_atomic(self.path, b"")
-            self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND)
-        except OSError as error:
-            raise InputError(str(folder), [f"is no folder to write: {error.strerror}"]) from None
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._handle, self._read(wanted) if resume else 0)
+        except BaseException as error:
+            self._close()
+            if isinstance(error, OSError):
+                raise InputError(str(path), [_why(error)]) from None
+            raise
 
-    def _read(self, wanted: Sequence[Record]) -> None:
+    def _read(self, wanted: Sequence[Record]) -> int:
+        """Know the rows of the file; how many of its bytes are whole lines."""
         data = read_bytes(self.path)
         whole = data[: data.rfind(b"\n") + 1]
         for number, line in enumerate(whole.splitlines(), 1):
             source = f"{self.path}, line {number}"
             run = validate(self._kind, parse_json(line, source), source)
             self.runs[run.asked] = run
-        foreign = next((asked for asked in self.runs if asked not in set(wanted)), None)
+        asked_for = set(wanted)
+        foreign = next((asked for asked in self.runs if asked not in asked_for), None)
         if foreign is not None:
             raise InputError(str(self.path), [f"{_refusal(foreign, wanted)}; {self._otherwise}"])
-        if len(whole) < len(data):
-            os.truncate(self.path, len(whole))
+        return len(whole)
 
     def append(self, run: RowT) -> None:
         """Keep one more row, on disk before anything else is done.
@@ -107,23 +114,46 @@ class Journal(Generic[RowT]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._handle is not None:
             os.close(self._handle)
+            self._handle = None
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, BlockingIOError):
+        return "another program is at work there; let it end, or name another"
+    return f"cannot be written: {error.strerror}"
 
 
 def _refusal(foreign: Record, wanted: Sequence[Record]) -> str:
     """Why a row does not belong here: what differs from the wanted one that is most like it."""
-    theirs = foreign.model_dump()
+    theirs = _flat(foreign.model_dump())
     ours = min(
-        (asked.model_dump() for asked in wanted),
-        key=lambda asked: sum(asked[key] != value for key, value in theirs.items()),
+        (_flat(asked.model_dump()) for asked in wanted),
+        key=lambda one: len(_differing(theirs, one)),
     )
-    differing = [key for key, value in theirs.items() if ours[key] != value]
     what = ", ".join(
-        f"{key} {_word(theirs[key])} where now {_word(ours[key])}" for key in differing
+        f"{key} {_word(theirs.get(key))} where now {_word(ours.get(key))}"
+        for key in _differing(theirs, ours)
     )
     return f"holds runs that are not asked for ({what})"
 
 
+def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    return [key for key in one | other if one.get(key) != other.get(key)]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """What is nested gets dotted keys: a refusal tells single settings."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {}
+        flat |= inner or {f"{prefix}{key}": value}
+    return flat
+
+
 def _word(value: object) -> str:
-    return "none" if value is None else str(value)
+    return "none" if value in (None, {}) else str(value)

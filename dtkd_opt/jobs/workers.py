@@ -13,12 +13,13 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from importlib import import_module
+from multiprocessing.resource_tracker import ensure_running
 from typing import Any, TypeAlias
 
-from dtkd_opt.errors import DtkdError, InputError
+from dtkd_opt.errors import InputError
 from dtkd_opt.fields import Record
 from dtkd_opt.jobs import RowT
 
@@ -27,6 +28,7 @@ Rows: TypeAlias = Generator[RowT, None, None]
 Work: TypeAlias = Callable[[Sequence[Task]], Rows[RowT]]
 Execute: TypeAlias = Callable[[Any, Any], RowT]  # does one task, and raises nothing
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?[^\s/]+:\d{1,5}")
+_KILLED = "its process was killed, as for want of memory"
 _PATIENCE_S = 10.0  # for a scheduler to answer and for its first worker
 
 
@@ -37,8 +39,8 @@ def workers(
     """What does the tasks: `jobs` processes here, or the cluster of the scheduler at `dask`.
 
     Called with tasks it yields their rows, of `kind`, as `execute` has made them; closing that
-    iterator ends or takes back what is left. DtkdError when a process here is killed, as for want
-    of memory.
+    iterator ends or takes back what is left. A job whose process is killed, as for want of memory,
+    has failed.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def workers(
         When no scheduler answers there, or its workers cannot do this.
     """
     if dask is None:
-        yield partial(_run_here, jobs, execute)
+        yield partial(_run_here, execute, kind, jobs)
         return
     client = _connect(dask)
     try:
@@ -55,7 +57,34 @@ def workers(
         client.close()
 
 
-def _run_here(jobs: int, execute: Execute[RowT], tasks: Sequence[Task]) -> Rows[RowT]:
+def _run_here(
+    execute: Execute[RowT], kind: type[RowT], jobs: int, tasks: Sequence[Task]
+) -> Rows[RowT]:
+    """The rows as jobs end; of a process that is killed, the job alone fails.
+
+    loky then ends all processes and does not say which job was whose. So those that may have been
+    at work run once more, one at a time, where it is known.
+    """
+    left: dict[Any, Task] = {task[1]: task for task in tasks}
+    while left:
+        now = list(left.values())
+        try:
+            with closing(_processes(execute, jobs, now if jobs > 1 else now[:1])) as rows:
+                for row in rows:
+                    del left[row.asked]
+                    yield row
+            continue
+        except BrokenProcessPool:
+            suspects = list(left.values())[:jobs]
+        for _, asked in suspects:
+            del left[asked]
+        if jobs > 1:
+            yield from _run_here(execute, kind, 1, suspects)
+        else:
+            yield kind(asked=suspects[0][1], outcome="failed", reason=_KILLED)
+
+
+def _processes(execute: Execute[RowT], jobs: int, tasks: Sequence[Task]) -> Rows[RowT]:
     from joblib import Parallel, delayed
 
     parallel = Parallel(
@@ -69,38 +98,43 @@ def _run_here(jobs: int, execute: Execute[RowT], tasks: Sequence[Task]) -> Rows[
         initializer=_start_worker,
         initargs=(os.getpid(),),
     )
-    with _deaf_to_ctrl_c():
-        runs = parallel(delayed(execute)(*task) for task in tasks)
+    rows: Rows[RowT] | None = None
     try:
-        for run in runs:  # noqa: UP028 - `yield from` closes them without the filter below
-            yield run
-    except BrokenProcessPool:
-        raise DtkdError(
-            "a process was killed, as for want of memory; finished runs are kept: "
-            "run again, with fewer --jobs"
-        ) from None
+        with _ctrl_c_after():
+            rows = parallel(delayed(execute)(*task) for task in tasks)
+        for row in rows:  # noqa: UP028 - `yield from` closes them without the filter below
+            yield row
     finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # joblib tells which runs Ctrl-C gave up
-            runs.close()
+        if rows is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # joblib tells which jobs Ctrl-C gave up
+                rows.close()
 
 
 @contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Ctrl-C is ignored in this block, and for good by the processes that are started in it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _ctrl_c_after() -> Iterator[None]:
+    """Ctrl-C waits for the end of this block, and cannot reach processes that are started in it."""
+    pressed: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    handler = (
+        signal.signal(signal.SIGINT, lambda number, _: pressed.append(number)) if main else None
+    )
+    ensure_running()  # Python's tracker of resources would unblock it when it starts
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes inherit it
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if main:
+            signal.signal(signal.SIGINT, handler)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _start_worker(parent: int) -> None:
     """Ctrl-C is for the parent, which kills its workers; a killed parent wants no more runs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of one that was started later
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

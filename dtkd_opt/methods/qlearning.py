@@ -45,7 +45,7 @@ from dtkd_opt.reach import strongest_servers
 from dtkd_opt.response import respond
 from dtkd_opt.solution import Termination
 
-_REPORTED = 100  # rounds between two lines of progress
+_REPORTED = 100  # rounds between two lines of progress, but for the first ones
 _STEP = 1.25  # between two levels of congestion
 _PRICE_STEPS = 4  # with limits
 _MOST_STATES = 100  # of one user: of more servers only its strongest are looked at
@@ -98,7 +98,7 @@ def q_learning(search: Search, seed: int, params: QLearningParams) -> Terminatio
         if search.proven:
             return "gap_reached"
         search.keep_time()
-        if number % _REPORTED == 0:
+        if _reported(number):
             search.enter(f"round {number} of {rounds}")
         _offer(search, *learner.play(number))
         if number % params.greedy_every == 0 or number == rounds - 1:
@@ -106,6 +106,11 @@ def q_learning(search: Search, seed: int, params: QLearningParams) -> Terminatio
     if search.incumbent is None and search.priced is not None:
         find_plan(search, search.priced.prices)
     return "gap_reached" if search.proven else "heuristic_end"
+
+
+def _reported(number: int) -> bool:
+    """Rounds 0 to 10, each tenth to 100, each hundredth: enough to draw gaps over rounds."""
+    return number % (1 if number < 10 else 10 if number < _REPORTED else _REPORTED) == 0
 
 
 def _offer(search: Search, choice: Index, allocation: Allocation) -> None:

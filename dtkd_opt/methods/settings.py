@@ -1,17 +1,22 @@
 """Settings of methods from a TOML file: one table a method, checked key by key.
 
 [q-learning]
-cold = true
 rounds = 20000
 
 [exact.highs]
 threads = 1
+
+A table of any other name says whose settings it holds, and its name can be used like a method's:
+
+["q-learning cold"]
+method = "q-learning"
+cold = true
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +27,70 @@ from dtkd_opt.methods import get_method, method_names
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The tables of a settings file, by method.
+    """The tables of a settings file, by name.
 
     Raises
     ------
     InputError
-        When it is not TOML, or holds anything but tables named like methods (`auto` is `price`).
+        When it is not TOML, or :func:`check_tables` refuses it.
     """
     try:
         tables = tomllib.loads(read_bytes(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(str(path), [f"is not TOML: {error}"]) from None
-    known = [name for name in method_names() if name != "auto"]
-    faults = [
-        f"{name}: there is no such method; choose one of {', '.join(known)}"
-        for name in tables
-        if name not in known
-    ]
-    faults += [
-        f"{name}: must be a table of settings, [{name}], got {value!r}"
-        for name, value in tables.items()
-        if name in known and not isinstance(value, dict)
-    ]
-    if faults:
-        raise InputError(str(path), faults)
+    check_tables(tables, str(path))
     return tables
+
+
+def check_tables(tables: Mapping[str, Any], source: str) -> None:
+    """Whether all tables are of methods; what is in them is checked where it is used.
+
+    Raises
+    ------
+    InputError
+        One line for each entry that is no table, or of no method (`auto` is `price`).
+    """
+    known = [name for name in method_names() if name != "auto"]
+    faults = [_fault(name, table, known) for name, table in tables.items()]
+    if any(faults):
+        raise InputError(source, list(filter(None, faults)))
+
+
+def _fault(name: str, table: Any, known: Sequence[str]) -> str:
+    if name in known:
+        what = f"must be a table of settings, [{name}], got {table!r}"
+        return "" if isinstance(table, Mapping | Record) else f"{name}: {what}"
+    if name == "auto" or not isinstance(table, Mapping) or "method" not in table:
+        return (
+            f"{name}: there is no such method; choose one of {', '.join(known)}, "
+            f'or say inside whose settings they are, such as method = "{known[0]}"'
+        )
+    if table["method"] not in known:
+        what = f"must be one of {', '.join(known)}, got {table['method']!r}"
+        return f"{name}.method: {what}"
+    return "" if name.strip() and name.isprintable() else f"{name!r}: is no name; must be printable"
+
+
+def find_settings(name: str, tables: Mapping[str, Any]) -> tuple[str, Any]:
+    """The method that a name stands for, and what the tables hold for it.
+
+    Parameters
+    ----------
+    name
+        A method's, whose table is the one named like it; or a table's that names its method.
+    tables
+        Checked by :func:`check_tables`.
+
+    Raises
+    ------
+    UsageError
+        When there is neither such a method nor such a table.
+    """
+    if name in tables and name not in method_names():
+        table = dict(tables[name])
+        return table.pop("method"), table
+    method = get_method(name).name
+    return method, tables.get(method, {})
 
 
 def make_params(name: str, settings: Mapping[str, Any], source: str = "params") -> Any:

@@ -1,0 +1,74 @@
+"""`pareto`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dtkd_opt.commands.console import FILE, printing, say
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from dtkd_opt.pareto import Front
+
+
+@click.command()
+@click.argument("instance", type=FILE)
+@click.option("--points", default=25, show_default=True, help="How many weights.")
+@click.option("--least", type=float, help="Smallest weight. [default: the instance's / 10]")
+@click.option("--most", type=float, help="Largest weight. [default: 10 times the instance's]")
+@click.option("--gap", default=1e-6, show_default=True, help="Relative gap to prove, each.")
+@click.option("--time-limit", type=float, help="Seconds for each weight.")
+@click.option("--beside", type=FILE, multiple=True, help="Solution file to draw too; repeatable.")
+@click.option(
+    "--output", type=FILE, help="CSV file; the figure beside it. [default: NAME.pareto.csv]"
+)
+def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **given: Any) -> None:
+    """Weigh error from little to much and prove the best plan for each weight.
+
+    Writes a table of the plans and a figure of accuracy against delay, with the region in which
+    the bounds prove that no plan can be.
+
+    \b
+    Example:
+      dtkd-opt solve instances/n50.json --method greedy --output greedy.json
+      dtkd-opt pareto instances/n50.json --beside greedy.json --output n50.pareto.csv
+    """
+    from dtkd_opt.instance import read_instance
+    from dtkd_opt.interrupts import KeepOnCtrlC
+    from dtkd_opt.pareto import pareto as run
+    from dtkd_opt.pareto import read_beside, write_front
+    from dtkd_opt.report import LiveLine, print_tables
+
+    problem = read_instance(instance)
+    others = read_beside(problem, beside)
+    output = output or Path(f"{instance.stem}.pareto.csv")
+    with KeepOnCtrlC() as ctrl_c:
+        with LiveLine() as line:
+            front = run(problem, follow=lambda n, of: line.show(f"weight {n + 1} of {of}"), **given)
+        ctrl_c.finish()
+        written = write_front(front, output, others)
+    with printing():
+        print_tables([_table(front)])
+    say(f"written: {' and '.join(map(str, written))}")
+
+
+def _table(front: Front) -> Table:
+    """One line a weight."""
+    from rich.table import Table
+
+    table = Table(title=front.instance.name, title_justify="left", header_style="bold")
+    for heading in ("weight ρ (s)", "accuracy", "total delay (s)", "at the server", "gap"):
+        table.add_column(heading, justify="right")
+    for row in front.table.itertuples():
+        table.add_row(
+            f"{row.seconds_per_error:.4g}",
+            f"{row.mean_accuracy:.2%}",
+            f"{row.total_delay_s:.2f}",
+            str(row.at_server),
+            f"{row.gap:.1e}",
+        )
+    return table

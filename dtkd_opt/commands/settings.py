@@ -1,0 +1,54 @@
+"""Options that stand for single settings of methods, put into the tables of a settings file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dtkd_opt.errors import UsageError
+
+SETTINGS = {  # option: its method, and where the setting is in that method's table
+    "no_fixing": ("exact", ("fixing",)),
+    "mip_rel_gap": ("exact", ("highs", "mip_rel_gap")),
+    "threads": ("exact", ("highs", "threads")),
+    "highs_log": ("exact", ("highs", "log_file")),
+    "cold": ("q-learning", ("cold",)),
+}
+
+
+def given_settings(options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the options that were given."""
+    return {name: value for name, value in options.items() if value not in (None, False)}
+
+
+def settings_tables(
+    methods: Sequence[str], file: Path | None, given: dict[str, Any]
+) -> dict[str, Any]:
+    """The tables of a settings file, in which the options given count more.
+
+    Raises
+    ------
+    InputError
+        When the file is none of settings.
+    UsageError
+        When an option's method is not among `methods`.
+    """
+    from dtkd_opt.methods.settings import read_settings
+
+    tables = {} if file is None else read_settings(file)
+    for name, value in given.items():
+        method, path = SETTINGS[name]
+        if method not in methods:
+            raise UsageError(f"--{name.replace('_', '-')} belongs to --method {method}")
+        value = str(value) if isinstance(value, Path) else value
+        _put(tables, (method, *path), False if name == "no_fixing" else value)
+    return tables
+
+
+def _put(tables: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for key in path[:-1]:
+        tables = tables.setdefault(key, {})
+        if not isinstance(tables, dict):
+            return  # of a file's fault, which is said when the record is made
+    tables[path[-1]] = value

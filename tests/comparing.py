@@ -1,0 +1,37 @@
+"""What the tests of `compare` share: its command in a process, and what that writes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from helpers import INSTANCES
+
+PROGRAM = [sys.executable, "-c", "from dtkd_opt.cli import main; main()", "compare"]
+N5, N10 = INSTANCES / "n5.json", INSTANCES / "n10.json"
+WRITTEN = ["accuracy_delay.svg", "gap_over_time.svg", "runs.csv", "runs.jsonl", "summary.csv"]
+
+
+def words(*instances: Path, methods: str, output: Path, seeds: int = 2) -> list[str]:
+    chosen = [word for name in methods.split() for word in ("--method", name)]
+    return [*map(str, instances), *chosen, "--seeds", str(seeds), "--output", str(output)]
+
+
+def run(given: list[str], env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *given], env=env, capture_output=True, text=True, timeout=120)
+
+
+def lines(output: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (output / "runs.jsonl").read_text().splitlines()]
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.05)

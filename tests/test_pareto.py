@@ -1,0 +1,134 @@
+"""The sweep over ρ: proven points, an edge that no plan crosses, its files and its words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from helpers import INSTANCES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import instances
+
+import dtkd_opt as do
+from dtkd_opt.cli import cli
+from dtkd_opt.pareto import read_beside, write_front
+
+GAP = 1e-6
+
+
+@pytest.fixture(scope="module")
+def front() -> do.Front:
+    return do.pareto(do.read_instance(INSTANCES / "n20.json"), points=7)
+
+
+def test_every_plan_is_proven_for_its_own_weight(front: do.Front) -> None:
+    own = front.instance.seconds_per_error
+    assert front.weights == pytest.approx(own * np.geomspace(0.1, 10, 7))
+    for weight, result in zip(front.weights, front.results, strict=True):
+        weighted = front.instance.model_copy(update={"seconds_per_error": weight})
+        again = do.solve(weighted, "exact", gap=1e-8)
+        assert result.gap <= GAP
+        assert result.bound <= again.objective * (1 + 1e-12)
+        assert result.objective == pytest.approx(again.objective, rel=2 * GAP)
+        assert do.check(result.instance, result.solution) == []
+
+
+def test_more_weight_never_buys_less_accuracy(front: do.Front) -> None:
+    """Two optima at ρ < ρ' have a ≤ a' and T ≤ T': by adding the two optimality conditions."""
+    allowed = GAP * front.table.objective.max() / np.diff(front.weights).min()
+    assert (np.diff(front.table.mean_accuracy) >= -allowed).all()
+    assert (np.diff(front.table.total_delay_s) >= -allowed * front.weights.max() * 20).all()
+
+
+def test_its_plans_lie_at_the_edge(front: do.Front) -> None:
+    edge = front.least_delay(front.table.mean_accuracy.to_numpy())
+    delay = front.table.total_delay_s.to_numpy()
+    assert (edge <= delay * (1 + 1e-12)).all()
+    room = 20 * 2 * GAP * front.table.objective.to_numpy()
+    assert (edge >= delay - room).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(instance=instances(max_users=4, limits=False), seed=st.integers(0, 99))
+def test_no_plan_crosses_the_edge(instance: do.Instance, seed: int) -> None:
+    front = do.pareto(instance, points=3, least=0.5, most=500.0)
+    for method in ("random", "greedy", "all-device"):
+        plan = do.solve(instance, method, seed=seed).solution
+        if plan.users:
+            least = front.least_delay(plan.mean_accuracy)
+            assert plan.total_delay_s >= least * (1 - 1e-9)
+
+
+def test_the_table_and_the_figure_are_written(front: do.Front, tmp_path: Path) -> None:
+    plan = do.solve(front.instance, "greedy").solution
+    do.write_solution(plan, tmp_path / "greedy.solution.json")
+    beside = read_beside(front.instance, [tmp_path / "greedy.solution.json"])
+    assert beside["greedy"].total_delay_s == pytest.approx(plan.total_delay_s)
+    table, figure = write_front(front, tmp_path / "p.csv", beside)
+    read = pd.read_csv(table)
+    assert read.mean_accuracy.to_numpy() == pytest.approx(front.table.mean_accuracy.to_numpy())
+    drawn = figure.read_bytes()
+    assert b"<svg" in drawn
+    write_front(front, tmp_path / "p.csv", beside)
+    assert figure.read_bytes() == drawn
+
+
+def test_ctrl_c_keeps_the_weights_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dtkd_opt.methods import price
+
+    calls = iter([False, False, True])
+    own = price.price_and_round
+
+    def interrupted(*given: object, **named: object) -> object:
+        point = own(*given, **named)
+        if next(calls):
+            raise KeyboardInterrupt
+        return point
+
+    monkeypatch.setattr(price, "price_and_round", interrupted)
+    front = do.pareto(do.read_instance(INSTANCES / "n5.json"), points=7)
+    assert len(front.results) == len(front.weights) == len(front.table) == 3
+
+
+def test_the_command(tmp_path: Path) -> None:
+    file = tmp_path / "front.csv"
+    words = ["pareto", str(INSTANCES / "n5.json"), "--points", "3", "--output", str(file)]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    assert f"written: {file} and {file.with_suffix('.svg')}" in done.output.replace("\n", "")
+    assert len(pd.read_csv(file)) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--points", "1"], "points must be at least 2"),
+        (["--least", "5", "--most", "2"], "weights must be 0 < least < most"),
+        (["--gap", "-1"], "gap must be"),
+    ],
+)
+def test_numbers_that_mean_nothing(words: list[str], part: str, tmp_path: Path) -> None:
+    file = str(tmp_path / "front.csv")
+    words = ["pareto", str(INSTANCES / "n5.json"), *words, "--output", file]
+    done = CliRunner().invoke(cli, words)
+    assert isinstance(done.exception, do.UsageError)
+    assert part in str(done.exception)
+
+
+def test_a_weight_of_nothing_has_no_range() -> None:
+    instance = do.read_instance(INSTANCES / "n5.json")
+    free = instance.model_copy(update={"seconds_per_error": 0.0})
+    with pytest.raises(do.UsageError, match="say the least and the most"):
+        do.pareto(free)
+    assert len(do.pareto(free, points=2, least=1, most=9).results) == 2
+
+
+def test_plans_beside_must_be_of_the_same_users(front: do.Front, tmp_path: Path) -> None:
+    other = do.solve(do.read_instance(INSTANCES / "n5.json"), "greedy").solution
+    do.write_solution(other, tmp_path / "n5.json")
+    with pytest.raises(do.InputError, match=r"n5\.json"):
+        read_beside(front.instance, [tmp_path / "n5.json"])
