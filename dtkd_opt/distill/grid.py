@@ -32,13 +32,13 @@ class CalibrateParams(Record):
     """Settings of a calibration."""
 
     epochs: Count = 40
-    learning_rates: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1e-3, 3e-3, 1e-2, 3e-2)
+    learning_rates: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1e-3, 3e-3, 1e-2)
     batch_sizes: Annotated[tuple[Count, ...], Field(min_length=1)] = (16, 64)
     tau: Positive = 4.0
     alpha: Fraction = 0.9
     fresh_fraction: Fraction = 0.3  # of the samples on the device, which have hard labels only
     partition: Text = "iid"
-    choice_seeds: Count = 2
+    choice_seeds: Count = 3
 
 
 @dataclass(frozen=True, eq=False)
