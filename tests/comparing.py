@@ -1,4 +1,4 @@
-"""What the tests of `compare` share: its command in a process, and what that writes."""
+"""What the tests of `compare` share: its command in a process, what that writes, and Dask."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +36,19 @@ def wait_for(what: Callable[[], bool]) -> None:
     while not what():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+@contextmanager
+def dask(name: str, folder: Path, *options: str) -> Iterator[str]:
+    """A scheduler or worker in a process that ends with the block; the scheduler's address."""
+    file = folder / "scheduler.json"
+    options = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file), *options)
+    command = [sys.executable, "-m", f"distributed.cli.dask_{name}", *options]
+    with (folder / "log").open("a") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+    try:
+        wait_for(lambda: file.exists() and file.stat().st_size > 0)
+        yield json.loads(file.read_text())["address"]
+    finally:
+        process.terminate()
+        process.wait(timeout=30)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from comparing import N5, N10, WRITTEN, lines, run, wait_for, words
+from comparing import N5, N10, WRITTEN, dask, lines, run, wait_for, words
 
 import dtkd_opt as do
 from dtkd_opt.compare.run import execute
@@ -155,7 +152,7 @@ def test_missing_extra_and_bad_places_are_one_line(
 ) -> None:
     instances = [do.read_instance(N5)]
     (tmp_path / "file").write_text("")
-    with pytest.raises(do.InputError, match="file/runs.jsonl: cannot be written"):
+    with pytest.raises(do.InputError, match=r"file/runs\.jsonl: cannot be written"):
         do.compare(instances, ["greedy"], output=tmp_path / "file")
     with pytest.raises(do.InputError, match=r"must be such as tcp://127\.0\.0\.1:8786"):
         do.compare(instances, ["greedy"], dask="nowhere")
@@ -170,22 +167,6 @@ def test_a_worker_of_another_version_does_not_run() -> None:
     row = execute(do.read_instance(N5), other)
     assert (row.outcome, row.incumbent_objective) == ("failed", None)
     assert "asked for was dtkd-opt 0.0.1" in row.reason
-
-
-@contextmanager
-def dask(name: str, folder: Path, *options: str) -> Iterator[str]:
-    """A scheduler or worker in a process that ends with the block; the scheduler's address."""
-    file = folder / "scheduler.json"
-    options = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file), *options)
-    command = [sys.executable, "-m", f"distributed.cli.dask_{name}", *options]
-    with (folder / "log").open("a") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-    try:
-        wait_for(lambda: file.exists() and file.stat().st_size > 0)
-        yield json.loads(file.read_text())["address"]
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 def test_dask_workers_do_the_same(tmp_path: Path) -> None:
