@@ -151,7 +151,8 @@ def _run_on_dask(
     futures: dict[Any, Record] = {}
     try:
         payloads = {id(payload): payload for payload, _ in tasks}
-        sent = {key: client.scatter(payload) for key, payload in payloads.items()}
+        # without hash each has a key of its own: an equal one, just released, would be lost again
+        sent = {key: client.scatter(payload, hash=False) for key, payload in payloads.items()}
         for payload, asked in tasks:
             futures[client.submit(execute, sent[id(payload)], asked, pure=False)] = asked
         for future in distributed.as_completed(futures, loop=client.loop):
