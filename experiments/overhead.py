@@ -24,7 +24,7 @@ from dtkd_opt.distill.training import LAYOUT, Recipe, train
 
 SHAPE, CLASSES, SAMPLES = (1, 28, 28), 10, 1000
 RECIPE = Recipe(epochs=5, learning_rate=1e-3)
-TURNS = 9
+TURNS = 7
 OUTPUT = Path(__file__).parent / "calibration" / "overhead.csv"
 
 
