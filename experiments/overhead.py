@@ -23,8 +23,8 @@ from dtkd_opt.distill.networks import STUDENTS, build_network
 from dtkd_opt.distill.training import LAYOUT, Recipe, train
 
 SHAPE, CLASSES, SAMPLES = (1, 28, 28), 10, 1000
-RECIPE = Recipe(epochs=5, learning_rate=1e-3)
-TURNS = 7
+RECIPE = Recipe()
+TURNS = 3
 OUTPUT = Path(__file__).parent / "calibration" / "overhead.csv"
 
 
