@@ -131,13 +131,16 @@ def train(
 def _batches(data: list[Tensor], per_epoch: int, seed: int) -> Iterator[tuple[Tensor, ...]]:
     """Batches without end; every epoch all samples in a new order.
 
-    They are put in order once an epoch: batches are then views, which cost nothing.
+    They are views of one copy of the data, which is put in order anew for each epoch.
     """
     generator = torch.Generator().manual_seed(seed)
+    copies = [torch.empty_like(part) for part in data]
+    batches = list(zip(*(copy.tensor_split(per_epoch) for copy in copies), strict=True))
     while True:
         order = torch.randperm(len(data[0]), generator=generator).to(data[0].device)
-        parts = [part.index_select(0, order).tensor_split(per_epoch) for part in data]
-        yield from zip(*parts, strict=True)
+        for part, copy in zip(data, copies, strict=True):
+            torch.index_select(part, 0, order, out=copy)
+        yield from batches
 
 
 def _rate(first: float, done: float) -> float:
