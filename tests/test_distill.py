@@ -17,7 +17,7 @@ from dtkd_opt.distill.costs import count_costs
 from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.loss import distillation_loss, soften
 from dtkd_opt.distill.networks import STUDENTS, TEACHER, build_network
-from dtkd_opt.distill.teacher import load_teacher
+from dtkd_opt.distill.teacher import load_teacher, teacher_recipe
 from dtkd_opt.distill.training import Diverged, Recipe, accuracy, predict, train
 from dtkd_opt.generate import STUDENTS as SHIPPED
 
@@ -142,15 +142,19 @@ def test_students_learn_the_labels_and_what_the_teacher_says(digits: Dataset) ->
     assert accuracy(network, test[0], (test[1] + 1) % 10) > 0.85
 
 
-def test_steps_are_those_of_the_epochs_and_of_their_part(digits: Dataset) -> None:
-    images, labels = shard(digits, 50)
+def test_an_epoch_is_told_and_takes_all_batches(digits: Dataset) -> None:
     told: list[float] = []
-    for part, steps in ((1.0, 8), (0.5, 4), (0.01, 1)):  # 4 batches of 12 or 13 in each of 2 epochs
-        recipe = QUICK.model_copy(update={"part": part})
-        network = build_network("logreg", digits.shape, 10, seed=0)
-        assert train(network, images, labels, recipe=recipe, seed=0).steps == steps
-    train(network, images, labels, recipe=QUICK, seed=0, progress=told.append)
-    assert told == [0.5, 1.0]
+    network = build_network("logreg", digits.shape, 10, seed=0)
+    trained = train(network, *shard(digits, 50), recipe=QUICK, seed=0, progress=told.append)
+    assert (trained.steps, told) == (8, [0.5, 1.0])  # 4 batches of 12 or 13 in each of 2 epochs
+
+
+@pytest.mark.parametrize(("samples", "batches"), [(2, 1), (3, 1), (5, 2), (16, 4), (17, 5)])
+def test_no_batch_holds_a_sample_alone(digits: Dataset, samples: int, batches: int) -> None:
+    """Of one sample and one pixel, as here, there is no variance to normalise by."""
+    recipe = Recipe(epochs=1, batch_size=4)
+    network = build_network("resnet8", digits.shape, 10, seed=0)
+    assert train(network, *shard(digits, samples), recipe=recipe, seed=0).steps == batches
 
 
 def test_a_training_that_diverges_tells_its_recipe(digits: Dataset) -> None:
@@ -189,6 +193,11 @@ def test_other_settings_are_other_teachers(few: Dataset, tmp_path: Path) -> None
     ]
     assert len({teacher.sha256 for teacher in [first, *others]}) == 4
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_small_data_sets_teach_for_more_epochs() -> None:
+    assert [teacher_recipe(count).epochs for count in (55_000, 6251, 6250, 1169)] == [4, 4, 4, 22]
+    assert teacher_recipe(6249).epochs == 5
 
 
 def flipped(data: bytes) -> bytes:

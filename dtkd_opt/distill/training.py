@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Annotated
 
 import torch
-from pydantic import Field, Strict
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -25,25 +25,29 @@ LAYOUT = torch.channels_last  # a third faster than torch's own, for convolution
 class Recipe(Record):
     """How to train.
 
-    Each epoch visits all samples once, in batches of `batch_size` or a little less, all alike.
-    `part` ends training, and the schedule, after that part of the steps of all epochs. `tau` and
+    Each epoch visits all samples once, in batches of `batch_size` or a little less, all alike: of
+    one more than a batch no sample is left alone, which normalisation could not take. `tau` and
     `alpha` are those of :func:`distillation_loss`.
+
+    Found on Fashion-MNIST with 100 to 1,000 samples: what counts is enough steps, which batches of
+    32 or less give within 40 epochs (a quarter of them costs 2 to 6 points). Soft labels bear a
+    higher learning rate, 3e-3 to 1e-2, than hard ones, 1e-3 to 3e-3. Any τ from 2 to 8 and α of 0.9
+    or 1 come within half a point of each other.
     """
 
     epochs: Count = 40
-    batch_size: Count = 32
-    learning_rate: Positive = 1e-3
-    part: Annotated[float, Strict(), Field(gt=0, le=1)] = 1.0
+    batch_size: Annotated[Count, Field(ge=2)] = 32
+    learning_rate: Positive = 3e-3
     tau: Positive = 4.0
     alpha: Fraction = 0.9
 
     def steps(self, samples: int) -> int:
         """Updates of the weights that a training with so many samples takes."""
-        return max(1, round(self.part * self.epochs * self.batches(samples)))
+        return self.epochs * self.batches(samples)
 
     def batches(self, samples: int) -> int:
-        """Batches of an epoch."""
-        return -(-samples // self.batch_size)
+        """Batches of an epoch, of two samples or more."""
+        return max(1, min(-(-samples // self.batch_size), samples // 2))
 
 
 class Diverged(DtkdError):
@@ -127,13 +131,16 @@ def train(
 def _batches(data: list[Tensor], per_epoch: int, seed: int) -> Iterator[tuple[Tensor, ...]]:
     """Batches without end; every epoch all samples in a new order.
 
-    They are put in order once an epoch: batches are then views, which cost nothing.
+    They are views of one copy of the data, which is put in order anew for each epoch.
     """
     generator = torch.Generator().manual_seed(seed)
+    copies = [torch.empty_like(part) for part in data]
+    batches = list(zip(*(copy.tensor_split(per_epoch) for copy in copies), strict=True))
     while True:
         order = torch.randperm(len(data[0]), generator=generator).to(data[0].device)
-        parts = [part.index_select(0, order).tensor_split(per_epoch) for part in data]
-        yield from zip(*parts, strict=True)
+        for part, copy in zip(data, copies, strict=True):
+            torch.index_select(part, 0, order, out=copy)
+        yield from batches
 
 
 def _rate(first: float, done: float) -> float:
