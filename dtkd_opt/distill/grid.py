@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import product
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, Strict
 
 from dtkd_opt.calibration import Choice, Labels
 from dtkd_opt.distill.choose import chosen_for
@@ -18,7 +18,7 @@ from dtkd_opt.distill.jobs import VERSION, Job
 from dtkd_opt.distill.networks import STUDENTS, build_network
 from dtkd_opt.distill.training import Recipe
 from dtkd_opt.errors import UsageError
-from dtkd_opt.fields import Count, Fraction, Positive, Record, Text
+from dtkd_opt.fields import MOST_COUNT, Count, Fraction, Positive, Record, Text
 from dtkd_opt.physics import PASSES
 
 LABELS: tuple[Labels, ...] = ("hard", "device", "server")
@@ -27,13 +27,15 @@ OTHER_SIZES = (100, 300, 1000, 3000)
 CHOICE_SEED = 1_000_000  # the first of those to choose by; the table's begin at 0
 _STEP_FLOPS = 5e6  # about what PyTorch's own time for a step is worth
 
+_Batch = Annotated[int, Strict(), Field(ge=2, le=MOST_COUNT)]  # as of Recipe
+
 
 class CalibrateParams(Record):
     """Settings of a calibration."""
 
     epochs: Count = 40
     learning_rates: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1e-3, 3e-3, 1e-2)
-    batch_sizes: Annotated[tuple[Count, ...], Field(min_length=1)] = (16, 64)
+    batch_sizes: Annotated[tuple[_Batch, ...], Field(min_length=1)] = (16, 32)
     tau: Positive = 4.0
     alpha: Fraction = 0.9
     fresh_fraction: Fraction = 0.3  # of the samples on the device, which have hard labels only
