@@ -266,6 +266,7 @@ def test_command_line_faults_are_one_line(tmp_path: Path, monkeypatch: pytest.Mo
         (["--output", "t.json", "--sizes", "many"], 2, "100,300,1000"),
         (["--output", "t.json", "--epochs", "0"], 2, "epochs: must be at least 1"),
         (["--output", "t.json", "--data", "npz:none.npz"], 1, "none.npz: no such file"),
+        (["--output", "/dev/null/t.json"], 1, "/dev/null/t.choosing.jsonl: cannot be written"),
         (["--output", "no/t.json", "--data", "fashion-mnist", "--data-dir", "."], 1, "apt-get"),
     ):
         done = run([*PROGRAM, *given], cwd=tmp_path)

@@ -118,12 +118,13 @@ def calibrate(
     _check_device(device)
     if path is not None:
         require("matplotlib", "train", "the figure of calibrate")
-        _check_fresh(path, resume)
     folder = None if data_dir is None else Path(data_dir)
     dataset = load_data(data, folder)
     sizes = default_sizes(dataset) if sizes is None else tuple(sizes)
     names = STUDENTS if students is None else tuple(students)
     check_grid(dataset, sizes, names, seeds)
+    if path is not None:
+        _prepare(path, resume)
     follow = follow or (lambda phase, done, total: None)
     with KeepOnCtrlC() as ctrl_c:
         try:
@@ -205,9 +206,13 @@ def _check_device(device: str) -> None:
         raise UsageError(f'device "{device}" is not to be had here; use "cpu"')
 
 
-def _check_fresh(output: Path, resume: bool) -> None:
-    """Hours of training are not to be lost by a word that was left out."""
-    held = [path for path in map(partial(journal_path, output), (CHOOSING, TRAINING))
-            if path.exists()]  # fmt: skip
-    if held and not resume:
-        raise UsageError(f"{held[0]} holds trainings: resume them, or name another output")
+def _prepare(output: Path, resume: bool) -> None:
+    """Journals of their own, made now: a folder that takes no files is found out before training.
+
+    Hours of training are not to be lost by a word that was left out.
+    """
+    for path in (journal_path(output, phase) for phase in (CHOOSING, TRAINING)):
+        if not os.path.exists(path) or os.path.getsize(path) == 0:
+            Journal(path, Training, (), False, _OTHERWISE).close()
+        elif not resume:
+            raise UsageError(f"{path} holds trainings: resume them, or name another output")

@@ -65,7 +65,7 @@ class Journal(Generic[RowT]):
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(self._handle, self._read(wanted) if resume else 0)
         except BaseException as error:
-            self._close()
+            self.close()
             if isinstance(error, OSError):
                 raise InputError(str(path), [_why(error)]) from None
             raise
@@ -114,9 +114,10 @@ class Journal(Generic[RowT]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._close()
+        self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Let others work at the file."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
