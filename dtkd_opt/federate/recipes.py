@@ -116,7 +116,7 @@ def _unlike_table(
     instance: Instance, data: Dataset, table: Calibration, partition: str
 ) -> Iterator[str]:
     if table.data_sha256 != data.sha256:
-        yield f"The table was calibrated on {table.data}, the students here learn {data.name}."
+        yield f"The table is of other data ({table.data}) than what is learnt here ({data.name})."
     if partition != table.partition:
         yield f"Private samples are {partition}, those of the table {table.partition}."
     known = {model.name: model.accuracy for model in table.models}

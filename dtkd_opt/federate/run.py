@@ -102,8 +102,8 @@ def carry_out(
     instance: Instance, solution: Solution, settings: Settings, say: Say, follow: Follow
 ) -> Federation:
     """See :func:`dtkd_opt.federate.federate`."""
-    scene = _prepare(instance, solution, settings)
     engine = _engine(settings)
+    scene = _prepare(instance, solution, settings)
     teacher: Teacher | None = None
     with KeepOnCtrlC() as ctrl_c:
         try:
@@ -120,7 +120,6 @@ def carry_out(
 
 def _prepare(instance: Instance, solution: Solution, settings: Settings) -> _Scene:
     """All that can be wrong is found out here, before hours of training."""
-    require("joblib", "train", "federate")
     concentration(settings.partition)
     if settings.seed < 0:
         raise UsageError(f"seed must be a whole number of at least 0, got {settings.seed}")
@@ -152,6 +151,7 @@ def _engine(settings: Settings) -> AbstractContextManager[Work[Outcome]]:
     """Who does the tasks: a function from tasks to outcomes, as they come."""
     if settings.engine not in ENGINES:
         raise UsageError(f'engine must be one of {", ".join(ENGINES)}, got "{settings.engine}"')
+    require("joblib", "train", "federate")
     return in_process(processes(settings.jobs))
 
 
