@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from dtkd_opt.instance import Instance
     from dtkd_opt.solution import Solution
 
-IN_PROCESS = "in-process"
-ENGINES = (IN_PROCESS,)
+IN_PROCESS, FLOWER, SIMULATION = "in-process", "flower", "flower-simulation"
+ENGINES = (IN_PROCESS, FLOWER, SIMULATION)
 Follow = Callable[[str, float, float], None]  # phase, how much of it is done, and its whole
 Say = Callable[[str], None]
 
@@ -56,7 +56,9 @@ def federate(
         The accuracy table that the predictions are from: learning rate and batch size are those
         that it chose. None: a recipe's own.
     engine, jobs
-        `in-process` in so many processes at once; -1 is one a core.
+        `in-process`; `flower`, where each user is a process of Flower's (a SuperNode), or
+        `flower-simulation`, with its simulation engine: both need the extra `federated`. How many
+        users are at work at once; -1 is one a core.
     output
         Folder for users.jsonl, which grows as users are done, and in the end for users.csv,
         gantt.svg, accuracy.svg and summary.md. None: nothing is written.

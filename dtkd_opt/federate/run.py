@@ -19,7 +19,7 @@ from dtkd_opt.distill.networks import STUDENTS, build_network
 from dtkd_opt.distill.partition import concentration
 from dtkd_opt.distill.teacher import Teacher, load_teacher
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.federate import ENGINES, Follow, Say
+from dtkd_opt.federate import ENGINES, IN_PROCESS, SIMULATION, Follow, Say
 from dtkd_opt.federate.clock import clock
 from dtkd_opt.federate.holdings import Case, case_of, common_of
 from dtkd_opt.federate.inprocess import in_process
@@ -152,7 +152,15 @@ def _engine(settings: Settings) -> AbstractContextManager[Work[Outcome]]:
     if settings.engine not in ENGINES:
         raise UsageError(f'engine must be one of {", ".join(ENGINES)}, got "{settings.engine}"')
     require("joblib", "train", "federate")
-    return in_process(processes(settings.jobs))
+    jobs = processes(settings.jobs)
+    if settings.engine == IN_PROCESS:
+        return in_process(jobs)
+    require("flwr", "federated", "the engine of Flower")
+    if settings.engine == SIMULATION:
+        require("ray", "federated", "Flower's simulation engine")
+    from dtkd_opt.federate.flower import flower
+
+    return flower(jobs, settings.engine == SIMULATION)
 
 
 def _teach(scene: _Scene, say: Say, follow: Follow) -> Teacher:
