@@ -316,6 +316,10 @@ def test_plans_that_do_not_hold_are_refused(
     with pytest.raises(do.InputError, match='uses "vgg", which cannot be trained'):
         ask(other, do.solve(other, "greedy").solution)
     assert os.listdir(tmp_path) == []
+    for engine in ("flower", "flower-simulation"):
+        monkeypatch.setitem(sys.modules, "flwr", None)
+        with pytest.raises(do.InputError, match=r'needs flwr: pip .*"dtkd-opt\[federated\]"'):
+            ask(problem, solution, engine=engine)
     monkeypatch.setitem(sys.modules, "joblib", None)
     with pytest.raises(do.InputError, match=r'needs joblib: pip install "dtkd-opt\[train\]"'):
         ask(problem, solution)

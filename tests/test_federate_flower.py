@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ import dtkd_opt as do
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.teacher import load_teacher
 from dtkd_opt.distill.training import Recipe, predict
+from dtkd_opt.errors import DtkdError
+from dtkd_opt.federate.flower import flower as engine
 from dtkd_opt.federate.flower.files import (
     home,
     read_agent,
@@ -179,6 +183,47 @@ def test_parcels_are_arrays_of_as_many_bytes() -> None:
         record.deflate(), {x.object_id: x for x in record.children.values()}
     )
     assert {name: array.data for name, array in copy.items()} == parcel
+
+
+@flower
+@pytest.mark.filterwarnings("ignore")
+def test_a_superlink_that_does_not_answer_is_told() -> None:
+    from dtkd_opt.federate.flower.control import Control, is_up
+
+    (port,) = free_ports(1)
+    assert not is_up(f"127.0.0.1:{port}")
+    with pytest.raises(DtkdError, match=f"SuperLink at 127.0.0.1:{port}: ConnectError"):
+        Control(f"127.0.0.1:{port}", {"folder": "", "tasks": 1, "most": 1}, 1, 1)
+
+
+@flower
+def test_another_flower_is_refused(
+    small: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_module("dtkd_opt.federate.run")
+    monkeypatch.setattr(sys.modules["dtkd_opt.federate.run"], "_FLOWER", "2.0.0")
+    with pytest.raises(do.InputError, match=r"needs flwr 2\.0\.0, here is 1\.42\.0"):
+        carry_out(small, cache, engine="flower")
+
+
+def test_where_a_run_breaks_down_the_others_have_failed(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = tasks(cache)
+    done = Outcome(asked=wanted[1][1], outcome="done", accuracy=0.5)
+
+    def rows(*given: Any) -> Iterator[Outcome]:
+        yield done
+        raise DtkdError("the SuperLink fell over")
+
+    monkeypatch.setattr(sys.modules["dtkd_opt.federate.flower"], "_rows", rows)
+    with engine(2, False) as work:
+        found = list(work(wanted))
+    assert found[0] == done
+    assert [row.asked for row in found[1:]] == [wanted[0][1], wanted[2][1]]
+    assert {(row.outcome, row.reason) for row in found[1:]} == {
+        ("failed", "the SuperLink fell over")
+    }
 
 
 def tasks(cache: Path) -> list[tuple[Case, Asked]]:

@@ -29,7 +29,7 @@ _SHOWN = 20  # lines about users that failed
 @click.option("--seed", default=0, show_default=True, help="Of samples and trainings.")
 @click.option("--table", type=FILE, help="Accuracy table whose learning rates are used.")
 @click.option("--engine", type=click.Choice(ENGINES), default=IN_PROCESS, show_default=True,
-              help="Who trains.")  # fmt: skip
+              help="Who trains: processes here, Flower's SuperNodes, or its simulation.")  # fmt: skip
 @click.option("--jobs", default=-1, help="Processes at once. [default: one a core]")
 @click.option("--cache", type=FILE, help="Folder of trained teachers. [default: ~/.cache/dtkd-opt]")
 @click.option("--resume", is_flag=True, help="Go on with what --output has of before.")
@@ -53,6 +53,8 @@ def federate(
     Example:
       dtkd-opt solve instances/n10.json --output n10.solution.json
       dtkd-opt federate instances/n10.json n10.solution.json --output n10.federation
+      dtkd-opt federate my.json my.solution.json --data fashion-mnist --table fashion-mnist.json \\
+        --partition "dirichlet(0.3)" --engine flower --output my.federation
     """
     from dtkd_opt.calibration import read_calibration
     from dtkd_opt.federate import federate as run

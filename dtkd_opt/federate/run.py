@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from dtkd_opt.calibration import Calibration
@@ -38,6 +39,7 @@ from dtkd_opt.solution import Solution
 
 JOURNAL = "users.jsonl"
 TEACHING, USERS = "teacher", "users"  # phases
+_FLOWER = "1.42.0"  # as the extra has it
 _OTHERWISE = "name another --output, or remove it"  # where a file holds other trainings
 
 
@@ -155,12 +157,20 @@ def _engine(settings: Settings) -> AbstractContextManager[Work[Outcome]]:
     jobs = processes(settings.jobs)
     if settings.engine == IN_PROCESS:
         return in_process(jobs)
-    require("flwr", "federated", "the engine of Flower")
-    if settings.engine == SIMULATION:
-        require("ray", "federated", "Flower's simulation engine")
+    _require_flower(settings.engine)
     from dtkd_opt.federate.flower import flower
 
     return flower(jobs, settings.engine == SIMULATION)
+
+
+def _require_flower(engine: str) -> None:
+    """InputError where Flower is missing, or is another than that whose internals are used."""
+    what = f"the engine {engine}"
+    for package in ("flwr", "ray") if engine == SIMULATION else ("flwr",):
+        require(package, "federated", what)
+    if (here := version("flwr")) != _FLOWER:
+        fault = f'needs flwr {_FLOWER}, here is {here}: pip install "dtkd-opt[federated]"'
+        raise InputError(what, [fault])
 
 
 def _teach(scene: _Scene, say: Say, follow: Follow) -> Teacher:

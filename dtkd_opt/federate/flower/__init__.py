@@ -10,11 +10,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dtkd_opt.errors import DtkdError
+from dtkd_opt.errors import DtkdError, InputError
 from dtkd_opt.federate.flower.control import Control, is_up
 from dtkd_opt.federate.flower.files import home, write_files
 from dtkd_opt.federate.flower.processes import Processes, free_ports
@@ -41,24 +42,32 @@ def flower(jobs: int, simulation: bool) -> Iterator[Work[Outcome]]:
 
 
 def _run(jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]) -> Rows[Outcome]:
-    """The outcomes as they come; of a run that breaks down, those of the other users fail."""
-    left = {asked: n for n, (_, asked) in enumerate(tasks)}
-    with TemporaryDirectory(prefix="dtkd-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        write_files(folder, tasks)
-        with Processes(folder) as processes:
-            try:
-                with closing(_start(processes, jobs, simulation, len(tasks))) as run:
-                    clients = [] if simulation else [_client(n) for n in range(len(tasks))]
-                    for row in _follow(folder, processes, run, clients):
-                        del left[row.asked]
-                        yield row
-                        if not left:
-                            return
-            except DtkdError as error:
-                reason = str(error)
-    for asked in left:
-        yield Outcome(asked=asked, outcome="failed").failed(reason)
+    """The outcomes as they come; where a run breaks down, the other users have failed."""
+    left = {asked: None for _, asked in tasks}  # in their order
+    try:
+        with closing(_rows(jobs, simulation, tasks)) as rows:
+            for row in rows:
+                del left[row.asked]
+                yield row
+    except DtkdError as error:
+        for asked in left:
+            yield Outcome(asked=asked, outcome="failed").failed(str(error))
+
+
+def _rows(jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]) -> Rows[Outcome]:
+    """As many outcomes as tasks; DtkdError where the run ends before."""
+    with (
+        TemporaryDirectory(prefix="dtkd-", ignore_cleanup_errors=True) as name,
+        Processes(Path(name)) as processes,
+    ):
+        try:
+            write_files(processes.folder, tasks)
+        except OSError as error:
+            words = f"cannot be written: {error.strerror or error}; TMPDIR names another place"
+            raise InputError(name, [words]) from None
+        with closing(_start(processes, jobs, simulation, len(tasks))) as run:
+            clients = [] if simulation else [_client(n) for n in range(len(tasks))]
+            yield from islice(_follow(processes, run, clients), len(tasks))
 
 
 def _client(task: int) -> str:
@@ -96,11 +105,9 @@ def _start(processes: Processes, jobs: int, simulation: bool, tasks: int) -> Con
     return Control(link, config, tasks if simulation else 0, jobs)
 
 
-def _follow(
-    folder: Path, processes: Processes, run: Control, clients: Sequence[str]
-) -> Iterator[Outcome]:
+def _follow(processes: Processes, run: Control, clients: Sequence[str]) -> Iterator[Outcome]:
     """What the server tells, until its run ends; it is told of clients that ended."""
-    known, gone = 0, set[int]()
+    folder, known, gone = processes.folder, 0, set[int]()
     end = time.monotonic() + _SERVER_S
     while True:
         over = run.end()  # looked at first: what was told before counts

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from dtkd_opt.errors import DtkdError
 from dtkd_opt.federate.flower.processes import QUIET
 
 _MODULE = "dtkd_app"
@@ -66,10 +67,15 @@ class Control:
     simulated, cpus
         How many clients Flower's simulation engine has, and on how many cores; 0 of them where
         SuperNodes are clients.
+
+    Raises
+    ------
+    DtkdError
+        When the SuperLink does not answer; so does :meth:`end`.
     """
 
     def __init__(self, link: str, config: dict[str, str | int], simulated: int, cpus: int):
-        with _quietly():
+        with _quietly(), _answering(link):
             serde, protocol = import_module("flwr.common.serde"), _protocol("control")
             bundle = serde.fab_to_proto(_bundle())
             values = serde.user_config_to_proto(config)
@@ -80,6 +86,7 @@ class Control:
             self._control = client.from_server_address(
                 server_address=link, insecure=True, root_certificates=None, interceptors=[]
             )
+            self._link = link
             self._run: int = self._control.StartRun(request).run_id
             self._ask = protocol.ListRunsRequest(run_id=self._run)
 
@@ -89,7 +96,8 @@ class Control:
 
     def end(self) -> str | None:
         """How the run ended, in words; None while it goes on."""
-        runs = self._control.ListRuns(self._ask).run_dict
+        with _answering(self._link):
+            runs = self._control.ListRuns(self._ask).run_dict
         status = runs[self._run].status
         return f"{status.sub_status} {status.details}" if status.status == "finished" else None
 
@@ -113,6 +121,15 @@ def _simulation(clients: int, cpus: int) -> Any:
 
 def _protocol(name: str) -> Any:
     return import_module(f"flwr.proto.{name}_pb2")
+
+
+@contextmanager
+def _answering(link: str) -> Iterator[None]:
+    try:
+        yield
+    except import_module("httpx").HTTPError as error:
+        words = f"{type(error).__name__}: {error}"
+        raise DtkdError(f"Flower's SuperLink at {link}: {words}") from None
 
 
 @contextmanager
