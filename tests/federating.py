@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import dtkd_opt as do
+from dtkd_opt.calibration import Calibration, Cell, Choice, Curve
 from dtkd_opt.distill.costs import count_costs
 from dtkd_opt.distill.networks import build_network
 from dtkd_opt.instance import AccuracyTable, Instance, Model, Task, User
@@ -50,3 +51,38 @@ def plan(problem: Instance, shares: Any = SHARES) -> do.Solution:
         if solution.users.place.tolist() == places and len(set(models)) == len(problem.models):
             return solution
     raise AssertionError("no seed gives these places")
+
+
+def choice(student: str, labels: Any, samples: int, rate: float) -> Choice:
+    return Choice(
+        student=student, labels=labels, samples=samples, learning_rate=rate, batch_size=16,
+        accuracy=0.5,
+    )  # fmt: skip
+
+
+def table(problem: Instance, cnn_rates: tuple[float, float] = (1e-3, 4e-3)) -> Calibration:
+    """A table that is made up, with the instance's models."""
+    cells = [
+        Cell(samples=60 * k, runs=2, mean=0.5, std=0.1, lower95=0.3 + k / 100,
+             upper95=0.9 + k / 100, used=0.5, used_lower95=0.3)
+        for k in (1, 10)
+    ]  # fmt: skip
+    students = [model.name for model in problem.models]
+    curves = [
+        Curve(student=student, labels=labels, cells=tuple(cells), fit=None)
+        for student in students
+        for labels in ("device", "server")
+    ]
+    rates = {"logreg": (2e-3, 4e-3), "cnn_m": cnn_rates}
+    choices = [
+        choice(student, labels, samples, 7.0 if labels == "hard" else rate)
+        for student in students
+        for labels in ("hard", "soft")
+        for samples, rate in zip((60, 240), rates[student], strict=True)
+    ]
+    return Calibration(
+        format="dtkd-opt/accuracy/1", data="digits", data_sha256="0", version="1", device="cpu",
+        seeds=2, partition="iid", fresh_fraction=0.3, tau=3.0, alpha=0.8, teacher_sha256="0",
+        task=problem.task, networks=(), models=problem.models, curves=tuple(curves), lifts=(),
+        choices=tuple(choices),
+    )  # fmt: skip

@@ -15,12 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from comparing import wait_for
-from federating import PROGRAM, SHARES, instance, plan
+from federating import PROGRAM, instance, plan, table
 
 import dtkd_opt as do
-from dtkd_opt.calibration import Calibration, Cell, Choice, Curve
 from dtkd_opt.federate.figures import accuracy_figure, gantt
-from dtkd_opt.federate.recipes import expected_interval, recipes_for
 from dtkd_opt.instance import Instance
 
 FILES = ["accuracy.svg", "gantt.svg", "summary.md", "users.csv", "users.jsonl"]
@@ -187,65 +185,6 @@ def test_ctrl_c_keeps_what_is_done(unbroken: Path, cache: Path, tmp_path: Path) 
     assert error == "interrupted; users that are done are kept, --resume goes on\n"
     assert os.listdir(tmp_path / "o") == ["users.jsonl"]
     assert 1 <= len(lines(tmp_path / "o")) < 4
-
-
-def choice(student: str, labels: Any, samples: int, rate: float) -> Choice:
-    return Choice(
-        student=student, labels=labels, samples=samples, learning_rate=rate, batch_size=16,
-        accuracy=0.5,
-    )  # fmt: skip
-
-
-def table(problem: Instance, cnn_rates: tuple[float, float] = (1e-3, 4e-3)) -> Calibration:
-    """A table that is made up, with the instance's models."""
-    cells = [
-        Cell(samples=60 * k, runs=2, mean=0.5, std=0.1, lower95=0.3 + k / 100,
-             upper95=0.9 + k / 100, used=0.5, used_lower95=0.3)
-        for k in (1, 10)
-    ]  # fmt: skip
-    students = [model.name for model in problem.models]
-    curves = [
-        Curve(student=student, labels=labels, cells=tuple(cells), fit=None)
-        for student in students
-        for labels in ("device", "server")
-    ]
-    rates = {"logreg": (2e-3, 4e-3), "cnn_m": cnn_rates}
-    choices = [
-        choice(student, labels, samples, 7.0 if labels == "hard" else rate)
-        for student in students
-        for labels in ("hard", "soft")
-        for samples, rate in zip((60, 240), rates[student], strict=True)
-    ]
-    return Calibration(
-        format="dtkd-opt/accuracy/1", data="digits", data_sha256="0", version="1", device="cpu",
-        seeds=2, partition="iid", fresh_fraction=0.3, tau=3.0, alpha=0.8, teacher_sha256="0",
-        task=problem.task, networks=(), models=problem.models, curves=tuple(curves), lifts=(),
-        choices=tuple(choices),
-    )  # fmt: skip
-
-
-def test_trainings_are_those_of_the_table(problem: Instance, solution: do.Solution) -> None:
-    """Of the nearest size in logarithm: 60 up to 120, 240 above it."""
-    rates = {"logreg": (2e-3, 4e-3), "cnn_m": (1e-3, 4e-3)}
-    recipes = recipes_for(problem, solution, table(problem))
-    for recipe, student, (samples, *_) in zip(recipes, solution.users.model, SHARES, strict=True):
-        wanted = rates[student][samples > 120]
-        assert (recipe.learning_rate, recipe.batch_size) == (wanted, 16)
-        assert (recipe.tau, recipe.alpha, recipe.epochs) == (3.0, 0.8, 20)
-    others = table(problem).model_copy(update={"choices": ()})
-    with pytest.raises(do.InputError, match='has none for "'):
-        recipes_for(problem, solution, others)
-    longer = instance(epochs=5)
-    with pytest.raises(do.InputError, match=r"task\.epochs: must be 20"):
-        recipes_for(longer, solution, table(problem))
-
-
-def test_the_expected_interval_is_the_tables(problem: Instance, solution: do.Solution) -> None:
-    part = np.log10(np.array([samples for samples, *_ in SHARES]) / 60)
-    low, high = np.mean(0.31 + 0.09 * part), np.mean(0.91 + 0.09 * part)
-    found = expected_interval(problem, solution, table(problem))
-    assert found == pytest.approx((low, high))
-    assert expected_interval(problem, solution, None) is None
 
 
 def test_a_user_that_fails_is_reported_and_gets_another_chance(

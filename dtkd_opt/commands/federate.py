@@ -29,7 +29,7 @@ _SHOWN = 20  # lines about users that failed
 @click.option("--seed", default=0, show_default=True, help="Of samples and trainings.")
 @click.option("--table", type=FILE, help="Accuracy table whose learning rates are used.")
 @click.option("--engine", type=click.Choice(ENGINES), default=IN_PROCESS, show_default=True,
-              help="Who trains: processes here, Flower's SuperNodes, or its simulation.")  # fmt: skip
+              help="Processes here, Flower's SuperNodes, or its simulation.")  # fmt: skip
 @click.option("--jobs", default=-1, help="Processes at once. [default: one a core]")
 @click.option("--cache", type=FILE, help="Folder of trained teachers. [default: ~/.cache/dtkd-opt]")
 @click.option("--resume", is_flag=True, help="Go on with what --output has of before.")
