@@ -28,7 +28,15 @@ from helpers import (
 import dtkd_opt as do
 from dtkd_opt.equal import best_rows
 from dtkd_opt.instance import SERVER
-from dtkd_opt.methods.dqn import SHIPPED, QNetwork, play, read_network, torch
+from dtkd_opt.methods.dqn import (
+    LARGEST,
+    SHIPPED,
+    QNetwork,
+    play,
+    read_network,
+    safetensors,
+    torch,
+)
 from dtkd_opt.methods.game import (
     FEATURES,
     State,
@@ -253,7 +261,7 @@ def _edited(key: str, value: object) -> Callable[[Path], None]:
     ("damage", "words"),
     [
         (_edited("features", 99), "features: must be"),
-        (_edited("hidden", 7), "must hold the weights that its JSON file describes"),
+        (_edited("hidden", 7), "must hold the tensors that its settings describe"),
         (_edited("format", "dtkd-opt/instance/1"), "format: must be"),
         (lambda path: path.write_text("no network"), "line 1, column 1"),
         (lambda path: path.with_suffix(".safetensors").unlink(), "no such file"),
@@ -272,16 +280,43 @@ def test_a_bad_network_is_refused_in_one_line(
     assert str(tmp_path) in str(error.value)
 
 
-def test_a_network_that_is_not_a_number_is_refused(tmp_path: Path) -> None:
-    from safetensors.numpy import load, save
+def _weights(path: Path) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load(path.with_suffix(".safetensors").read_bytes())
 
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_weights_beyond_all_measure_are_refused(tmp_path: Path, value: float) -> None:
+    """1e30 is a number, but Q would be none, and the best option of a user that of another."""
     path = network_files(tmp_path)
-    weights = path.with_suffix(".safetensors")
-    tensors = load(weights.read_bytes())
-    tensors["linear.bias"][0] = np.nan
-    weights.write_bytes(save(tensors))
-    with pytest.raises(do.InputError, match="finite weights"):
+    tensors = _weights(path)
+    tensors["linear.bias"][0] = value
+    path.with_suffix(".safetensors").write_bytes(safetensors.torch.save(tensors))
+    with pytest.raises(do.InputError, match="finite numbers of at most 1e"):
         read_network(path)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.int64])
+def test_weights_of_another_type_are_refused(tmp_path: Path, kind: torch.dtype) -> None:
+    path = network_files(tmp_path)
+    tensors = {name: value.to(kind) for name, value in _weights(path).items()}
+    path.with_suffix(".safetensors").write_bytes(safetensors.torch.save(tensors))
+    with pytest.raises(do.InputError, match="must hold the tensors that its settings describe"):
+        read_network(path)
+
+
+def test_the_largest_weights_allowed_give_numbers() -> None:
+    network = QNetwork(4096)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(LARGEST)
+    ones = np.ones((2, len(FEATURES)), np.float32)
+    assert np.isfinite(network.values(ones)).all()
+
+
+def test_solving_leaves_the_random_numbers_of_others_alone() -> None:
+    before = torch.random.get_rng_state()
+    read_network(SHIPPED)
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("missing", ["torch", "safetensors"])

@@ -27,6 +27,7 @@ from dtkd_opt.methods.search import Search, Stop
 from dtkd_opt.physics import Array
 from dtkd_opt.prices import price
 from dtkd_opt.reach import strongest_servers
+from dtkd_opt.response import least_uploads
 
 COLD = QLearningParams(cold=True, rounds=2000)
 
@@ -138,7 +139,7 @@ def test_a_reward_is_minus_the_priced_cost(seed: int) -> None:
     table = random_table(int(rng.integers(1, 8)), int(rng.integers(1, 4)), seed)
     choice = random_choice(table, rng)
     allocation = allocate(table, choice)
-    reward, prices = rewards(table, choice, allocation, penalty=5.0)
+    reward, prices = rewards(table, choice, allocation, 5.0, least_uploads(table))
     assert (prices == allocation.prices).all()
     point = price(table, np.where(prices > 0, prices, 1e-30))
     assert -reward == pytest.approx(point.cost[choice], rel=1e-9)
@@ -148,9 +149,10 @@ def test_lateness_is_paid_for() -> None:
     table = random_table(5, 1, 3)
     choice = random_choice(table, np.random.default_rng(0))
     allocation = allocate(table, choice)
-    on_time, _ = rewards(table, choice, allocation, penalty=2.0)
+    least = least_uploads(table)
+    on_time, _ = rewards(table, choice, allocation, 2.0, least)
     deadline = np.repeat(allocation.delay * np.array([0.5, 0.8, 1.0, 2.0, np.inf]), 12)
-    late, _ = rewards(replace(table, deadline_s=deadline), choice, allocation, penalty=2.0)
+    late, _ = rewards(replace(table, deadline_s=deadline), choice, allocation, 2.0, least)
     assert late / on_time == pytest.approx([3.0, 1.5, 1.0, 1.0, 1.0])
 
 
@@ -163,7 +165,8 @@ def test_energy_budgets_raise_the_prices_of_the_uplink() -> None:
     exact = allocate(table, incumbent.choice)
     free = allocate(replace(table, uplink_limit_s=np.full(len(table), np.inf)), incumbent.choice)
     assert free.prices[0, 0] < 0.95 * exact.prices[0, 0]
-    delay, shares, prices = within_budgets(table.take(incumbent.choice), free.prices)
+    chosen = table.take(incumbent.choice)
+    delay, shares, prices = within_budgets(chosen, free.prices, least_uploads(chosen))
     assert prices == pytest.approx(exact.prices, rel=0.05)
     assert shares.sum(axis=1) == pytest.approx(table.capacity[:, 0], rel=0.05)
     assert delay == pytest.approx(exact.delay, rel=0.05)
