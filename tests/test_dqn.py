@@ -233,6 +233,16 @@ def test_a_sample_plays_for_many_users() -> None:
     assert do.solve(instance, "dqn", params=params).solution.users == result.solution.users
 
 
+def test_a_sample_keeps_the_time_too() -> None:
+    """Without it, ten thousand rounds of the sample would come first."""
+    instance = do.generate_instance(400, seed=9)
+    params = do.DqnParams(sample=200, rounds=10_000)
+    result = do.solve(instance, "dqn", params=params, time_limit=1.0)
+    assert result.solution.termination == "time_limit"
+    assert result.incumbent is not None
+    assert result.solution.runtime_s < 10
+
+
 def test_an_instance_without_a_plan_is_said_to_have_none() -> None:
     table = random_table(8, 1, seed=7)
     instance = do.generate_instance(8, 1, seed=7)

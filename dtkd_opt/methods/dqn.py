@@ -63,6 +63,7 @@ SHIPPED = Path(__file__).parent / "data" / "dqn.json"
 # all are numbers
 LARGEST = 1e6
 _REDUCED = FEATURES.index("reduced")
+_LOOSE = 1e-7  # of the bound, relative: plans are mostly a hundred times farther from it
 _Part = Annotated[float, Strict(), Field(gt=0, le=1)]
 
 
@@ -148,7 +149,7 @@ def dqn(search: Search, seed: int, params: DqnParams) -> Termination:
     """
     network = read_network(params.network or SHIPPED)
     _offer_first(search)
-    point = price_bound(search)
+    point = price_bound(search, float(np.clip(search.stop.gap / 10, 1e-9, _LOOSE)))
     if search.incumbent is None:  # of these prices the network sees no more than a first plan
         find_plan(search, point.prices)
     assert search.incumbent is not None
@@ -190,7 +191,9 @@ def _all_rounds(
     assert search.incumbent is not None
     table, choice, prices = search.table, search.incumbent.choice, search.incumbent.prices
     every = table.n_users // params.sample
-    found = _rehearse(table.thin(every), network, params, rounds, rng) if every >= 2 else None
+    found = (
+        _rehearse(search, table.thin(every), network, params, rounds, rng) if every >= 2 else None
+    )
     if found is None:
         yield from play(begin(table, choice, prices), network, params, rounds, search.offer, rng)
         return
@@ -201,6 +204,7 @@ def _all_rounds(
 
 
 def _rehearse(
+    search: Search,
     sample: OptionTable,
     network: QNetwork,
     params: DqnParams,
@@ -211,8 +215,10 @@ def _rehearse(
     state = begin_with(sample, first_choices(sample))
     if state is None:
         return None
-    *_, last = play(state, network, params, rounds, partial(allocate, sample), rng)
-    return last.prices
+    for following in play(state, network, params, rounds, partial(allocate, sample), rng):
+        search.keep_time()
+        state = following
+    return state.prices
 
 
 def play(
