@@ -294,8 +294,19 @@ def test_a_time_limit_keeps_a_plan(limits: do.GeneratorParams | None) -> None:
 @pytest.mark.parametrize("method", do.METHODS)
 def test_bound_best_incumbent(name: str, method: str) -> None:
     """bound ≤ optimum ≤ incumbent, and the optimum itself for the methods that prove it."""
+    check_against_best(name, method, iterations=300 if method == "q-learning" else None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHIPPED)
+def test_bound_best_incumbent_of_q_learning_in_full(name: str) -> None:
+    """With all the rounds that it plays unless told otherwise."""
+    check_against_best(name, "q-learning")
+
+
+def check_against_best(name: str, method: str, iterations: int | None = None) -> None:
     instance = do.read_instance(INSTANCES / f"{name}.json")
-    result = do.solve(instance, method)
+    result = do.solve(instance, method, iterations=iterations)
     best = BEST[name]
     assert result.bound <= best * (1 + 1e-9)
     assert result.bound >= best * 0.98
