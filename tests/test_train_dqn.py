@@ -259,6 +259,22 @@ def damaged(trained: bytes, tmp_path: Path) -> Callable[[Callable[..., object]],
     return make
 
 
+def test_a_folder_that_cannot_be_used_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "deeper", tmp_path / "null\0byte"):
+        with pytest.raises(do.InputError, match="cannot be made"):
+            do.train_dqn(folder, params(10))
+
+    def refused(*words: Any, **more: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkstemp", refused)
+    with pytest.raises(do.InputError, match="cannot be written: Permission denied"):
+        do.train_dqn(tmp_path, params(10**9))
+
+
 def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(do.UsageError, match='device "tpu"'):
         do.train_dqn(tmp_path, params(10), device="tpu")

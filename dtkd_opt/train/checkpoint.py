@@ -59,8 +59,22 @@ class Kept(Record):
 
 def save(training: Training, folder: Path) -> None:
     """Write the checkpoint."""
+    tensors, game = dict(_own(training)), training.game
+    if training.memory:
+        joined = join(training.memory)
+        tensors |= {
+            f"memory.{f.name}": torch.from_numpy(getattr(joined, f.name)) for f in fields(joined)
+        }
+    if game is not None:
+        tensors["game.choice"] = torch.from_numpy(game.state.choice)
+        tensors["game.rise"] = torch.from_numpy(game.state.rise)
+    data = safetensors.torch.save(tensors, {"training": _kept(training).model_dump_json()})
+    write_atomic(folder / CHECKPOINT, data)
+
+
+def _kept(training: Training) -> Kept:
     game = training.game
-    kept = Kept(
+    return Kept(
         format="dtkd-opt/dqn-checkpoint/1",
         features=VERSION,
         params=training.params,
@@ -74,17 +88,6 @@ def save(training: Training, folder: Path) -> None:
         stages=training.stages,
         game=game and KeptGame(seed=game.seed, share=game.share, played=game.played),
     )
-    tensors = dict(_own(training))
-    if training.memory:
-        joined = join(training.memory)
-        tensors |= {
-            f"memory.{f.name}": torch.from_numpy(getattr(joined, f.name)) for f in fields(joined)
-        }
-    if game is not None:
-        tensors["game.choice"] = torch.from_numpy(game.state.choice)
-        tensors["game.rise"] = torch.from_numpy(game.state.rise)
-    data = safetensors.torch.save(tensors, {"training": kept.model_dump_json()})
-    write_atomic(folder / CHECKPOINT, data)
 
 
 def load(training: Training, folder: Path) -> None:
