@@ -27,7 +27,6 @@ that cannot be is no plan.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -39,10 +38,10 @@ from dtkd_opt.fields import Amount, Count, Fraction, Record
 from dtkd_opt.methods.bounding import price_and_round, price_bound
 from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
-from dtkd_opt.options import OptionTable
+from dtkd_opt.options import OptionTable, pool_delays
 from dtkd_opt.physics import Array, Index
 from dtkd_opt.reach import strongest_servers
-from dtkd_opt.response import respond
+from dtkd_opt.response import free_shares, least_uploads
 from dtkd_opt.solution import Termination
 
 _REPORTED = 100  # rounds between two lines of progress, but for the first ones
@@ -141,7 +140,7 @@ class Learner:
         rng: np.random.Generator,
     ):
         self.table, self.params, self.rounds, self.rng = table, params, rounds, rng
-        self.free = without_limits(table)
+        self.free, self.least = without_limits(table), least_uploads(table)
         self.congestion = Congestion(table, params.levels)
         self.state = self.congestion.states(self.congestion.usual)
         self.q = QTable(table.start, self.congestion.sizes, values)
@@ -155,7 +154,7 @@ class Learner:
         params = self.params
         choice = explored(self.greedy(), self.table.start, self.epsilon(number), self.rng)
         allocation = allocate(self.free, choice)
-        reward, prices = rewards(self.table, choice, allocation, params.penalty)
+        reward, prices = rewards(self.table, choice, allocation, params.penalty, self.least)
         following = self.congestion.states(prices)
         self.q.learn(self.state, choice, reward, following, params.learning_rate, params.discount)
         self.state = following
@@ -177,32 +176,35 @@ def explored(choice: Index, start: Index, epsilon: float, rng: np.random.Generat
 
 
 def rewards(
-    table: OptionTable, choice: Index, allocation: Allocation, penalty: float
+    table: OptionTable, choice: Index, allocation: Allocation, penalty: float, least: Array
 ) -> tuple[Array, Array]:
-    """(N,) r_n [s] of a choice that is allocated without limits, and the prices λ (3, S)."""
+    """(N,) r_n [s] of a choice that is allocated without limits, and the prices λ (3, S).
+
+    `least` are the table's least uplink shares, (K,) from :func:`least_uploads`.
+    """
     delay, shares, prices = allocation.delay, allocation.shares, allocation.prices
     if np.isfinite(table.uplink_limit_s[choice]).any():
-        delay, shares, prices = within_budgets(table.take(choice), prices)
+        delay, shares, prices = within_budgets(table.take(choice), prices, least[choice])
     paid = (prices[:, table.server[choice]] * shares).sum(axis=0)
     late = np.maximum(delay / table.deadline_s[choice] - 1, 0.0)
     reward: Array = -(delay + table.error_cost_s[choice] + paid) * (1 + penalty * late)
     return reward, prices
 
 
-def within_budgets(chosen: OptionTable, prices: Array) -> tuple[Array, Array, Array]:
+def within_budgets(chosen: OptionTable, prices: Array, least: Array) -> tuple[Array, Array, Array]:
     """Delays (N,), shares (3, N) and prices (3, S) near those at which the shares fit the pools.
 
     Shares fall like λ^-1/2 where no energy budget holds them from below, so that a step
     λ (demand / C)² from the prices of the choice without budgets comes nearer from below.
+    Deadlines are left to the penalty.
     """
-    chosen = replace(chosen, deadline_s=np.full(len(chosen), np.inf))
     prices = np.maximum(prices, 1e-9 * prices.max(axis=1, keepdims=True, initial=1e-30))
     for _ in range(_PRICE_STEPS):
-        shares = respond(chosen, prices).shares
+        shares = free_shares(chosen, prices, least)
         demand = [np.bincount(chosen.server, x, minlength=chosen.n_servers) for x in shares]
         prices = prices * np.clip(np.array(demand) / chosen.capacity, 0.5, 2.0) ** 2
-    bought = respond(chosen, prices)
-    return bought.delay, bought.shares, prices
+    shares = free_shares(chosen, prices, least)
+    return chosen.device_delay_s + pool_delays(chosen, shares).sum(axis=0), shares, prices
 
 
 class Congestion:
