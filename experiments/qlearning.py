@@ -166,9 +166,10 @@ class Results:
 
 
 def cells(row: Row) -> dict[str, str]:
-    """A row as text: three digits of what was measured."""
+    """A row as text: three digits of what was measured, nothing where there was no plan."""
     numbers = {k: f"{float(f'{x:.3g}'):g}" for k, x in row.items() if isinstance(x, float)}
-    return {key: str(value) for key, value in row.items()} | numbers
+    text = {key: str(value) for key, value in row.items()} | numbers
+    return {key: "" if value == "nan" else value for key, value in text.items()}
 
 
 def learn(results: Results, names: Iterable[str], seeds: int) -> None:
