@@ -49,6 +49,7 @@ Amount = Annotated[float, Strict(), Field(ge=0, le=LARGEST, allow_inf_nan=False)
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
 Share = Annotated[Fraction, AfterValidator(_whole_or_noticeable)]
 Count = Annotated[int, Strict(), Field(ge=1, le=MOST_COUNT)]
+Flag = Annotated[bool, Strict()]
 
 
 def raise_faults(faults: Sequence[str]) -> None:

@@ -117,7 +117,8 @@ def test_other_settings_are_another_question(tmp_path: Path) -> None:
         ({"price": 3}, do.InputError, "params: price: must be a table of settings, [price], got 3"),
         ({"cold": {"cold": True}}, do.InputError, "params: cold: there is no such method; choose"),
         ({"x": {"method": "y"}}, do.InputError, "params: x.method: must be one of price, exact"),
-        ({" ": COLD}, do.InputError, "params: ' ': is no name; must be printable"),
+        ({" ": COLD}, do.InputError, "params: ' ': is no name; must be a text"),
+        ({3: COLD}, do.InputError, "params: 3: is no name; must be a text that can be printed"),
         ({"auto": COLD}, do.InputError, "params: auto: there is no such method"),
         (
             {"x": {"method": "exact", "highs": {"options": {"y": object()}}}},
