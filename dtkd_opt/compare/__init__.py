@@ -9,7 +9,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dtkd_opt.compare.journal import Journal
 from dtkd_opt.compare.question import Task, ask
@@ -24,6 +24,7 @@ from dtkd_opt.interrupts import KeepOnCtrlC
 if TYPE_CHECKING:
     import pandas as pd
 
+Kind = TypeVar("Kind")
 Follow = Callable[[int, int], None]  # runs that are done, and all
 
 
@@ -80,8 +81,8 @@ def compare(
         `methods` compares that method with them:
         ``compare(instances, ["q-learning", "cold"],
         params={"cold": {"method": "q-learning", "cold": True}})``.
-        Those of methods that are not compared are not looked at. Files that settings name are
-        known by their names only.
+        Those of methods that are not compared are not looked at. Of a network of `dqn` the files'
+        contents count, of a log file the name.
     seeds
         How many: 0 to seeds - 1. Methods without randomness run as often, for the times.
     gap, time_limit, iterations
@@ -112,7 +113,8 @@ def compare(
         at which another comparison is at work; no Dask cluster.
     """
     limits = (gap, time_limit, iterations)
-    tasks = ask(list(instances), list(methods), {} if params is None else params, seeds, limits)
+    problems, labels = _listed("instances", instances, Instance), _listed("methods", methods, str)
+    tasks = ask(problems, labels, {} if params is None else params, seeds, limits)
     folder = None if output is None else Path(output)
     _require("distributed" if dask else "joblib", "dask" if dask else "compare", "compare")
     if folder is not None:
@@ -124,6 +126,8 @@ def compare(
         workers(jobs, dask) as work,
         Journal(folder, wanted, resume) as journal,
     ):
+        judged = judge(list(journal.runs.values()))  # by each other too: help says failed ones
+        journal.runs.update((run.asked, run) for run in judged)  # are run again
         interrupted = _run(tasks, journal, work, follow)
         ctrl_c.finish()
         runs = [journal.runs[asked] for asked in wanted if asked in journal.runs]
@@ -131,6 +135,17 @@ def compare(
         if folder is not None and runs:
             write_comparison(comparison, folder)
     return comparison
+
+
+def _listed(what: str, given: Iterable[Any], kind: type[Kind]) -> list[Kind]:
+    """The things of a kind; UsageError for one alone, which may yield its parts, and others."""
+    alone = isinstance(given, kind) or not isinstance(given, Iterable)
+    listed: list[Any] = [given] if alone else list(given)
+    other = next((one for one in listed if not isinstance(one, kind)), None)
+    if alone or other is not None:
+        found = type(given).__name__ if alone else f"one with {other!r}"
+        raise UsageError(f"{what} must be a list of {kind.__name__}, got {found}")
+    return listed
 
 
 def _processes(jobs: int) -> int:
