@@ -1,4 +1,4 @@
-"""The response of each option to the pools' prices (DESIGN section 5, facts 2 and 3).
+"""The response of each option to the pools' prices: what it would buy, and at what cost.
 
 For prices λ of its server's three pools an option buys the shares x that minimise
 

@@ -254,7 +254,25 @@ def test_its_time_limit_and_its_rounds_end_it() -> None:
     assert result.solution.termination == "time_limit"
     assert math.isfinite(result.gap)
     result = do.solve(instance, "q-learning", params=params, gap=0.0, iterations=5)
-    assert result.solution.termination == "heuristic_end"
+    assert result.solution.termination == "iteration_limit"
+
+
+def test_an_iteration_limit_only_shortens_its_rounds() -> None:
+    """5 rounds that are asked for stay 5; of 5 that a limit leaves ε falls over the 5."""
+    instance = do.generate_instance(30)
+    plans = {
+        (rounds, limit): do.solve(
+            instance,
+            "q-learning",
+            gap=0.0,
+            iterations=limit,
+            params=QLearningParams(cold=True, rounds=rounds),
+        )
+        for rounds, limit in ((5, None), (5, 400), (10**6, 5))
+    }
+    ends = [result.solution.termination for result in plans.values()]
+    assert ends == ["heuristic_end", "heuristic_end", "iteration_limit"]
+    assert len({result.objective for result in plans.values()}) == 1
 
 
 def test_no_choice_keeps_the_limits() -> None:

@@ -153,6 +153,22 @@ def test_another_end_is_recorded(tmp_path: Path) -> None:
     assert "resume=True" in card.command
 
 
+def test_an_end_that_is_passed_changes_nothing(tmp_path: Path) -> None:
+    do.train_dqn(tmp_path, params(12))
+    files = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    for shorter in (params(6), params(40, minutes=1e-9)):
+        with pytest.raises(do.UsageError, match=r"is at step 12, .*; resume with more steps"):
+            do.train_dqn(tmp_path, shorter, resume=True)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == files
+    assert do.train_dqn(tmp_path, params(12), resume=True).step == 12  # the same end
+
+
+def test_resuming_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(do.InputError, match="no such file"):
+        do.train_dqn(tmp_path / "a" / "b", params(10), resume=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_recorded_command_makes_the_same_network(tmp_path: Path) -> None:
     for name, settings in (
         ("options", do.TrainDqnParams(steps=5, users=12, minutes=9.0)),

@@ -29,7 +29,7 @@ from pydantic import Field, Strict
 from dtkd_opt.allocation import ChoiceInfeasible, allocate
 from dtkd_opt.errors import InputError
 from dtkd_opt.fields import Count, Name, Record, Text
-from dtkd_opt.files import parse_json, read_bytes, validate, write_atomic
+from dtkd_opt.files import parse_json, read_bytes, sha256, validate, write_atomic
 from dtkd_opt.methods.bounding import price_bound
 from dtkd_opt.methods.game import (
     FEATURES,
@@ -88,6 +88,13 @@ class DqnParams(Record):
         done = number / (rounds - 1) if rounds > 1 else 0.0
         share: float = self.first_share * (self.last_share / self.first_share) ** done
         return share
+
+    def hash_files(self) -> Mapping[str, str]:
+        """Of the network's two files, once they are found to be sound."""
+        card = self.network or SHIPPED
+        read_network(card)
+        files = (card, card.with_suffix(".safetensors"))
+        return {file.name: sha256(read_bytes(file)) for file in files}
 
 
 class NetworkCard(Record):

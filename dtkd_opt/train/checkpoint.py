@@ -98,7 +98,7 @@ def load(training: Training, folder: Path) -> None:
     InputError
         When there is no checkpoint, or it is damaged.
     UsageError
-        When it was trained with other settings.
+        When it was trained with other settings, or is beyond another end that is asked for.
     """
     path = folder / CHECKPOINT
     tensors = read_tensors(path)
@@ -116,6 +116,9 @@ def load(training: Training, folder: Path) -> None:
     training.curve, training.stages = list(kept.curve), list(kept.stages)
     old, new = kept.params, training.params
     if (old.steps, old.minutes) != (new.steps, new.minutes):
+        if training.done >= 1:
+            at = f"step {kept.step}, after {kept.seconds / 60:.2g} minutes"
+            raise UsageError(f"{path} is at {at}; resume with more steps or minutes than that")
         stage = Stage(steps=old.steps, minutes=old.minutes, until=kept.step)
         training.stages.append(stage)
 

@@ -100,12 +100,14 @@ def _checked(device: str) -> str:
 
 
 def _prepare(folder: Path, resume: bool) -> None:
+    if resume:
+        return  # a folder that is not there holds no checkpoint, which is said when it is read
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:  # the latter of a null byte
         words = getattr(error, "strerror", None) or error
         raise InputError(str(folder), [f"cannot be made: {words}"]) from None
-    if (folder / CHECKPOINT).exists() and not resume:
+    if (folder / CHECKPOINT).exists():
         raise UsageError(f"{folder} holds a checkpoint: resume it, or choose another folder")
 
 
