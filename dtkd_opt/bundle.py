@@ -87,7 +87,7 @@ def _maximise_large(
     """
     if start is None:
         thin = table.thin(-(-len(table) // LARGE))
-        start = maximise_bound(thin, tolerance=1e-9, deadline=deadline).prices
+        start = maximise_bound(thin, tolerance=tolerance, deadline=deadline).prices
     lagrangian = Lagrangian(table)
     width = _BOX
     best: PricedPoint | None = None

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from typing import Any, Literal, SupportsFloat
 
 import numpy as np
@@ -98,17 +99,15 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         certify: bool = False,
         penalty: float = 10.0,
     ):
-        self._servers, self._params = servers, params or GeneratorParams()
+        self._params = params or GeneratorParams()
         self._fewest, self._most = _checked(users, order, penalty)
-        if min(servers, self._params.reach) < 1:
-            raise UsageError(
-                f"servers and reach must be at least 1, got {servers} and {self._params.reach}"
-            )
+        self._servers = _whole(servers, "servers")
+        reach = _whole(self._params.reach, "reach")
         self._fixed, self._order, self._certify = instance, order, certify
         self._penalty = float(penalty)
         self._table = None if instance is None else build_options(instance)
         self._n_models = len(STUDENTS) if instance is None else len(instance.models)
-        self._n_ranks = min(self._params.reach, servers)
+        self._n_ranks = min(reach, self._servers)
         if self._table is not None:
             self._n_ranks = count_ranks(self._table)
         n_slots = 2 * self._n_models * self._n_ranks
@@ -157,7 +156,15 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         return self._observe(), reward, finished, False, self._info()
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """(slots,) which of them the user at hand has: what sb3-contrib's MaskablePPO asks for."""
+        """(slots,) which of them the user at hand has: what sb3-contrib's MaskablePPO asks for.
+
+        Raises
+        ------
+        UsageError
+            Before the first reset.
+        """
+        if not hasattr(self, "_episode"):
+            raise UsageError("there is no user at hand before the first reset()")
         mask: NDArray[np.bool_] = self._slots.rows[self._episode.user] >= 0
         return mask
 
@@ -228,16 +235,25 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         return info
 
 
-def _checked(users: int | tuple[int, int], order: str, penalty: float) -> tuple[int, int]:
+def _checked(users: Any, order: Any, penalty: Any) -> tuple[int, int]:
     """The fewest and the most users, once the settings are found to be in range."""
     if order not in ("random", "instance"):
         raise UsageError(f'order must be "random" or "instance", got {order!r}')
-    if not 0 <= penalty < float("inf"):
+    if not (isinstance(penalty, Real) and 0 <= float(penalty) < float("inf")):
         raise UsageError(f"penalty must be a number of at least 0, got {penalty!r}")
-    fewest, most = (users, users) if isinstance(users, int) else users
-    if not 1 <= fewest <= most:
-        raise UsageError(f"users must be at least 1, the fewest before the most, got {users}")
+    given = users if isinstance(users, tuple | list) else (users, users)
+    if len(given) != 2:
+        raise UsageError(f"users must be a number or two, the fewest and the most, got {users!r}")
+    fewest, most = (_whole(number, "users") for number in given)
+    if fewest > most:
+        raise UsageError(f"users must be the fewest before the most, got {users!r}")
     return fewest, most
+
+
+def _whole(value: Any, name: str) -> int:
+    if not (isinstance(value, Integral) and int(value) >= 1):
+        raise UsageError(f"{name} must be a whole number of at least 1, got {value!r}")
+    return int(value)
 
 
 if ID not in gymnasium.registry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import (
@@ -27,6 +27,18 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
+    def hash_files(self) -> Mapping[str, str]:
+        """Hexadecimal SHA-256, by name, of the files whose contents count as part of the record.
+
+        For settings of methods: what `compare` found with other contents is another question.
+
+        Raises
+        ------
+        InputError
+            When one of them cannot be used.
+        """
+        return {}
+
 
 def _bounded(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     # a second step, so that of a negative number it is said that it must be positive
@@ -49,6 +61,7 @@ Amount = Annotated[float, Strict(), Field(ge=0, le=LARGEST, allow_inf_nan=False)
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
 Share = Annotated[Fraction, AfterValidator(_whole_or_noticeable)]
 Count = Annotated[int, Strict(), Field(ge=1, le=MOST_COUNT)]
+Flag = Annotated[bool, Strict()]
 
 
 def raise_faults(faults: Sequence[str]) -> None:

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal
 
 import highspy
 import numpy as np
-from pydantic import Field
+from pydantic import Field, Strict
 
 from dtkd_opt.errors import UsageError
-from dtkd_opt.fields import NonNegative, Positive, Record
+from dtkd_opt.fields import NonNegative, Positive, Record, Text
 from dtkd_opt.physics import Array
 
 INF = highspy.kHighsInf
@@ -30,8 +30,8 @@ class HighsParams(Record):
     `mip_rel_gap` is left to the method when None; `log_file` receives HiGHS's own log.
     """
 
-    threads: Annotated[int, Field(ge=0, le=256)] = 0
-    log_file: str = ""
+    threads: Annotated[int, Strict(), Field(ge=0, le=256)] = 0
+    log_file: Text = ""
     mip_rel_gap: NonNegative | None = None
     feasibility_tolerance: Positive = 1e-9
     options: dict[str, Any] = Field(default_factory=dict)

@@ -12,8 +12,16 @@ _FORCE = 5  # a program that does not end on its own can still be killed by hand
 class KeepOnCtrlC:
     """Within this block the first Ctrl-C raises KeyboardInterrupt and the next few do nothing.
 
+    With `at_once` False the first one only sets `pressed`, for work whose steps must not be torn.
     Nested blocks and threads other than the main one leave the handler as it is.
     """
+
+    def __init__(self, *, at_once: bool = True):
+        self._at_once, self._count = at_once, 0
+
+    @property
+    def pressed(self) -> bool:
+        return self._count > 0
 
     def __enter__(self) -> KeepOnCtrlC:
         self._count = 0
@@ -29,7 +37,7 @@ class KeepOnCtrlC:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._count += 1
-        if self._count == 1 or self._count >= _FORCE:
+        if (self._count == 1 and self._at_once) or self._count >= _FORCE:
             raise KeyboardInterrupt
 
     def __exit__(

@@ -65,30 +65,26 @@ class OptionTable:
 
     def take(self, rows: Index | NDArray[np.bool_]) -> OptionTable:
         """The table of some options only (a mask or sorted indices); users keep their numbers."""
-        flat = {
-            f.name: getattr(self, f.name)[rows]
-            for f in fields(self)
-            if f.name not in ("capacity", "start")
-        }
+        flat = {name: getattr(self, name)[rows] for name in ("user", *_COLUMNS)}
         start = np.searchsorted(flat["user"], np.arange(self.n_users + 1))
         return replace(self, **flat, start=start)
 
     def cut(self, users: slice) -> OptionTable:
         """The table of consecutive users, numbered from 0: views, no copies but the numbers."""
         first, last = self.start[users.start], self.start[users.stop]
-        flat = {
-            f.name: getattr(self, f.name)[first:last]
-            for f in fields(self)
-            if f.name not in ("capacity", "start")
-        }
-        flat["user"] = flat["user"] - users.start
-        return replace(self, **flat, start=self.start[users.start : users.stop + 1] - first)
+        flat = {name: getattr(self, name)[first:last] for name in _COLUMNS}
+        number = self.user[first:last] - users.start
+        start = self.start[users.start : users.stop + 1] - first
+        return replace(self, **flat, user=number, start=start)
 
     def of(self, users: Index) -> OptionTable:
         """The table of some users (sorted), numbered from 0, with the pools as they are."""
+        if len(users) and users[-1] - users[0] == len(users) - 1:  # all between: without copies
+            return self.cut(slice(int(users[0]), int(users[-1]) + 1))
         rows, start = self.rows_of(users)
         number = np.repeat(np.arange(len(users)), np.diff(start))
-        return replace(self.take(rows), user=number, start=start)
+        flat = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        return replace(self, **flat, user=number, start=start)
 
     def rows_of(self, users: Index) -> tuple[Index, Index]:
         """(K',) rows of M users' options, one user after the other, and (M + 1,) their starts."""
@@ -120,6 +116,9 @@ class OptionTable:
             "deadline_s",
         )
         return replace(self, **{name: getattr(self, name) / seconds for name in timed})
+
+
+_COLUMNS = [f.name for f in fields(OptionTable) if f.name not in ("user", "capacity", "start")]
 
 
 def build_options(instance: Instance) -> OptionTable:

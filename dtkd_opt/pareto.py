@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dtkd_opt.check import check_plan
-from dtkd_opt.drawing import svg
+from dtkd_opt.drawing import legend_below, svg
 from dtkd_opt.errors import InfeasibleError, InputError, UsageError
 from dtkd_opt.evaluate import Evaluation
 from dtkd_opt.files import write_atomic
@@ -233,9 +233,9 @@ def draw(front: Front, beside: Mapping[str, Evaluation] | None = None) -> Any:
             label=name,
         )  # fmt: skip
     axis.set(xscale="log", xlabel="total delay (s)", ylabel="mean accuracy (%)")
-    axis.set_title(f"{front.instance.name}: accuracy against delay")
+    axis.set_title(f"{front.instance.name}: accuracy against delay", parse_math=False)
     axis.grid(color="0.85")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    legend_below(figure, [*axis.lines, *axis.collections], 3)
     return figure
 
 

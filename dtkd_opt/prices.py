@@ -1,6 +1,6 @@
 """Lagrangian prices of the pools: a lower bound on J for any prices.
 
-Relaxing the 3|S| pools with prices λ ≥ 0 separates the users (DESIGN section 5, fact 3):
+Relaxing the 3|S| pools with prices λ ≥ 0 separates the users:
 
     N · J ≥ L(λ) = Σ_n min_k [ T_k + ρ (1 - a_k) + λ · x_k ] - λ · C
 

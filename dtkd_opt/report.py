@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.status import Status as Spinner
 from rich.table import Table
+from rich.text import Text
 
 from dtkd_opt.instance import POOLS, SERVER, Instance
 from dtkd_opt.methods.search import Progress
@@ -24,7 +25,13 @@ _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
 class _Console(Console):
-    """Leaves a broken pipe to the caller; rich would end the program."""
+    """Shows names as they are and leaves a broken pipe to the caller.
+
+    rich would take [bold] and :smile: in names for its own, and end the program.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(markup=False, emoji=False)
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -159,7 +166,7 @@ class LiveLine:
     def show(self, text: str) -> None:
         """Replace the line by another text."""
         if self._spinner is not None:
-            self._spinner.update(text)
+            self._spinner.update(Text(text))
 
 
 def line(progress: Progress) -> str:

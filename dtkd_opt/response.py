@@ -1,4 +1,4 @@
-"""The response of each option to the pools' prices (DESIGN section 5, facts 2 and 3).
+"""The response of each option to the pools' prices: what it would buy, and at what cost.
 
 For prices λ of its server's three pools an option buys the shares x that minimise
 
@@ -51,13 +51,7 @@ class _Curves:
         bits = np.where(self.uploads, table.uplink_bits, 1.0)
         self.unit_s = np.where(self.uploads, table.uplink_bits / table.uplink_snr_hz, 0.0)
         self.log_c = np.log(self.prices[0]) + 2 * np.log(table.uplink_snr_hz) - np.log(bits)
-        with np.errstate(divide="ignore"):
-            ratio = np.log(table.uplink_limit_s) - np.log(
-                np.where(self.uploads, self.unit_s * uplink.LN2, 1.0)
-            )
-        limited = self.uploads & np.isfinite(ratio)
-        self.least_log_z = np.full(len(table), -np.inf)
-        self.least_log_z[limited] = uplink.for_delay(ratio[limited])
+        self.least_log_z = least_uploads(table)
         self.base = np.sqrt(self.needs[1:] * self.prices[1:])  # delay at weight 1
 
     def at(
@@ -82,6 +76,40 @@ class _Curves:
             [np.where(uploads & ~at_limit, slope, 0.0), *np.where(rest > 0, -0.5, 0.0)]
         )
         return _Delays(np.array([np.where(uploads, upload, 0.0), *rest]), log_z, elastic)
+
+
+def least_uploads(table: OptionTable) -> Array:
+    """(K,) log(b / γ) of the least uplink share that keeps the upload limit; -inf without one."""
+    limit = table.uplink_limit_s
+    limited = np.flatnonzero((table.uplink_bits > 0) & (limit > 0) & np.isfinite(limit))
+    least = np.full(len(table), -np.inf)
+    bits, snr = table.uplink_bits[limited], table.uplink_snr_hz[limited]
+    least[limited] = uplink.for_delay(np.log(limit[limited]) - np.log(bits / snr * uplink.LN2))
+    return least
+
+
+def free_shares(table: OptionTable, prices: Array, least: Array | float = -np.inf) -> Array:
+    """Closed forms of the shares that options buy which have no deadline.
+
+    Parameters
+    ----------
+    table
+        K options on S servers.
+    prices
+        (3, S), positive.
+    least
+        (K,) from :func:`least_uploads`; without it no upload limit counts.
+
+    Returns
+    -------
+    (3, K) shares [Hz, Hz, cycles/s], the uplink's to about 1e-10.
+    """
+    price = prices[:, table.server]
+    uploads = table.uplink_bits > 0
+    bits = np.where(uploads, table.uplink_bits, 1.0)
+    log_z = uplink.near(np.log(price[0]) + 2 * np.log(table.uplink_snr_hz) - np.log(bits))
+    wanted = table.uplink_snr_hz * np.exp(np.maximum(log_z, least))
+    return np.array([np.where(uploads, wanted, 0.0), *np.sqrt(table.needs[1:] / price[1:])])
 
 
 def respond(table: OptionTable, prices: Array, *, least: bool = False) -> Response:

@@ -80,7 +80,7 @@ def solve(
     instance
         From :func:`read_instance` or :func:`generate_instance`.
     method
-        One of ``dtkd_opt.METHODS``.
+        One of ``dtkd_opt.METHODS``, or of another package that is installed and brings it.
     gap
         Relative gap (incumbent - bound) / |incumbent| at which to stop, at least 0.
     time_limit
@@ -108,8 +108,10 @@ def solve(
     """
     chosen = get_method(method)
     params = chosen.default_params() if params is None else params
-    if chosen.params_type is not None and not isinstance(params, chosen.params_type):
-        raise UsageError(f"{chosen.name} takes {chosen.params_type.__name__}, got {params!r}")
+    kind = chosen.params_type or type(None)
+    if not isinstance(params, kind):
+        what = kind.__name__ if chosen.params_type else "no params"
+        raise UsageError(f"{chosen.name} takes {what}, got {params!r}")
     check_limits(gap, time_limit, iterations, seed)
     with KeepOnCtrlC():
         return run(

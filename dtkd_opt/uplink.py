@@ -1,4 +1,4 @@
-"""The universal uplink curve (DESIGN section 5, fact 2).
+"""The universal uplink curve: one function for every upload, of any user to any server.
 
 With b = γ z the upload of L bits takes L / r_ul(b) = (L / γ) φ(z), where
 

@@ -2,6 +2,7 @@ r"""How near Q-learning and DQN come, and where they lose to `price`: qlearning.
 
     python experiments/qlearning.py                       # everything
     python experiments/qlearning.py --quick --folder /tmp # one instance a part, three seeds
+    python experiments/qlearning.py --keep RUNS           # stopped, it goes on from this folder
     python experiments/qlearning.py --figure              # only the figure, anew from the tables
 
 Every run is `dtkd_opt.compare.compare`'s: a process of one thread, its plan checked. The gap is
@@ -23,6 +24,7 @@ of the best prices. Q-learning is asked for a gap of 0, so that it plays all of 
 | above_start | runs that ended above it |
 
 qlearning_rounds.csv has the gap before each reported round: median, least and largest of the seeds.
+In the figure bars and bands are these too, and gaps below 1e-9 lie at 1e-9.
 """
 
 from __future__ import annotations
@@ -87,12 +89,13 @@ def join(part: str, users: int, servers: int, *comparisons: Comparison) -> Found
     return Found(part, users, servers, runs, told)
 
 
-def start_gaps(found: Found) -> pd.Series[float]:
-    """By seed, the gap of the prices' rounding: of the plan with which Q-learning begins."""
+def started(found: Found) -> pd.DataFrame:
+    """By seed, J and gap of the prices' rounding: of the plan with which Q-learning begins."""
     told = found.histories
     begun = told[(told.label == "q-learning") & (told.phase == "Q-learning")]
-    first = begun.groupby("seed").incumbent_objective.first()
-    return 1 - found.runs.set_index(["label", "seed"]).objective_bound.loc["q-learning"] / first
+    objective = begun.groupby("seed").incumbent_objective.first()
+    bound = found.runs.set_index(["label", "seed"]).objective_bound.loc["q-learning"]
+    return pd.DataFrame({"objective": objective, "gap": 1 - bound / objective})
 
 
 def gaps_by_round(found: Found) -> list[Row]:
@@ -118,7 +121,7 @@ def summed_up(found: Found) -> list[Row]:
     rows = []
     for method, runs in found.runs.groupby("label", sort=False):
         good = runs[runs.outcome == "plan"]
-        above = good.incumbent_objective / good.instance.map(priced) - 1
+        above = good.incumbent_objective / good.instance.map(priced).astype(float) - 1
         row = common | {
             "method": method, "runs": f"{len(good)} of {len(runs)}",
             "gap_median": good.gap.median(), "gap_min": good.gap.min(), "gap_max": good.gap.max(),
@@ -126,20 +129,32 @@ def summed_up(found: Found) -> list[Row]:
             "seconds_max": good.runtime_s.max(),
         }  # fmt: skip
         if method == "q-learning":
-            start = start_gaps(found)
-            late = good.set_index("seed").gap > start * (1 + 1e-9)
-            row |= {"start_gap": start.median(), "above_start": int(late.sum())}
+            start = started(found)
+            above = good.set_index("seed").incumbent_objective > start.objective
+            row |= {"start_gap": start.gap.median(), "above_start": int(above.sum())}
         rows.append(row)
     return rows
 
 
 class Results:
-    """The two tables, kept on disk as they grow."""
+    """The two tables, kept on disk as they grow; `kept` is where runs are kept, or None."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, kept: Path | None):
         self.folder, self.head = folder, provenance(PACKAGES, "each run on one thread")
+        self.kept = kept
         self.rows: list[Row] = []
         self.rounds: list[Row] = []
+
+    def compare(
+        self, part: str, instances: list[do.Instance], methods: Iterable[str], **options: Any
+    ) -> Comparison:
+        """As `compare`; runs that the folder of kept ones holds are not run again."""
+        methods = list(methods)
+        name = "-".join([part, instances[0].name, *methods]).replace(" ", "-")
+        comparison = compare(instances, methods, output=self.kept and self.kept / name, **options)
+        if comparison.interrupted:
+            raise KeyboardInterrupt
+        return comparison
 
     def add(self, rows: list[Row], rounds: Iterable[Row] = ()) -> None:
         self.rows += rows
@@ -152,9 +167,10 @@ class Results:
 
 
 def cells(row: Row) -> dict[str, str]:
-    """A row as text: three digits of what was measured."""
+    """A row as text: three digits of what was measured, nothing where there was no plan."""
     numbers = {k: f"{float(f'{x:.3g}'):g}" for k, x in row.items() if isinstance(x, float)}
-    return {key: str(value) for key, value in row.items()} | numbers
+    text = {key: str(value) for key, value in row.items()} | numbers
+    return {key: "" if value == "nan" else value for key, value in text.items()}
 
 
 def learn(results: Results, names: Iterable[str], seeds: int) -> None:
@@ -162,8 +178,10 @@ def learn(results: Results, names: Iterable[str], seeds: int) -> None:
     for name in names:
         instance = named(name)
         size = len(instance.users), len(instance.servers)
-        learned = compare([instance], LEARNING, seeds=seeds, gap=0, params=LEARNING)
-        beside = compare([instance], ("price", *BASELINES), seeds=seeds)
+        learned = results.compare(
+            "rounds", [instance], LEARNING, seeds=seeds, gap=0, params=LEARNING
+        )
+        beside = results.compare("rounds", [instance], ("price", *BASELINES), seeds=seeds)
         found = join("rounds", *size, learned, beside)
         results.add(summed_up(found), gaps_by_round(found) if name in FOLLOWED else ())
 
@@ -172,8 +190,8 @@ def apply_network(results: Results, sizes: dict[int, tuple[int, ...]], seeds: in
     """DQN's shipped network on ever more users, one run at a time."""
     for servers, users in ((s, n) for s, many in sizes.items() for n in many):
         instance = do.generate_instance(users, servers, seed=0)
-        found = compare([instance], ["dqn"], seeds=seeds, jobs=1)
-        beside = compare([instance], ("price", *BASELINES), seeds=1, jobs=1)
+        found = results.compare("dqn", [instance], ["dqn"], seeds=seeds, jobs=1)
+        beside = results.compare("dqn", [instance], ("price", *BASELINES), seeds=1, jobs=1)
         results.add(summed_up(join("dqn", users, servers, found, beside)))
 
 
@@ -182,7 +200,7 @@ def see_unseen(results: Results, count: int) -> None:
     instances = [
         do.generate_instance(50, seed=FIRST_SEED + k, name=f"unseen-{k}") for k in range(count)
     ]
-    found = compare(instances, ("dqn", "price", *BASELINES), seeds=1)
+    found = results.compare("unseen", instances, ("dqn", "price", *BASELINES), seeds=1)
     results.add(summed_up(join("unseen", 50, 1, found)))
 
 
@@ -253,10 +271,11 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one instance a part, three seeds")
     parser.add_argument("--figure", action="store_true", help="only draw what the tables have")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--keep", type=Path, help="folder of finished runs, to go on from")
     parser.add_argument("--folder", type=Path, default=HERE, help="for the results")
     options = parser.parse_args()
     if not options.figure:
-        results = Results(options.folder)
+        results = Results(options.folder, options.keep)
         if options.quick:
             learn(results, FOLLOWED[:1], 3)
             apply_network(results, {1: (50,)}, 3)

@@ -186,7 +186,7 @@ def user(name: str, **changes: object) -> User:
 
 @dataclass(frozen=True)
 class Figures:
-    """One user's figures, by the equations of DESIGN section 1 in plain Python."""
+    """One user's figures, by the equations of formulations/README.md in plain Python."""
 
     upload_s: float
     download_s: float

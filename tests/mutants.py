@@ -26,10 +26,10 @@ Mutant = tuple[str, Json]
 
 
 @functools.cache
-def base(name: str) -> tuple[do.Instance, str]:
-    """An instance and the text of a certificate with a tree of 9 leaves."""
+def base(name: str, splits: int = 8) -> tuple[do.Instance, str]:
+    """An instance and the text of a certificate with a tree of so many splits."""
     instance = do.read_instance(INSTANCES / f"{name}.json")
-    certificate = tree_certificate(instance, 8, seed=len(name))
+    certificate = tree_certificate(instance, splits, seed=len(name))
     path = Path("/nonexistent")
     written: list[bytes] = []
     with pytest.MonkeyPatch.context() as patch:

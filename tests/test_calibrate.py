@@ -30,7 +30,7 @@ PARAMS = do.CalibrateParams(learning_rates=(1e-2,), batch_sizes=(16,))
 WORDS = ["--students", "logreg", "--sizes", "100,200", "--seeds", "3",
          "--learning-rates", "1e-2", "--batch-sizes", "16"]  # fmt: skip
 FILES = ["t.choosing.jsonl", "t.csv", "t.json", "t.md", "t.svg", "t.training.jsonl"]
-N_CHOOSING, N_TRAINING = 6, 18
+N_CHOOSING, N_TRAINING = 4, 18
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +216,7 @@ def test_dirichlet_shards_are_other_data(cache: Path) -> None:
 def test_full_disk_is_one_line_and_loses_nothing(cache: Path, unbroken: Path) -> None:
     folder = unbroken / "full"
     folder.mkdir()
-    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (3000, 3000))
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (2000, 2000))
     done = run(words(folder, cache), preexec_fn=limit)
     journal = folder / "t.choosing.jsonl"
     assert done.returncode == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -15,10 +17,29 @@ import pytest
 from helpers import INSTANCES
 
 import dtkd_opt as do
+from dtkd_opt.cli import main
 
 
 def run(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run `dtkd-opt` as a process and catch what it prints."""
+    """Run `dtkd-opt` in this process, which spares a start, and catch what it prints."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.setattr(sys, "argv", ["dtkd-opt", *map(str, words)])
+        patch.chdir(cwd or Path.cwd())
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+
+def run_process(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `dtkd-opt` as a user does, as a process, and catch what it prints."""
     command = [sys.executable, "-c", "from dtkd_opt.cli import main; main()", *map(str, words)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
 
@@ -32,13 +53,13 @@ def fails(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> Non
 
 
 def test_solve_then_check(tmp_path: Path) -> None:
-    solved = run("solve", INSTANCES / "n10.json", cwd=tmp_path)
+    solved = run_process("solve", INSTANCES / "n10.json", cwd=tmp_path)
     assert solved.returncode == 0, solved.stderr
     assert solved.stderr == ""  # no progress when piped
     assert "optimal (gap proven)" in solved.stdout
     assert "written: n10.solution.json" in solved.stdout
     assert [p.name for p in tmp_path.iterdir()] == ["n10.solution.json"]
-    checked = run("check", INSTANCES / "n10.json", tmp_path / "n10.solution.json")
+    checked = run_process("check", INSTANCES / "n10.json", tmp_path / "n10.solution.json")
     assert checked.returncode == 0, checked.stderr
     assert "feasible and true" in checked.stdout
 
@@ -93,11 +114,11 @@ def test_infeasible_instance_says_why_and_exits_with_3(tmp_path: Path) -> None:
     data["users"][3]["deadline_s"] = 1e-7
     file = tmp_path / "tight.json"
     file.write_text(json.dumps(data))
-    done = run("solve", file, "--output", tmp_path / "s.json")
+    done = run_process("solve", file, "--output", tmp_path / "s.json")
     fails(done, 3, 'users[3] "u3"', "deadline_s 1e-07")
     solution = do.read_solution(tmp_path / "s.json")
     assert (solution.status, solution.users, solution.gap) == ("infeasible", (), None)
-    fails(run("check", file, tmp_path / "s.json"), 1, "holds no plan")
+    fails(run_process("check", file, tmp_path / "s.json"), 1, "holds no plan")
 
 
 def test_generate_is_reproducible(tmp_path: Path) -> None:
@@ -128,7 +149,7 @@ def test_export_writes_a_model(format_: str, tmp_path: Path) -> None:
 
 
 def test_help_names_each_command_and_an_example() -> None:
-    text = run("--help").stdout
+    text = run_process("--help").stdout
     for word in ("solve", "check", "generate", "export", "Example"):
         assert word in text
     for command in ("solve", "check", "generate", "export"):

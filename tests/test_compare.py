@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -77,7 +79,8 @@ def test_wrong_and_failing_methods_are_rows(tmp_path: Path, env: dict[str, str])
     assert versions["wrong"] == f"dtkd-opt {do.__version__} + rivals 1.2"
     run(given, env)
     methods = [row["asked"]["method"] for row in lines(tmp_path / "out")]
-    assert sorted(methods[8:]) == ["broken", "broken", "wrong", "wrong"]  # another chance
+    again = sorted(methods[8:])  # those that only another's plan refutes too
+    assert again == ["boasting", "boasting", "broken", "broken", "wrong", "wrong"]
 
 
 def test_no_plan_is_a_row_with_its_reason(tmp_path: Path) -> None:
@@ -126,8 +129,43 @@ def test_damaged_journal_names_the_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"gap": 0.5}, "gap: must be 0.0"),
+        ({"gap": None}, "gap: must be 0.0"),
+        ({"objective_bound": 1e6}, "objective_bound: must be at most the plan's"),
+        ({"objective_bound": None}, "gap: must be null where"),
+        ({"incumbent_objective": None}, "incumbent_objective: must be a number"),
+    ],
+)
+def test_rows_that_contradict_themselves_are_refused(
+    change: dict[str, Any], fault: str, tmp_path: Path
+) -> None:
+    do.compare([do.read_instance(N5)], ["greedy"], seeds=1, output=tmp_path)
+    (row,) = lines(tmp_path)
+    (tmp_path / "runs.jsonl").write_text(json.dumps(row | change) + "\n")
+    with pytest.raises(do.InputError, match=rf"runs\.jsonl, line 1: {fault}"):
+        do.compare([do.read_instance(N5)], ["greedy"], seeds=1, output=tmp_path)
+
+
+def test_a_system_without_locks_compares_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    found = do.compare([do.read_instance(N5)], ["greedy"], seeds=1, jobs=1, output=tmp_path)
+    assert found.runs.outcome.tolist() == ["plan"]
+    code = "import sys; sys.modules['fcntl'] = None\nimport dtkd_opt.compare"
+    assert subprocess.run([sys.executable, "-c", code], cwd=N5.parents[1]).returncode == 0
+
+
+@pytest.mark.parametrize(
     ("given", "part"),
     [
+        ({"methods": "greedy"}, "methods must be a list of str, got str"),
+        ({"methods": ["greedy", 3]}, "methods must be a list of str, got one with 3"),
+        ({"methods": None}, "methods must be a list of str, got NoneType"),
+        ({"instances": do.read_instance(N5)}, "instances must be a list of Instance, got Instance"),
+        ({"instances": [str(N5)]}, "instances must be a list of Instance, got one with '"),
         ({"methods": ["magic"]}, 'no method "magic"; choose'),
         ({"methods": []}, "at least one method"),
         ({"methods": ["price", "price"]}, "given 2 times"),

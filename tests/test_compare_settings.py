@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,13 @@ import pandas as pd
 import pytest
 from comparing import N5, lines, run, words
 from test_cli import run as dtkd_opt
+from test_dqn_network import network_files
 
 import dtkd_opt as do
 from dtkd_opt.compare.question import ask
+from dtkd_opt.compare.run import execute
+from dtkd_opt.files import sha256
+from dtkd_opt.methods.dqn import safetensors
 
 COLD = {"method": "q-learning", "cold": True, "rounds": 30}
 FILE = """
@@ -109,6 +114,35 @@ def test_other_settings_are_another_question(tmp_path: Path) -> None:
     assert f"holds runs that are not asked for {differing}; name another folder" in str(error.value)
 
 
+def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> None:
+    card = network_files(tmp_path)
+    weights, output = card.with_suffix(".safetensors"), tmp_path / "out"
+
+    def compare(methods: Sequence[str] = ("dqn",)) -> do.Comparison:
+        params = {"dqn": do.DqnParams(network=card, rounds=2)}
+        given = {"params": params, "seeds": 1, "output": output, "jobs": 1}
+        return do.compare([do.read_instance(N5)], methods, **given)
+
+    (first,) = compare().records
+    assert first.asked.files == {file.name: sha256(file.read_bytes()) for file in (card, weights)}
+    assert compare().records[0].runtime_s == first.runtime_s  # kept
+    tensors = safetensors.torch.load(weights.read_bytes())
+    tensors["linear.bias"] += 1
+    weights.write_bytes(safetensors.torch.save(tensors))
+    with pytest.raises(
+        do.InputError, match=r"not asked for \(files\.dqn\.safetensors \w{64} where"
+    ):
+        compare()
+    row = execute(do.read_instance(N5), first.asked)  # as at a worker that has other files
+    assert (row.outcome, "holds something else here" in row.reason) == ("failed", True)
+    for damage in (lambda: weights.write_bytes(b"cut"), weights.unlink, card.unlink):
+        damage()
+        before = (output / "runs.jsonl").read_bytes()
+        with pytest.raises(do.InputError, match=r"dqn\.(json|safetensors): (no such|is no)"):
+            compare(["greedy", "dqn"])
+        assert (output / "runs.jsonl").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("params", "error", "line"),
     [
@@ -117,7 +151,8 @@ def test_other_settings_are_another_question(tmp_path: Path) -> None:
         ({"price": 3}, do.InputError, "params: price: must be a table of settings, [price], got 3"),
         ({"cold": {"cold": True}}, do.InputError, "params: cold: there is no such method; choose"),
         ({"x": {"method": "y"}}, do.InputError, "params: x.method: must be one of price, exact"),
-        ({" ": COLD}, do.InputError, "params: ' ': is no name; must be printable"),
+        ({" ": COLD}, do.InputError, "params: ' ': is no name; must be a text"),
+        ({3: COLD}, do.InputError, "params: 3: is no name; must be a text that can be printed"),
         ({"auto": COLD}, do.InputError, "params: auto: there is no such method"),
         (
             {"x": {"method": "exact", "highs": {"options": {"y": object()}}}},

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,15 +18,18 @@ from helpers import (
     user,
     with_limits,
 )
+from hypothesis import given, settings
+from strategies import instances
 
 import dtkd_opt as do
 from dtkd_opt.equal import best_rows
 from dtkd_opt.instance import SERVER
-from dtkd_opt.methods.dqn import SHIPPED, QNetwork, play, read_network, torch
+from dtkd_opt.methods.dqn import QNetwork, play, torch
 from dtkd_opt.methods.game import (
     FEATURES,
     State,
     begin,
+    begin_with,
     contributions,
     features,
     first_choices,
@@ -85,6 +82,22 @@ def test_features_do_not_depend_on_the_number_of_users() -> None:
     np.testing.assert_allclose(both[:, others], known[:, others], atol=1e-5)
     small = known[:, own] < 1  # beyond, features are cut off
     np.testing.assert_allclose(both[:, own][small], known[:, own][small] / 2, atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(instances())
+def test_any_instance_has_features_and_is_played(instance: do.Instance) -> None:
+    try:
+        table = do.build_options(instance)
+    except do.InfeasibleError:
+        return
+    state = begin_with(table, first_choices(table))
+    if state is None:
+        return
+    assert np.isfinite(features(state, np.arange(table.n_users))[1]).all()
+    result = do.solve(instance, "dqn", iterations=5)
+    assert result.solution.termination != "stalled", result.reason
+    assert do.check(instance, result.solution) == []
 
 
 def permuted(instance: do.Instance, order: Index) -> do.Instance:
@@ -225,6 +238,16 @@ def test_a_sample_plays_for_many_users() -> None:
     assert do.solve(instance, "dqn", params=params).solution.users == result.solution.users
 
 
+def test_a_sample_keeps_the_time_too() -> None:
+    """Without it, ten thousand rounds of the sample would come first."""
+    instance = do.generate_instance(400, seed=9)
+    params = do.DqnParams(sample=200, rounds=10_000)
+    result = do.solve(instance, "dqn", params=params, time_limit=1.0)
+    assert result.solution.termination == "time_limit"
+    assert result.incumbent is not None
+    assert result.solution.runtime_s < 10
+
+
 def test_an_instance_without_a_plan_is_said_to_have_none() -> None:
     table = random_table(8, 1, seed=7)
     instance = do.generate_instance(8, 1, seed=7)
@@ -234,65 +257,3 @@ def test_an_instance_without_a_plan_is_said_to_have_none() -> None:
     result = do.solve(instance, "dqn", table=tight)
     assert result.status in ("infeasible", "unknown")
     assert result.reason
-
-
-def network_files(folder: Path) -> Path:
-    shutil.copy(SHIPPED, folder / "dqn.json")
-    shutil.copy(SHIPPED.with_suffix(".safetensors"), folder / "dqn.safetensors")
-    return folder / "dqn.json"
-
-
-def _edited(key: str, value: object) -> Callable[[Path], None]:
-    def edit(path: Path) -> None:
-        path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
-
-    return edit
-
-
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (_edited("features", 99), "features: must be"),
-        (_edited("hidden", 7), "must hold the weights that its JSON file describes"),
-        (_edited("format", "dtkd-opt/instance/1"), "format: must be"),
-        (lambda path: path.write_text("no network"), "line 1, column 1"),
-        (lambda path: path.with_suffix(".safetensors").unlink(), "no such file"),
-        (lambda path: path.with_suffix(".safetensors").write_bytes(b"x"), "no safetensors file"),
-    ],
-)
-def test_a_bad_network_is_refused_in_one_line(
-    tmp_path: Path, damage: Callable[[Path], None], words: str
-) -> None:
-    path = network_files(tmp_path)
-    read_network(path)
-    damage(path)
-    with pytest.raises(do.InputError, match=words) as error:
-        do.solve(do.generate_instance(3), "dqn", params=do.DqnParams(network=path))
-    assert "\n" not in str(error.value)
-    assert str(tmp_path) in str(error.value)
-
-
-def test_a_network_that_is_not_a_number_is_refused(tmp_path: Path) -> None:
-    from safetensors.numpy import load, save
-
-    path = network_files(tmp_path)
-    weights = path.with_suffix(".safetensors")
-    tensors = load(weights.read_bytes())
-    tensors["linear.bias"][0] = np.nan
-    weights.write_bytes(save(tensors))
-    with pytest.raises(do.InputError, match="finite weights"):
-        read_network(path)
-
-
-@pytest.mark.parametrize("missing", ["torch", "safetensors"])
-@pytest.mark.parametrize("words", ["solve n5.json --method dqn", "train-dqn --output runs"])
-def test_without_its_extra_one_line_tells_what_to_install(missing: str, words: str) -> None:
-    code = (
-        f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['dtkd-opt', *{words.split()}]\n"
-        "from dtkd_opt.cli import main; main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=INSTANCES, capture_output=True, text=True
-    )
-    assert done.returncode == 1
-    assert done.stderr == f'dqn: needs {missing}: pip install "dtkd-opt[dqn]"\n'

@@ -172,10 +172,16 @@ def test_certified_episodes_tell_the_proven_gap() -> None:
     ("settings", "part"),
     [
         ({"order": "alphabet"}, "order must be"),
-        ({"users": 0}, "users must be at least 1"),
-        ({"users": (5, 3)}, "users must be at least 1"),
-        ({"servers": 0}, "servers and reach must be at least 1"),
-        ({"params": do.GeneratorParams(reach=0)}, "servers and reach must be at least 1"),
+        ({"users": 0}, "users must be a whole number of at least 1, got 0"),
+        ({"users": 10.5}, "users must be a whole number of at least 1, got 10.5"),
+        ({"users": None}, "users must be a whole number"),
+        ({"users": (3, "5")}, "users must be a whole number of at least 1, got '5'"),
+        ({"users": (10,)}, r"users must be a number or two, .*, got \(10,\)"),
+        ({"users": (5, 3)}, "users must be the fewest before the most"),
+        ({"servers": 0}, "servers must be a whole number of at least 1, got 0"),
+        ({"servers": 1.5}, "servers must be a whole number of at least 1, got 1.5"),
+        ({"params": do.GeneratorParams(reach=0)}, "reach must be a whole number of at least 1"),
+        ({"penalty": None}, "penalty must be a number of at least 0, got None"),
         ({"penalty": -1.0}, "penalty must be"),
         ({"penalty": float("nan")}, "penalty must be"),
     ],
@@ -185,8 +191,17 @@ def test_wrong_settings_are_refused_in_words(settings: dict[str, Any], part: str
         OffloadingEnv(**settings)
 
 
+def test_numbers_of_numpy_are_numbers() -> None:
+    users, servers, penalty = np.int64(5), np.int32(2), np.float32(3)
+    env = OffloadingEnv(users=users, servers=servers, penalty=penalty)
+    env.reset(seed=0)
+    assert (len(env.instance.users), len(env.instance.servers)) == (5, 2)
+    OffloadingEnv(users=(users, np.int64(7))).reset(seed=0)
+
+
 def test_before_the_first_reset_there_is_nothing_to_step() -> None:
-    for call in (OffloadingEnv().plan, lambda: OffloadingEnv().step(0)):
+    env = OffloadingEnv()
+    for call in (env.plan, env.action_masks, lambda: env.step(0)):
         with pytest.raises(do.UsageError):
             call()
 

@@ -50,7 +50,7 @@ def violations(instance: Instance, plan: do.Plan) -> tuple[str, ...]:
 
 
 def assert_evaluation_is_the_loops(instance: Instance, plan: do.Plan) -> None:
-    """Delay, accuracy, energy and J of DESIGN section 1, user by user in plain Python."""
+    """Delay, accuracy, energy and J of formulations/README.md, user by user in plain Python."""
     found, total = evaluate(instance, plan), 0.0
     for n in range(len(instance.users)):
         exact = figures(

@@ -38,7 +38,7 @@ def test_generated_instances_have_a_plan(
     assert instance == do.generate_instance(users, servers, seed, params)
     reached = [sum(g is not None for g in u.channel_gain) for u in instance.users]
     assert reached == [min(2, servers)] * users
-    result = do.solve(instance, gap=1e-3, time_limit=20)
+    result = do.solve(instance, gap=0.5, time_limit=20)  # any plan will do
     assert result.status in ("optimal", "feasible"), result.reason
 
 

@@ -21,7 +21,7 @@ PER_OPTION = [f.name for f in fields(OptionTable) if f.name not in ("capacity", 
 
 @dataclass
 class Row:
-    """One option, by the equations of DESIGN section 1; named as the table's columns."""
+    """One option, by the equations of formulations/README.md; named as the table's columns."""
 
     user: int
     model: int

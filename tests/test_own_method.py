@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 from helpers import INSTANCES
 
 import dtkd_opt as do
+from dtkd_opt.compare.question import ask
 from dtkd_opt.equal import cheapest_options
-from dtkd_opt.methods import Method
+from dtkd_opt.methods import Method, _namesakes
 from dtkd_opt.methods.search import Search, Stop
 from dtkd_opt.solution import Termination
 from dtkd_opt.solve import run
@@ -76,6 +78,17 @@ def test_an_unknown_method_is_answered_with_the_installed_ones(site: Path) -> No
         ("other = 1", "AttributeError"),
         ("method = 1", "it is no function"),
         ("def method(search, seed, params: None): return 'fine'", "it returned 'fine'"),
+        ("def method(search, seed): pass", "cannot be used: TypeError: too many positional"),
+        ("def method(search, seed, params: 3): pass", "params must be annotated with one class"),
+        ("def method(search, seed, params: int | str): pass", "one class or None, got int | str"),
+        ("def method(search, seed, params: list[int]): pass", "one class or None, got list[int]"),
+        ("def method(search, seed, params: 'Lost'): pass", "NameError: name 'Lost' is not defined"),
+        ("import typing\ndef method(search, seed, params: typing.Any): pass", "cannot be used"),
+        ("method = dict.fromkeys", "cannot be used"),
+        (
+            "class P:\n def __init__(self, n): pass\ndef method(search, seed, params: P): pass",
+            "cannot be used without params: TypeError",
+        ),
     ],
 )
 def test_a_broken_package_ends_in_one_line(code: str, said: str, tmp_path: Path) -> None:
@@ -89,6 +102,86 @@ def test_a_broken_package_ends_in_one_line(code: str, said: str, tmp_path: Path)
     assert len(done.stderr.splitlines()) == 1
     assert said in done.stderr
     assert "broken" in done.stderr
+
+
+OWN = """
+from __future__ import annotations
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
+
+if TYPE_CHECKING:
+    from dtkd_opt.methods.search import Search
+
+@dataclass(frozen=True)
+class Mine:
+    rounds: int = 3
+
+def plain(search: Search, seed: int, params: Mine):
+    assert params.rounds == 3
+    search.offer(search.table.start[:-1])
+    return "heuristic_end"
+
+def beside_none(search: Search, seed: int, params: Mine | None):
+    return plain(search, seed, params)
+
+def optional(search: Search, seed: int, params: Optional[Mine] = None):
+    return plain(search, seed, params)
+
+def loud(search: Search, seed: int, params: Mine, volume: int):
+    return plain(search, seed, params)
+
+part = functools.partial(loud, volume=11)
+
+@functools.lru_cache(None)
+def wrapped(search: Search, seed: int, params: Mine):
+    return plain(search, seed, params)
+
+class Callable:
+    def __call__(self, search: Search, seed: int, params: Mine):
+        return plain(search, seed, params)
+
+    def method(self, search: Search, seed: int, params: Mine):
+        return plain(search, seed, params)
+
+called = Callable()
+bound = called.method
+"""
+
+
+def bring(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, value: str) -> None:
+    """Another package's method, as an entry point in this process."""
+    entry = EntryPoint(name, value, "dtkd_opt.methods")
+    monkeypatch.setattr("dtkd_opt.methods.entry_points", lambda group: (entry,))
+    monkeypatch.syspath_prepend(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "beside_none", "optional", "part", "wrapped", "called", "bound"]
+)
+def test_what_can_be_called_like_a_method_is_one(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_ones.py").write_text(OWN)
+    bring(monkeypatch, tmp_path, "own", f"own_ones:{name}")
+    instance = do.generate_instance(4)
+    result = do.solve(instance, "own")
+    assert do.check(instance, result.solution) == []
+    with pytest.raises(do.UsageError, match="own takes Mine, got 3"):
+        do.solve(instance, "own", params=3)
+    ((_, asked),) = ask([instance], ["own"], {}, 1, (1e-6, None, None))
+    assert asked.settings == {}  # a record of another kind cannot be told in words
+
+
+def test_a_namesake_of_one_of_ours_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bring(monkeypatch, tmp_path, "greedy", "own_ones:plain")
+    _namesakes.cache_clear()
+    try:
+        with pytest.raises(do.UsageError, match="own_ones:plain brings another one of that name"):
+            do.solve(do.generate_instance(4), "greedy")
+        assert do.solve(do.generate_instance(4), "random").incumbent is not None
+    finally:
+        _namesakes.cache_clear()
 
 
 def solve_with(method: Run, instance: do.Instance, **stop: float) -> do.Result:

@@ -37,10 +37,13 @@ def check_planned(result: do.Result, instance: do.Instance, gap: float = GAP) ->
     assert do.check(instance, result.solution) == []
 
 
+@pytest.mark.parametrize("users", [5, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("params", [None, LIMITS], ids=["free", "limits"])
 @pytest.mark.parametrize("servers", [1, 3])
-def test_plans_are_those_of_solve(params: do.GeneratorParams | None, servers: int) -> None:
-    instance = do.generate_instance(8, servers, 1, params)
+def test_plans_are_those_of_solve(
+    params: do.GeneratorParams | None, servers: int, users: int
+) -> None:
+    instance = do.generate_instance(users, servers, 2, params)
     planner = do.Planner(instance, gap=GAP)
     check_planned(planner.solve(), instance)
     for seed in range(3):

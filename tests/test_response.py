@@ -10,7 +10,7 @@ from helpers import limited_table, random_prices, random_table, whole_pools
 
 from dtkd_opt.options import SERVER, OptionTable, pool_delays
 from dtkd_opt.physics import Array
-from dtkd_opt.response import respond
+from dtkd_opt.response import free_shares, least_uploads, respond
 
 
 def assert_best_response(table: OptionTable, prices: Array, rng: np.random.Generator) -> None:
@@ -42,6 +42,19 @@ def test_response_without_limits() -> None:
     for seed in range(5):
         table = random_table(4, 2, seed)
         assert_best_response(table, random_prices(table, rng), rng)
+
+
+def test_shares_without_deadlines_are_closed_forms() -> None:
+    """The same as the response's, to the accuracy of the tabulated uplink, budgets included."""
+    rng = np.random.default_rng(3)
+    for seed in range(5):
+        table = random_table(6, 2, seed)
+        slack = np.exp(rng.uniform(-3, 2, len(table)))
+        limit = np.where(rng.random(len(table)) < 0.5, whole_pools(table)[0] * (1 + slack), np.inf)
+        table, prices = replace(table, uplink_limit_s=limit), random_prices(table, rng)
+        exact, found = respond(table, prices), free_shares(table, prices, least_uploads(table))
+        np.testing.assert_allclose(found, exact.shares, rtol=1e-8)
+        assert (found[0] > free_shares(table, prices)[0] * (1 + 1e-6)).any()
 
 
 def test_response_within_limits() -> None:

@@ -44,6 +44,16 @@ def test_tables_become_the_records_of_their_methods(tmp_path: Path) -> None:
         ("q-learning = 3", 1, "q-learning: must be a table of settings, [q-learning], got 3"),
         ("[auto]\nrounds = 3", 1, "auto: there is no such method"),
         ("[greedy]\nrounds = 3", 2, "greedy takes no settings, got rounds"),
+        ("deep = " + "[" * 5000 + "]" * 5000, 1, "is nested too deeply for settings"),
+        ("long = 1" + "0" * 5000, 1, "is not TOML: Exceeds the limit"),
+        ("[q-learning]\nlearning_rate = '0.1'", 1, 'learning_rate: must be a number, got "0.1"'),
+        ("[q-learning]\nlearning_rate = true", 1, "learning_rate: must be a number, got true"),
+        ("[q-learning]\nlevels = '3'", 1, "levels: must be a whole number"),
+        ("[q-learning]\ncold = 'no'", 1, 'cold: must be true or false, got "no"'),
+        ("[q-learning]\ncold = 1", 1, "cold: must be true or false, got 1"),
+        ("[q-learning]\ndiscount = nan", 1, "discount: must be"),
+        ("[q-learning]\nfinal_epsilon = '0.1'", 1, "final_epsilon: must be a number"),
+        ("[q-learning]\nepsilon = 0.1\nfinal_epsilon = 0.2", 1, "final_epsilon: must be at most"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(text: str, code: int, line: str, tmp_path: Path) -> None:
@@ -53,6 +63,35 @@ def test_what_is_wrong_is_said_in_one_line(text: str, code: int, line: str, tmp_
     assert done.returncode == code
     assert line in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_network_that_is_no_file_is_said_in_words(tmp_path: Path) -> None:
+    file = written(tmp_path, "[dqn]\nnetwork = 3\n")
+    done = run("solve", N5, "--method", "dqn", "--params", file, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.endswith("network: must be the name of a file in quotes, got 3\n")
+
+
+def test_who_never_explores_needs_no_last_rate() -> None:
+    assert do.QLearningParams(epsilon=0.0).final_epsilon > 0
+
+
+def test_settings_of_another_method_are_refused_by_methods_without_any() -> None:
+    instance = do.read_instance(N5)
+    for method in ("greedy", "random"):
+        with pytest.raises(do.UsageError, match=f"{method} takes no params, got QLearningParams"):
+            do.solve(instance, method, params=do.QLearningParams())
+        with pytest.raises(do.UsageError, match=f"{method} takes no params, got 3"):
+            do.solve(instance, method, params=3)
+
+
+def test_labels_are_told_where_one_is_unknown_or_an_option_is_for_them(tmp_path: Path) -> None:
+    file = written(tmp_path, '[mine]\nmethod = "q-learning"\n')
+    done = run("solve", N5, "--method", "mines", "--params", file, cwd=tmp_path)
+    assert (done.returncode, done.stderr.strip().endswith("random, mine")) == (2, True)
+    done = run("solve", N5, "--method", "mine", "--params", file, "--cold", cwd=tmp_path)
+    said = '--cold belongs to --method q-learning; for "mine" set cold in its table of --params\n'
+    assert (done.returncode, done.stderr) == (2, said)
 
 
 def test_an_option_counts_more_than_the_file(tmp_path: Path) -> None:

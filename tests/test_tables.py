@@ -33,7 +33,7 @@ def head(tmp_path: Path) -> Path:
 
 
 @given(instance=instances())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_json_table_and_record_are_one(
     instance: Instance, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

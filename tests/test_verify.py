@@ -28,7 +28,9 @@ from dtkd_opt.verify import verify
 # --- what is true is proven ---
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(x, marks=[pytest.mark.slow] * (x == "n40-s3-limits")) for x in SMALL]
+)
 def test_best_prices_are_proven(name: str) -> None:
     instance = load(name)
     trees = [tree_certificate(instance, 6, seed=1, reprice=reprice) for reprice in (True, False)]

@@ -71,7 +71,7 @@ def changed_instances(
 @pytest.mark.parametrize("name", BASES)
 def test_other_instances_are_refused(name: str, tmp_path: Path) -> None:
     """By their hash, and if that is adapted because the claims are not true of them."""
-    instance, text = base(name)
+    instance, text = base(name, splits=0)  # each change makes the plan or the root untrue
     data = json.loads(text)
     count = 0
     for what, other in changed_instances(instance, data, np.random.default_rng(1)):
@@ -113,12 +113,12 @@ def loosened(data: Json, instance: do.Instance, rng: np.random.Generator) -> Ite
 
 @pytest.mark.parametrize("name", BASES)
 def test_loosened_certificates_are_accepted(name: str, tmp_path: Path) -> None:
-    instance, text = base(name)
+    instance, text = base(name, splits=4)
     count = 0
     for what, mutant in loosened(json.loads(text), instance, np.random.default_rng(3)):
         count += 1
         assert faults_of(instance, mutant, tmp_path) == [], what
-    assert count >= 35
+    assert count >= 27
 
 
 def test_the_root_of_a_larger_instance(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from dtkd_opt.errors import UsageError
 
 if TYPE_CHECKING:
     from dtkd_opt.calibration import Accuracy, Calibration
-    from dtkd_opt.distill.calibrate import Calibrated
+    from dtkd_opt.distill.jobs import Training
     from dtkd_opt.instance import Instance
 
 _INTERRUPTED = 130  # as shells have it: 128 + the signal's number
@@ -119,7 +119,7 @@ def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str,
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
         click.echo("interrupted; finished trainings are kept, --resume goes on", err=True)
         sys.exit(_INTERRUPTED)
-    _print(found, output)
+    _print(found.table, found.lost, output)
     if into is not None:
         _put(found.table, into, accuracy)
     if found.lost:
@@ -143,13 +143,12 @@ def _put(table: Calibration, into: Path, accuracy: Accuracy) -> None:
     say(f"written: {' and '.join(map(str, files))} (models of {table.data}, {accuracy})")
 
 
-def _print(found: Calibrated, output: Path) -> None:
+def _print(table: Calibration, trainings: Sequence[Training], output: Path) -> None:
     from dtkd_opt.distill.results import accuracy_lines, lost_lines, written
 
-    assert found.table is not None
-    for line in accuracy_lines(found.table):
+    for line in accuracy_lines(table):
         say(line)
-    lost = lost_lines(found.lost)
+    lost = lost_lines(trainings)
     for line in lost[:_SHOWN]:
         click.echo(line, err=True)
     if len(lost) > _SHOWN:

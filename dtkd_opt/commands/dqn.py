@@ -32,12 +32,11 @@ def train_dqn(output: Path, resume: bool, device: str, **given: Any) -> None:
       dtkd-opt train-dqn --output runs/dqn --steps 20000 --seed 0
       dtkd-opt train-dqn --output runs/dqn --steps 40000 --seed 0 --resume
     """
-    from dtkd_opt.interrupts import KeepOnCtrlC
     from dtkd_opt.report import LiveLine
     from dtkd_opt.train.train_dqn import params_of, train_dqn
 
     params = params_of({key: value for key, value in given.items() if value is not None})
-    with KeepOnCtrlC(), LiveLine() as line:
+    with LiveLine() as line:
         training = train_dqn(
             output, params, resume=resume, device=device, watch=lambda now: line.show(_words(now))
         )

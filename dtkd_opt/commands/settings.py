@@ -40,10 +40,20 @@ def settings_tables(
     for name, value in given.items():
         method, path = SETTINGS[name]
         if method not in methods:
-            raise UsageError(f"--{name.replace('_', '-')} belongs to --method {method}")
+            raise UsageError(_homeless(f"--{name.replace('_', '-')}", name, methods, tables))
         value = str(value) if isinstance(value, Path) else value
         _put(tables, (method, *path), False if name == "no_fixing" else value)
     return tables
+
+
+def _homeless(option: str, name: str, methods: Sequence[str], tables: dict[str, Any]) -> str:
+    """Whose option it is, and where to write its setting if a label's method is that one."""
+    method, path = SETTINGS[name]
+    said = f"{option} belongs to --method {method}"
+    label = next((one for one in methods if tables.get(one, {}).get("method") == method), None)
+    if label is None:
+        return said
+    return f'{said}; for "{label}" set {".".join(path)} in its table of --params'
 
 
 def _put(tables: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

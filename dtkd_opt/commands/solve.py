@@ -21,7 +21,7 @@ from dtkd_opt.methods import METHODS
     "--method",
     default="auto",
     show_default=True,
-    help=f"{', '.join(METHODS)}, or the name of a table of --params.",
+    help=f"{', '.join(METHODS)}, a method of another installed package, or a table of --params.",
 )
 @click.option("--gap", default=1e-6, show_default=True, help="Relative gap to prove.")
 @click.option("--time-limit", type=float, help="Seconds; the best plan found is kept.")

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dtkd_opt.compare.question import ask
 from dtkd_opt.compare.run import Run, execute
 from dtkd_opt.compare.tables import histories_table, judge, runs_table, summary_table
+from dtkd_opt.errors import UsageError
 from dtkd_opt.files import write_atomic
 from dtkd_opt.instance import Instance
 from dtkd_opt.interrupts import KeepOnCtrlC
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 NAME = "runs.jsonl"
 _OTHERWISE = "name another folder, or give --fresh"  # where it holds other runs
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +81,8 @@ def compare(
         `methods` compares that method with them:
         ``compare(instances, ["q-learning", "cold"],
         params={"cold": {"method": "q-learning", "cold": True}})``.
-        Those of methods that are not compared are not looked at. Files that settings name are
-        known by their names only.
+        Those of methods that are not compared are not looked at. Of a network of `dqn` the files'
+        contents count, of a log file the name.
     seeds
         How many: 0 to seeds - 1. Methods without randomness run as often, for the times.
     gap, time_limit, iterations
@@ -111,7 +113,8 @@ def compare(
         at which another comparison is at work; no Dask cluster.
     """
     limits = (gap, time_limit, iterations)
-    tasks = ask(list(instances), list(methods), {} if params is None else params, seeds, limits)
+    problems, labels = _listed("instances", instances, Instance), _listed("methods", methods, str)
+    tasks = ask(problems, labels, {} if params is None else params, seeds, limits)
     folder = None if output is None else Path(output)
     require("distributed" if dask else "joblib", "dask" if dask else "compare", "compare")
     if folder is not None:
@@ -123,6 +126,8 @@ def compare(
         workers(jobs, dask, execute, Run) as work,
         Journal(path, Run, wanted, resume, _OTHERWISE) as journal,
     ):
+        judged = judge(list(journal.runs.values()))  # by each other too: help says failed ones
+        journal.runs.update((run.asked, run) for run in judged)  # are run again
         interrupted = do_missing(tasks, journal, work, follow)
         ctrl_c.finish()
         runs = [journal.runs[asked] for asked in wanted if asked in journal.runs]
@@ -130,6 +135,17 @@ def compare(
         if folder is not None and runs:
             write_comparison(comparison, folder)
     return comparison
+
+
+def _listed(what: str, given: Iterable[Any], kind: type[Kind]) -> list[Kind]:
+    """The things of a kind; UsageError for one alone, which may yield its parts, and others."""
+    alone = isinstance(given, kind) or not isinstance(given, Iterable)
+    listed: list[Any] = [given] if alone else list(given)
+    other = next((one for one in listed if not isinstance(one, kind)), None)
+    if alone or other is not None:
+        found = type(given).__name__ if alone else f"one with {other!r}"
+        raise UsageError(f"{what} must be a list of {kind.__name__}, got {found}")
+    return listed
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dtkd_opt.drawing import legend_below
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -41,7 +43,7 @@ def gap_over_time(histories: pd.DataFrame, runs: pd.DataFrame) -> Any:
                 markevery=[len(times)], alpha=0.8, clip_on=False,
             )  # fmt: skip
         axis.axhline(asked or floor, color="0.4", linestyle=":", zorder=1)
-        axis.set(xscale="log", yscale="log", xlabel="time (s)", title=instance)
+        axis.set(xscale="log", yscale="log", xlabel="time (s)")
         axis.set_ylabel("certified relative gap")
         axis.set_ylim(bottom=floor)
     _finish(figure, styles, linestyle="-")
@@ -64,7 +66,7 @@ def accuracy_delay(runs: pd.DataFrame) -> Any:
                 mine.total_delay_s, 100 * mine.mean_accuracy, edgecolors=colour, marker=mark,
                 facecolors="none", linewidths=1.5, s=25 + 100 * (1 - number / len(styles)),
             )  # fmt: skip
-        axis.set(xlabel="total delay (s)", ylabel="mean accuracy (%)", title=instance)
+        axis.set(xlabel="total delay (s)", ylabel="mean accuracy (%)")
         axis.ticklabel_format(useOffset=False)
     _finish(figure, styles, linestyle="", fillstyle="none")
     return figure
@@ -80,6 +82,8 @@ def _panels(runs: pd.DataFrame) -> tuple[Any, Iterator[tuple[str, Any]], dict[st
     size = (max(columns * _PANEL[0], 5.5), rows * _PANEL[1] + 0.6)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flat
+    for name, axis in zip(names, axes, strict=False):
+        axis.set_title(name, parse_math=False)
     for axis in axes[len(names) :]:
         axis.set_axis_off()
     labels = list(dict.fromkeys(runs.label))
@@ -105,4 +109,4 @@ def _finish(figure: Any, styles: dict[str, Any], **line: Any) -> None:
         for label, (colour, mark) in styles.items()
     ]
     columns = max(1, int(figure.get_figwidth() // 1.3))
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
+    legend_below(figure, handles, columns)

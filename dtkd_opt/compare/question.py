@@ -24,6 +24,7 @@ class Asked(Record):
 
     `label` is what the comparison calls the method with these settings: its own name, or that of
     a table of settings. `settings` holds every setting, those left alone too: defaults may change.
+    `files` are the hashes of what these depend on besides, by the files' names.
     """
 
     instance: Name
@@ -31,6 +32,7 @@ class Asked(Record):
     label: Name
     method: Name
     settings: dict[Text, Any]
+    files: dict[Text, Text] = Field(default_factory=dict)
     seed: Whole
     gap_asked: NonNegative
     time_limit_s: Positive | None
@@ -91,15 +93,21 @@ def _names(instance: Instance) -> dict[str, str]:
 
 
 def _rival(label: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run is told of a method: label, name, all settings and version."""
+    """What a run is told of a method: label, name, all settings and their files, version."""
     method, given = find_settings(label, params)
-    settings = _settings(method, given, f"params [{label}]")
-    version = method_version(method)
-    return {"label": label, "method": method, "settings": settings, "version": version}
+    source = f"params [{label}]"
+    settings = _settings(method, given, source)
+    return {
+        "label": label,
+        "method": method,
+        "settings": {} if settings is None else _as_json(settings, source),
+        "files": {} if settings is None else dict(settings.hash_files()),
+        "version": method_version(method),
+    }
 
 
-def _settings(method: str, given: Any, source: str) -> dict[str, Any]:
-    """Every setting as JSON has it; none of a method whose settings cannot be told in words."""
+def _settings(method: str, given: Any, source: str) -> Record | None:
+    """Every setting; None of a method whose settings cannot be told in words."""
     kind = get_method(method).params_type
     if isinstance(given, Record):
         if kind is None or not isinstance(given, kind):
@@ -107,8 +115,11 @@ def _settings(method: str, given: Any, source: str) -> dict[str, Any]:
     else:
         given = make_params(method, given, source)
     if given is None and (kind is None or not issubclass(kind, Record)):
-        return {}
-    params = _with_one_thread(given or get_method(method).default_params())
+        return None
+    return _with_one_thread(given or get_method(method).default_params())
+
+
+def _as_json(params: Record, source: str) -> dict[str, Any]:
     try:
         return params.model_dump(mode="json")
     except ValueError as error:

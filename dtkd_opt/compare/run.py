@@ -6,16 +6,19 @@ import platform
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
-from typing import Literal
+from typing import Literal, Self
 
-from dtkd_opt.check import check
+from pydantic import model_validator
+
+from dtkd_opt.check import TOLERANCE, check
 from dtkd_opt.compare.question import Asked
 from dtkd_opt.errors import DtkdError
-from dtkd_opt.fields import Fraction, NonNegative, Text
+from dtkd_opt.fields import Fraction, NonNegative, Text, raise_faults
 from dtkd_opt.generate import generate_instance
 from dtkd_opt.instance import Instance
 from dtkd_opt.jobs import Row, one_line, this_worker
 from dtkd_opt.methods import method_version
+from dtkd_opt.methods.search import relative_gap
 from dtkd_opt.methods.settings import make_params
 from dtkd_opt.solution import Number, Status, Termination
 from dtkd_opt.solve import Result, solve
@@ -45,6 +48,25 @@ class Run(Row):
     runtime_s: NonNegative | None = None
     history: tuple[Moment, ...] = ()
 
+    @model_validator(mode="after")
+    def _in_itself(self) -> Self:
+        """J, bound and gap of a row that was read must say the same."""
+        best, bound = self.incumbent_objective, self.objective_bound
+        if self.outcome == "plan" and best is None:
+            raise_faults(["incumbent_objective: must be a number where there is a plan"])
+        if best is None or bound is None:
+            if self.gap is not None:
+                raise_faults(["gap: must be null where there is no plan or no bound"])
+            return self
+        gap = relative_gap(best, bound)
+        if bound > best + TOLERANCE * abs(best):
+            raise_faults(
+                [f"objective_bound: must be at most the plan's {best:.12g}, got {bound:g}"]
+            )
+        if self.gap is None or abs(self.gap - gap) > TOLERANCE:
+            raise_faults([f"gap: must be {gap:.6g}, as objective and bound say, got {self.gap}"])
+        return self
+
 
 def execute(instance: Instance, asked: Asked) -> Run:
     """Solve and check; whatever the method raises becomes the row's reason.
@@ -60,6 +82,10 @@ def execute(instance: Instance, asked: Asked) -> Run:
         if here != asked.version:
             raise DtkdError(f"here is {here}, asked for was {asked.version}; install the same")
         _load(asked.method)
+        params = make_params(asked.method, asked.settings)
+        if asked.files and dict(params.hash_files()) != asked.files:
+            names = " or ".join(asked.files)
+            raise DtkdError(f"{names} holds something else here than what was asked for")
         result = solve(
             instance,
             asked.method,
@@ -67,7 +93,7 @@ def execute(instance: Instance, asked: Asked) -> Run:
             time_limit=asked.time_limit_s,
             iterations=asked.iterations,
             seed=asked.seed,
-            params=make_params(asked.method, asked.settings),
+            params=params,
         )
         return _row(row, result)
     except DtkdError as error:

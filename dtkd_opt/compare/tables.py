@@ -78,8 +78,8 @@ def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
         gap = relative_gap(_objective(run), bounds.get(run.asked.instance_sha256, -float("inf")))
         found = run.model_dump(exclude=_LEFT_OUT)
         found["gap_best_bound"] = gap if gap < float("inf") else None
-        settings = json.dumps(run.asked.settings)
-        rows.append(run.asked.model_dump() | {"settings": settings} | found)
+        nested = {key: json.dumps(getattr(run.asked, key)) for key in ("settings", "files")}
+        rows.append(run.asked.model_dump() | nested | found)
     found_keys = [key for key in Run.model_fields if key not in _LEFT_OUT]
     table = pd.DataFrame(rows, columns=[*Asked.model_fields, *found_keys, "gap_best_bound"])
     return table.astype(dict.fromkeys(("objective_bound", "time_limit_s", *FIGURES), float))

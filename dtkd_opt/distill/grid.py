@@ -38,7 +38,7 @@ class CalibrateParams(Record):
     alpha: Fraction = 0.9
     fresh_fraction: Fraction = 0.3  # of the samples on the device, which have hard labels only
     partition: Text = "iid"
-    choice_seeds: Count = 3
+    choice_seeds: Count = 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dtkd_opt.calibration import Calibration, Cell, Curve, Lift, write_calibration
+from dtkd_opt.calibration import Calibration, Cell, Curve, Lift, PowerLaw, write_calibration
 from dtkd_opt.distill.figures import accuracy_figure
 from dtkd_opt.distill.jobs import Job, Training
 from dtkd_opt.distill.training import Recipe
@@ -90,11 +90,11 @@ def _accuracies(table: Calibration) -> Iterator[str]:
 
 
 def _cell(cell: Cell) -> str:
-    return _interval(cell.mean, cell.std, cell.upper95)
+    return _interval(cell.mean, cell.lower95)
 
 
-def _interval(mean: float, std: float | None, high: float | None, sign: str = "") -> str:
-    half = "" if std is None or high is None else f" ± {100 * (high - mean):.2f}"
+def _interval(mean: float, low: float | None, sign: str = "") -> str:
+    half = "" if low is None else f" ± {100 * (mean - low):.2f}"
     return f"{100 * mean:{sign}.2f}{half}"
 
 
@@ -107,22 +107,20 @@ def _lifts(table: Calibration) -> Iterator[str]:
 
 
 def _lift(lift: Lift) -> str:
-    text = _interval(lift.mean, lift.lower95, lift.upper95, "+")
+    text = _interval(lift.mean, lift.lower95, "+")
     return f"**{text}**" if lift.lower95 is not None and lift.lower95 > 0 else text
 
 
 def _fits(table: Calibration) -> Iterator[str]:
-    fitted = [curve for curve in table.curves if curve.fit is not None]
+    fitted = [(curve, curve.fit) for curve in table.curves if curve.fit is not None]
     if fitted:
         yield from ("", "## Power law a − b D^−c", "")
         yield from ("| student | labels | a | b | c | largest residual |", "|---" * 6 + "|")
-    for curve in fitted:
-        yield _fit(curve)
+    for curve, fit in fitted:
+        yield _fit(curve, fit)
 
 
-def _fit(curve: Curve) -> str:
-    fit = curve.fit
-    assert fit is not None
+def _fit(curve: Curve, fit: PowerLaw) -> str:
     worst = max(map(abs, fit.residuals))
     return (
         f"| {curve.student} | {curve.labels} | {fit.a:.4f} | {fit.b:.4g} | {fit.c:.3f} "

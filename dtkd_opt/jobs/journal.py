@@ -3,13 +3,12 @@
 What is there belongs to the questions asked, or the file is refused. A last line without an end,
 as `kill -9` may leave it, is dropped; of two lines on one job the later counts.
 
-The open file is locked: one program at a time works at it. The lock goes with the process, however
-that ends.
+The open file is locked where the system can (not on Windows): one program at a time works at it.
+The lock goes with the process, however that ends.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,7 +61,7 @@ class Journal(Generic[RowT]):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._handle)
             os.ftruncate(self._handle, self._read(wanted) if resume else 0)
         except BaseException as error:
             self.close()
@@ -121,6 +120,14 @@ class Journal(Generic[RowT]):
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def _lock(handle: int) -> None:
+    try:
+        import fcntl
+    except ImportError:  # on Windows there is none
+        return
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _why(error: OSError) -> str:

@@ -2,18 +2,21 @@
 
 A method is a function ``method(search, seed, params) -> Termination``. It offers choices to the
 search, may raise its bound, and ends by itself or where the search's stop rule says so. The
-annotation of `params` names the record of its settings, or is None.
+annotation of `params` names the record of its settings (`MyParams`, `MyParams | None`), or is None.
 
 A package adds its own by an entry point in the group ``dtkd_opt.methods``; see CONTRIBUTING.md.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, get_type_hints
+from types import NoneType, SimpleNamespace, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from dtkd_opt import __version__
 from dtkd_opt.errors import UsageError, printable
@@ -35,14 +38,20 @@ METHODS = ("auto", *_OWN)
 
 @dataclass(frozen=True)
 class Method:
-    """A method, imported: its function and the record of its settings, if it has one."""
+    """A method, imported: its function and the class of its settings, if it has some."""
 
     name: str
     run: Callable[[Any, int, Any], Termination]
     params_type: type | None
 
     def default_params(self) -> Any:
-        return self.params_type() if self.params_type is not None else None
+        """Its settings when nothing is said of them; UsageError where that cannot be."""
+        try:
+            return self.params_type() if self.params_type is not None else None
+        except Exception as error:  # whatever another package's class does when it is called
+            raise UsageError(
+                f'method "{self.name}" cannot be used without params: {_words(error)}'
+            ) from error
 
 
 def method_names() -> tuple[str, ...]:
@@ -67,8 +76,13 @@ def get_method(name: str) -> Method:
     Raises
     ------
     UsageError
-        When there is no method of that name, or another package's cannot be used.
+        When there is no method of that name, or two of them, or another package's cannot be used.
     """
+    if name in _namesakes():
+        raise UsageError(
+            f'method "{name}" is of dtkd-opt, and {_namesakes()[name]} brings another one of that '
+            "name; rename that one, or uninstall its package"
+        )
     name = "price" if name == "auto" else name
     if name in _OWN:
         module, function = _OWN[name].split(":")
@@ -80,8 +94,7 @@ def get_method(name: str) -> Method:
         return _method(name, foreign[name].load())
     except Exception as error:  # whatever another package's code does when it is imported
         raise UsageError(
-            f'method "{name}" ({foreign[name].value}) cannot be used: '
-            f"{type(error).__name__}: {printable(str(error))}"
+            f'method "{name}" ({foreign[name].value}) cannot be used: {_words(error)}'
         ) from error
 
 
@@ -89,8 +102,40 @@ def _foreign() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in METHODS}
 
 
+@cache  # looking through all packages takes longer than many a plan
+def _namesakes() -> dict[str, str]:
+    """Where methods of other packages come from that are named like one of ours."""
+    entries = (entry for entry in entry_points(group=GROUP) if entry.name in METHODS)
+    return {entry.name: f"{entry.dist.name if entry.dist else entry.value}" for entry in entries}
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {printable(str(error))}"
+
+
 def _method(name: str, run: Callable[[Any, int, Any], Termination]) -> Method:
     if not callable(run):
         raise TypeError("it is no function")
-    settings = get_type_hints(run).get("params", type(None))
-    return Method(name, run, None if settings is type(None) else settings)
+    signature = inspect.signature(run)
+    signature.bind(None, 0, None)
+    annotation = getattr(signature.parameters.get("params"), "annotation", None)
+    unsaid = annotation in (None, inspect.Parameter.empty)
+    return Method(name, run, None if unsaid else _settings_type(run, annotation))
+
+
+def _settings_type(run: Callable[..., Any], annotation: Any) -> type | None:
+    """The class that an annotation of `params` names, alone or beside None; TypeError if none."""
+    while isinstance(run, partial):
+        run = run.func
+    run = inspect.unwrap(run)
+    names = getattr(run if inspect.isroutine(run) else type(run).__call__, "__globals__", {})
+    hint = get_type_hints(SimpleNamespace(__annotations__={"p": annotation}), names)["p"]
+    if get_origin(hint) in (Union, UnionType):
+        kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+        hint = kinds[0] if len(kinds) == 1 else hint
+    if hint is NoneType:
+        return None
+    if not isinstance(hint, type):
+        raise TypeError(f"params must be annotated with one class or None, got {hint}")
+    isinstance(None, hint)  # some classes only look like ones, and say so here
+    return hint

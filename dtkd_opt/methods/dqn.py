@@ -16,7 +16,7 @@ choice of all rounds is the answer. The bound is the prices' and the network nev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from pydantic import Field, Strict
 from dtkd_opt.allocation import ChoiceInfeasible, allocate
 from dtkd_opt.errors import InputError
 from dtkd_opt.fields import Count, Name, Record, Text
-from dtkd_opt.files import parse_json, read_bytes, validate, write_atomic
+from dtkd_opt.files import parse_json, read_bytes, sha256, validate, write_atomic
 from dtkd_opt.methods.bounding import price_bound
 from dtkd_opt.methods.game import (
     FEATURES,
@@ -60,7 +60,11 @@ except ImportError as error:
 
 SHIPPED = Path(__file__).parent / "data" / "dqn.json"
 
+# of a weight: with features within ±1 and at most 4096 hidden units no value is beyond 2e26, and
+# all are numbers
+LARGEST = 1e6
 _REDUCED = FEATURES.index("reduced")
+_LOOSE = 1e-7  # of the bound, relative: plans are mostly a hundred times farther from it
 _Part = Annotated[float, Strict(), Field(gt=0, le=1)]
 
 
@@ -84,6 +88,13 @@ class DqnParams(Record):
         done = number / (rounds - 1) if rounds > 1 else 0.0
         share: float = self.first_share * (self.last_share / self.first_share) ** done
         return share
+
+    def hash_files(self) -> Mapping[str, str]:
+        """Of the network's two files, once they are found to be sound."""
+        card = self.network or SHIPPED
+        read_network(card)
+        files = (card, card.with_suffix(".safetensors"))
+        return {file.name: sha256(read_bytes(file)) for file in files}
 
 
 class NetworkCard(Record):
@@ -146,7 +157,7 @@ def dqn(search: Search, seed: int, params: DqnParams) -> Termination:
     """
     network = read_network(params.network or SHIPPED)
     _offer_first(search)
-    point = price_bound(search)
+    point = price_bound(search, float(np.clip(search.stop.gap / 10, 1e-9, _LOOSE)))
     if search.incumbent is None:  # of these prices the network sees no more than a first plan
         find_plan(search, point.prices)
     assert search.incumbent is not None
@@ -174,7 +185,9 @@ def _all_rounds(
     assert search.incumbent is not None
     table, choice, prices = search.table, search.incumbent.choice, search.incumbent.prices
     every = table.n_users // params.sample
-    found = _rehearse(table.thin(every), network, params, rounds, rng) if every >= 2 else None
+    found = (
+        _rehearse(search, table.thin(every), network, params, rounds, rng) if every >= 2 else None
+    )
     if found is None:
         yield from play(begin(table, choice, prices), network, params, rounds, search.offer, rng)
         return
@@ -185,6 +198,7 @@ def _all_rounds(
 
 
 def _rehearse(
+    search: Search,
     sample: OptionTable,
     network: QNetwork,
     params: DqnParams,
@@ -195,8 +209,10 @@ def _rehearse(
     state = begin_with(sample, first_choices(sample))
     if state is None:
         return None
-    *_, last = play(state, network, params, rounds, partial(allocate, sample), rng)
-    return last.prices
+    for following in play(state, network, params, rounds, partial(allocate, sample), rng):
+        search.keep_time()
+        state = following
+    return state.prices
 
 
 def play(
@@ -236,24 +252,39 @@ def read_network(path: Path) -> QNetwork:
     if card.features != VERSION:
         fault = f"must be {VERSION}, got {card.features}; train it anew: dtkd-opt train-dqn"
         raise InputError(str(path), [f"features: {fault}"])
-    network = QNetwork(card.hidden)
-    load_weights(network, path.with_suffix(".safetensors"))
+    weights = path.with_suffix(".safetensors")
+    tensors = read_tensors(weights)
+    with torch.device("meta"):  # without drawing weights to throw away
+        network = QNetwork(card.hidden)
+    check_tensors(tensors, network.state_dict(), weights)
+    network.load_state_dict(tensors, assign=True)
     return network.eval()
 
 
-def load_weights(network: QNetwork, path: Path) -> None:
-    """Fill a network with the weights of a safetensors file; InputError where they do not fit."""
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; InputError where it is missing or damaged."""
     data = read_bytes(path)
     try:
-        weights = safetensors.torch.load(data)
-    except safetensors.SafetensorError as error:
+        return safetensors.torch.load(data)
+    except (safetensors.SafetensorError, LookupError, ValueError) as error:
         raise InputError(str(path), [f"is no safetensors file: {error}"]) from None
-    own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    if {name: tuple(value.shape) for name, value in weights.items()} != own:
-        raise InputError(str(path), ["must hold the weights that its JSON file describes"])
-    if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
-        raise InputError(str(path), ["must hold finite weights"])
-    network.load_state_dict(weights)
+
+
+def check_tensors(
+    given: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path, most: float = LARGEST
+) -> None:
+    """InputError unless given tensors have the names, shapes and types of others.
+
+    Their numbers must lie within ± `most`, so that none is NaN.
+    """
+
+    def kinds(tensors: Mapping[str, Tensor]) -> dict[str, tuple[object, ...]]:
+        return {name: (value.dtype, *value.shape) for name, value in tensors.items()}
+
+    if kinds(given) != kinds(own):
+        raise InputError(str(path), ["must hold the tensors that its settings describe"])
+    if not all(bool((value.abs() <= most).all()) for value in given.values()):
+        raise InputError(str(path), [f"must hold finite numbers of at most {most:g}"])
 
 
 def write_network(network: QNetwork, card: NetworkCard, path: Path) -> None:

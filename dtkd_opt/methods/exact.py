@@ -1,4 +1,4 @@
-"""Exact: Pyomo's perspective MILP and HiGHS by outer approximation (DESIGN section 5, facts 5, 6).
+"""Exact: Pyomo's perspective MILP and HiGHS by outer approximation.
 
 1. Prices give a bound, an incumbent and for every option the shares that it would buy.
 2. Reduced costs remove options for good: bound + reduced cost > incumbent.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from dtkd_opt.allocation import ChoiceInfeasible
-from dtkd_opt.fields import Count, Record
+from dtkd_opt.fields import Count, Flag, Record
 from dtkd_opt.highs import HighsParams, MilpOutcome, StandingMilp
 from dtkd_opt.limited import Conflict
 from dtkd_opt.methods.bounding import price_and_round
@@ -32,7 +32,7 @@ _PIECE = 2000  # options whose tangents are added between two looks at the clock
 class ExactParams(Record):
     """Settings of `exact`: whether prices may fix options, and HiGHS's own."""
 
-    fixing: bool = True
+    fixing: Flag = True
     max_rounds: Count = 1000
     highs: HighsParams = HighsParams()
 

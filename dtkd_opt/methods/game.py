@@ -23,12 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dtkd_opt import uplink
 from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
 from dtkd_opt.equal import best_rows, cheapest_options, equal_share_choice, first_prices
 from dtkd_opt.options import OptionTable, pool_delays
 from dtkd_opt.physics import Array, Index
-from dtkd_opt.response import respond
+from dtkd_opt.response import free_shares, respond
 
 FEATURES = (
     "device",  # delay of the device's own work
@@ -79,18 +78,9 @@ def price_options(table: OptionTable, prices: Array) -> Priced:
     """The best shares of each option at prices of shape (3, S), cut to the size of the pools."""
     capacity = table.capacity[:, table.server]
     price = np.maximum(prices, _FREE)
-    of_option = price[:, table.server]
-    uploads = table.uplink_bits > 0
-    bits = np.where(uploads, table.uplink_bits, 1.0)
-    log_z = uplink.near(np.log(of_option[0]) + 2 * np.log(table.uplink_snr_hz) - np.log(bits))
-    shares = np.array(
-        [
-            np.where(uploads, table.uplink_snr_hz * np.exp(log_z), 0.0),
-            *np.sqrt(table.needs[1:] / of_option[1:]),
-        ]
-    )
+    shares = free_shares(table, price)
     limited = _limited(table)
-    if limited.any():  # the closed forms above know of no limits
+    if limited.any():  # closed forms know of no limits
         shares[:, limited] = respond(table.take(limited), price).shares
     shares = np.minimum(shares, capacity)
     delay, payment = pool_delays(table, shares), prices[:, table.server] * shares

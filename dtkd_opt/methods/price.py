@@ -29,7 +29,7 @@ class PriceParams:
 
 
 def price(search: Search, seed: int, params: PriceParams) -> Termination:
-    """Prove the search's gap by prices, at any size (DESIGN section 5, facts 3 to 5).
+    """Prove the search's gap by prices, at any size, by branching on what their bound leaves open.
 
     Raises
     ------

@@ -11,7 +11,7 @@ Q[user, state, option] (Watkins and Dayan, "Q-learning", Machine Learning 8, 199
        r_n = -(T_n + ρ (1 - a_n) + λ · x_n) (1 + penalty · lateness_n)
 
    with the priced externality λ · x_n: what its shares cost the others. So the users' own best
-   options are, together, the plan's (DESIGN section 5, fact 3);
+   options are, together, the plan's: at given prices the problem falls apart by user;
 4. the state s' is the congestion of the pools that the user can reach, and
 
        Q[n, s, k] += α (r_n + γ max_k' Q[n, s', k'] - Q[n, s, k]).
@@ -27,56 +27,66 @@ that cannot be is no plan.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, Strict, model_validator
 
 from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
 from dtkd_opt.equal import best_rows, first_prices, without_limits
-from dtkd_opt.fields import Amount, Count, Fraction, Record
+from dtkd_opt.fields import Amount, Count, Flag, Fraction, Record, raise_faults
 from dtkd_opt.methods.bounding import price_and_round, price_bound
 from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
-from dtkd_opt.options import OptionTable
+from dtkd_opt.options import OptionTable, pool_delays
 from dtkd_opt.physics import Array, Index
 from dtkd_opt.reach import strongest_servers
-from dtkd_opt.response import respond
+from dtkd_opt.response import free_shares, least_uploads
 from dtkd_opt.solution import Termination
 
 _REPORTED = 100  # rounds between two lines of progress, but for the first ones
 _STEP = 1.25  # between two levels of congestion
 _PRICE_STEPS = 4  # with limits
 _MOST_STATES = 100  # of one user: of more servers only its strongest are looked at
+_Part = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
 
 
 class QLearningParams(Record):
     """Settings of `q-learning`."""
 
-    cold: bool = False
+    cold: Flag = False
     """Start from empty tables, as in the paper, instead of the prices' costs."""
     rounds: Count = 10_000
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    learning_rate: _Part = 0.1
     """α, after first visits of 1, 1/2, 1/3, … that average."""
     epsilon: Fraction = 0.5
-    """ε of the first round; it falls geometrically to `final_epsilon`."""
-    final_epsilon: Annotated[float, Field(gt=0, le=1)] = 0.002
-    discount: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """ε of the first round; it falls geometrically to `final_epsilon`. 0: nobody ever explores."""
+    final_epsilon: _Part = 0.002
+    """ε of the last round that is played, at most the first's; not used where that is 0."""
+    discount: Annotated[float, Strict(), Field(ge=0, lt=1, allow_inf_nan=False)] = 0.5
     """γ."""
-    levels: Annotated[int, Field(ge=1, le=9)] = 3
+    levels: Annotated[int, Strict(), Field(ge=1, le=9)] = 3
     """Levels of a server's congestion that a user tells apart."""
     penalty: Amount = 1.0
     """What a user pays for being late by once its deadline, relative to its cost."""
     greedy_every: Count = 10
     """Rounds from one greedy choice that is offered as a plan to the next."""
 
+    @model_validator(mode="after")
+    def _falling(self) -> Self:
+        if 0 < self.epsilon < self.final_epsilon:
+            most = f"must be at most epsilon, {self.epsilon:g}, or epsilon 0"
+            raise_faults([f"final_epsilon: {most}, got {self.final_epsilon:g}"])
+        return self
+
 
 def q_learning(search: Search, seed: int, params: QLearningParams) -> Termination:
     """Learn for some rounds; the best plan met counts, with the prices' bound.
 
-    Cold, the prices' bound is proven but not looked at. Otherwise the tables start from the costs
-    at the best prices and the plan from their rounding, which is never lost.
+    Cold, the tables learn nothing from the best prices: these prove the bound and, where no round
+    met a plan, are where the search for one starts. Otherwise the tables start from the costs at
+    the best prices and the plan from their rounding, which is never lost. The stop rule's
+    `iterations` can only shorten the rounds; ε falls over those that are played.
 
     Raises
     ------
@@ -92,7 +102,7 @@ def q_learning(search: Search, seed: int, params: QLearningParams) -> Terminatio
     else:
         values = -price_and_round(search).cost / (1 - params.discount)
     search.enter("Q-learning")
-    rounds = search.stop.iterations or params.rounds
+    rounds = min(search.stop.iterations or params.rounds, params.rounds)
     learner = Learner(table, values, params, rounds, np.random.default_rng(seed))
     for number in range(rounds):
         if search.proven:
@@ -105,7 +115,9 @@ def q_learning(search: Search, seed: int, params: QLearningParams) -> Terminatio
             _offer_greedy(search, learner)
     if search.incumbent is None and search.priced is not None:
         find_plan(search, search.priced.prices)
-    return "gap_reached" if search.proven else "heuristic_end"
+    if search.proven:
+        return "gap_reached"
+    return "heuristic_end" if rounds == params.rounds else "iteration_limit"
 
 
 def _reported(number: int) -> bool:
@@ -141,7 +153,7 @@ class Learner:
         rng: np.random.Generator,
     ):
         self.table, self.params, self.rounds, self.rng = table, params, rounds, rng
-        self.free = without_limits(table)
+        self.free, self.least = without_limits(table), least_uploads(table)
         self.congestion = Congestion(table, params.levels)
         self.state = self.congestion.states(self.congestion.usual)
         self.q = QTable(table.start, self.congestion.sizes, values)
@@ -155,7 +167,7 @@ class Learner:
         params = self.params
         choice = explored(self.greedy(), self.table.start, self.epsilon(number), self.rng)
         allocation = allocate(self.free, choice)
-        reward, prices = rewards(self.table, choice, allocation, params.penalty)
+        reward, prices = rewards(self.table, choice, allocation, params.penalty, self.least)
         following = self.congestion.states(prices)
         self.q.learn(self.state, choice, reward, following, params.learning_rate, params.discount)
         self.state = following
@@ -177,32 +189,35 @@ def explored(choice: Index, start: Index, epsilon: float, rng: np.random.Generat
 
 
 def rewards(
-    table: OptionTable, choice: Index, allocation: Allocation, penalty: float
+    table: OptionTable, choice: Index, allocation: Allocation, penalty: float, least: Array
 ) -> tuple[Array, Array]:
-    """(N,) r_n [s] of a choice that is allocated without limits, and the prices λ (3, S)."""
+    """(N,) r_n [s] of a choice that is allocated without limits, and the prices λ (3, S).
+
+    `least` are the table's least uplink shares, (K,) from :func:`least_uploads`.
+    """
     delay, shares, prices = allocation.delay, allocation.shares, allocation.prices
     if np.isfinite(table.uplink_limit_s[choice]).any():
-        delay, shares, prices = within_budgets(table.take(choice), prices)
+        delay, shares, prices = within_budgets(table.take(choice), prices, least[choice])
     paid = (prices[:, table.server[choice]] * shares).sum(axis=0)
     late = np.maximum(delay / table.deadline_s[choice] - 1, 0.0)
     reward: Array = -(delay + table.error_cost_s[choice] + paid) * (1 + penalty * late)
     return reward, prices
 
 
-def within_budgets(chosen: OptionTable, prices: Array) -> tuple[Array, Array, Array]:
+def within_budgets(chosen: OptionTable, prices: Array, least: Array) -> tuple[Array, Array, Array]:
     """Delays (N,), shares (3, N) and prices (3, S) near those at which the shares fit the pools.
 
     Shares fall like λ^-1/2 where no energy budget holds them from below, so that a step
     λ (demand / C)² from the prices of the choice without budgets comes nearer from below.
+    Deadlines are left to the penalty.
     """
-    chosen = replace(chosen, deadline_s=np.full(len(chosen), np.inf))
     prices = np.maximum(prices, 1e-9 * prices.max(axis=1, keepdims=True, initial=1e-30))
     for _ in range(_PRICE_STEPS):
-        shares = respond(chosen, prices).shares
+        shares = free_shares(chosen, prices, least)
         demand = [np.bincount(chosen.server, x, minlength=chosen.n_servers) for x in shares]
         prices = prices * np.clip(np.array(demand) / chosen.capacity, 0.5, 2.0) ** 2
-    bought = respond(chosen, prices)
-    return bought.delay, bought.shares, prices
+    shares = free_shares(chosen, prices, least)
+    return chosen.device_delay_s + pool_delays(chosen, shares).sum(axis=0), shares, prices
 
 
 class Congestion:

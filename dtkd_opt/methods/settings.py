@@ -36,8 +36,10 @@ def read_settings(path: Path) -> dict[str, Any]:
     """
     try:
         tables = tomllib.loads(read_bytes(path).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # also where it is no text, or a number has too many digits
         raise InputError(str(path), [f"is not TOML: {error}"]) from None
+    except RecursionError:
+        raise InputError(str(path), ["is nested too deeply for settings of a method"]) from None
     check_tables(tables, str(path))
     return tables
 
@@ -56,7 +58,9 @@ def check_tables(tables: Mapping[str, Any], source: str) -> None:
         raise InputError(source, list(filter(None, faults)))
 
 
-def _fault(name: str, table: Any, known: Sequence[str]) -> str:
+def _fault(name: Any, table: Any, known: Sequence[str]) -> str:
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        return f"{name!r}: is no name; must be a text that can be printed"
     if name in known:
         what = f"must be a table of settings, [{name}], got {table!r}"
         return "" if isinstance(table, Mapping | Record) else f"{name}: {what}"
@@ -68,7 +72,7 @@ def _fault(name: str, table: Any, known: Sequence[str]) -> str:
     if table["method"] not in known:
         what = f"must be one of {', '.join(known)}, got {table['method']!r}"
         return f"{name}.method: {what}"
-    return "" if name.strip() and name.isprintable() else f"{name!r}: is no name; must be printable"
+    return ""
 
 
 def find_settings(name: str, tables: Mapping[str, Any]) -> tuple[str, Any]:
@@ -86,9 +90,13 @@ def find_settings(name: str, tables: Mapping[str, Any]) -> tuple[str, Any]:
     UsageError
         When there is neither such a method nor such a table.
     """
-    if name in tables and name not in method_names():
+    names = method_names()
+    if name in tables and name not in names:
         table = dict(tables[name])
         return table.pop("method"), table
+    if name not in names:
+        choice = ", ".join((*names, *(label for label in tables if label not in names)))
+        raise UsageError(f'there is no method "{name}"; choose one of {choice}')
     method = get_method(name).name
     return method, tables.get(method, {})
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,46 +45,94 @@ def join(rounds: Sequence[Transitions]) -> Transitions:
     )
 
 
-def explore(
-    state: State,
-    share: float,
-    values: Callable[[Known], Array],
-    exploration: float,
-    rng: np.random.Generator,
-) -> Iterator[Transitions]:
-    """Play a game without end, with other moves among the greedy ones.
+def split(joined: Transitions, users: Sequence[int]) -> list[Transitions]:
+    """The rounds that were joined, the r-th of them with ``users[r]`` users."""
+    ends = np.cumsum([0, *users])
+    rounds = []
+    for first, last in pairwise(ends):
+        start = joined.start[first : last + 1]
+        rounds.append(
+            Transitions(
+                taken=joined.taken[first:last],
+                reward=joined.reward[first:last],
+                following=joined.following[start[0] : start[-1]],
+                start=start - start[0],
+                current=joined.current[first:last] - start[0],
+                share=joined.share[first:last],
+            )
+        )
+    return rounds
+
+
+def is_sound(joined: Transitions, users: Sequence[int]) -> bool:
+    """Whether joined rounds, as they come from a file, have the shapes and rows they must have."""
+    total, options, known = sum(users), len(joined.following), (len(FEATURES),)
+    shapes = {
+        "taken": (total, *known),
+        "reward": (total,),
+        "following": (options, *known),
+        "start": (total + 1,),
+        "current": (total,),
+        "share": (total,),
+    }
+    for name, shape in shapes.items():
+        array = getattr(joined, name)
+        kind = np.int64 if name in ("start", "current") else np.float32
+        if (array.dtype, array.shape) != (kind, shape) or not np.isfinite(array).all():
+            return False
+    start, current = joined.start, joined.current
+    rows = start[0] == 0 and start[-1] == options and (np.diff(start) > 0).all()
+    return bool(rows and ((current >= start[:-1]) & (current < start[1:])).all())
+
+
+class Game:
+    """A game with other moves among the greedy ones.
 
     Parameters
     ----------
+    seed
+        Of its instance, for :func:`dtkd_opt.train.lessons.draw_table`.
     state
-        Where it starts.
+        Where it stands.
     share
         Probability of a user to be asked in a round.
-    values
-        (K, F) features to (K,) values.
-    exploration
-        Probability that a move is not the greedy one.
-    rng
-        Source of all randomness.
-
-    Yields
-    ------
-    Transitions
-        Of each round, for the users who were asked.
+    played
+        Rounds up to now.
     """
-    table, users = state.table, np.arange(state.table.n_users)
-    known = features(state, users)[1]
-    while True:
-        asked = rng.random(len(users)) < share
-        asked[rng.integers(len(users))] = True
-        greedy, other = best_rows(values(known), table.start), _other(known, table.start, rng)
-        picked = np.where(rng.random(len(users)) < exploration, other, greedy)
+
+    def __init__(self, seed: int, state: State, share: float, played: int = 0):
+        self.seed, self.state, self.share, self.played = seed, state, share, played
+        self._known = self._look()
+
+    def play(
+        self,
+        values: Callable[[Known], Array],
+        exploration: float,
+        rng: np.random.Generator,
+    ) -> Transitions:
+        """The next round, as the users saw it who were asked.
+
+        `values` gives (K,) values of (K, F) features; `exploration` is the probability that a move
+        is not the greedy one.
+        """
+        state, known, users = self.state, self._known, self.state.table.n_users
+        asked = rng.random(users) < self.share
+        asked[rng.integers(users)] = True
+        picked = _other(known, state.table.start, rng)
+        greedy = rng.random(users) >= exploration
+        if greedy.any():
+            picked = np.where(greedy, best_rows(values(known), state.table.start), picked)
         wanted = np.where(asked, picked, state.choice)
-        state = move(state, wanted, partial(allocate, table))
-        following = features(state, users)[1]
+        self.state = move(state, wanted, partial(allocate, state.table))
+        self.played += 1
+        self._known = self._look()
+        reward = rewards(self.state, wanted)
         movers = np.flatnonzero(asked)
-        yield _remembered(state, known[wanted], rewards(state, wanted), following, share, movers)
-        known = following
+        return _remembered(self.state, known[wanted], reward, self._known, self.share, movers)
+
+    def _look(self) -> Known:
+        """(K, F) what all users know of their options now."""
+        return features(self.state, np.arange(self.state.table.n_users))[1]
 
 
 def _other(known: Known, start: Index, rng: np.random.Generator) -> Index:

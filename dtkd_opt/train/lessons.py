@@ -47,9 +47,10 @@ class Validation:
     """Instances that no training sees, with the best prices' bounds."""
 
     def __init__(self, count: int, most_users: int):
-        seeds = range(VALIDATION_SEED, VALIDATION_SEED + count)
         self._games: list[tuple[State, float]] = []
-        for seed in seeds:
+        for seed in range(VALIDATION_SEED, TRAINING_SEED):
+            if len(self._games) == count:
+                break
             table = draw_table(seed, most_users)
             state = first_state(table, np.random.default_rng(seed))
             if state is not None:

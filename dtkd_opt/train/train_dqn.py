@@ -9,11 +9,8 @@ of it values that option (:func:`targets`).
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -25,14 +22,17 @@ from dtkd_opt import __version__
 from dtkd_opt.equal import best_rows
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.files import fault_lines
-from dtkd_opt.methods.dqn import NetworkCard, QNetwork, torch, write_network
+from dtkd_opt.interrupts import KeepOnCtrlC
+from dtkd_opt.methods.dqn import LARGEST, NetworkCard, QNetwork, torch, write_network
 from dtkd_opt.methods.game import VERSION
 from dtkd_opt.threads import one_thread
+from dtkd_opt.train.checkpoint import CHECKPOINT, load, save
 from dtkd_opt.train.curve import write_curve
-from dtkd_opt.train.experience import Transitions, explore, join
+from dtkd_opt.train.experience import Game, Transitions, join
 from dtkd_opt.train.lessons import TRAINING_SEED, Validation, draw_table, first_state
-from dtkd_opt.train.training import CHECKPOINT, CurveRow, TrainDqnParams, Training
+from dtkd_opt.train.training import CurveRow, TrainDqnParams, Training
 
+OPTIONS = ("seed", "steps", "minutes", "users")  # settings that the command line has
 Watch = Callable[[Training], None]
 
 
@@ -55,9 +55,10 @@ def train_dqn(
     params
         Settings; with the same ones and no `minutes` the same network comes out.
     resume
-        Go on from the folder's checkpoint: same curve, with new games and an empty memory.
+        Go on from the folder's checkpoint. With the same settings the same network comes out, on
+        the same device, as of a training that was never stopped.
     device
-        Where torch computes: "cpu", "cuda".
+        Where torch computes: "cpu", "cuda". The games are always played on the CPU.
     watch
         Called now and then with the training as it stands.
 
@@ -69,16 +70,18 @@ def train_dqn(
     Raises
     ------
     InputError, UsageError
-        When the folder or the device cannot be used; see also :meth:`Training.load`.
+        When the folder or the device cannot be used, or the settings let weights grow without end;
+        see also :func:`dtkd_opt.train.checkpoint.load`.
     """
     folder = Path(output)
     training = Training(params or TrainDqnParams(), _checked(device))
     _prepare(folder, resume)
     if resume:
-        training.load(folder)
-    with suppress(KeyboardInterrupt), one_thread():
-        _train(training, folder, watch)
-    _write(training, folder)
+        load(training, folder)
+    save(training, folder)  # a folder that takes no files is found out now, not after hours
+    with KeepOnCtrlC(at_once=False) as ctrl_c, one_thread():
+        _train(training, folder, watch, ctrl_c)
+        _write(training, folder)
     return training
 
 
@@ -97,33 +100,34 @@ def _checked(device: str) -> str:
 
 
 def _prepare(folder: Path, resume: bool) -> None:
+    if resume:
+        return  # a folder that is not there holds no checkpoint, which is said when it is read
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(str(folder), [f"cannot be made: {error.strerror or error}"]) from None
-    if (folder / CHECKPOINT).exists() and not resume:
+    except (OSError, ValueError) as error:  # the latter of a null byte
+        words = getattr(error, "strerror", None) or error
+        raise InputError(str(folder), [f"cannot be made: {words}"]) from None
+    if (folder / CHECKPOINT).exists():
         raise UsageError(f"{folder} holds a checkpoint: resume it, or choose another folder")
 
 
-def _train(training: Training, folder: Path, watch: Watch | None) -> None:
-    """The loop: a round of a game, an update, and now and then the slow copy and a report."""
+def _train(training: Training, folder: Path, watch: Watch | None, ctrl_c: KeepOnCtrlC) -> None:
+    """The loop: a round of a game, an update, and now and then a report."""
     params = training.params
     validation = Validation(params.validation, params.users)
-    memory: deque[Transitions] = deque(maxlen=params.memory)
-    rounds, losses, rewards = games(training), [], []
     started = monotonic() - training.seconds
-    while training.done < 1:
-        memory.append(next(rounds))
-        rewards.append(float(memory[-1].reward.mean()))
-        if len(memory) >= min(params.warm_up, params.memory):
-            chosen = training.rng.integers(len(memory), size=params.batch)
-            losses.append(learn(training, join([memory[i] for i in chosen])))
+    while training.done < 1 and not ctrl_c.pressed:
+        training.memory.append(next_round(training))
+        training.rewards.append(float(training.memory[-1].reward.mean()))
+        if len(training.memory) >= min(params.warm_up, params.memory):
+            chosen = training.rng.integers(len(training.memory), size=params.batch)
+            batch = join([training.memory[i] for i in chosen])
+            training.losses.append(learn(training, batch))
         training.step += 1
         training.seconds = monotonic() - started
         if training.step % params.report_every == 0 or training.done >= 1:
-            training.add(_row(training, losses, rewards, validation))
+            training.add(_row(training, validation))
             training.seconds = monotonic() - started
-            losses, rewards = [], []
             _write(training, folder)
         if watch is not None and training.step % 100 == 0:
             watch(training)
@@ -132,57 +136,59 @@ def _train(training: Training, folder: Path, watch: Watch | None) -> None:
 def _write(training: Training, folder: Path) -> None:
     """The network and the curve, and last the checkpoint that stands for all of it."""
     if training.curve:
-        write_network(training.best, _card(training.params), folder / "dqn.json")
+        write_network(training.best, _card(training), folder / "dqn.json")
         write_curve(training.curve, folder)
-    training.save(folder)
+    save(training, folder)
 
 
-def _card(params: TrainDqnParams) -> NetworkCard:
-    changed = params.model_dump(exclude_defaults=True, exclude={"seed", "steps"})
-    words = [f"--seed {params.seed} --steps {params.steps}"]
-    words += [f"--{key.replace('_', '-')} {value}" for key, value in changed.items()]
+def _card(training: Training) -> NetworkCard:
+    params = training.params
+    stages = [stage.model_dump(mode="json") for stage in training.stages]
     return NetworkCard(
         format="dtkd-opt/dqn/1",
         features=VERSION,
         hidden=params.hidden,
-        command=f"dtkd-opt train-dqn {' '.join(words)} --output DIR",
+        command=_command(params, resumed=bool(stages)),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         versions={"dtkd-opt": __version__, "torch": torch.__version__, "numpy": np.__version__},
-        training=params.model_dump(mode="json"),
+        training={**params.model_dump(mode="json"), **({"stages": stages} if stages else {})},
     )
 
 
-def _row(
-    training: Training, losses: list[float], rewards: list[float], validation: Validation
-) -> CurveRow:
+def _command(params: TrainDqnParams, resumed: bool) -> str:
+    """The command that trains with these settings; Python where the command line has not all."""
+    always = {"seed": params.seed, "steps": params.steps}
+    given = always | params.model_dump(exclude_defaults=True)
+    if given.keys() <= set(OPTIONS):
+        words = " ".join(f"--{key} {value}" for key, value in given.items())
+        return f"dtkd-opt train-dqn {words}{' --resume' if resumed else ''} --output DIR"
+    words = ", ".join(f"{key}={value!r}" for key, value in given.items())
+    last = ", resume=True" if resumed else ""
+    return f"dtkd_opt.train_dqn(DIR, dtkd_opt.TrainDqnParams({words}){last})"
+
+
+def _row(training: Training, validation: Validation) -> CurveRow:
     gap = validation.gaps(training.slow)
     return CurveRow(
         step=training.step,
         seconds=training.seconds,
-        loss=float(np.mean(losses)) if losses else 0.0,
-        reward=float(np.mean(rewards)),
+        loss=float(np.mean(training.losses)) if training.losses else 0.0,
+        reward=float(np.mean(training.rewards)),
         gap_median=float(np.median(gap)),
         gap_mean=float(np.mean(gap)),
         gap_max=float(np.max(gap)),
     )
 
 
-def games(training: Training) -> Iterator[Transitions]:
-    """The rounds of one game after the other, each on a new instance, without end."""
+def next_round(training: Training) -> Transitions:
+    """The next round of the game, or the first of a new one on a new instance."""
     rng, params = training.rng, training.params
-    while True:
-        table = draw_table(int(rng.integers(TRAINING_SEED, 2**31)), params.users)
-        state = first_state(table, rng)
-        if state is None:
-            continue
-        play = explore(
-            state,
-            float(rng.uniform(*params.shares)),
-            training.online.values,
-            params.exploration,
-            rng,
-        )
-        yield from islice(play, params.rounds)
+    while training.game is None or training.game.played >= params.rounds:
+        seed = int(rng.integers(TRAINING_SEED, 2**31))
+        state = first_state(draw_table(seed, params.users), rng)
+        if state is not None:
+            training.game = Game(seed, state, float(rng.uniform(*params.shares)))
+    return training.game.play(training.online.values, params.exploration, rng)
 
 
 def targets(online: QNetwork, slow: QNetwork, batch: Transitions, discount: float) -> torch.Tensor:
@@ -204,7 +210,10 @@ def targets(online: QNetwork, slow: QNetwork, batch: Transitions, discount: floa
 
 
 def learn(training: Training, batch: Transitions) -> float:
-    """One step of Adam on the Huber loss of a batch; returns the loss."""
+    """One step of Adam on the Huber loss of a batch; returns the loss.
+
+    UsageError where the weights grow beyond what a network may have.
+    """
     params, device = training.params, training.device
     wanted = targets(training.online, training.slow, batch, params.discount).to(device)
     value = training.online(torch.from_numpy(batch.taken).to(device))
@@ -214,5 +223,8 @@ def learn(training: Training, batch: Transitions) -> float:
     training.adam.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     training.adam.step()
+    if not all(bool((p.abs() <= LARGEST).all()) for p in training.online.parameters()):
+        rate = f"learning_rate must be less than {params.learning_rate:g}"
+        raise UsageError(f"weights grew without end by step {training.step}: {rate}")
     training.follow()
     return float(loss.detach())

@@ -83,7 +83,7 @@ def reachable(instance: Instance) -> Iterator[Rows]:
 
 @dataclass(frozen=True, eq=False)
 class Needs:
-    """What K rows need, by DESIGN section 1; (K,) each, with the errors of the table above."""
+    """What K rows need (formulations/README.md); (K,) each, with the errors of the table above."""
 
     bits: Array  # uploaded: φ D β at the server
     snr_hz: Array  # γ = p g / N0

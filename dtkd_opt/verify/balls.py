@@ -1,7 +1,7 @@
 """Ball arithmetic (Arb) for `verify`: every number is an interval that holds the true value.
 
-One function an equation of DESIGN section 1, at 128 bits. A comparison of balls is true only when
-it holds for all their numbers. A ball comes first in every sum and product, so that nothing is
+One function an equation of formulations/README.md, at 128 bits. A comparison of balls is true only
+when it holds for all their numbers. A ball comes first in every sum and product, so that nothing is
 rounded as a double. Where to evaluate (tangents, weights of deadlines) is proposed in plain
 floating point by arrays.py and points.py; every bound here holds wherever it is evaluated.
 """
