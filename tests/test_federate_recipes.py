@@ -7,7 +7,8 @@ import pytest
 from federating import SHARES, instance, plan, table
 
 import dtkd_opt as do
-from dtkd_opt.federate.recipes import expected_interval, recipes_for
+from dtkd_opt.distill.data import load_data
+from dtkd_opt.federate.recipes import differences, expected_interval, recipes_for
 from dtkd_opt.instance import Instance
 
 
@@ -43,3 +44,27 @@ def test_the_expected_interval_is_the_tables(problem: Instance, solution: do.Sol
     found = expected_interval(problem, solution, table(problem))
     assert found == pytest.approx((low, high))
     assert expected_interval(problem, solution, None) is None
+
+
+def test_what_differs_from_the_calibration_is_told(
+    problem: Instance, solution: do.Solution
+) -> None:
+    data = load_data("digits")
+    like = table(problem).model_copy(update={"data_sha256": data.sha256})
+    found = list(differences(problem, solution, data, like, "iid", len(data.train)))
+    assert found == ["On the device 25% to 100% of a user's samples are fresh (mean 62%), "
+                     "in the table 30%."]  # fmt: skip
+    other = instance("logreg", "cnn_m", shares=((90, 0.3, "device"), (90, 0.5, "server")))
+    both = plan(other, ((90, 0.3, "device"), (90, 0.5, "server")))
+    assert list(differences(other, both, data, like, "iid", len(data.train))) == []
+    partition = list(differences(other, both, data, like, "dirichlet(0.3)", 500))
+    assert partition == [
+        "Private samples are dirichlet(0.3), those of the table iid.",
+        "The teacher is trained on the 500 samples that the twins mirror; that of a calibration "
+        "on all 1,169.",
+    ]
+    better = other.models[0].accuracy.model_copy(update={"server": (0.7, 0.95)})
+    models = (other.models[0].model_copy(update={"accuracy": better}), *other.models[1:])
+    changed = other.model_copy(update={"models": models})
+    (told,) = differences(changed, both, data, like, "iid", len(data.train))
+    assert told == "The instance's accuracies are not the table's means."

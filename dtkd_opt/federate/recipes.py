@@ -95,7 +95,12 @@ def _ends(curve: Curve, samples: float) -> Ends | None:
 
 
 def differences(
-    instance: Instance, data: Dataset, table: Calibration | None, partition: str, taught: int
+    instance: Instance,
+    solution: Solution,
+    data: Dataset,
+    table: Calibration | None,
+    partition: str,
+    taught: int,
 ) -> Iterator[str]:
     """What of this training is not as in the one that made the prediction, in sentences."""
     if table is None:
@@ -104,7 +109,7 @@ def differences(
             "the predictions belong to this training is not known."
         )
     else:
-        yield from _unlike_table(instance, data, table, partition)
+        yield from _unlike_table(instance, solution, data, table, partition)
     if taught < len(data.train):
         yield (
             f"The teacher is trained on the {taught:,} samples that the twins mirror; that of a "
@@ -113,7 +118,7 @@ def differences(
 
 
 def _unlike_table(
-    instance: Instance, data: Dataset, table: Calibration, partition: str
+    instance: Instance, solution: Solution, data: Dataset, table: Calibration, partition: str
 ) -> Iterator[str]:
     if table.data_sha256 != data.sha256:
         yield f"The table is of other data ({table.data}) than what is learnt here ({data.name})."
@@ -122,9 +127,9 @@ def _unlike_table(
     known = {model.name: model.accuracy for model in table.models}
     if any(known.get(model.name) != model.accuracy for model in instance.models):
         yield "The instance's accuracies are not the table's means."
-    shares = instance.users.fresh_fraction
-    if shares.min() < table.fresh_fraction or shares.max() > table.fresh_fraction:
+    shares = instance.users.fresh_fraction[solution.users.place == "device"]
+    if (shares != table.fresh_fraction).any():
         yield (
-            f"Fresh samples are {shares.min():.0%} to {shares.max():.0%} of a user's (mean "
-            f"{shares.mean():.0%}); on the device the table has {table.fresh_fraction:.0%}."
+            f"On the device {shares.min():.0%} to {shares.max():.0%} of a user's samples are fresh "
+            f"(mean {shares.mean():.0%}), in the table {table.fresh_fraction:.0%}."
         )

@@ -212,7 +212,7 @@ def _sum_up(
     notes = (
         *shard_notes(data, scene.shards),
         *bit_notes(instance, scene.solution, data),
-        *differences(instance, data, settings.table, settings.partition, len(rows)),
+        *differences(instance, scene.solution, data, settings.table, settings.partition, len(rows)),
     )
     return Federation(
         instance=instance,
