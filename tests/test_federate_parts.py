@@ -172,9 +172,9 @@ def test_the_device_has_soft_labels_of_mirrored_samples_only(
     data: Dataset, teacher: Teacher, shard: Shard
 ) -> None:
     case = case_of(data, common_of(data), shard, teacher)
-    parcel = sides.send_labels(case.agent)
-    assert parcel == {"logits": teacher.logits[shard.rows[50:]].numpy().tobytes()}
     asked = question("device", case)
+    parcel = sides.send_labels(case.agent, asked)
+    assert parcel == {"logits": teacher.logits[shard.rows[50:]].numpy().tobytes()}
     found = sides.train_on_device(case.common, case.device, asked, parcel)
     rows, mask = shard.rows, torch.arange(120) >= 50
     alone = train(
@@ -183,7 +183,7 @@ def test_the_device_has_soft_labels_of_mirrored_samples_only(
     )  # fmt: skip
     assert torch.equal(predict(found.network, data.images), predict(alone.network, data.images))
     fewer = case_of(data, case.common, Shard(rows, 60), teacher)
-    labels = sides.send_labels(fewer.agent)
+    labels = sides.send_labels(fewer.agent, asked)
     other = sides.train_on_device(case.common, fewer.device, asked, labels)
     assert not torch.equal(predict(other.network, data.images), predict(found.network, data.images))
 

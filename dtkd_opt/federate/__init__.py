@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dtkd_opt.federate.planned import Labels, Planned
 from dtkd_opt.federate.result import Federation as Federation
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def federate(
     data_dir: str | Path | None = None,
     partition: str = "iid",
     seed: int = 0,
+    labels: Labels = "soft",
     table: Calibration | None = None,
     engine: str = IN_PROCESS,
     jobs: int = -1,
@@ -52,6 +54,8 @@ def federate(
         As of :func:`dtkd_opt.distill.data.load_data`.
     partition, seed
         `iid` or `dirichlet(α)`; of the private samples and, with each user's number, the training.
+    labels
+        `hard`: users learn from hard labels alone, on their devices, as :func:`hard_labels` plans.
     table
         The accuracy table that the predictions are from: learning rate and batch size are those
         that it chose. None: a recipe's own.
@@ -76,7 +80,64 @@ def federate(
     InputError
         A plan that does not hold, missing extras or data, a folder with other trainings.
     """
-    from dtkd_opt.federate.run import Settings, carry_out
+    found = federate_all(
+        {"plan": Planned(instance, solution, labels)},
+        data,
+        data_dir=data_dir,
+        partition=partition,
+        seed=seed,
+        table=table,
+        engine=engine,
+        jobs=jobs,
+        output=output,
+        resume=resume,
+        cache=cache,
+        say=say,
+        follow=follow,
+    )
+    return found["plan"]
+
+
+def federate_all(
+    plans: Mapping[str, Planned],
+    data: str = "digits",
+    *,
+    data_dir: str | Path | None = None,
+    partition: str = "iid",
+    seed: int = 0,
+    table: Calibration | None = None,
+    engine: str = IN_PROCESS,
+    jobs: int = -1,
+    output: str | Path | None = None,
+    resume: bool = False,
+    cache: str | Path | None = None,
+    say: Say | None = None,
+    follow: Follow | None = None,
+) -> dict[str, Federation]:
+    """Carry several plans for the same users out, with the same shards and the same teacher.
+
+    What two plans ask of a user alike (student, place, labels) is trained once.
+
+    Parameters
+    ----------
+    plans
+        By name: of several, each has a folder of this name in `output` for its files. All trainings
+        are in the one users.jsonl.
+    data, data_dir, partition, seed, table, engine, jobs, output, resume, cache, say, follow
+        As of :func:`federate`.
+
+    Returns
+    -------
+    dict
+        A federation a plan.
+
+    Raises
+    ------
+    UsageError, InputError
+        As :func:`federate`; also where plans are for other users.
+    """
+    from dtkd_opt.federate.run import carry_out
+    from dtkd_opt.federate.scene import Settings
 
     settings = Settings(
         data=data,
@@ -91,4 +152,4 @@ def federate(
         cache=None if cache is None else Path(cache),
     )
     nothing = (lambda line: None), (lambda phase, done, total: None)
-    return carry_out(instance, solution, settings, say or nothing[0], follow or nothing[1])
+    return carry_out(plans, settings, say or nothing[0], follow or nothing[1])

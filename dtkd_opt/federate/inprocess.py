@@ -35,7 +35,7 @@ def execute(case: Case, asked: Asked) -> Outcome:
 
 
 def _on_device(case: Case, asked: Asked) -> dict[str, float]:
-    down = sides.send_labels(case.agent)
+    down = sides.send_labels(case.agent, asked)
     trained = sides.train_on_device(case.common, case.device, asked, down)
     return {
         "accuracy": sides.score(case.common, trained.network),

@@ -24,8 +24,13 @@ class Asked(Record):
     samples: Count
     fresh: Whole
     shard_sha256: Text
-    teacher_sha256: Text
+    teacher_sha256: Text | None  # None with hard labels alone
     version: Text
+
+    @property
+    def hard(self) -> bool:
+        """Whether the student learns from hard labels alone."""
+        return self.teacher_sha256 is None
 
 
 class Outcome(Row):

@@ -7,7 +7,7 @@ bit.
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.training import Trained, predict, train
@@ -28,24 +28,31 @@ def send_fresh(common: Common, device: Device) -> Parcel:
     return pack_samples(device.samples.part(slice(device.fresh)), common.classes)
 
 
-def send_labels(agent: Agent) -> Parcel:
-    """Server to device: the teacher's labels of the mirrored samples, which the twin has."""
-    return pack_logits(agent.logits)
+def send_labels(agent: Agent, asked: Asked) -> Parcel:
+    """Server to device: the teacher's labels of the mirrored samples, which the twin has.
+
+    Nothing to a student that learns from hard labels alone.
+    """
+    return {} if asked.hard else pack_logits(agent.logits)
 
 
 def train_on_device(common: Common, device: Device, asked: Asked, labels: Parcel) -> Trained:
-    """Distil on the device: soft labels of mirrored samples, hard labels alone of fresh ones."""
-    logits = unpack_logits(labels, common)
-    none = torch.zeros(device.fresh, common.classes)
+    """Train on the device: soft labels of mirrored samples, hard labels alone of fresh ones."""
     return train(
         _student(common, asked),
         common.scale.standardise(device.samples.raw),
         torch.from_numpy(device.samples.labels),
-        torch.cat([none, logits]),
-        torch.arange(len(device.samples)) >= device.fresh,
+        *(() if asked.hard else _soft(common, device, labels)),
         recipe=asked.recipe,
         seed=asked.seed,
     )
+
+
+def _soft(common: Common, device: Device, labels: Parcel) -> tuple[Tensor, Tensor]:
+    """The logits of all samples, and which of them have some."""
+    none = torch.zeros(device.fresh, common.classes)
+    logits = torch.cat([none, unpack_logits(labels, common)])
+    return logits, torch.arange(len(device.samples)) >= device.fresh
 
 
 def train_at_server(common: Common, agent: Agent, asked: Asked, fresh: Parcel) -> Trained:

@@ -124,7 +124,7 @@ class _Course:
             row = Outcome(asked=asked, outcome="done", worker=this_worker(), versions=versions())
             found: dict[str, Any] = {}
             if asked.place == "device":
-                parcel = sides.send_labels(agent)
+                parcel = sides.send_labels(agent, asked)
             else:
                 began, cpu = time.perf_counter(), time.process_time()
                 trained = sides.train_at_server(self.common, agent, asked, self.up[n])

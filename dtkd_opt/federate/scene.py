@@ -1,0 +1,141 @@
+"""What is known before a training begins: data, shards, and what each plan asks of each user."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dtkd_opt.calibration import Calibration
+from dtkd_opt.check import check_plan
+from dtkd_opt.distill.costs import count_costs
+from dtkd_opt.distill.data import Dataset, load_data
+from dtkd_opt.distill.jobs import VERSION
+from dtkd_opt.distill.networks import STUDENTS, build_network
+from dtkd_opt.distill.partition import concentration
+from dtkd_opt.distill.teacher import Teacher
+from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.federate.holdings import Case, case_of, common_of
+from dtkd_opt.federate.planned import Planned
+from dtkd_opt.federate.question import Asked, Outcome
+from dtkd_opt.federate.recipes import recipes_for
+from dtkd_opt.federate.shards import Shard, deal, training_seed, twins_rows
+from dtkd_opt.jobs import require
+from dtkd_opt.jobs.journal import Journal
+
+JOURNAL = "users.jsonl"
+OTHERWISE = "name another --output, or remove it"  # where a file holds other trainings
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """All that :func:`dtkd_opt.federate.federate_all` is given beside the plans."""
+
+    data: str
+    data_dir: Path | None
+    partition: str
+    seed: int
+    table: Calibration | None
+    engine: str
+    jobs: int
+    output: Path | None
+    resume: bool
+    cache: Path | None
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Plans for the same users, by name, and what these users have."""
+
+    plans: Mapping[str, Planned]
+    settings: Settings
+    data: Dataset
+    shards: list[Shard]
+
+    def cases(self, teacher: Teacher) -> list[Case]:
+        """The two sides of each user, in the instance's order."""
+        common = common_of(self.data)
+        return [case_of(self.data, common, shard, teacher) for shard in self.shards]
+
+    def asked(self, planned: Planned, teacher: Teacher) -> list[Asked]:
+        """What a plan asks of each user. Equal questions of two plans are one training."""
+        recipes = recipes_for(planned, self.settings.table)
+        return [
+            Asked(
+                user=plan.name,
+                student=plan.model,
+                place=plan.place,
+                recipe=recipe,
+                seed=training_seed(self.settings.seed, n),
+                data=self.data.name,
+                data_sha256=self.data.sha256,
+                samples=len(shard.rows),
+                fresh=shard.fresh,
+                shard_sha256=shard.sha256,
+                teacher_sha256=None if planned.labels == "hard" else teacher.sha256,
+                version=VERSION,
+            )
+            for n, (plan, shard, recipe) in enumerate(
+                zip(planned.solution.users, self.shards, recipes, strict=True)
+            )
+        ]
+
+    def effort(self, asked: Asked) -> float:
+        """About how long a user's training takes."""
+        network = build_network(asked.student, self.data.shape, self.data.classes, 0)
+        costs = count_costs(network, self.data.shape)
+        return costs.effort(asked.recipe, asked.samples, len(self.data.test))
+
+
+def prepare(plans: Mapping[str, Planned], settings: Settings) -> Scene:
+    """All that can be wrong is found out here, before hours of training."""
+    concentration(settings.partition)
+    if settings.seed < 0:
+        raise UsageError(f"seed must be a whole number of at least 0, got {settings.seed}")
+    if settings.output is not None:
+        require("matplotlib", "train", "the figures of federate")
+    for planned in plans.values():
+        _check(planned)
+        recipes_for(planned, settings.table)
+    data = load_data(settings.data, settings.data_dir)
+    shards = deal(data, _one_of(plans).instance, settings.partition, settings.seed)
+    twins_rows(shards)
+    if settings.output is not None:
+        _claim(settings.output / JOURNAL, settings.resume)
+    return Scene(plans, settings, data, shards)
+
+
+def _check(planned: Planned) -> None:
+    """A plan that holds, of students that are networks, and with labels that its places have."""
+    solution = planned.solution
+    if faults := check_plan(planned.instance, solution)[1]:
+        raise InputError("solution", faults)
+    if unknown := sorted(set(map(str, solution.users.model)) - set(STUDENTS)):
+        fault = f'the plan uses "{unknown[0]}", which cannot be trained; choose of '
+        raise InputError("solution", [fault + ", ".join(STUDENTS)])
+    if planned.labels == "hard" and (solution.users.place != "device").any():
+        raise UsageError("hard labels alone are for plans that train all users on their devices")
+
+
+def _one_of(plans: Mapping[str, Planned]) -> Planned:
+    """Any of the plans; UsageError where there is none or their users have other samples."""
+    if not plans:
+        raise UsageError("plans: give one or more")
+    first, *others = plans.values()
+    users = first.instance.users
+    for other in others:
+        theirs = other.instance.users
+        for key in ("name", "samples", "fresh_fraction"):
+            mine, its = getattr(users, key), getattr(theirs, key)
+            if len(mine) != len(its) or (mine != its).any():
+                raise UsageError(f"plans must be for the same users, with the same {key}")
+    return first
+
+
+def _claim(path: Path, resume: bool) -> None:
+    """A journal of one's own, made now: a folder that takes no files is found out in time."""
+    if not os.path.exists(path) or os.path.getsize(path) == 0:
+        Journal(path, Outcome, (), False, OTHERWISE).close()
+    elif not resume:
+        raise UsageError(f"{path} holds trainings: resume them, or name another output")
