@@ -21,7 +21,9 @@ from dtkd_opt.compare import Comparison, compare
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
 from dtkd_opt.evaluate import Evaluation, Plan, evaluate
 from dtkd_opt.export import export
-from dtkd_opt.federate import Federation, federate
+from dtkd_opt.federate import Federation, federate, federate_all
+from dtkd_opt.federate.hard import hard_labels
+from dtkd_opt.federate.planned import Planned
 from dtkd_opt.generate import GeneratorParams, generate_instance
 from dtkd_opt.instance import Instance, read_instance, write_instance
 from dtkd_opt.methods import METHODS
@@ -77,6 +79,7 @@ __all__ = [
     "Instance",
     "OptionTable",
     "Plan",
+    "Planned",
     "Planner",
     "PriceParams",
     "Progress",
@@ -94,7 +97,9 @@ __all__ = [
     "evaluate",
     "export",
     "federate",
+    "federate_all",
     "generate_instance",
+    "hard_labels",
     "pareto",
     "read_calibration",
     "read_certificate",

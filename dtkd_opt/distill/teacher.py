@@ -119,7 +119,7 @@ def load_teacher(
             return _read(path, key, network, len(data.labels))
         except InputError as error:
             say(f"{error}; training the teacher anew")
-    _make_folder(cache)  # before the long training
+    make_folder(cache)  # before the long training
     kept = (data.images[rows], data.labels[rows])
     train(network, *kept, recipe=recipe, seed=seed, device=device, progress=progress)
     logits = predict(network, data.images, device)
@@ -141,7 +141,8 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder where it is missing; InputError where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -50,10 +50,8 @@ def carry_out(
         federations = {
             name: _sum_up(scene, one, teacher, found, stopped) for name, one in plans.items()
         }
-        if settings.output is not None and not stopped:
-            for name, federation in federations.items():
-                folder = settings.output / name if len(plans) > 1 else settings.output
-                write_results(federation, folder)
+        for name, folder in ({} if stopped else scene.folders).items():
+            write_results(federations[name], folder)
     return federations
 
 

@@ -14,7 +14,7 @@ from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.jobs import VERSION
 from dtkd_opt.distill.networks import STUDENTS, build_network
 from dtkd_opt.distill.partition import concentration
-from dtkd_opt.distill.teacher import Teacher
+from dtkd_opt.distill.teacher import Teacher, make_folder
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.federate.holdings import Case, case_of, common_of
 from dtkd_opt.federate.planned import Planned
@@ -52,6 +52,14 @@ class Scene:
     settings: Settings
     data: Dataset
     shards: list[Shard]
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Where the files of each plan go, by its name; those of a single one in `output`."""
+        output = self.settings.output
+        if output is None:
+            return {}
+        return {name: output / name if len(self.plans) > 1 else output for name in self.plans}
 
     def cases(self, teacher: Teacher) -> list[Case]:
         """The two sides of each user, in the instance's order."""
@@ -95,15 +103,20 @@ def prepare(plans: Mapping[str, Planned], settings: Settings) -> Scene:
         raise UsageError(f"seed must be a whole number of at least 0, got {settings.seed}")
     if settings.output is not None:
         require("matplotlib", "train", "the figures of federate")
-    for planned in plans.values():
+    for name, planned in plans.items():
+        if Path(name).name != name:  # it is also that of a folder
+            raise UsageError(f"a plan cannot be named {name!r}")
         _check(planned)
         recipes_for(planned, settings.table)
     data = load_data(settings.data, settings.data_dir)
     shards = deal(data, _one_of(plans).instance, settings.partition, settings.seed)
     twins_rows(shards)
+    scene = Scene(plans, settings, data, shards)
     if settings.output is not None:
         _claim(settings.output / JOURNAL, settings.resume)
-    return Scene(plans, settings, data, shards)
+        for folder in scene.folders.values():
+            make_folder(folder)
+    return scene
 
 
 def _check(planned: Planned) -> None:
