@@ -1,12 +1,13 @@
-"""OUT PLAN…: Flower's own FedAvg in its simulation, with this project's local training.
+"""Flower's own FedAvg in its simulation, with this project's local training.
 
-A program of its own, as Ray and Flower leave threads behind. It writes the last average.
+`run` is for a process of its own, as Ray and Flower leave threads behind. The folder that FEDAVG
+names has the instance and what is asked; the last average is written there.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
+import os
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +29,7 @@ from dtkd_opt.federate.holdings import Common, Samples, common_of, samples_at
 from dtkd_opt.federate.shards import deal
 from dtkd_opt.instance import read_instance
 
-FOLDER = Path(sys.argv[1])
+FOLDER = Path(os.environ["FEDAVG"])
 client, server = ClientApp(), ServerApp()
 
 
@@ -79,7 +80,8 @@ def main(grid: Grid, context: Context) -> None:
     (FOLDER / "weights").write_bytes(parcel_of(found.arrays)["weights"])
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """All of it."""
     logging.getLogger("flwr").setLevel(logging.CRITICAL)
     with TemporaryDirectory(prefix="dtkd-", ignore_cleanup_errors=True) as folder:
         run_simulation(
