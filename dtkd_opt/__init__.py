@@ -21,6 +21,7 @@ from dtkd_opt.compare import Comparison, compare
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
 from dtkd_opt.evaluate import Evaluation, Plan, evaluate
 from dtkd_opt.export import export
+from dtkd_opt.federate import Federation, federate
 from dtkd_opt.generate import GeneratorParams, generate_instance
 from dtkd_opt.instance import Instance, read_instance, write_instance
 from dtkd_opt.methods import METHODS
@@ -67,6 +68,7 @@ __all__ = [
     "DtkdError",
     "Evaluation",
     "ExactParams",
+    "Federation",
     "Front",
     "GeneratorParams",
     "HighsParams",
@@ -91,6 +93,7 @@ __all__ = [
     "compare",
     "evaluate",
     "export",
+    "federate",
     "generate_instance",
     "pareto",
     "read_calibration",

@@ -11,6 +11,7 @@ from dtkd_opt import __version__
 from dtkd_opt.commands.calibrate import calibrate
 from dtkd_opt.commands.compare import compare
 from dtkd_opt.commands.dqn import train_dqn
+from dtkd_opt.commands.federate import federate
 from dtkd_opt.commands.make import export, generate
 from dtkd_opt.commands.pareto import pareto
 from dtkd_opt.commands.prove import certify, verify
@@ -40,6 +41,7 @@ for command in (
     export,
     compare,
     pareto,
+    federate,
     train_dqn,
 ):
     cli.add_command(command)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, say
+from dtkd_opt.commands.console import FILE, phases_bar, say
 from dtkd_opt.errors import UsageError
 
 if TYPE_CHECKING:
     from dtkd_opt.calibration import Accuracy, Calibration
-    from dtkd_opt.distill.calibrate import Follow
     from dtkd_opt.distill.jobs import Training
     from dtkd_opt.instance import Instance
 
@@ -111,7 +109,7 @@ def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str,
     params = params_of({key: value for key, value in settings.items() if value is not None})
     if into is not None:  # before hours of training
         _check(into, params.epochs)
-    with KeepOnCtrlC() as ctrl_c, _bar() as follow:
+    with KeepOnCtrlC() as ctrl_c, phases_bar() as follow:
         found = run(
             output=output, params=params, follow=follow,
             say=lambda line: click.echo(line, err=True), **given,
@@ -156,36 +154,3 @@ def _print(table: Calibration, trainings: Sequence[Training], output: Path) -> N
     if len(lost) > _SHOWN:
         click.echo(f"… and {len(lost) - _SHOWN} more in {written(output)[1]}", err=True)
     say(f"written: {', '.join(map(str, written(output)))}")
-
-
-@contextmanager
-def _bar() -> Iterator[Follow]:
-    """A bar on a terminal's standard error, to be told the phase, what is done of it and all."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(
-        *columns, console=console, disable=not console.is_terminal, speed_estimate_period=1200
-    ) as progress:
-        phases: dict[str, Any] = {}
-
-        def follow(phase: str, done: float, total: float) -> None:
-            if phase not in phases:  # done before: says nothing about the speed
-                phases[phase] = progress.add_task(phase, total=total)
-                progress.reset(phases[phase], completed=int(done))
-            else:
-                progress.update(phases[phase], completed=done, total=total)
-
-        yield follow

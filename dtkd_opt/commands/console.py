@@ -1,18 +1,20 @@
-"""What commands share: arguments that are files, and printing that survives `| head`."""
+"""What commands share: files as arguments, printing that survives `| head`, a bar of phases."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
 from dtkd_opt.errors import InputError
 
 FILE = click.Path(path_type=Path)
+Follow = Callable[[str, float, float], None]  # phase, how much of it is done, and its whole
 
 
 @contextmanager
@@ -44,3 +46,36 @@ def say(text: str) -> None:
 def _close_stdout() -> None:
     """Let what is still in its buffer go nowhere: Python writes it once more at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def phases_bar() -> Iterator[Follow]:
+    """A bar on a terminal's standard error, to be told the phase, what is done of it and all."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(
+        *columns, console=console, disable=not console.is_terminal, speed_estimate_period=1200
+    ) as progress:
+        phases: dict[str, Any] = {}
+
+        def follow(phase: str, done: float, total: float) -> None:
+            if phase not in phases:  # done before: says nothing about the speed
+                phases[phase] = progress.add_task(phase, total=total)
+                progress.reset(phases[phase], completed=int(done))
+            else:
+                progress.update(phases[phase], completed=done, total=total)
+
+        yield follow

@@ -9,7 +9,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dtkd_opt.distill.networks import Shape
+from dtkd_opt.distill.training import Recipe
 from dtkd_opt.physics import FLOPS_PER_CYCLE, PASSES
+
+_STEP_FLOPS = 5e6  # about what PyTorch's own time for a step is worth
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,11 @@ class Costs:
     def cycles_per_sample(self) -> float:
         """Cycles of one sample in one epoch of training."""
         return PASSES * self.flops / FLOPS_PER_CYCLE
+
+    def effort(self, recipe: Recipe, samples: int, scored: int) -> float:
+        """About how long a training with its scoring takes here, in FLOPs: to order jobs by."""
+        visits = PASSES * recipe.epochs * samples + scored
+        return visits * self.flops + recipe.steps(samples) * _STEP_FLOPS
 
 
 def count_costs(network: nn.Module, shape: Shape) -> Costs:

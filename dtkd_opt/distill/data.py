@@ -30,31 +30,49 @@ _VALIDATION = 5000  # of Fashion-MNIST; small data sets keep a tenth
 _FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 
 
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """Mean and standard deviation (1, C, 1, 1) of each channel of the training split."""
+
+    mean: Tensor
+    spread: Tensor
+
+    def standardise(self, raw: NDArray[Any]) -> Tensor:
+        """(n, C, H, W) images as they were stored → float32; some of them as all, bit for bit."""
+        return torch.from_numpy(raw.astype(np.float32)).sub_(self.mean).div_(self.spread)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Images and labels; users and teacher train on `train`, settings are chosen on `validation`.
 
-    `images` (n, C, H, W) float32 have mean 0 and standard deviation 1 in each channel of the
-    training split, `labels` (n,) int64 are 0 … `classes` - 1; the splits are positions in both.
-    `sample_bits` is the size of one sample as it was stored, before it was standardised.
-    `sha256` is over contents and splits.
+    `raw` (n, C, H, W) are the images as they were stored, `images` the same as float32 with mean 0
+    and standard deviation 1 in each channel of the training split, by `scale`. `labels` (n,) int64
+    are 0 … `classes` - 1; the splits are positions in all of them. `sha256` is over contents and
+    splits.
     """
 
     name: str
     sha256: str
+    raw: NDArray[Any]
+    scale: Scale
     images: Tensor
     labels: Tensor
     train: Index
     validation: Index
     test: Index
     classes: int
-    sample_bits: int
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
         channels, height, width = self.images.shape[1:]
         return channels, height, width
+
+    @property
+    def sample_bits(self) -> int:
+        """The size of one sample as it was stored."""
+        return 8 * int(self.raw[0].nbytes)
 
 
 def load_data(spec: str, data_dir: Path | None = None) -> Dataset:
@@ -183,22 +201,21 @@ def _dataset(name: str, raw: NDArray[Any], labels: Index, splits: Splits) -> Dat
     digest = hashlib.sha256(f"{raw.shape} {raw.dtype.str}".encode())
     for part in (raw, labels, *splits):
         digest.update(np.ascontiguousarray(part).data)
-    images = torch.from_numpy(raw.astype(np.float32))
     with one_thread():
-        known = images.index_select(0, torch.from_numpy(splits[0]))
+        known = torch.from_numpy(raw[splits[0]].astype(np.float32))
         spread, mean = torch.std_mean(known, dim=(0, 2, 3), keepdim=True, correction=0)
     if spread.min() < 1e-12:
         raise InputError(name, ["images: all pixels of a channel are alike"])
-    images.sub_(mean).div_(spread)
-    bits = 8 * raw.dtype.itemsize * raw[0].size
+    scale = Scale(mean, spread)
     return Dataset(
         name=name,
         sha256=digest.hexdigest(),
-        images=images,
+        raw=raw,
+        scale=scale,
+        images=scale.standardise(raw),
         labels=torch.from_numpy(labels),
         train=splits[0],
         validation=splits[1],
         test=splits[2],
         classes=int(labels.max()) + 1,
-        sample_bits=bits,
     )

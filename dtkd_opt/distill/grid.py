@@ -19,13 +19,11 @@ from dtkd_opt.distill.networks import STUDENTS, build_network
 from dtkd_opt.distill.training import Recipe
 from dtkd_opt.errors import UsageError
 from dtkd_opt.fields import MOST_COUNT, Count, Fraction, Positive, Record, Text
-from dtkd_opt.physics import PASSES
 
 LABELS: tuple[Labels, ...] = ("hard", "device", "server")
 SIZES = {"digits": (100, 200, 400, 1000)}
 OTHER_SIZES = (100, 300, 1000, 3000)
 CHOICE_SEED = 1_000_000  # the first of those to choose by; the table's begin at 0
-_STEP_FLOPS = 5e6  # about what PyTorch's own time for a step is worth
 
 _Batch = Annotated[int, Strict(), Field(ge=2, le=MOST_COUNT)]  # as of Recipe
 
@@ -129,9 +127,7 @@ class Grid:
     def cost(self, job: Job) -> float:
         """About how long a job takes, in FLOPs: training, and scoring."""
         scored = self.data.test if job.scored_on == "test" else self.data.validation
-        flops = self.costs[job.student].flops
-        samples = PASSES * job.recipe.epochs * job.samples + len(scored)
-        return samples * flops + job.recipe.steps(job.samples) * _STEP_FLOPS
+        return self.costs[job.student].effort(job.recipe, job.samples, len(scored))
 
 
 def check_grid(

@@ -76,7 +76,7 @@ def execute(material: Material, job: Job) -> Training:
     material, job
         The data with the teacher's logits, and what to train on them.
     """
-    row = Training(asked=job, outcome="done", worker=this_worker(), versions=_versions())
+    row = Training(asked=job, outcome="done", worker=this_worker(), versions=versions())
     try:
         return _train(row, material, job)
     except Diverged as error:
@@ -131,5 +131,6 @@ def _data(spec: str, data_dir: Path | None) -> Dataset:
 
 
 @cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python and the packages that decide what a training finds."""
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}

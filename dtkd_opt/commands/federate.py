@@ -1,0 +1,99 @@
+"""`federate`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dtkd_opt.commands.console import FILE, phases_bar, say
+from dtkd_opt.federate import ENGINES, IN_PROCESS
+
+if TYPE_CHECKING:
+    from dtkd_opt.federate import Federation
+
+_INTERRUPTED = 130  # as shells have it: 128 + the signal's number
+_SHOWN = 20  # lines about users that failed
+
+
+@click.command()
+@click.argument("instance", type=FILE)
+@click.argument("solution", type=FILE)
+@click.option("--data", default="digits", show_default=True,
+              help="digits, fashion-mnist, or npz:FILE.")  # fmt: skip
+@click.option("--data-dir", type=FILE, help="Folder of Fashion-MNIST. [default: Debian's]")
+@click.option("--partition", default="iid", show_default=True, help="iid, or dirichlet(ALPHA).")
+@click.option("--seed", default=0, show_default=True, help="Of samples and trainings.")
+@click.option("--table", type=FILE, help="Accuracy table whose learning rates are used.")
+@click.option("--engine", type=click.Choice(ENGINES), default=IN_PROCESS, show_default=True,
+              help="Processes here, Flower's SuperNodes, or its simulation.")  # fmt: skip
+@click.option("--jobs", default=-1, help="Processes at once. [default: one a core]")
+@click.option("--cache", type=FILE, help="Folder of trained teachers. [default: ~/.cache/dtkd-opt]")
+@click.option("--resume", is_flag=True, help="Go on with what --output has of before.")
+@click.option("--output", type=FILE, required=True, help="Folder for the results.")
+def federate(
+    instance: Path, solution: Path, table: Path | None, output: Path, **given: Any
+) -> None:
+    """Carry SOLUTION out: train each user's student where it says, on real data.
+
+    Every user gets its private samples; its twin mirrors all but the fresh ones, and the teacher
+    is trained on what the twins mirror. Each student is distilled with what its place has, and
+    only what the plan counts crosses between device and server. Delays are the delay model's.
+
+    A user is kept as it is done: stopped by Ctrl-C (exit code 130) or otherwise, the same command
+    with --resume goes on, and users that failed get another chance. Exit code 1 when one failed.
+
+    \b
+    In DIR: users.csv, gantt.svg, accuracy.svg, summary.md, and users.jsonl (what --resume needs).
+
+    \b
+    Example:
+      dtkd-opt solve instances/n10.json --output n10.solution.json
+      dtkd-opt federate instances/n10.json n10.solution.json --output n10.federation
+      dtkd-opt federate my.json my.solution.json --data fashion-mnist --table fashion-mnist.json \\
+        --partition "dirichlet(0.3)" --engine flower --output my.federation
+    """
+    from dtkd_opt.calibration import read_calibration
+    from dtkd_opt.federate import federate as run
+    from dtkd_opt.instance import read_instance
+    from dtkd_opt.interrupts import KeepOnCtrlC
+    from dtkd_opt.solution import read_solution
+
+    problem, plan = read_instance(instance), read_solution(solution)
+    given["table"] = None if table is None else read_calibration(table)
+    with KeepOnCtrlC() as ctrl_c, phases_bar() as follow:
+        found = run(
+            problem, plan, output=output, follow=follow,
+            say=lambda line: click.echo(line, err=True), **given,
+        )  # fmt: skip
+        ctrl_c.finish()
+    if found.interrupted:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
+        click.echo("interrupted; users that are done are kept, --resume goes on", err=True)
+        sys.exit(_INTERRUPTED)
+    _print(found, output)
+    if len(found.failed):
+        sys.exit(1)
+
+
+def _print(found: Federation, output: Path) -> None:
+    from dtkd_opt.federate.report import written
+
+    for name, value in (
+        ("users done", f"{len(found.done)} of {len(found.users)}"),
+        ("predicted mean accuracy", f"{found.predicted_accuracy:.2%}"),
+        ("realised mean accuracy", f"{found.realised_accuracy:.2%}"),
+        ("total delay (s)", f"{found.total_delay_s:.2f}"),
+    ):
+        say(f"{name:25}{value:>12}")
+    for note in found.notes:
+        say(note)
+    failed = [f"failed: {row.name}: {row.reason}" for row in found.failed.itertuples(index=False)]
+    for line in failed[:_SHOWN]:
+        click.echo(line, err=True)
+    if len(failed) > _SHOWN:
+        click.echo(f"… and {len(failed) - _SHOWN} more in {written(output)[0]}", err=True)
+    say(f"written: {', '.join(map(str, written(output)))}")

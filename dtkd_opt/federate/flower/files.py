@@ -1,0 +1,84 @@
+"""What each side reads from disk: a client its own device's file, the server its agents'.
+
+Below a folder are `common.npz`, `node-<n>/device.npz` and `server/`; users are numbered as tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from dtkd_opt.distill.data import Scale
+from dtkd_opt.distill.networks import TEACHER, build_network
+from dtkd_opt.federate.crossing import pack_logits, pack_weights, unpack_logits, unpack_weights
+from dtkd_opt.federate.holdings import Agent, Case, Common, Device, Samples
+from dtkd_opt.federate.question import Asked
+
+
+def home(folder: Path, task: int) -> Path:
+    """The folder of a client's own."""
+    return folder / f"node-{task}"
+
+
+def write_files(folder: Path, tasks: Sequence[tuple[Case, Asked]]) -> None:
+    """Write what both sides read."""
+    common, teacher = tasks[0][0].common, tasks[0][0].agent.teacher
+    scale = {"mean": common.scale.mean.numpy(), "spread": common.scale.spread.numpy()}
+    _save(folder / "common.npz", common.test, classes=np.array(common.classes), **scale)
+    (folder / "server").mkdir()
+    (folder / "server" / "teacher").write_bytes(pack_weights(teacher)["weights"])
+    for n, (case, asked) in enumerate(tasks):
+        home(folder, n).mkdir()
+        question = {"asked": np.array(asked.model_dump_json())}
+        fresh = np.array(case.device.fresh)
+        _save(home(folder, n) / "device.npz", case.device.samples, fresh=fresh, **question)
+        logits = np.frombuffer(pack_logits(case.agent.logits)["logits"], np.uint8)
+        path = folder / "server" / f"agent-{n}.npz"
+        _save(path, case.agent.mirrored, logits=logits, **question)
+
+
+def _save(path: Path, samples: Samples, **more: NDArray[Any]) -> None:
+    np.savez(path, allow_pickle=False, raw=samples.raw, labels=samples.labels, **more)
+
+
+def _load(path: Path) -> tuple[Samples, dict[str, NDArray[Any]]]:
+    with np.load(path, allow_pickle=False) as arrays:
+        held = dict(arrays)
+    return Samples(held.pop("raw"), held.pop("labels")), held
+
+
+def read_common(folder: Path) -> Common:
+    """What everybody knows."""
+    test, held = _load(folder / "common.npz")
+    scale = Scale(torch.from_numpy(held["mean"]), torch.from_numpy(held["spread"]))
+    return Common(scale, int(held["classes"]), test)
+
+
+def read_device(folder: Path) -> tuple[Device, Asked]:
+    """What a client holds in its own folder, and its part of the plan."""
+    samples, held = _load(folder / "device.npz")
+    return Device(samples, int(held["fresh"])), _asked(held)
+
+
+def read_teacher(folder: Path, common: Common) -> nn.Module:
+    """The server's teacher."""
+    network = build_network(TEACHER, common.shape, common.classes, 0)
+    unpack_weights({"weights": (folder / "server" / "teacher").read_bytes()}, network)
+    return network.eval()
+
+
+def read_agent(folder: Path, task: int, common: Common, teacher: nn.Module) -> tuple[Agent, Asked]:
+    """What a user's digital agent holds at the server, and its part of the plan."""
+    mirrored, held = _load(folder / "server" / f"agent-{task}.npz")
+    logits = unpack_logits({"logits": held["logits"].tobytes()}, common)
+    return Agent(mirrored, logits, teacher), _asked(held)
+
+
+def _asked(held: dict[str, NDArray[Any]]) -> Asked:
+    return Asked.model_validate_json(str(held["asked"]))

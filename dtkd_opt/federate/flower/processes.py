@@ -1,0 +1,124 @@
+"""Processes of Flower: each in a session of its own, and all ended with the block."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+_NODE = Path(__file__).with_name("node.py")
+
+# no telemetry, no question for updates, nothing installed; each process one thread
+QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "NO_PROXY": "127.0.0.1,localhost",
+    "no_proxy": "127.0.0.1,localhost",
+}
+
+
+class Processes:
+    """What was started, by name; what they print is kept below `folder`.
+
+    A process that starts others keeps them in its session: ending that ends them too, and so do a
+    Ctrl-C, which reaches the parent only, and an error.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        tools = str(Path(sys.executable).parent)  # Flower starts its own commands by their names
+        self._env = {
+            **os.environ,
+            **QUIET,
+            "PATH": os.pathsep.join([tools, os.environ.get("PATH", "")]),
+            "HOME": str(self._home()),
+            "FLWR_HOME": str(folder / "flwr"),
+            "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.25",
+            "RAY_TMPDIR": str(folder),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def _home(self) -> Path:
+        """With this file there, Ray asks no cloud's metadata service where it runs."""
+        path = self.folder / "home"
+        path.mkdir()
+        (path / "ray_bootstrap_config.yaml").write_text("{}")
+        return path
+
+    def node(self, name: str, role: str, *words: str) -> None:
+        """Start a SuperLink or SuperNode."""
+        self.start(name, sys.executable, "-P", str(_NODE), str(os.getpid()), role, *words)
+
+    def executor(self, link: str) -> None:
+        """Start what starts the server app of a SuperLink at this address."""
+        tool = str(Path(sys.executable).with_name("flower-superexec"))
+        words = ("--insecure", "--runtime-api-address", link, "--parent-pid", str(os.getpid()))
+        self.start("superexec", tool, *words)
+
+    def start(self, name: str, *command: str) -> None:
+        """Start any command."""
+        with (self.folder / f"{name}.log").open("wb") as log:
+            self._running[name] = subprocess.Popen(
+                command,
+                env=self._env,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def ended(self, name: str) -> bool:
+        """Whether a process is no more; what it has left behind is ended."""
+        process = self._running[name]
+        if process.poll() is None:
+            return False
+        _kill(process)
+        return True
+
+    def last_words(self, name: str) -> str:
+        """The last line that a process printed."""
+        text = (self.folder / f"{name}.log").read_text(errors="replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return lines[-1] if lines else "it said nothing"
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._running.values():
+            _kill(process)
+        for process in self._running.values():
+            process.wait()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process's whole session at once: a polite end takes seconds, and leaves some behind."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens at."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()

@@ -1,0 +1,59 @@
+"""The engine of this machine's processes: each does one user's two sides, one after the other."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+
+from dtkd_opt.distill.jobs import versions
+from dtkd_opt.errors import DtkdError
+from dtkd_opt.federate import sides
+from dtkd_opt.federate.crossing import pack_weights, parcel_bits
+from dtkd_opt.federate.holdings import Case
+from dtkd_opt.federate.question import Asked, Outcome
+from dtkd_opt.jobs import this_worker
+from dtkd_opt.jobs.workers import Work, workers
+
+
+def in_process(jobs: int) -> AbstractContextManager[Work[Outcome]]:
+    """Yields who does the tasks in `jobs` processes at once, see `jobs/workers.py`."""
+    return workers(jobs, None, execute, Outcome)
+
+
+def execute(case: Case, asked: Asked) -> Outcome:
+    """Train as the plan says and score; whatever goes wrong becomes the outcome's reason."""
+    began, cpu = time.perf_counter(), time.process_time()
+    row = Outcome(asked=asked, outcome="done", worker=this_worker(), versions=versions())
+    try:
+        found = (_on_device if asked.place == "device" else _at_server)(case, asked)
+    except DtkdError as error:
+        return row.failed(str(error))
+    except Exception as error:  # such as memory that does not suffice
+        return row.failed(f"{type(error).__name__}: {error}")
+    spent = {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu}
+    return row.model_copy(update=found | spent)
+
+
+def _on_device(case: Case, asked: Asked) -> dict[str, float]:
+    down = sides.send_labels(case.agent)
+    trained = sides.train_on_device(case.common, case.device, asked, down)
+    return {
+        "accuracy": sides.score(case.common, trained.network),
+        "loss": trained.loss,
+        "steps": trained.steps,
+        "up_bits": 0,
+        "down_bits": parcel_bits(down),
+    }
+
+
+def _at_server(case: Case, asked: Asked) -> dict[str, float]:
+    up = sides.send_fresh(case.common, case.device)
+    trained = sides.train_at_server(case.common, case.agent, asked, up)
+    down = pack_weights(trained.network)
+    return {
+        "accuracy": sides.score(case.common, sides.receive(case.common, asked, down)),
+        "loss": trained.loss,
+        "steps": trained.steps,
+        "up_bits": parcel_bits(up),
+        "down_bits": parcel_bits(down),
+    }

@@ -1,0 +1,59 @@
+"""What came of a plan that was carried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dtkd_opt.federate.clock import Clock
+    from dtkd_opt.federate.recipes import Ends
+    from dtkd_opt.instance import Instance
+
+
+@dataclass(frozen=True, eq=False)
+class Federation:
+    """Each user's prediction and what it reached.
+
+    `users` has one row a user, with the columns of users.csv; what a user without an outcome found
+    is missing there. `expected` are the ends of the mean's calibrated 95 % interval, if known.
+    `notes` are sentences on what the training has otherwise than the plan. `interrupted`: Ctrl-C
+    came before all users were done, and `resume` goes on.
+    """
+
+    instance: Instance
+    data: str
+    engine: str
+    users: pd.DataFrame
+    clock: Clock
+    teacher_accuracy: float | None
+    expected: Ends | None
+    notes: tuple[str, ...]
+    interrupted: bool
+
+    @property
+    def done(self) -> pd.DataFrame:
+        """The users whose student was trained."""
+        return self.users[self.users.outcome == "done"]
+
+    @property
+    def failed(self) -> pd.DataFrame:
+        """The users that failed, with the reason."""
+        return self.users[self.users.outcome == "failed"]
+
+    @property
+    def realised_accuracy(self) -> float:
+        """Mean over the users that are done; NaN without any."""
+        return float(self.done.realised_accuracy.mean())
+
+    @property
+    def predicted_accuracy(self) -> float:
+        """Mean of the plan's accuracies over the same users."""
+        return float(self.done.predicted_accuracy.mean())
+
+    @property
+    def total_delay_s(self) -> float:
+        """The plan's total delay over all users, by the delay model [s]."""
+        return float(self.users.delay_s.sum())

@@ -1,0 +1,80 @@
+"""What device and server do, each with what it holds and the parcel that it got, and no more.
+
+Order of samples, first weights and seeds are those of the question, so that engines agree bit for
+bit.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from dtkd_opt.distill.networks import build_network
+from dtkd_opt.distill.training import Trained, predict, train
+from dtkd_opt.federate.crossing import (
+    Parcel,
+    pack_logits,
+    pack_samples,
+    unpack_logits,
+    unpack_samples,
+    unpack_weights,
+)
+from dtkd_opt.federate.holdings import Agent, Common, Device
+from dtkd_opt.federate.question import Asked
+
+
+def send_fresh(common: Common, device: Device) -> Parcel:
+    """Device to server: the fresh samples."""
+    return pack_samples(device.samples.part(slice(device.fresh)), common.classes)
+
+
+def send_labels(agent: Agent) -> Parcel:
+    """Server to device: the teacher's labels of the mirrored samples, which the twin has."""
+    return pack_logits(agent.logits)
+
+
+def train_on_device(common: Common, device: Device, asked: Asked, labels: Parcel) -> Trained:
+    """Distil on the device: soft labels of mirrored samples, hard labels alone of fresh ones."""
+    logits = unpack_logits(labels, common)
+    none = torch.zeros(device.fresh, common.classes)
+    return train(
+        _student(common, asked),
+        common.scale.standardise(device.samples.raw),
+        torch.from_numpy(device.samples.labels),
+        torch.cat([none, logits]),
+        torch.arange(len(device.samples)) >= device.fresh,
+        recipe=asked.recipe,
+        seed=asked.seed,
+    )
+
+
+def train_at_server(common: Common, agent: Agent, asked: Asked, fresh: Parcel) -> Trained:
+    """Distil at the server: the teacher labels the fresh samples, and all have soft labels."""
+    uploaded = unpack_samples(fresh, common)
+    samples = uploaded.and_then(agent.mirrored)
+    images = common.scale.standardise(samples.raw)
+    logits = [agent.logits]
+    if len(uploaded):
+        logits.insert(0, predict(agent.teacher, images[: len(uploaded)]))
+    labels = torch.from_numpy(samples.labels)
+    return train(
+        _student(common, asked), images, labels, torch.cat(logits),
+        recipe=asked.recipe, seed=asked.seed,
+    )  # fmt: skip
+
+
+def receive(common: Common, asked: Asked, weights: Parcel) -> nn.Module:
+    """The student on the device, of the weights that the server sent."""
+    network = _student(common, asked)
+    unpack_weights(weights, network)
+    return network.eval()
+
+
+def score(common: Common, network: nn.Module) -> float:
+    """The student's accuracy on the device: the share of held-out samples that it labels right."""
+    guess = predict(network, common.scale.standardise(common.test.raw)).argmax(dim=1)
+    return int((guess.numpy() == common.test.labels).sum()) / len(common.test)
+
+
+def _student(common: Common, asked: Asked) -> nn.Module:
+    return build_network(asked.student, common.shape, common.classes, asked.seed)
