@@ -49,6 +49,7 @@ from dtkd_opt.files import write_atomic
 COLD = "q-learning cold"
 LEARNING = {"q-learning": {}, COLD: {"method": "q-learning", "cold": True}}
 BASELINES = ("greedy", "all-server", "all-device", "random")
+BESIDE = ("price", "dqn", *BASELINES)
 FOLLOWED = ("n50", "n40-s3", "n1000")  # gap over rounds
 OTHERS = ("n10", "n100", "n300", "n3000", "n80-s4", "n40-s3-limits")
 SIZES = {1: (50, 300, 1000, 10_000, 100_000), 10: (100_000,)}  # of dqn, by servers
@@ -174,14 +175,14 @@ def cells(row: Row) -> dict[str, str]:
 
 
 def learn(results: Results, names: Iterable[str], seeds: int) -> None:
-    """Q-learning from nothing and from prices; `price` and the baselines beside it."""
+    """Q-learning from nothing and from prices; `price`, `dqn` and the baselines beside it."""
     for name in names:
         instance = named(name)
         size = len(instance.users), len(instance.servers)
         learned = results.compare(
             "rounds", [instance], LEARNING, seeds=seeds, gap=0, params=LEARNING
         )
-        beside = results.compare("rounds", [instance], ("price", *BASELINES), seeds=seeds)
+        beside = results.compare("rounds", [instance], BESIDE, seeds=seeds)
         found = join("rounds", *size, learned, beside)
         results.add(summed_up(found), gaps_by_round(found) if name in FOLLOWED else ())
 
@@ -200,7 +201,7 @@ def see_unseen(results: Results, count: int) -> None:
     instances = [
         do.generate_instance(50, seed=FIRST_SEED + k, name=f"unseen-{k}") for k in range(count)
     ]
-    found = results.compare("unseen", instances, ("dqn", "price", *BASELINES), seeds=1)
+    found = results.compare("unseen", instances, BESIDE, seeds=1)
     results.add(summed_up(join("unseen", 50, 1, found)))
 
 
@@ -211,7 +212,7 @@ def draw(folder: Path) -> None:
     table = pd.read_csv(folder / "qlearning.csv", comment="#")
     rounds = pd.read_csv(folder / "qlearning_rounds.csv", comment="#")
     followed = list(rounds.instance.unique())
-    methods = [*LEARNING, "dqn", "price", *BASELINES]
+    methods = [*LEARNING, *BESIDE]
     styles = {method: style(number) for number, method in enumerate(methods)}
     figure = Figure(figsize=(4.2 * (len(followed) + 1), 4.2), layout="constrained")
     axes = figure.subplots(1, len(followed) + 1, sharey=True)
@@ -244,7 +245,7 @@ def draw_rounds(axis: Any, rounds: pd.DataFrame, table: pd.DataFrame, styles: Ro
         axis.fill_between(
             x, mine.gap_min.clip(floor), mine.gap_max.clip(floor), color=colour, alpha=0.2, lw=0
         )
-    for method in ("price", *BASELINES):
+    for method in BESIDE:
         gap = table[table.method == method].gap_median
         axis.axhline(max(gap.iloc[0], 1e-9), color=styles[method][0], ls=":", label=method)
     axis.set(xscale="log", yscale="log", xlabel="rounds")
