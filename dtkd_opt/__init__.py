@@ -22,6 +22,7 @@ from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
 from dtkd_opt.evaluate import Evaluation, Plan, evaluate
 from dtkd_opt.export import export
 from dtkd_opt.federate import Federation, federate, federate_all
+from dtkd_opt.federate.fedavg_plan import FedAvgPlan, plan_fedavg
 from dtkd_opt.federate.hard import hard_labels
 from dtkd_opt.federate.planned import Planned
 from dtkd_opt.generate import GeneratorParams, generate_instance
@@ -38,6 +39,7 @@ from dtkd_opt.verify import verify
 if TYPE_CHECKING:
     from dtkd_opt.distill.calibrate import calibrate
     from dtkd_opt.distill.grid import CalibrateParams
+    from dtkd_opt.federate.fedavg import fedavg
     from dtkd_opt.highs import HighsParams
     from dtkd_opt.methods.dqn import DqnParams
     from dtkd_opt.methods.exact import ExactParams
@@ -55,6 +57,7 @@ _LATER = {
     "QLearningParams": "dtkd_opt.methods.qlearning",
     "TrainDqnParams": "dtkd_opt.train.training",
     "calibrate": "dtkd_opt.distill.calibrate",
+    "fedavg": "dtkd_opt.federate.fedavg",
     "train_dqn": "dtkd_opt.train.train_dqn",
 }
 
@@ -70,6 +73,7 @@ __all__ = [
     "DtkdError",
     "Evaluation",
     "ExactParams",
+    "FedAvgPlan",
     "Federation",
     "Front",
     "GeneratorParams",
@@ -96,11 +100,13 @@ __all__ = [
     "compare",
     "evaluate",
     "export",
+    "fedavg",
     "federate",
     "federate_all",
     "generate_instance",
     "hard_labels",
     "pareto",
+    "plan_fedavg",
     "read_calibration",
     "read_certificate",
     "read_instance",

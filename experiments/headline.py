@@ -1,0 +1,223 @@
+r"""The paper's claim measured: the joint optimum carried out beside what people do without it.
+
+    python experiments/headline.py                        # N = 50, Fashion-MNIST, 5 seeds
+    python experiments/headline.py --quick --folder /tmp  # N = 10, digits, 2 seeds
+
+Makes headline.csv (one row a partition and method), headline_runs.csv (one a seed more),
+headline.md (the table, and where the claim holds) and headline.svg. Every training is kept as it
+ends, in --work; the same command goes on where it was stopped.
+
+| method | what it is |
+|---|---|
+| hard labels | every user alone, the student that its device's speed allows: `do.hard_labels` |
+| fedavg | one student for all: `do.plan_fedavg` chooses it, and says its clock; 5 local epochs |
+| all-device, all-server, random, greedy | the solver's baselines, distilled as planned |
+| q-learning cold | the paper's method, from nothing |
+| price | the joint optimum, proven to 1e-6 |
+| price, delay of … | the joint optimum of another ρ: the most accurate plan of a sweep that needs no |
+| | more delay than this baseline, where that is less than the delay of `price` |
+
+All methods of a seed share data, shards and teacher. A training that two methods ask for alike is
+done once. Accuracies are the users' mean on held-out samples, delays those of the delay model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import INSTANCES, provenance
+from headline_show import MATCHED, Row, write_all
+
+import dtkd_opt as do
+from dtkd_opt.commands.console import phases_bar
+from dtkd_opt.federate.fedavg import Averaged, execute, fedavg_task
+from dtkd_opt.interrupts import KeepOnCtrlC
+from dtkd_opt.jobs import processes
+from dtkd_opt.jobs.journal import Journal
+from dtkd_opt.jobs.missing import do_missing
+from dtkd_opt.jobs.workers import workers
+
+HERE = Path(__file__).parent
+PARTITIONS = ("iid", "dirichlet(0.3)")
+MEASURED = ("hard labels", "fedavg", "all-device", "all-server", "greedy")  # one plan for all seeds
+SOLVED = ("all-device", "all-server", "random", "greedy", "q-learning cold", "price")
+WEIGHTS = 100  # of the sweep for the edge of proven points
+PACKAGES = ("dtkd-opt", "numpy", "torch", "clarabel")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is compared on what."""
+
+    instance: do.Instance
+    table: do.Calibration
+    data: str
+    data_dir: Path | None
+    seeds: int
+    jobs: int
+    work: Path
+
+
+def solved(instance: do.Instance, method: str, seed: int) -> do.Solution:
+    """A method's plan; only `random` and `q-learning` differ by seed."""
+    name, _, cold = method.partition(" ")
+    params = do.QLearningParams(cold=True) if cold else None
+    return do.solve(instance, name, seed=seed, params=params).solution
+
+
+def plans_of(
+    setting: Setting, front: do.Front, averaging: do.FedAvgPlan, seed: int
+) -> dict[str, do.Planned]:
+    """All plans that `federate` carries out, by their methods."""
+    instance = setting.instance
+    plans = {"hard labels": do.hard_labels(instance, setting.table)}
+    for method in SOLVED:
+        plans[method] = do.Planned(instance, solved(instance, method, seed))
+    delays = {name: planned.solution.total_delay_s or 0.0 for name, planned in plans.items()}
+    delays["fedavg"] = averaging.total_delay_s
+    for name in MEASURED:
+        found = within(front, delays[name])
+        if delays[name] < delays["price"] and found is not None:
+            plans[f"{MATCHED}{name}"] = do.Planned(instance, found)
+    return plans
+
+
+def within(front: do.Front, delay: float) -> do.Solution | None:
+    """The most accurate plan of a sweep that needs no more delay, if there is one."""
+    solutions = [result.solution for result in front.results]
+    fit = [one for one in solutions if (one.total_delay_s or 0.0) <= delay]
+    return max(fit, key=lambda one: one.mean_accuracy or 0.0, default=None)
+
+
+def carry_out(setting: Setting, front: do.Front, averaging: do.FedAvgPlan) -> Iterator[Row]:
+    """A row for each partition, seed and plan, as they are done."""
+    for partition in PARTITIONS:
+        for seed in range(setting.seeds):
+            plans = plans_of(setting, front, averaging, seed)
+            with phases_bar() as follow:
+                found = do.federate_all(
+                    plans, setting.data, data_dir=setting.data_dir, partition=partition, seed=seed,
+                    table=setting.table, jobs=setting.jobs, follow=follow, resume=True,
+                    output=setting.work / f"{partition}-{seed}", cache=setting.work / "teachers",
+                )  # fmt: skip
+            for method, federation in found.items():
+                if federation.interrupted:
+                    raise KeyboardInterrupt
+                refuse(partition, seed, method, federation.failed.reason.tolist())
+                yield row_of(partition, seed, method, federation)
+
+
+def refuse(partition: str, seed: int, method: str, reasons: list[str]) -> None:
+    """A mean that lacks some users is none."""
+    if reasons:
+        where = f"{partition}, seed {seed}, {method}: {len(reasons)} trainings failed"
+        raise do.DtkdError(f"{where}: {reasons[0]}; the same command tries them again")
+
+
+def row_of(partition: str, seed: int, method: str, found: do.Federation) -> Row:
+    return {
+        "partition": partition, "seed": seed, "method": method,
+        "mean_accuracy": found.realised_accuracy,
+        "predicted_accuracy": float(found.users.predicted_accuracy.mean()),
+        "total_delay_s": found.total_delay_s,
+        "students": in_words(found.users.model.value_counts().to_dict()),
+        "at_server": int((found.users.place == "server").sum()),
+        "teacher_accuracy": found.teacher_accuracy,
+    }  # fmt: skip
+
+
+def in_words(counts: dict[str, int]) -> str:
+    return " ".join(f"{name}:{count}" for name, count in counts.items())
+
+
+def averaged(setting: Setting, plan: do.FedAvgPlan) -> list[Row]:
+    """FedAvg's rows: each run is a job of its own, in one process."""
+    cases = [(partition, seed) for partition in PARTITIONS for seed in range(setting.seeds)]
+    given = (setting.data, setting.data_dir)
+    tasks = [fedavg_task(plan, *given, *case, setting.table) for case in cases]
+    wanted = [asked for _, asked in tasks]
+    path, otherwise = setting.work / "fedavg.jsonl", "name another --work, or remove it"
+    with (
+        KeepOnCtrlC(), phases_bar() as follow,
+        workers(processes(setting.jobs), None, execute, Averaged) as work,
+        Journal(path, Averaged, wanted, True, otherwise) as journal,
+    ):  # fmt: skip
+        if do_missing(tasks, journal, work, lambda done, total: follow("fedavg", done, total)):
+            raise KeyboardInterrupt
+        runs = [journal.runs[asked] for asked in wanted]
+    for case, run in zip(cases, runs, strict=True):
+        refuse(*case, "fedavg", [run.reason] if run.outcome == "failed" else [])
+    users = len(setting.instance.users)
+    return [
+        {
+            "partition": partition, "seed": seed, "method": "fedavg",
+            "mean_accuracy": run.accuracy, "predicted_accuracy": plan.expected_accuracy,
+            "total_delay_s": plan.total_delay_s,
+            "students": in_words({plan.student: users}), "at_server": 0,
+        }
+        for (partition, seed), run in zip(cases, runs, strict=True)
+    ]  # fmt: skip
+
+
+def measure(setting: Setting, folder: Path, header: list[str]) -> None:
+    """All runs, and the files."""
+    averaging = do.plan_fedavg(setting.instance, setting.table)
+    front = do.pareto(setting.instance, points=WEIGHTS)
+    rows = []
+    for row in carry_out(setting, front, averaging):
+        print(
+            f"{row['partition']:15} seed {row['seed']}  {row['method']:28}"
+            f"{row['mean_accuracy']:8.2%} {row['total_delay_s']:10.2f} s", flush=True,
+        )  # fmt: skip
+        rows.append(row)
+    rows += averaged(setting, averaging)
+    write_all(folder, rows, front, averaging, header)
+
+
+def setting_of(options: argparse.Namespace) -> Setting:
+    """By default Fashion-MNIST; the instance gets the table's students and task."""
+    quick = options.quick
+    data = "digits" if quick else "fashion-mnist"
+    table = do.read_calibration(options.table or HERE / "calibration" / f"{data}.json")
+    instance = do.read_instance(INSTANCES / ("n10.json" if quick else "n50.json"))
+    return Setting(
+        instance=table.into(instance),
+        table=table,
+        data=data,
+        data_dir=options.data_dir,
+        seeds=options.seeds or (2 if quick else 5),
+        jobs=options.jobs,
+        work=options.work or options.folder / "headline.runs",
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="10 users, the digits, 2 seeds")
+    parser.add_argument("--seeds", type=int, help="how many, at least 2; by default 5")
+    parser.add_argument("--table", type=Path, help="calibrated table of the same data")
+    parser.add_argument("--data-dir", type=Path, help="folder of Fashion-MNIST")
+    parser.add_argument("--jobs", type=int, default=-1, help="processes at once; -1: one a core")
+    parser.add_argument("--folder", type=Path, default=HERE, help="for the results")
+    parser.add_argument("--work", type=Path, help="for the trainings; by default in --folder")
+    options = parser.parse_args()
+    if options.seeds is not None and options.seeds < 2:
+        parser.error("--seeds: an interval takes 2 or more")
+    header = provenance(PACKAGES, "each training on one thread")
+    try:
+        measure(setting_of(options), options.folder, header)
+    except do.DtkdError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

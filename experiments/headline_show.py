@@ -1,0 +1,233 @@
+"""What headline.py found, in a table, in words and in a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from common import write_csv
+
+import dtkd_opt as do
+from dtkd_opt.compare.figures import style
+from dtkd_opt.distill.fit import mean_interval
+from dtkd_opt.drawing import svg
+from dtkd_opt.files import write_atomic
+
+JOINT, MATCHED = "price", "price, delay of "
+RUN_COLUMNS = (
+    "partition", "seed", "method", "mean_accuracy", "predicted_accuracy", "total_delay_s",
+    "objective", "students", "at_server", "teacher_accuracy",
+)  # fmt: skip
+COLUMNS = (
+    "partition", "method", "runs", "mean_accuracy", "accuracy_low", "accuracy_high",
+    "predicted_accuracy", "total_delay_s", "delay_low", "delay_high", "objective",
+    "ahead_accuracy", "ahead_accuracy_low", "ahead_accuracy_high", "ahead_delay_s", "verdict",
+)  # fmt: skip
+ALIKE_S = 1e-4  # total delays that differ by less are the solver's tolerance
+Row = dict[str, Any]
+
+
+def write_all(
+    folder: Path, rows: list[Row], front: do.Front, averaging: do.FedAvgPlan, header: list[str]
+) -> None:
+    """headline_runs.csv, headline.csv, headline.md and headline.svg, each atomically."""
+    runs = with_objective(pd.DataFrame(rows), front.instance)
+    found = summed_up(runs)
+    page = "\n".join(in_words(found, runs, front, averaging, header))
+    write_csv(
+        folder / "headline_runs.csv", RUN_COLUMNS,
+        runs[list(RUN_COLUMNS)].fillna("").to_dict("records"), header,
+    )  # fmt: skip
+    write_csv(folder / "headline.csv", COLUMNS, found, header)
+    write_atomic(folder / "headline.md", page.encode())
+    write_atomic(folder / "headline.svg", svg(draw(found, front), "headline"))
+    print(page)
+
+
+def with_objective(runs: pd.DataFrame, instance: do.Instance) -> pd.DataFrame:
+    """J [s] = mean delay + ρ (1 - mean accuracy), of what was reached."""
+    error = instance.seconds_per_error * (1 - runs.mean_accuracy)
+    return runs.assign(objective=runs.total_delay_s / len(instance.users) + error)
+
+
+def summed_up(runs: pd.DataFrame) -> list[Row]:
+    """Rows of headline.csv; `ahead_…` is how far the joint optimum is ahead, by seed."""
+    found = []
+    for partition, part in runs.groupby("partition", sort=False):
+        joint = part[part.method == JOINT].set_index("seed")
+        for method, mine in part.groupby("method", sort=False):
+            mine = mine.set_index("seed")
+            accuracy, _, low, high = mean_interval(mine.mean_accuracy.tolist())
+            delay, _, delay_low, delay_high = mean_interval(mine.total_delay_s.tolist())
+            ahead = (joint.mean_accuracy - mine.mean_accuracy).tolist()
+            more, _, more_low, more_high = mean_interval(ahead)
+            less = float((mine.total_delay_s - joint.total_delay_s).mean())
+            found.append({
+                "partition": partition, "method": method, "runs": len(mine),
+                "mean_accuracy": accuracy, "accuracy_low": low, "accuracy_high": high,
+                "predicted_accuracy": round(mine.predicted_accuracy.mean(), 6),
+                "total_delay_s": delay, "delay_low": delay_low, "delay_high": delay_high,
+                "objective": round(mine.objective.mean(), 6),
+                "ahead_accuracy": more, "ahead_accuracy_low": more_low,
+                "ahead_accuracy_high": more_high, "ahead_delay_s": round(less, 6),
+                "verdict": verdict(method, more, less),
+            })  # fmt: skip
+    return found
+
+
+def verdict(method: str, more: float, less: float) -> str:
+    """Whether the claim holds against a baseline.
+
+    Parameters
+    ----------
+    method
+        The baseline; nothing is claimed against the joint optimum itself.
+    more, less
+        How much more accuracy the joint optimum has, and how much less total delay [s].
+    """
+    if method.startswith(JOINT):
+        return ""
+    less = 0.0 if abs(less) < ALIKE_S else less
+    if more == less == 0:
+        return "equal"
+    if more >= 0 and less >= 0:
+        return "holds"
+    return "beaten" if more <= 0 and less <= 0 else "trade-off"
+
+
+def in_words(
+    found: list[Row], runs: pd.DataFrame, front: do.Front, averaging: do.FedAvgPlan,
+    header: Iterable[str],
+) -> Iterator[str]:  # fmt: skip
+    """The page: what was measured, the table, and where the claim holds."""
+    name, count = front.instance.name, runs.seed.nunique()
+    yield from (f"# {name} carried out, {count} seeds", "")
+    yield "Means over seeds, in brackets their 95 % intervals (Student's t). J is of what was"
+    yield f"reached, ρ = {front.instance.seconds_per_error:g} s. “Ahead” is the joint optimum"
+    yield "(`price`) less the method, seed by seed: more accuracy in points, less delay in seconds."
+    for partition in dict.fromkeys(row["partition"] for row in found):
+        mine = [row for row in found if row["partition"] == partition]
+        yield from ("", f"## {partition}", "", *table(mine), "", *claims(mine))
+    synchronous = averaging.synchronous_s.sum()
+    yield ""
+    yield f"FedAvg: {averaging.student} for all, {len(averaging.epochs)} rounds. Where each round"
+    yield f"waits for its slowest user, its total delay is {synchronous:.2f} s, not"
+    yield f"{averaging.total_delay_s:.2f} s. Its predicted accuracy is that of hard labels at the"
+    yield "samples of all users, as far as the accuracy table goes."
+    yield from ("", *(f"- {line}" for line in header), "")
+
+
+def table(rows: Sequence[Row]) -> Iterator[str]:
+    yield "| method | accuracy | predicted | total delay (s) | J (s) | ahead: points | s | claim |"
+    yield "|---|--:|--:|--:|--:|--:|--:|---|"
+    for row in rows:
+        spread = row["delay_high"] - row["delay_low"] > ALIKE_S
+        delays = f" [{row['delay_low']:.2f}, {row['delay_high']:.2f}]" if spread else ""
+        yield (
+            f"| {row['method']} | {percent(row, 'mean_accuracy', 'accuracy')} "
+            f"| {row['predicted_accuracy']:.2%} | {row['total_delay_s']:.2f}{delays} "
+            f"| {row['objective']:.3f} | {points(row)} | {row['ahead_delay_s']:+.2f} "
+            f"| {row['verdict']} |"
+        )
+
+
+def percent(row: Row, mean: str, ends: str) -> str:
+    return f"{row[mean]:.2%} [{100 * row[f'{ends}_low']:.2f}, {100 * row[f'{ends}_high']:.2f}]"
+
+
+def points(row: Row) -> str:
+    low, high = (100 * row[f"ahead_accuracy_{end}"] for end in ("low", "high"))
+    return f"{100 * row['ahead_accuracy']:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def claims(rows: Sequence[Row]) -> Iterator[str]:
+    """Where the joint optimum has more accuracy at no more delay, or less delay at no less."""
+    judged = [row for row in rows if row["verdict"]]
+    names = [row["method"] for row in judged if row["verdict"] == "holds"]
+    yield f"The claim holds against {', '.join(names) or 'none'}."
+    known = {row["method"]: row for row in rows}
+    for row in judged:
+        if row["verdict"] == "equal":
+            yield f"- {row['method']} finds a plan of the same figures."
+        if row["verdict"] in ("beaten", "trade-off"):
+            yield exception(row, known.get(f"{MATCHED}{row['method']}"), known[JOINT])
+
+
+def exception(row: Row, matched: Row | None, joint: Row) -> str:
+    """One that the claim does not hold against, and what the joint optimum has at its delay."""
+    more, less = 100 * row["ahead_accuracy"], row["ahead_delay_s"]
+    words = [f"{abs(more):.2f} points {'less' if more > 0 else 'more'} accuracy{unsure(row)}",
+             f"{abs(less):.2f} s {'more' if less > 0 else 'less'} total delay"]  # fmt: skip
+    kind = "Beaten by" if row["verdict"] == "beaten" else "Exception:"
+    better = "less" if row["objective"] < joint["objective"] else "more"
+    text = f"- {kind} {row['method']}: it has {' and '.join(words)}, and {better} J."
+    if matched is None:
+        if less < 0:
+            text += " No joint optimum of the sweep needs as little delay."
+        return text
+    off = 100 * (matched["mean_accuracy"] - row["mean_accuracy"])
+    return text + (
+        f" The joint optimum that needs no more delay ({matched['total_delay_s']:.2f} s) reaches"
+        f" {abs(off):.2f} points {'more' if off > 0 else 'less'} than it."
+    )
+
+
+def unsure(row: Row) -> str:
+    ends = row["ahead_accuracy_low"], row["ahead_accuracy_high"]
+    return " (not certain: the interval holds 0)" if ends[0] <= 0 <= ends[1] else ""
+
+
+def draw(found: Sequence[Row], front: do.Front) -> Any:
+    """Accuracy against delay, a panel a partition, with the edge of what is proven possible."""
+    from matplotlib.figure import Figure
+
+    partitions = list(dict.fromkeys(row["partition"] for row in found))
+    methods = list(dict.fromkeys(row["method"] for row in found))
+    figure = Figure(figsize=(11, 5.4), layout="constrained")
+    axes = figure.subplots(1, len(partitions), sharex=True)
+    for axis, partition in zip(axes, partitions, strict=True):
+        mine = [row for row in found if row["partition"] == partition]
+        edge(axis, front, mine)
+        for row in mine:
+            mark(axis, row, methods.index(row["method"]))
+        axis.set(xscale="log", xlabel="total delay (s)", title=partition)
+        axis.grid(color="0.9")
+        axis.set_axisbelow(True)
+    axes[0].set_ylabel("mean accuracy (%), 95 % intervals over seeds")
+    known = {}
+    for axis in axes:
+        handles, labels = axis.get_legend_handles_labels()
+        known |= dict(zip(labels, handles, strict=True))
+    figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=4, frameon=False)
+    figure.suptitle(f"{front.instance.name} carried out")
+    return figure
+
+
+def edge(axis: Any, front: do.Front, rows: Sequence[Row]) -> None:
+    """The proven plans, and where by the accuracy table no plan can be."""
+    known = [*front.table.mean_accuracy, *(row["mean_accuracy"] for row in rows)]
+    accuracy = np.linspace(min(known) - 0.01, min(max(known) + 0.01, 1.0), 400)
+    axis.fill_betweenx(
+        100 * accuracy, 0, front.least_delay(accuracy), color="0.92", lw=0,
+        label="no plan can be here, by predicted accuracy (proven)",
+    )  # fmt: skip
+    axis.plot(
+        front.table.total_delay_s, 100 * front.table.mean_accuracy, color="0.4", lw=1,
+        label="proven plans, predicted",
+    )  # fmt: skip
+
+
+def mark(axis: Any, row: Row, number: int) -> None:
+    """A method's means with both intervals."""
+    colour, shape = style(number)
+    bars = [
+        [[scale * (row[mean] - row[f"{ends}_low"])], [scale * (row[f"{ends}_high"] - row[mean])]]
+        for mean, ends, scale in (("total_delay_s", "delay", 1), ("mean_accuracy", "accuracy", 100))
+    ]
+    axis.errorbar(
+        row["total_delay_s"], 100 * row["mean_accuracy"], xerr=bars[0], yerr=bars[1],
+        color=colour, marker=shape, ls="", ms=6, capsize=2, mfc="none", label=row["method"],
+    )  # fmt: skip
