@@ -14,8 +14,8 @@ ends, in --work; the same command goes on where it was stopped.
 | all-device, all-server, random, greedy | the solver's baselines, distilled as planned |
 | q-learning cold | the paper's method, from nothing |
 | price | the joint optimum, proven to 1e-6 |
-| price, delay of … | the joint optimum of another ρ: the most accurate plan of a sweep that needs no |
-| | more delay than this baseline, where that is less than the delay of `price` |
+| price, delay of … | the joint optimum of another ρ: the most accurate plan of a sweep that |
+| | needs no more delay than this baseline, where that is less than the delay of `price` |
 
 All methods of a seed share data, shards and teacher. A training that two methods ask for alike is
 done once. Accuracies are the users' mean on held-out samples, delays those of the delay model.

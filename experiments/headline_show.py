@@ -24,7 +24,8 @@ RUN_COLUMNS = (
 COLUMNS = (
     "partition", "method", "runs", "mean_accuracy", "accuracy_low", "accuracy_high",
     "predicted_accuracy", "total_delay_s", "delay_low", "delay_high", "objective",
-    "ahead_accuracy", "ahead_accuracy_low", "ahead_accuracy_high", "ahead_delay_s", "verdict",
+    "ahead_accuracy", "ahead_accuracy_low", "ahead_accuracy_high", "ahead_delay_s",
+    "ahead_delay_low", "ahead_delay_high", "verdict",
 )  # fmt: skip
 ALIKE_S = 1e-4  # total delays that differ by less are the solver's tolerance
 Row = dict[str, Any]
@@ -64,7 +65,8 @@ def summed_up(runs: pd.DataFrame) -> list[Row]:
             delay, _, delay_low, delay_high = mean_interval(mine.total_delay_s.tolist())
             ahead = (joint.mean_accuracy - mine.mean_accuracy).tolist()
             more, _, more_low, more_high = mean_interval(ahead)
-            less = float((mine.total_delay_s - joint.total_delay_s).mean())
+            ahead = (mine.total_delay_s - joint.total_delay_s).tolist()
+            less, _, less_low, less_high = mean_interval(ahead)
             found.append({
                 "partition": partition, "method": method, "runs": len(mine),
                 "mean_accuracy": accuracy, "accuracy_low": low, "accuracy_high": high,
@@ -72,7 +74,8 @@ def summed_up(runs: pd.DataFrame) -> list[Row]:
                 "total_delay_s": delay, "delay_low": delay_low, "delay_high": delay_high,
                 "objective": round(mine.objective.mean(), 6),
                 "ahead_accuracy": more, "ahead_accuracy_low": more_low,
-                "ahead_accuracy_high": more_high, "ahead_delay_s": round(less, 6),
+                "ahead_accuracy_high": more_high, "ahead_delay_s": less,
+                "ahead_delay_low": less_low, "ahead_delay_high": less_high,
                 "verdict": verdict(method, more, less),
             })  # fmt: skip
     return found
@@ -146,7 +149,7 @@ def points(row: Row) -> str:
 def claims(rows: Sequence[Row]) -> Iterator[str]:
     """Where the joint optimum has more accuracy at no more delay, or less delay at no less."""
     judged = [row for row in rows if row["verdict"]]
-    names = [row["method"] for row in judged if row["verdict"] == "holds"]
+    names = [f"{row['method']}{unsure(row)}" for row in judged if row["verdict"] == "holds"]
     yield f"The claim holds against {', '.join(names) or 'none'}."
     known = {row["method"]: row for row in rows}
     for row in judged:
@@ -159,25 +162,30 @@ def claims(rows: Sequence[Row]) -> Iterator[str]:
 def exception(row: Row, matched: Row | None, joint: Row) -> str:
     """One that the claim does not hold against, and what the joint optimum has at its delay."""
     more, less = 100 * row["ahead_accuracy"], row["ahead_delay_s"]
-    words = [f"{abs(more):.2f} points {'less' if more > 0 else 'more'} accuracy{unsure(row)}",
+    words = [f"{abs(more):.2f} points {'less' if more > 0 else 'more'} accuracy",
              f"{abs(less):.2f} s {'more' if less > 0 else 'less'} total delay"]  # fmt: skip
     kind = "Beaten by" if row["verdict"] == "beaten" else "Exception:"
     better = "less" if row["objective"] < joint["objective"] else "more"
-    text = f"- {kind} {row['method']}: it has {' and '.join(words)}, and {better} J."
+    text = f"- {kind} {row['method']}: it has {' and '.join(words)}{unsure(row)}, and {better} J."
     if matched is None:
         if less < 0:
             text += " No joint optimum of the sweep needs as little delay."
         return text
     off = 100 * (matched["mean_accuracy"] - row["mean_accuracy"])
     return text + (
-        f" The joint optimum that needs no more delay ({matched['total_delay_s']:.2f} s) reaches"
-        f" {abs(off):.2f} points {'more' if off > 0 else 'less'} than it."
+        " Against it, the joint optimum that needs no more delay "
+        f"({matched['total_delay_s']:.2f} s) is {off:+.2f} points in accuracy."
     )
 
 
 def unsure(row: Row) -> str:
-    ends = row["ahead_accuracy_low"], row["ahead_accuracy_high"]
-    return " (not certain: the interval holds 0)" if ends[0] <= 0 <= ends[1] else ""
+    """What these seeds do not settle: where an interval of what is ahead holds 0 within."""
+    open_ones = [
+        what
+        for what in ("accuracy", "delay")
+        if row[f"ahead_{what}_low"] < 0 < row[f"ahead_{what}_high"]
+    ]
+    return f" ({' and '.join(open_ones)} not certain)" if open_ones else ""
 
 
 def draw(found: Sequence[Row], front: do.Front) -> Any:
@@ -185,15 +193,16 @@ def draw(found: Sequence[Row], front: do.Front) -> Any:
     from matplotlib.figure import Figure
 
     partitions = list(dict.fromkeys(row["partition"] for row in found))
-    methods = list(dict.fromkeys(row["method"] for row in found))
+    methods = [row["method"] for row in found if not row["method"].startswith(MATCHED)]
+    methods = list(dict.fromkeys(methods))
     figure = Figure(figsize=(11, 5.4), layout="constrained")
     axes = figure.subplots(1, len(partitions), sharex=True)
     for axis, partition in zip(axes, partitions, strict=True):
         mine = [row for row in found if row["partition"] == partition]
         edge(axis, front, mine)
         for row in mine:
-            mark(axis, row, methods.index(row["method"]))
-        axis.set(xscale="log", xlabel="total delay (s)", title=partition)
+            mark(axis, row, methods.index(row["method"].removeprefix(MATCHED)))
+        axis.set(xscale="log", xlabel="total delay (s)", title=partition, **ends(found))
         axis.grid(color="0.9")
         axis.set_axisbelow(True)
     axes[0].set_ylabel("mean accuracy (%), 95 % intervals over seeds")
@@ -206,10 +215,18 @@ def draw(found: Sequence[Row], front: do.Front) -> Any:
     return figure
 
 
+def ends(rows: Sequence[Row]) -> Row:
+    """Limits of both axes by the means: intervals of few seeds go far beyond."""
+    delays, reached = [row["total_delay_s"] for row in rows], [row["mean_accuracy"] for row in rows]
+    room = max(max(reached) - min(reached), 1e-3)
+    accuracy = 100 * (min(reached) - room), 100 * min(max(reached) + room, 1.0)
+    return {"xlim": (min(delays) / 2, 2 * max(delays)), "ylim": accuracy}
+
+
 def edge(axis: Any, front: do.Front, rows: Sequence[Row]) -> None:
     """The proven plans, and where by the accuracy table no plan can be."""
     known = [*front.table.mean_accuracy, *(row["mean_accuracy"] for row in rows)]
-    accuracy = np.linspace(min(known) - 0.01, min(max(known) + 0.01, 1.0), 400)
+    accuracy = np.linspace(2 * min(known) - 1, 1, 1000)
     axis.fill_betweenx(
         100 * accuracy, 0, front.least_delay(accuracy), color="0.92", lw=0,
         label="no plan can be here, by predicted accuracy (proven)",
@@ -221,8 +238,10 @@ def edge(axis: Any, front: do.Front, rows: Sequence[Row]) -> None:
 
 
 def mark(axis: Any, row: Row, number: int) -> None:
-    """A method's means with both intervals."""
+    """A method's means with both intervals; × is the joint optimum at the delay of its colour."""
     colour, shape = style(number)
+    if row["method"].startswith(MATCHED):
+        shape = "x"
     bars = [
         [[scale * (row[mean] - row[f"{ends}_low"])], [scale * (row[f"{ends}_high"] - row[mean])]]
         for mean, ends, scale in (("total_delay_s", "delay", 1), ("mean_accuracy", "accuracy", 100))

@@ -14,6 +14,7 @@ from dtkd_opt.instance import AccuracyTable, Instance, Model, Task, User
 PROGRAM = [sys.executable, "-c", "from dtkd_opt.cli import main; main()", "federate"]
 SHARES = ((240, 0.5, "server"), (120, 0.25, "device"), (100, 0.0, "server"), (60, 1.0, "device"))
 EPOCHS = 20
+HARD = {"logreg": (0.4, 0.7), "cnn_m": (0.3, 0.95)}  # accuracies at 60 and 600 samples
 
 
 def model(name: str) -> Model:
@@ -86,3 +87,19 @@ def table(problem: Instance, cnn_rates: tuple[float, float] = (1e-3, 4e-3)) -> C
         task=problem.task, networks=(), models=problem.models, curves=tuple(curves), lifts=(),
         choices=tuple(choices),
     )  # fmt: skip
+
+
+def calibrated(problem: Instance) -> Calibration:
+    """The same table with hard labels as well."""
+    found = table(problem)
+    curves = [
+        Curve(student=student, labels="hard", fit=None, cells=tuple(
+            Cell(samples=samples, runs=1, mean=used, std=None, lower95=None, upper95=None,
+                 used=used, used_lower95=None)
+            for samples, used in zip((60, 600), both, strict=True)
+        ))
+        for student, both in HARD.items()
+    ]  # fmt: skip
+    kept = [one for one in found.choices if one.labels == "soft"]
+    kept += [choice(student, "hard", 60, 2e-3) for student in HARD]
+    return found.model_copy(update={"curves": (*found.curves, *curves), "choices": tuple(kept)})

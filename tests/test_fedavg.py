@@ -10,14 +10,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import federating
 import numpy as np
 import pytest
 import torch
-from federating import EPOCHS, SHARES, choice, instance, table
+from federating import EPOCHS, HARD, SHARES, instance, table
 from helpers import INSTANCES
 
 import dtkd_opt as do
-from dtkd_opt.calibration import Calibration, Cell, Curve
+from dtkd_opt.calibration import Calibration
 from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.training import predict, train
@@ -27,8 +28,6 @@ from dtkd_opt.federate.fedavg_plan import FedAvgPlan, plan_fedavg
 from dtkd_opt.federate.holdings import common_of
 from dtkd_opt.federate.shards import deal
 from dtkd_opt.instance import Instance
-
-HARD = {"logreg": (0.4, 0.7), "cnn_m": (0.3, 0.95)}
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +42,7 @@ def data() -> Dataset:
 
 @pytest.fixture(scope="module")
 def calibrated(problem: Instance) -> Calibration:
-    """The made-up table with hard labels as well."""
-    found = table(problem)
-    curves = [
-        Curve(student=student, labels="hard", fit=None, cells=tuple(
-            Cell(samples=samples, runs=1, mean=used, std=None, lower95=None, upper95=None,
-                 used=used, used_lower95=None)
-            for samples, used in zip((60, 600), both, strict=True)
-        ))
-        for student, both in HARD.items()
-    ]  # fmt: skip
-    kept = [one for one in found.choices if one.labels == "soft"]
-    kept += [choice(student, "hard", 60, 2e-3) for student in HARD]
-    return found.model_copy(update={"curves": (*found.curves, *curves), "choices": tuple(kept)})
+    return federating.calibrated(problem)
 
 
 def test_alone_every_user_has_the_best_student_for_its_device(
