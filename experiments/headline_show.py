@@ -38,10 +38,9 @@ def write_all(
     runs = with_objective(pd.DataFrame(rows), front.instance)
     found = summed_up(runs)
     page = "\n".join(in_words(found, runs, front, averaging, header))
-    write_csv(
-        folder / "headline_runs.csv", RUN_COLUMNS,
-        runs[list(RUN_COLUMNS)].fillna("").to_dict("records"), header,
-    )  # fmt: skip
+    told = runs[list(RUN_COLUMNS)].astype(object)
+    rows = told.where(told.notna(), "").to_dict("records")  # FedAvg has no teacher
+    write_csv(folder / "headline_runs.csv", RUN_COLUMNS, rows, header)
     write_csv(folder / "headline.csv", COLUMNS, found, header)
     write_atomic(folder / "headline.md", page.encode())
     write_atomic(folder / "headline.svg", svg(draw(found, front), "headline"))
