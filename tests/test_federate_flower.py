@@ -64,6 +64,20 @@ def test_the_simulation_gives_the_same_to_the_last_bit(
 
 @flower
 @pytest.mark.slow
+def test_with_hard_labels_nothing_crosses_and_accuracies_are_the_same(
+    small: Path, cache: Path
+) -> None:
+    planned = do.hard_labels(do.read_instance(small / "i.json"))
+    ours, theirs = (
+        do.federate(planned.instance, planned.solution, labels="hard", cache=cache, engine=engine)
+        for engine in ("in-process", "flower-simulation")
+    )
+    same(theirs.users, ours)
+    assert theirs.users[["up_bits", "down_bits"]].to_numpy().max() == 0
+
+
+@flower
+@pytest.mark.slow
 def test_processes_give_the_same_to_the_last_bit(
     small: Path, cache: Path, reference: do.Federation
 ) -> None:
