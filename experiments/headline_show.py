@@ -167,9 +167,7 @@ def exception(row: Row, matched: Row | None, joint: Row) -> str:
     better = "less" if row["objective"] < joint["objective"] else "more"
     text = f"- {kind} {row['method']}: it has {' and '.join(words)}{unsure(row)}, and {better} J."
     if matched is None:
-        if less < 0:
-            text += " No joint optimum of the sweep needs as little delay."
-        return text
+        return f"{text} No joint optimum of the sweep needs as little delay."
     off = 100 * (matched["mean_accuracy"] - row["mean_accuracy"])
     return text + (
         " Against it, the joint optimum that needs no more delay "
