@@ -18,19 +18,23 @@ if TYPE_CHECKING:
     from dtkd_opt.distill.jobs import Training
     from dtkd_opt.instance import Instance
 
+    _Values = click.ParamType[tuple[Any, ...]]
+else:
+    _Values = click.ParamType  # no generic class before click 8.4
+
 _INTERRUPTED = 130  # as shells have it: 128 + the signal's number
 _SHOWN = 20  # lines about trainings without a result
 _SETTINGS = ("epochs", "batch_sizes", "learning_rates", "tau", "alpha", "fresh_fraction",
              "partition")  # fmt: skip
 
 
-class _List(click.ParamType[tuple[Any, ...]]):
+class _List(_Values):
     """Values of one kind with commas between them."""
 
     def __init__(self, kind: Callable[[str], Any], name: str):
         self.kind, self.name = kind, name
 
-    def get_metavar(self, param: Any, ctx: Any) -> str:
+    def get_metavar(self, param: Any, ctx: Any = None) -> str:
         """As help shows it."""
         return "A,B,…"
 
