@@ -107,11 +107,13 @@ def calibrate(
 def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str, Any]) -> None:
     from dtkd_opt.distill.calibrate import calibrate as run
     from dtkd_opt.distill.calibrate import params_of
+    from dtkd_opt.distill.results import check_output
     from dtkd_opt.interrupts import KeepOnCtrlC
 
     settings = {name: given.pop(name) for name in _SETTINGS}
     params = params_of({key: value for key, value in settings.items() if value is not None})
     if into is not None:  # before hours of training
+        check_output(output, [into])
         _check(into, params.epochs)
     with KeepOnCtrlC() as ctrl_c, phases_bar() as follow:
         found = run(

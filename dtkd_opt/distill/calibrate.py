@@ -19,7 +19,7 @@ from dtkd_opt.distill.grid import CalibrateParams, Grid, check_grid, default_siz
 from dtkd_opt.distill.jobs import Job, Material, Training, execute
 from dtkd_opt.distill.networks import STUDENTS
 from dtkd_opt.distill.partition import concentration
-from dtkd_opt.distill.results import CHOOSING, TRAINING, journal_path, write_results
+from dtkd_opt.distill.results import CHOOSING, TRAINING, check_output, journal_path, write_results
 from dtkd_opt.distill.table import build_table
 from dtkd_opt.distill.teacher import Say, Teacher, load_teacher
 from dtkd_opt.errors import UsageError
@@ -107,7 +107,8 @@ def calibrate(
     Raises
     ------
     UsageError
-        Settings that mean nothing, a size larger than the data.
+        Settings that mean nothing, a size larger than the data, an output that overwrites itself
+        or the data.
     InputError
         Missing extras or data, files of other trainings, a full disk, no training that succeeded.
     """
@@ -118,6 +119,7 @@ def calibrate(
     _check_device(device)
     if path is not None:
         require("matplotlib", "train", "the figure of calibrate")
+        check_output(path, [Path(data.removeprefix("npz:"))] if data.startswith("npz:") else [])
     folder = None if data_dir is None else Path(data_dir)
     dataset = load_data(data, folder)
     sizes = default_sizes(dataset) if sizes is None else tuple(sizes)

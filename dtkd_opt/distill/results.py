@@ -11,6 +11,7 @@ from dtkd_opt.distill.figures import accuracy_figure
 from dtkd_opt.distill.jobs import Job, Training
 from dtkd_opt.distill.training import Recipe
 from dtkd_opt.drawing import svg
+from dtkd_opt.errors import UsageError
 from dtkd_opt.files import write_atomic
 
 if TYPE_CHECKING:
@@ -28,6 +29,17 @@ def written(output: Path) -> tuple[Path, Path, Path, Path]:
     """The table's file, and those of the trainings, the figure and the summary."""
     csv, figure, page = (output.with_name(f"{output.stem}.{end}") for end in ("csv", "svg", "md"))
     return output, csv, figure, page
+
+
+def check_output(output: Path, reads: Sequence[Path] = ()) -> None:
+    """UsageError where a calibration's files would overwrite each other, or what it reads."""
+    journals = [journal_path(output, phase) for phase in (CHOOSING, TRAINING)]
+    files = [path.resolve() for path in (*written(output), *journals)]
+    if len(set(files)) < len(files):
+        raise UsageError(f"{output} is also the name of a file beside the table; name it .json")
+    for path in reads:
+        if path.resolve() in files:
+            raise UsageError(f"{path} would be overwritten; name another --output")
 
 
 def write_results(table: Calibration, rows: Sequence[Training], output: Path) -> None:
