@@ -11,11 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import INSTANCES
+from test_calibration import some_table
 
 import dtkd_opt as do
+from dtkd_opt.calibration import Curve
 from dtkd_opt.distill.calibrate import Calibrated
+from dtkd_opt.distill.choose import without_setting
+from dtkd_opt.distill.results import summary
+from dtkd_opt.distill.table import _cells
 
 PROGRAM = [sys.executable, "-c", "from dtkd_opt.cli import main; main()"]
+CALIBRATION = INSTANCES.parent / "experiments" / "calibration"
 FAST = {"epochs": 1, "learning_rates": (1e-2,), "batch_sizes": (64,), "choice_seeds": 1}
 
 
@@ -75,3 +81,56 @@ def test_the_data_are_not_overwritten(cache: Path, tmp_path: Path) -> None:
     with pytest.raises(do.UsageError, match=r"own\.npz would be overwritten"):
         quick(cache, data=f"npz:{path}", output=path)
     assert path.read_bytes() == before
+
+
+def test_a_student_that_always_diverges_is_left_out(cache: Path, tmp_path: Path) -> None:
+    """A huge rate is too much for convolutions, whose gradients grow, not for one linear layer."""
+    found = quick(
+        cache, students=["logreg", "cnn_m"], sizes=[120], params={"learning_rates": (1e25,)},
+        output=tmp_path / "t.json",
+    )  # fmt: skip
+    assert found.table is not None
+    assert [model.name for model in found.table.models] == ["logreg"]
+    assert {row.asked.student for row in found.runs} == {"logreg"}
+    assert [(row.asked.student, row.outcome) for row in found.lost] == [("cnn_m", "diverged")]
+    page = (tmp_path / "t.md").read_text()
+    assert f"- {without_setting(found.lost[0])}\n" in page
+    assert found.lost[0].reason
+    assert do.read_calibration(tmp_path / "t.json") == found.table
+
+
+def test_no_student_left_tells_the_first_reason(cache: Path) -> None:
+    with pytest.raises(do.InputError, match=r"logreg, hard labels: .* first reason: .*class \d"):
+        quick(cache, sizes=[5])
+    with pytest.raises(do.InputError, match=r"run of each kind; first reason: .* of the 25"):
+        quick(cache, seeds=1, sizes=[25])  # seed 0 lacks a class, that to choose by does not
+
+
+def test_lower_ends_in_use_are_never_higher_than_found() -> None:
+    spread, sure = [0.6, 0.9, 0.9], [0.78, 0.79, 0.8]
+    cells = _cells([100, 300, 1000], [sure, spread, sure])
+    lows = [cell.lower95 for cell in cells]
+    assert lows[0] > lows[1] < lows[2]
+    assert [cell.used_lower95 for cell in cells] == [lows[1], lows[1], lows[2]]
+    curve = Curve(student="mlp16", labels="server", cells=cells, fit=None)
+    table = some_table().model_copy(update={"curves": (curve,)})
+    page = summary(table, [])
+    assert f"100 samples: used {lows[1]:.6f} for the lower end {lows[0]:.6f}" in page
+
+
+def test_shipped_tables_use_the_lower_ends_as_defined() -> None:
+    for name in ("digits", "fashion-mnist"):
+        table = do.read_calibration(CALIBRATION / f"{name}.json")
+        for curve in table.curves:
+            lows = [cell.lower95 for cell in curve.cells]
+            expected = [min(lows[i:]) for i in range(len(lows))]
+            assert [cell.used_lower95 for cell in curve.cells] == expected
+
+
+def test_half_of_an_interval_that_is_cut_at_0() -> None:
+    """t(0.975, 1) is 12.7062, and √2 of it times the spread of two values."""
+    cells = _cells([100], [[0.1, 0.3]])
+    assert cells[0].lower95 == 0.0
+    curve = Curve(student="mlp16", labels="server", cells=cells, fit=None)
+    page = summary(some_table().model_copy(update={"curves": (curve,)}), [])
+    assert "| mlp16 | server | 20.00 ± 127.06 |" in page
