@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from dtkd_opt.distill.calibrate import Calibrated
 from dtkd_opt.distill.choose import without_setting
 from dtkd_opt.distill.results import summary
 from dtkd_opt.distill.table import _cells
+from dtkd_opt.interrupts import KeepOnCtrlC
 
 PROGRAM = [sys.executable, "-c", "from dtkd_opt.cli import main; main()"]
 CALIBRATION = INSTANCES.parent / "experiments" / "calibration"
@@ -134,3 +136,46 @@ def test_half_of_an_interval_that_is_cut_at_0() -> None:
     curve = Curve(student="mlp16", labels="server", cells=cells, fit=None)
     page = summary(some_table().model_copy(update={"curves": (curve,)}), [])
     assert "| mlp16 | server | 20.00 ± 127.06 |" in page
+
+
+def test_a_nested_block_finishes_the_one_that_holds_the_handler() -> None:
+    with KeepOnCtrlC() as outer:
+        with KeepOnCtrlC() as inner:
+            inner.finish()
+            signal.raise_signal(signal.SIGINT)
+        assert outer.pressed
+    with KeepOnCtrlC(), KeepOnCtrlC(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("place", "code"),
+    [("results.write_atomic", 0), ("results.check_output", 130), ("results.accuracy_lines", 130)],
+)
+def test_ctrl_c_spoils_no_writing_and_is_130_elsewhere(
+    place: str, code: int, cache: Path, tmp_path: Path
+) -> None:
+    """Ctrl-C as the first file is written, before all work, and as the results are printed."""
+    module, name = place.split(".")
+    program = (
+        f"import signal, dtkd_opt.distill.{module} as m\n"
+        f"real, left = m.{name}, [1]\n"
+        "def press(*given):\n"
+        "    if left: left.pop(); signal.raise_signal(signal.SIGINT)\n"
+        "    return real(*given)\n"
+        f"m.{name} = press\n"
+        "from dtkd_opt.cli import main; main()"
+    )
+    words = ["--students", "logreg", "--sizes", "100", "--seeds", "1", "--epochs", "1",
+             "--output", "t.json", "--cache", str(cache), "--into", "i.json"]  # fmt: skip
+    do.write_instance(
+        do.generate_instance(3, params=do.GeneratorParams(epochs=1)), tmp_path / "i.json"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "calibrate", *words],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    told = "interrupted; finished trainings are kept, --resume goes on\n"
+    assert done.stderr == ("" if code == 0 else told)
+    assert (tmp_path / "t.json").exists() == (name != "check_output")

@@ -94,17 +94,32 @@ def calibrate(
     """
     if (output is None) == (models is None):
         raise UsageError("give --output TABLE.json, or --models TABLE.json with --into INSTANCE")
-    if models is not None:
-        if into is None:
-            raise UsageError("--models needs --into INSTANCE; nothing is trained")
-        from dtkd_opt.calibration import read_calibration
+    try:
+        if output is not None:
+            lost = _train(output, into, accuracy, given)
+        else:
+            lost = _take(models, into, accuracy)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
+        kept = "" if output is None else "; finished trainings are kept, --resume goes on"
+        click.echo(f"interrupted{kept}", err=True)
+        sys.exit(_INTERRUPTED)
+    if lost:
+        sys.exit(1)
 
-        _put(read_calibration(models), into, accuracy)
-    elif output is not None:
-        _train(output, into, accuracy, given)
+
+def _take(models: Any, into: Path | None, accuracy: Accuracy) -> bool:
+    """The models of a table that is there; no training is lost."""
+    from dtkd_opt.calibration import read_calibration
+
+    if into is None:
+        raise UsageError("--models needs --into INSTANCE; nothing is trained")
+    _put(read_calibration(models), into, accuracy)
+    return False
 
 
-def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str, Any]) -> None:
+def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str, Any]) -> bool:
+    """Whether trainings were lost."""
     from dtkd_opt.distill.calibrate import calibrate as run
     from dtkd_opt.distill.calibrate import params_of
     from dtkd_opt.distill.results import check_output
@@ -122,14 +137,11 @@ def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str,
         )  # fmt: skip
         ctrl_c.finish()
     if found.table is None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
-        click.echo("interrupted; finished trainings are kept, --resume goes on", err=True)
-        sys.exit(_INTERRUPTED)
+        raise KeyboardInterrupt
     _print(found.table, found.lost, output)
     if into is not None:
         _put(found.table, into, accuracy)
-    if found.lost:
-        sys.exit(1)
+    return bool(found.lost)
 
 
 def _check(into: Path, epochs: int) -> Instance:
