@@ -28,8 +28,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 class Cell(Record):
     """The test accuracies of one student, kind of labels and size, over seeds.
 
-    `std` and the 95 % interval of the mean (Student's t) need two runs. `used` and `used_lower95`
-    are `mean` and `lower95`, raised or lowered where they would fall with more samples.
+    `std` and the 95 % interval of the mean (Student's t) need two runs. Where they would fall with
+    more samples, `used` is `mean` raised or lowered, and `used_lower95` is `lower95` lowered.
     """
 
     samples: Count

@@ -13,11 +13,13 @@ class KeepOnCtrlC:
     """Within this block the first Ctrl-C raises KeyboardInterrupt and the next few do nothing.
 
     With `at_once` False the first one only sets `pressed`, for work whose steps must not be torn.
-    Nested blocks and threads other than the main one leave the handler as it is.
+    Nested blocks and threads other than the main one leave the handler as it is; a nested block
+    finishes the outer one, too.
     """
 
     def __init__(self, *, at_once: bool = True):
         self._at_once, self._count = at_once, 0
+        self._outer: KeepOnCtrlC | None = None
 
     @property
     def pressed(self) -> bool:
@@ -26,7 +28,10 @@ class KeepOnCtrlC:
     def __enter__(self) -> KeepOnCtrlC:
         self._count = 0
         main = threading.current_thread() is threading.main_thread()
-        self._installed = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        handler = signal.getsignal(signal.SIGINT) if main else None
+        owner = getattr(handler, "__self__", None)
+        self._outer = owner if isinstance(owner, KeepOnCtrlC) else None
+        self._installed = handler is signal.default_int_handler
         if self._installed:
             signal.signal(signal.SIGINT, self._handle)
         return self
@@ -34,6 +39,8 @@ class KeepOnCtrlC:
     def finish(self) -> None:
         """From here on to the end of the block even the first Ctrl-C does nothing."""
         self._count = max(self._count, 1)
+        if self._outer is not None:
+            self._outer.finish()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._count += 1

@@ -195,6 +195,16 @@ def test_other_settings_are_other_teachers(few: Dataset, tmp_path: Path) -> None
     assert len(list(tmp_path.iterdir())) == 4
 
 
+def test_a_teacher_of_another_torch_or_device_is_not_taken(
+    few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_teacher(few, tmp_path, recipe=QUICK)
+    monkeypatch.setattr(torch, "__version__", "2.3.0")
+    load_teacher(few, tmp_path, recipe=QUICK)
+    load_teacher(few, tmp_path, recipe=QUICK, device="cpu:0")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_small_data_sets_teach_for_more_epochs() -> None:
     assert [teacher_recipe(count).epochs for count in (55_000, 6251, 6250, 1169)] == [4, 4, 4, 22]
     assert teacher_recipe(6249).epochs == 5

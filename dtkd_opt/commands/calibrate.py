@@ -18,19 +18,23 @@ if TYPE_CHECKING:
     from dtkd_opt.distill.jobs import Training
     from dtkd_opt.instance import Instance
 
+    _Values = click.ParamType[tuple[Any, ...]]
+else:
+    _Values = click.ParamType  # no generic class before click 8.4
+
 _INTERRUPTED = 130  # as shells have it: 128 + the signal's number
 _SHOWN = 20  # lines about trainings without a result
 _SETTINGS = ("epochs", "batch_sizes", "learning_rates", "tau", "alpha", "fresh_fraction",
              "partition")  # fmt: skip
 
 
-class _List(click.ParamType[tuple[Any, ...]]):
+class _List(_Values):
     """Values of one kind with commas between them."""
 
     def __init__(self, kind: Callable[[str], Any], name: str):
         self.kind, self.name = kind, name
 
-    def get_metavar(self, param: Any, ctx: Any) -> str:
+    def get_metavar(self, param: Any, ctx: Any = None) -> str:
         """As help shows it."""
         return "A,B,…"
 
@@ -90,24 +94,41 @@ def calibrate(
     """
     if (output is None) == (models is None):
         raise UsageError("give --output TABLE.json, or --models TABLE.json with --into INSTANCE")
-    if models is not None:
-        if into is None:
-            raise UsageError("--models needs --into INSTANCE; nothing is trained")
-        from dtkd_opt.calibration import read_calibration
+    try:
+        if output is not None:
+            lost = _train(output, into, accuracy, given)
+        else:
+            lost = _take(models, into, accuracy)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
+        kept = "" if output is None else "; finished trainings are kept, --resume goes on"
+        click.echo(f"interrupted{kept}", err=True)
+        sys.exit(_INTERRUPTED)
+    if lost:
+        sys.exit(1)
 
-        _put(read_calibration(models), into, accuracy)
-    elif output is not None:
-        _train(output, into, accuracy, given)
+
+def _take(models: Any, into: Path | None, accuracy: Accuracy) -> bool:
+    """The models of a table that is there; no training is lost."""
+    from dtkd_opt.calibration import read_calibration
+
+    if into is None:
+        raise UsageError("--models needs --into INSTANCE; nothing is trained")
+    _put(read_calibration(models), into, accuracy)
+    return False
 
 
-def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str, Any]) -> None:
+def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str, Any]) -> bool:
+    """Whether trainings were lost."""
     from dtkd_opt.distill.calibrate import calibrate as run
     from dtkd_opt.distill.calibrate import params_of
+    from dtkd_opt.distill.results import check_output
     from dtkd_opt.interrupts import KeepOnCtrlC
 
     settings = {name: given.pop(name) for name in _SETTINGS}
     params = params_of({key: value for key, value in settings.items() if value is not None})
     if into is not None:  # before hours of training
+        check_output(output, [into])
         _check(into, params.epochs)
     with KeepOnCtrlC() as ctrl_c, phases_bar() as follow:
         found = run(
@@ -116,14 +137,11 @@ def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str,
         )  # fmt: skip
         ctrl_c.finish()
     if found.table is None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
-        click.echo("interrupted; finished trainings are kept, --resume goes on", err=True)
-        sys.exit(_INTERRUPTED)
+        raise KeyboardInterrupt
     _print(found.table, found.lost, output)
     if into is not None:
         _put(found.table, into, accuracy)
-    if found.lost:
-        sys.exit(1)
+    return bool(found.lost)
 
 
 def _check(into: Path, epochs: int) -> Instance:

@@ -13,16 +13,16 @@ import torch
 from pydantic import ValidationError
 
 from dtkd_opt.calibration import Calibration
-from dtkd_opt.distill.choose import choose
+from dtkd_opt.distill.choose import choose, left_out, without_setting
 from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.grid import CalibrateParams, Grid, check_grid, default_sizes
 from dtkd_opt.distill.jobs import Job, Material, Training, execute
 from dtkd_opt.distill.networks import STUDENTS
 from dtkd_opt.distill.partition import concentration
-from dtkd_opt.distill.results import CHOOSING, TRAINING, journal_path, write_results
+from dtkd_opt.distill.results import CHOOSING, TRAINING, check_output, journal_path, write_results
 from dtkd_opt.distill.table import build_table
 from dtkd_opt.distill.teacher import Say, Teacher, load_teacher
-from dtkd_opt.errors import UsageError
+from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.files import fault_lines
 from dtkd_opt.interrupts import KeepOnCtrlC
 from dtkd_opt.jobs import processes, require
@@ -48,8 +48,12 @@ class Calibrated:
 
     @property
     def lost(self) -> tuple[Training, ...]:
-        """Trainings of the table without a result, and those to choose by that failed."""
-        failed = (row for row in self.choosing if row.outcome == "failed")
+        """Trainings of the table without a result, and those to choose by that failed.
+
+        A student whose every setting diverged is told by the first such training.
+        """
+        first = [row.asked for row in left_out(self.choosing)]
+        failed = (row for row in self.choosing if row.outcome == "failed" or row.asked in first)
         return (*failed, *(row for row in self.runs if row.outcome != "done"))
 
 
@@ -107,7 +111,8 @@ def calibrate(
     Raises
     ------
     UsageError
-        Settings that mean nothing, a size larger than the data.
+        Settings that mean nothing, a size larger than the data, an output that overwrites itself
+        or the data.
     InputError
         Missing extras or data, files of other trainings, a full disk, no training that succeeded.
     """
@@ -118,6 +123,7 @@ def calibrate(
     _check_device(device)
     if path is not None:
         require("matplotlib", "train", "the figure of calibrate")
+        check_output(path, [Path(data.removeprefix("npz:"))] if data.startswith("npz:") else [])
     folder = None if data_dir is None else Path(data_dir)
     dataset = load_data(data, folder)
     sizes = default_sizes(dataset) if sizes is None else tuple(sizes)
@@ -169,7 +175,10 @@ def _train_all(bench: _Bench, teacher: Teacher) -> Calibrated:
     if stopped:
         return Calibrated(None, choosing, ())
     choices = choose(choosing)
-    runs, stopped = bench.train(TRAINING, bench.grid.table_jobs(choices))
+    jobs = bench.grid.table_jobs(choices)
+    if not jobs:
+        raise InputError("calibrate", [without_setting(row) for row in left_out(choosing)[:1]])
+    runs, stopped = bench.train(TRAINING, jobs)
     if stopped:
         return Calibrated(None, choosing, runs)
     return Calibrated(build_table(bench.grid, teacher, choices, runs), choosing, runs)

@@ -61,6 +61,25 @@ def _best(cell: Cell, settings: Mapping[Setting, Sequence[Training]]) -> Choice 
     )
 
 
+def left_out(rows: Iterable[Training]) -> list[Training]:
+    """The first lost training of each student for which some kind of labels has no setting."""
+    rows = tuple(rows)
+    chosen = {(choice.student, choice.labels) for choice in choose(rows)}
+    lost: dict[str, Training] = {}
+    for row in rows:
+        job = row.asked
+        if row.outcome != "done" and (job.student, kind_of(job.labels)) not in chosen:
+            lost.setdefault(job.student, row)
+    return list(lost.values())
+
+
+def without_setting(row: Training) -> str:
+    """What is said of a student by its row of :func:`left_out`."""
+    kind = kind_of(row.asked.labels)
+    fault = f"{row.asked.student}, {kind} labels: no learning rate succeeded at any size"
+    return f"{fault}; first reason: {row.reason}"
+
+
 def chosen_for(choices: Iterable[Choice], student: str, labels: str, samples: int) -> Choice:
     """What was chosen at the largest size that is no larger, or else at the smallest.
 

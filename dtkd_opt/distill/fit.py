@@ -25,12 +25,17 @@ def mean_interval(values: Sequence[float]) -> Interval:
     mean = math.fsum(values) / len(values)
     if len(values) < 2:
         return round(mean, DIGITS), None, None, None
-    from scipy.stats import t
-
     std = float(np.std(values, ddof=1))
-    half = float(t.ppf(0.975, len(values) - 1)) * std / math.sqrt(len(values))
+    half = half_width(std, len(values))
     low, high = round(mean - half, DIGITS), round(mean + half, DIGITS)
     return round(mean, DIGITS), round(std, DIGITS), low, high
+
+
+def half_width(std: float, count: int) -> float:
+    """Half of the 95 % interval of a mean, t(0.975, n − 1) s / √n, of n ≥ 2 values."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, count - 1)) * std / math.sqrt(count)
 
 
 def non_decreasing(values: Sequence[float], weights: Sequence[float]) -> list[float]:

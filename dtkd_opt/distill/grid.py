@@ -79,12 +79,15 @@ class Grid:
         ]
 
     def table_jobs(self, choices: Iterable[Choice]) -> list[Job]:
-        """The table's trainings with what was chosen, scored on the test split."""
+        """The table's trainings with what was chosen, scored on the test split.
+
+        A student for which some kind of labels has no setting is left out.
+        """
         choices = tuple(choices)
+        hard, soft = ({c.student for c in choices if c.labels == k} for k in ("hard", "soft"))
+        students = [student for student in self.students if student in hard & soft]
         jobs = []
-        for student, size, labels, seed in product(
-            self.students, self.sizes, LABELS, range(self.seeds)
-        ):
+        for student, size, labels, seed in product(students, self.sizes, LABELS, range(self.seeds)):
             choice = chosen_for(choices, student, labels, size)
             rate, batch = choice.learning_rate, choice.batch_size
             jobs.append(self._job(student, labels, size, seed, rate, batch, "test"))

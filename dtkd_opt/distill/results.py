@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dtkd_opt.calibration import Calibration, Cell, Curve, Lift, PowerLaw, write_calibration
+from dtkd_opt.distill.choose import left_out, without_setting
 from dtkd_opt.distill.figures import accuracy_figure
+from dtkd_opt.distill.fit import half_width
 from dtkd_opt.distill.jobs import Job, Training
 from dtkd_opt.distill.training import Recipe
 from dtkd_opt.drawing import svg
+from dtkd_opt.errors import UsageError
 from dtkd_opt.files import write_atomic
 
 if TYPE_CHECKING:
@@ -28,6 +31,17 @@ def written(output: Path) -> tuple[Path, Path, Path, Path]:
     """The table's file, and those of the trainings, the figure and the summary."""
     csv, figure, page = (output.with_name(f"{output.stem}.{end}") for end in ("csv", "svg", "md"))
     return output, csv, figure, page
+
+
+def check_output(output: Path, reads: Sequence[Path] = ()) -> None:
+    """UsageError where a calibration's files would overwrite each other, or what it reads."""
+    journals = [journal_path(output, phase) for phase in (CHOOSING, TRAINING)]
+    files = [path.resolve() for path in (*written(output), *journals)]
+    if len(set(files)) < len(files):
+        raise UsageError(f"{output} is also the name of a file beside the table; name it .json")
+    for path in reads:
+        if path.resolve() in files:
+            raise UsageError(f"{path} would be overwritten; name another --output")
 
 
 def write_results(table: Calibration, rows: Sequence[Training], output: Path) -> None:
@@ -90,12 +104,12 @@ def _accuracies(table: Calibration) -> Iterator[str]:
 
 
 def _cell(cell: Cell) -> str:
-    return _interval(cell.mean, cell.lower95)
+    # not from the ends, which are cut at 0 and 1
+    return _interval(cell.mean, None if cell.std is None else half_width(cell.std, cell.runs))
 
 
-def _interval(mean: float, low: float | None, sign: str = "") -> str:
-    half = "" if low is None else f" ± {100 * (mean - low):.2f}"
-    return f"{100 * mean:{sign}.2f}{half}"
+def _interval(mean: float, half: float | None, sign: str = "") -> str:
+    return f"{100 * mean:{sign}.2f}" + ("" if half is None else f" ± {100 * half:.2f}")
 
 
 def _lifts(table: Calibration) -> Iterator[str]:
@@ -107,7 +121,8 @@ def _lifts(table: Calibration) -> Iterator[str]:
 
 
 def _lift(lift: Lift) -> str:
-    text = _interval(lift.mean, lift.lower95, "+")
+    half = None if lift.lower95 is None else lift.mean - lift.lower95
+    text = _interval(lift.mean, half, "+")
     return f"**{text}**" if lift.lower95 is not None and lift.lower95 > 0 else text
 
 
@@ -139,14 +154,23 @@ def _choices(table: Calibration) -> Iterator[str]:
 
 def _notes(table: Calibration, rows: Sequence[Training]) -> Iterator[str]:
     changed = [
-        f"- {curve.student}, {curve.labels}, {cell.samples} samples: used {cell.used:.6f} "
-        f"for the mean {cell.mean:.6f}, so that accuracy does not fall with more samples"
+        f"- {curve.student}, {curve.labels}, {cell.samples} samples: used {used:.6f} "
+        f"for the {what} {found:.6f}, so that accuracy does not fall with more samples"
         for curve in table.curves
         for cell in curve.cells
-        if cell.used != cell.mean
+        for what, used, found in (
+            ("mean", cell.used, cell.mean),
+            ("lower end", cell.used_lower95, cell.lower95),
+        )
+        if used != found
     ]
-    lost = [f"- {line}" for line in lost_lines(rows)]
-    for title, lines in (("Changed", changed), ("Without a result", lost)):
+    out = left_out(row for row in rows if row.asked.scored_on == "validation")
+    titles = {
+        "Changed": changed,
+        "Left out": [f"- {without_setting(row)}" for row in out],
+        "Without a result": [f"- {line}" for line in lost_lines(rows)],
+    }
+    for title, lines in titles.items():
         if lines:
             yield from ("", f"## {title}", "", *lines)
 

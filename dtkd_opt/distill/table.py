@@ -33,10 +33,14 @@ def build_table(
     InputError
         When no student has any size left.
     """
+    rows = tuple(rows)
     found = _by_cell(rows)
     curves = [curve for student in grid.students for curve in _curves(grid, student, found)]
     if not curves:
-        raise InputError("calibrate", ["no student has a run of each kind; the runs tell why"])
+        reason = next((row.reason for row in rows if row.outcome != "done"), "there are no runs")
+        raise InputError(
+            "calibrate", [f"no student has a run of each kind; first reason: {reason}"]
+        )
     params = grid.params
     return Calibration(
         format=FORMAT,
@@ -84,13 +88,17 @@ def _sorted(by_seed: Mapping[int, float]) -> list[float]:
 
 
 def _cells(sizes: Sequence[int], accuracies: Sequence[Sequence[float]]) -> tuple[Cell, ...]:
-    """The cells of a curve; what is used never falls with more samples."""
+    """The cells of a curve; what is used never falls with more samples.
+
+    A lower end is lowered to that of any larger size: raised, it would not hold any more.
+    """
     statistics = [mean_interval(values) for values in accuracies]
     runs = [len(values) for values in accuracies]
     used = non_decreasing([mean for mean, *_ in statistics], runs)
     lows = [_within(low) for *_, low, _ in statistics]
     known = [low for low in lows if low is not None]
-    used_lows = non_decreasing(known, runs) if len(known) == len(lows) else [None] * len(lows)
+    whole = len(known) == len(lows)
+    used_lows = [min(known[i:]) if whole else None for i in range(len(lows))]
     return tuple(
         Cell(
             samples=size, runs=count, mean=mean, std=std, lower95=low, upper95=_within(high),

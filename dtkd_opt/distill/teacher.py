@@ -45,6 +45,8 @@ class TeacherKey(Record):
     rows_sha256: Text  # of the samples it is trained on
     recipe: Recipe
     seed: int
+    device: Text
+    torch: Text  # other versions, like other devices, may round otherwise
     version: int = VERSION
 
     def file_name(self) -> str:
@@ -111,7 +113,14 @@ def load_teacher(
     rows = data.train if rows is None else rows
     recipe = teacher_recipe(len(rows)) if recipe is None else recipe
     rows_sha256 = hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
-    key = TeacherKey(data_sha256=data.sha256, rows_sha256=rows_sha256, recipe=recipe, seed=seed)
+    key = TeacherKey(
+        data_sha256=data.sha256,
+        rows_sha256=rows_sha256,
+        recipe=recipe,
+        seed=seed,
+        device=device,
+        torch=str(torch.__version__),
+    )
     path = cache / key.file_name()
     network = build_network(TEACHER, data.shape, data.classes, seed)
     if path.exists():
@@ -151,11 +160,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _write(path: Path, teacher: Teacher) -> None:
-    about = {
-        "key": teacher.key.model_dump(mode="json"),
-        "sha256": teacher.sha256,
-        "torch": torch.__version__,
-    }
+    about = {"key": teacher.key.model_dump(mode="json"), "sha256": teacher.sha256}
     tensors = _tensors(teacher.network, teacher.logits)
     write_atomic(path, safetensors.torch.save(tensors, {"teacher": json.dumps(about)}))
 
