@@ -217,3 +217,41 @@ def test_a_fit_has_one_value_a_cell(name: str, tmp_path: Path) -> None:
     said = rf"t\.json: curves\[1\]\.fit\.{name}: must have 4 values, one a cell, got 3"
     with pytest.raises(do.InputError, match=said):
         do.read_calibration(tmp_path / "t.json")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("generate --users 3 --output a.json --accuracy mean", "give --models TABLE.json"),
+        ("calibrate --output a.json --accuracy fitted", "give --into INSTANCE"),
+        ("calibrate --output a.json --data-dir .", "is for fashion-mnist, not for digits"),
+        ("calibrate --models t.json --into i.json --seeds 3", "--seeds does nothing with --models"),
+        ("calibrate --models t.json --into i.json --batch-sizes 9", "--batch-sizes does nothing"),
+        ("calibrate --models t.json --into i.json --resume", "--resume does nothing"),
+        ("calibrate --output a.json --into i.json --seeds 1 --accuracy lower95", "of 2 or more"),
+        (
+            "calibrate --output a.json --into i.json --sizes 100 --accuracy fitted",
+            "takes 4 --sizes",
+        ),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(words: str, said: str, tmp_path: Path) -> None:
+    shutil.copy(INSTANCES / "n5.json", tmp_path / "i.json")
+    do.write_calibration(some_table(), tmp_path / "t.json")
+    done = run(tmp_path, *words.split())
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert said in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["i.json", "t.json"]
+
+
+def test_the_summary_tells_where_choices_are_weak(cache: Path) -> None:
+    found = quick(
+        cache, sizes=[100, 200], params={"learning_rates": (1e-8, 1e-7, 1e-2)}, seeds=1
+    )  # fmt: skip
+    assert found.table is not None
+    page = summary(found.table, (*found.choosing, *found.runs))
+    assert (
+        "Of 2 choices 2 are at an end of the grid: the largest learning rate tried, 0.01." in page
+    )
+    assert "With 200 samples nothing was tried: it takes what 100 chose." in page
+    assert "batch size tried" not in page  # one alone has no ends
