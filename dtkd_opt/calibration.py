@@ -63,6 +63,19 @@ class Curve(Record):
     cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
     fit: PowerLaw | None  # of four sizes or more
 
+    @model_validator(mode="after")
+    def _check(self) -> Curve:
+        fit, count = self.fit, len(self.cells)
+        lengths = {"fitted": len(fit.fitted), "residuals": len(fit.residuals)} if fit else {}
+        raise_faults(
+            [
+                f"fit.{name}: must have {count} values, one a cell, got {length}"
+                for name, length in lengths.items()
+                if length != count
+            ]
+        )
+        return self
+
     def values(self, accuracy: Accuracy) -> list[float | None]:
         """One value a size; None where it cannot be had."""
         if accuracy == "fitted":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -179,3 +180,78 @@ def test_ctrl_c_spoils_no_writing_and_is_130_elsewhere(
     told = "interrupted; finished trainings are kept, --resume goes on\n"
     assert done.stderr == ("" if code == 0 else told)
     assert (tmp_path / "t.json").exists() == (name != "check_output")
+
+
+def test_python_takes_numbers_of_numpy_and_settings_as_a_dict(cache: Path) -> None:
+    given = {"students": ["logreg"], "jobs": 2, "cache": cache}
+    found = do.calibrate(seeds=np.int64(2), sizes=np.array([100, 200]), params=FAST, **given)
+    assert found.table == quick(cache, sizes=[100, 200]).table
+
+
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [
+        ({"sizes": [100.0]}, r"sizes must be whole numbers, got \[100.0\]"),
+        ({"sizes": 100}, "sizes must be whole numbers, got 100"),
+        ({"seeds": 2.5}, "seeds must be whole numbers"),
+        ({"students": "logreg"}, "students must be a list of names, got 'logreg'"),
+        ({"params": {"epochs": 0}}, "epochs: must be at least 1"),
+        ({"params": {"rates": 1}}, "rates: is not a known key"),
+        ({"params": 3}, "params must be CalibrateParams or a dict"),
+        ({"data_dir": "."}, "a data folder is for fashion-mnist, not for digits"),
+    ],
+)
+def test_python_arguments_of_other_kinds_are_wrong_use(
+    given: dict[str, Any], part: str, tmp_path: Path
+) -> None:
+    with pytest.raises(do.UsageError, match=part):
+        do.calibrate(**given, cache=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["fitted", "residuals"])
+def test_a_fit_has_one_value_a_cell(name: str, tmp_path: Path) -> None:
+    table = json.loads(some_table().to_bytes())
+    table["curves"][1]["fit"][name].pop()
+    (tmp_path / "t.json").write_text(json.dumps(table))
+    said = rf"t\.json: curves\[1\]\.fit\.{name}: must have 4 values, one a cell, got 3"
+    with pytest.raises(do.InputError, match=said):
+        do.read_calibration(tmp_path / "t.json")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("generate --users 3 --output a.json --accuracy mean", "give --models TABLE.json"),
+        ("calibrate --output a.json --accuracy fitted", "give --into INSTANCE"),
+        ("calibrate --output a.json --data-dir .", "is for fashion-mnist, not for digits"),
+        ("calibrate --models t.json --into i.json --seeds 3", "--seeds does nothing with --models"),
+        ("calibrate --models t.json --into i.json --batch-sizes 9", "--batch-sizes does nothing"),
+        ("calibrate --models t.json --into i.json --resume", "--resume does nothing"),
+        ("calibrate --output a.json --into i.json --seeds 1 --accuracy lower95", "of 2 or more"),
+        (
+            "calibrate --output a.json --into i.json --sizes 100 --accuracy fitted",
+            "takes 4 --sizes",
+        ),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(words: str, said: str, tmp_path: Path) -> None:
+    shutil.copy(INSTANCES / "n5.json", tmp_path / "i.json")
+    do.write_calibration(some_table(), tmp_path / "t.json")
+    done = run(tmp_path, *words.split())
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert said in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["i.json", "t.json"]
+
+
+def test_the_summary_tells_where_choices_are_weak(cache: Path) -> None:
+    found = quick(
+        cache, sizes=[100, 200], params={"learning_rates": (1e-8, 1e-7, 1e-2)}, seeds=1
+    )  # fmt: skip
+    assert found.table is not None
+    page = summary(found.table, (*found.choosing, *found.runs))
+    assert (
+        "Of 2 choices 2 are at an end of the grid: the largest learning rate tried, 0.01." in page
+    )
+    assert "With 200 samples nothing was tried: it takes what 100 chose." in page
+    assert "batch size tried" not in page  # one alone has no ends

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,29 @@ def test_idx_files_must_fit_together(tmp_path: Path) -> None:
         load_data("fashion-mnist", idx_folder(tmp_path, t10k_images_idx3=(40, 9, 9)))
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"train_images_idx3": (5000, 8, 8), "train_labels_idx1": (5000,)}, "more than 5000"),
+        ({"t10k_images_idx3": (0, 8, 8), "t10k_labels_idx1": (0,)}, "one to test with"),
+        ({"train_images_idx3": (6000, 7, 7), "t10k_images_idx3": (40, 7, 7)}, "8 × 8 pixels"),
+    ],
+)
+def test_idx_files_that_cannot_be_trained_on(
+    changed: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(do.InputError, match=said):
+        load_data("fashion-mnist", idx_folder(tmp_path, **changed))
+
+
+def test_idx_files_of_one_class(tmp_path: Path) -> None:
+    idx_folder(tmp_path)
+    for name in ("train-labels-idx1", "t10k-labels-idx1"):
+        write_idx(tmp_path, name, IDX[name], bytes(IDX[name][0]))
+    with pytest.raises(do.InputError, match="of two classes or more"):
+        load_data("fashion-mnist", tmp_path)
+
+
 def arrays(**changed: Any) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     images = rng.random((60, 3, 9, 10), dtype=np.float32) + 5
@@ -118,7 +143,12 @@ def test_own_arrays(tmp_path: Path) -> None:
         ({"labels": np.full(60, 10**9)}, "labels: must be 0, 1, … without a gap"),
         ({"labels": np.zeros(60, int)}, "two classes or more"),
         ({"images": np.zeros((60, 9))}, "images: must be numbers of shape"),
+        ({"labels": np.full(60, 2**63, np.uint64)}, "labels: must be 0, 1, … without a gap"),
         ({"images": np.zeros((60, 9, 7))}, "at least 8 × 8 pixels"),
+        ({"images": np.zeros((60, 0, 9, 9))}, "must have a channel and at least"),
+        ({"images": np.zeros((60, 9, 10, 3))}, r"got \(60, 9, 10, 3\), .*transpose\(0, 3, 1, 2\)"),
+        ({"images": np.full((60, 9, 9), 1e39)}, r"images: must be numbers within ±1e\+15"),
+        ({"images": np.full((60, 9, 9), -1e30)}, r"images: must be numbers within ±1e\+15"),
         ({"images": np.full((60, 9, 9), np.nan)}, "images: must be finite"),
         ({"images": np.ones((60, 9, 9))}, "all pixels of a channel are alike"),
         ({"images": np.zeros((60, 9, 9), object)}, "is no npz file of plain arrays"),
@@ -132,6 +162,24 @@ def test_own_arrays_that_cannot_be_trained_on(
         load_data(npz(tmp_path, **changed))
 
 
+def test_a_header_of_enormous_arrays_is_a_fault_of_the_file(tmp_path: Path) -> None:
+    """NumPy asks for the memory before it finds out that there is no such content."""
+    path = tmp_path / "huge.npz"
+    header = io.BytesIO()
+    about = {"descr": "<f8", "fortran_order": False, "shape": (2**40, 8, 8)}
+    np.lib.format.write_array_header_1_0(header, about)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("images.npy", header.getvalue())
+        file.writestr("labels.npy", header.getvalue())
+    with pytest.raises(do.InputError, match=r"huge\.npz: is no npz file of plain arrays"):
+        load_data(f"npz:{path}")
+
+
+def test_labels_of_any_whole_kind(tmp_path: Path) -> None:
+    data = load_data(npz(tmp_path, labels=(np.arange(60) % 3).astype(np.uint64)))
+    assert data.classes == 3
+
+
 def test_what_is_no_npz_file(tmp_path: Path) -> None:
     with pytest.raises(do.InputError, match="no such file"):
         load_data(f"npz:{tmp_path / 'none.npz'}")
@@ -141,6 +189,9 @@ def test_what_is_no_npz_file(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(do.InputError, match="is no npz file of plain arrays"):
             load_data(f"npz:{path}")
+    path.with_name("a.json").write_text("{}")
+    with pytest.raises(do.InputError, match=r"a\.json: .* write it with numpy\.savez$"):
+        load_data(f"npz:{path.with_name('a.json')}")
     np.save(tmp_path / "one.npy", np.zeros(3))
     with pytest.raises(do.InputError, match="is no npz file of plain arrays"):
         load_data(f"npz:{tmp_path / 'one.npy'}")

@@ -23,6 +23,7 @@ else:
     _Values = click.ParamType  # no generic class before click 8.4
 
 _INTERRUPTED = 130  # as shells have it: 128 + the signal's number
+_LEAST_SIZES = 4  # of a fitted power law
 _SHOWN = 20  # lines about trainings without a result
 _SETTINGS = ("epochs", "batch_sizes", "learning_rates", "tau", "alpha", "fresh_fraction",
              "partition")  # fmt: skip
@@ -70,8 +71,8 @@ class _List(_Values):
 @click.option("--output", type=FILE, help="The table; other files get its name and other endings.")
 @click.option("--models", type=FILE, help="Take this table for --into, and train nothing.")
 @click.option("--into", type=FILE, help="Put the table's models into this instance file.")
-@click.option("--accuracy", type=click.Choice(["mean", "lower95", "fitted"]), default="mean",
-              show_default=True, help="What --into takes of the table.")  # fmt: skip
+@click.option("--accuracy", type=click.Choice(["mean", "lower95", "fitted"]),
+              help="What --into takes of the table. [default: mean]")  # fmt: skip
 def calibrate(
     output: Path | None, models: Path | None, into: Path | None, accuracy: Any, **given: Any
 ) -> None:
@@ -94,11 +95,14 @@ def calibrate(
     """
     if (output is None) == (models is None):
         raise UsageError("give --output TABLE.json, or --models TABLE.json with --into INSTANCE")
+    if accuracy is not None and into is None:
+        raise UsageError("--accuracy is what --into takes of the table; give --into INSTANCE")
+    lost, accuracy = False, accuracy or "mean"
     try:
         if output is not None:
             lost = _train(output, into, accuracy, given)
         else:
-            lost = _take(models, into, accuracy)
+            _take(models, into, accuracy)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
         kept = "" if output is None else "; finished trainings are kept, --resume goes on"
@@ -108,14 +112,18 @@ def calibrate(
         sys.exit(1)
 
 
-def _take(models: Any, into: Path | None, accuracy: Accuracy) -> bool:
-    """The models of a table that is there; no training is lost."""
+def _take(models: Any, into: Path | None, accuracy: Accuracy) -> None:
+    """The models of a table that is there."""
     from dtkd_opt.calibration import read_calibration
 
     if into is None:
         raise UsageError("--models needs --into INSTANCE; nothing is trained")
+    ctx = click.get_current_context()
+    for name in ctx.params:
+        given = ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+        if given and name not in ("models", "into", "accuracy"):
+            raise UsageError(f"--{name.replace('_', '-')} does nothing with --models; leave it")
     _put(read_calibration(models), into, accuracy)
-    return False
 
 
 def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str, Any]) -> bool:
@@ -129,6 +137,7 @@ def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str,
     params = params_of({key: value for key, value in settings.items() if value is not None})
     if into is not None:  # before hours of training
         check_output(output, [into])
+        _check_enough(accuracy, given["seeds"], given["sizes"])
         _check(into, params.epochs)
     with KeepOnCtrlC() as ctrl_c, phases_bar() as follow:
         found = run(
@@ -142,6 +151,14 @@ def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str,
     if into is not None:
         _put(found.table, into, accuracy)
     return bool(found.lost)
+
+
+def _check_enough(accuracy: Accuracy, seeds: int, sizes: tuple[int, ...] | None) -> None:
+    """UsageError where the table will not have what --into is to take."""
+    if accuracy == "lower95" and seeds < 2:
+        raise UsageError(f"--accuracy lower95 takes --seeds of 2 or more, got {seeds}")
+    if accuracy == "fitted" and sizes is not None and len(sizes) < _LEAST_SIZES:
+        raise UsageError(f"--accuracy fitted takes {_LEAST_SIZES} --sizes or more")
 
 
 def _check(into: Path, epochs: int) -> Instance:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dtkd_opt.commands.console import FILE, say
+from dtkd_opt.errors import UsageError
 
 
 @click.command()
@@ -26,9 +27,7 @@ from dtkd_opt.commands.console import FILE, say
 @click.option(
     "--accuracy",
     type=click.Choice(["mean", "lower95", "fitted"]),
-    default="mean",
-    show_default=True,
-    help="What of --models: see `calibrate`.",
+    help="What of --models: see `calibrate`. [default: mean]",
 )
 def generate(
     users: int,
@@ -53,10 +52,12 @@ def generate(
     from dtkd_opt.generate import GeneratorParams, generate_instance
     from dtkd_opt.instance import write_instance
 
+    if accuracy is not None and models is None:
+        raise UsageError("--accuracy is what is taken of --models; give --models TABLE.json")
     given = {key: value for key, value in params.items() if value is not None}
     table = None if models is None else read_calibration(models)
     instance = generate_instance(
-        users, servers, seed, GeneratorParams(**given), name, table, accuracy
+        users, servers, seed, GeneratorParams(**given), name, table, accuracy or "mean"
     )
     written = write_instance(instance, output)
     say(f"written: {' and '.join(map(str, written))} ({instance.description})")

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from dtkd_opt.calibration import Calibration
 from dtkd_opt.distill.choose import choose, left_out, without_setting
 from dtkd_opt.distill.data import Dataset, load_data
-from dtkd_opt.distill.grid import CalibrateParams, Grid, check_grid, default_sizes
+from dtkd_opt.distill.grid import CalibrateParams, Grid, check_grid, default_sizes, whole_numbers
 from dtkd_opt.distill.jobs import Job, Material, Training, execute
 from dtkd_opt.distill.networks import STUDENTS
 from dtkd_opt.distill.partition import concentration
@@ -64,7 +64,7 @@ def calibrate(
     seeds: int = 3,
     sizes: Sequence[int] | None = None,
     students: Sequence[str] | None = None,
-    params: CalibrateParams | None = None,
+    params: CalibrateParams | Mapping[str, Any] | None = None,
     jobs: int = -1,
     dask: str | None = None,
     device: str = "cpu",
@@ -92,7 +92,7 @@ def calibrate(
     students
         Names; by default all.
     params
-        All other settings.
+        All other settings, as a record or by name.
     jobs, dask
         Processes at once, -1 for one a core; or a Dask scheduler's address. A worker reads the
         data from its own disk.
@@ -116,7 +116,8 @@ def calibrate(
     InputError
         Missing extras or data, files of other trainings, a full disk, no training that succeeded.
     """
-    path, params = None if output is None else Path(output), params or CalibrateParams()
+    path, params = None if output is None else Path(output), _params(params)
+    seeds = whole_numbers("seeds", [seeds])[0]
     require("distributed" if dask else "joblib", "dask" if dask else "train", "calibrate")
     jobs = processes(jobs) if dask is None else 0
     concentration(params.partition)
@@ -126,8 +127,8 @@ def calibrate(
         check_output(path, [Path(data.removeprefix("npz:"))] if data.startswith("npz:") else [])
     folder = None if data_dir is None else Path(data_dir)
     dataset = load_data(data, folder)
-    sizes = default_sizes(dataset) if sizes is None else tuple(sizes)
-    names = STUDENTS if students is None else tuple(students)
+    sizes = default_sizes(dataset) if sizes is None else whole_numbers("sizes", sizes)
+    names = _names(students)
     check_grid(dataset, sizes, names, seeds)
     if path is not None:
         _prepare(path, resume)
@@ -194,6 +195,20 @@ def _teacher(
         say=say or (lambda line: None),
         progress=lambda done: follow(TEACHING, done, 1),
     )
+
+
+def _names(students: Sequence[str] | None) -> tuple[str, ...]:
+    if isinstance(students, str):
+        raise UsageError(f"students must be a list of names, got {students!r}")
+    return STUDENTS if students is None else tuple(students)
+
+
+def _params(given: CalibrateParams | Mapping[str, Any] | None) -> CalibrateParams:
+    if isinstance(given, CalibrateParams):
+        return given
+    if given is None or isinstance(given, Mapping):
+        return params_of(given or {})
+    raise UsageError(f"params must be CalibrateParams or a dict, got {given!r}")
 
 
 def params_of(given: Mapping[str, Any]) -> CalibrateParams:

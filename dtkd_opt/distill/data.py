@@ -8,6 +8,7 @@ import io
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ DATA_SETS = ("digits", "fashion-mnist", "npz:FILE")
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package installs
 SMALLEST_SIDE = 8  # pixels: three times halved, one is left
 
+_LARGEST = 1e15  # of pixels, whose squares are summed up as float32
 _VALIDATION = 5000  # of Fashion-MNIST; small data sets keep a tenth
 _FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 
@@ -90,10 +92,12 @@ def load_data(spec: str, data_dir: Path | None = None) -> Dataset:
     Raises
     ------
     UsageError
-        When no data set has this name.
+        When no data set has this name, or a folder is given to another one.
     InputError
         When a file is missing, damaged or cannot be trained on.
     """
+    if data_dir is not None and spec != "fashion-mnist":
+        raise UsageError(f"a data folder is for fashion-mnist, not for {spec}; leave --data-dir")
     if spec == "digits":
         return _digits()
     if spec == "fashion-mnist":
@@ -121,10 +125,15 @@ def _fashion_mnist(folder: Path) -> Dataset:
     for x, y in ((images, labels), (more_images, more_labels)):
         if len(x) != len(y):
             raise InputError(str(folder), [f"must have a label an image, got {len(y)} of {len(x)}"])
+    if len(labels) <= _VALIDATION or not len(more_labels):
+        fault = f"must have more than {_VALIDATION} images to train on, and one to test with"
+        raise InputError(str(folder), [fault])
     order = np.random.default_rng(0).permutation(len(labels))
     test = np.arange(len(labels), len(labels) + len(more_labels))
     split = np.sort(order[_VALIDATION:]), np.sort(order[:_VALIDATION]), test
     both = np.concatenate([images, more_images]), np.concatenate([labels, more_labels])
+    if faults := _faults(*both):
+        raise InputError(str(folder), faults)
     return _dataset("fashion-mnist", both[0], both[1].astype(np.int64), split)
 
 
@@ -156,6 +165,9 @@ def _npz(spec: str, path: Path) -> Dataset:
 
 def _npz_arrays(path: Path) -> list[NDArray[Any]]:
     data = io.BytesIO(read_bytes(path))
+    if not zipfile.is_zipfile(data):  # NumPy would speak of pickles
+        raise InputError(str(path), ["is no npz file of plain arrays; write it with numpy.savez"])
+    data.seek(0)
     try:
         with np.load(data, allow_pickle=False) as arrays:
             missing = {"images", "labels"} - set(arrays)
@@ -163,7 +175,7 @@ def _npz_arrays(path: Path) -> list[NDArray[Any]]:
                 raise InputError(str(path), [f"{min(missing)}: is missing; must be given"])
             return [arrays["images"], arrays["labels"]]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError,
-            AttributeError) as error:  # fmt: skip
+            AttributeError, MemoryError) as error:  # fmt: skip
         words = str(error).splitlines()[0] if str(error) else "damaged"
         raise InputError(str(path), [f"is no npz file of plain arrays: {words}"]) from None
 
@@ -174,16 +186,34 @@ def _faults(images: NDArray[Any], labels: NDArray[Any]) -> list[str]:
         return ["images: must be numbers of shape (n, H, W) or (n, C, H, W)"]
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         return [f"labels: must be {len(images)} whole numbers, one an image"]
-    if min(images.shape[-2:]) < SMALLEST_SIDE:
-        return [f"images: must have at least {SMALLEST_SIDE} × {SMALLEST_SIDE} pixels"]
     if len(images) < 20:
         return [f"images: must be at least 20, got {len(images)}"]
-    if not np.isfinite(images).all():
-        return ["images: must be finite numbers"]
-    counts = np.bincount(labels) if labels.min() >= 0 and labels.max() < len(labels) else [0]
-    if len(counts) < 2 or min(counts) == 0:
-        return ["labels: must be 0, 1, … without a gap, of two classes or more"]
-    return []
+    return [*_shape_faults(images), *_value_faults(images), *_label_faults(labels)][:1]
+
+
+def _shape_faults(images: NDArray[Any]) -> Iterator[str]:
+    if images.ndim == 4 and images.shape[3] < SMALLEST_SIDE <= min(images.shape[1:3]):
+        yield (
+            f"images: must be of shape (n, C, H, W), got {images.shape}, which looks like "
+            "(n, H, W, C): use images.transpose(0, 3, 1, 2)"
+        )
+    if min(images.shape[-2:]) < SMALLEST_SIDE or images.shape[1] == 0:
+        side = SMALLEST_SIDE
+        yield f"images: must have a channel and at least {side} × {side} pixels"
+
+
+def _value_faults(images: NDArray[Any]) -> Iterator[str]:
+    if images.size and not np.isfinite(images).all():
+        yield "images: must be finite numbers"
+    elif images.size and max(abs(float(images.max())), abs(float(images.min()))) > _LARGEST:
+        yield f"images: must be numbers within ±{_LARGEST:g}"
+
+
+def _label_faults(labels: NDArray[Any]) -> Iterator[str]:
+    inside = labels.min() >= 0 and labels.max() < len(labels)
+    counts = np.bincount(labels.astype(np.int64)) if inside else np.zeros(1)
+    if len(counts) < 2 or counts.min() == 0:
+        yield "labels: must be 0, 1, … without a gap, of two classes or more"
 
 
 Splits = tuple[Index, Index, Index]  # train, validation, test

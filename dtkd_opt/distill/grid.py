@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import Annotated, Literal
+from operator import index
+from typing import Annotated, Literal, SupportsIndex
 
 from pydantic import Field, Strict
 
@@ -131,6 +132,14 @@ class Grid:
         """About how long a job takes, in FLOPs: training, and scoring."""
         scored = self.data.test if job.scored_on == "test" else self.data.validation
         return self.costs[job.student].effort(job.recipe, job.samples, len(scored))
+
+
+def whole_numbers(name: str, values: Iterable[SupportsIndex]) -> tuple[int, ...]:
+    """Whole numbers of any kind, NumPy's too, as Python's; UsageError for anything else."""
+    try:
+        return tuple(map(index, values))
+    except TypeError:
+        raise UsageError(f"{name} must be whole numbers, got {values!r}") from None
 
 
 def check_grid(

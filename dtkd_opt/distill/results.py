@@ -78,7 +78,7 @@ def summary(table: Calibration, rows: Sequence[Training]) -> str:
     """A page of Markdown: settings, accuracies, lifts, what was chosen, changed and lost."""
     return "\n".join(
         [*_settings(table, rows), *_accuracies(table), *_lifts(table), *_fits(table),
-         *_choices(table), *_notes(table, rows), ""]
+         *_choices(table), *_choice_notes(table, rows), *_notes(table, rows), ""]
     )  # fmt: skip
 
 
@@ -150,6 +150,23 @@ def _choices(table: Calibration) -> Iterator[str]:
         mine = [c for c in table.choices if (c.student, c.labels) == (student, labels)]
         texts = {c.samples: f"{c.learning_rate:g}, {c.batch_size}" for c in mine}
         yield _row(student, labels, texts, table)
+
+
+def _choice_notes(table: Calibration, rows: Sequence[Training]) -> Iterator[str]:
+    """What was chosen at an end of what was tried, and what the largest size took over."""
+    tried = [row.asked.recipe for row in rows if row.asked.scored_on == "validation"]
+    for name in ("learning_rate", "batch_size"):
+        values = sorted({getattr(recipe, name) for recipe in tried})
+        for end, value in (("smallest", values[0]), ("largest", values[-1])) if values[2:] else ():
+            count = sum(getattr(choice, name) == value for choice in table.choices)
+            if count:
+                yield "\n" + (
+                    f"Of {len(table.choices)} choices {count} are at an end of the grid: the {end} "
+                    f"{name.replace('_', ' ')} tried, {value:g}. Beyond it may be a better one."
+                )
+    chosen, largest = [choice.samples for choice in table.choices], _sizes(table)[-1]
+    if chosen and max(chosen) < largest:
+        yield f"\nWith {largest:,} samples nothing was tried: it takes what {max(chosen):,} chose."
 
 
 def _notes(table: Calibration, rows: Sequence[Training]) -> Iterator[str]:
