@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from dtkd_opt.errors import InfeasibleError, InputError, UsageError
 from dtkd_opt.evaluate import Evaluation
 from dtkd_opt.files import write_atomic
 from dtkd_opt.instance import Instance
+from dtkd_opt.jobs import require
 from dtkd_opt.physics import Array
 from dtkd_opt.solution import read_solution
 from dtkd_opt.solve import Result, check_limits, solve
@@ -209,8 +209,7 @@ def draw(front: Front, beside: Mapping[str, Evaluation] | None = None) -> Any:
     -------
     matplotlib.figure.Figure
     """
-    if find_spec("matplotlib") is None:
-        raise InputError("the figure", ['needs matplotlib: pip install "dtkd-opt[plot]"'])
+    require("matplotlib", "plot", "the figure")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.0, 5.2), layout="constrained")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import comparing
+import numpy as np
+import pandas as pd
 import pytest
 from helpers import INSTANCES
 from rich.console import Console
@@ -76,3 +80,24 @@ def test_the_live_line_shows_phases_as_they_are() -> None:
     with line:
         line.show(ODD)
     assert ODD in shown.getvalue()
+
+
+def test_figures_of_a_federation_show_names_as_they_are() -> None:
+    pytest.importorskip("torch")
+    from dtkd_opt.drawing import svg
+    from dtkd_opt.federate.clock import PIECES, Clock
+    from dtkd_opt.federate.figures import accuracy_figure, gantt
+
+    words = {"name": ["$\\foo$", "b"], "model": ["m", "m"], "place": ["device", "server"]}
+    figures = {"predicted_accuracy": [0.8, 0.9], "realised_accuracy": [0.7, 0.9]}
+    users = pd.DataFrame(words | figures)
+    clock = Clock(np.array([0, 1]), {piece: np.ones(2) for piece in PIECES})
+    odd: Any = SimpleNamespace(
+        instance=SimpleNamespace(name="[/a] $\\foo$"),
+        data="d",
+        users=users,
+        done=users,
+        clock=clock,
+    )
+    for figure in (gantt(odd), accuracy_figure(odd)):
+        assert svg(figure, "odd")

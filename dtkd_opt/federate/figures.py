@@ -32,9 +32,9 @@ def gantt(federation: Federation) -> Any:
             axis.barh(place, seconds, left=begin, height=0.8, color=_COLOURS[piece])
     if len(order) <= _NAMED:
         names = [f"{users.name[n]} {users.model[n]}, {users.place[n]}" for n in order]
-        axis.set_yticks(range(len(order)), names, fontsize=7)
+        axis.set_yticks(range(len(order)), names, fontsize=7, parse_math=False)
     axis.set(xlabel="virtual time (s)", ylim=(-0.6, len(order) - 0.4))
-    axis.set_title(f"{federation.instance.name}: the plan's clock")
+    axis.set_title(f"{federation.instance.name}: the plan's clock", parse_math=False)
     patches = [Patch(color=_COLOURS[piece], label=piece) for piece in PIECES]
     figure.legend(handles=patches, loc="outside lower center", ncols=4, frameon=False)
     return figure
@@ -56,7 +56,7 @@ def accuracy_figure(federation: Federation) -> Any:
     axis.axline((middle, middle), slope=1, color="0.6", lw=1, zorder=0)
     axis.set_aspect("equal", adjustable="datalim")
     axis.set(xlabel="predicted accuracy (%)", ylabel="realised accuracy (%)")
-    axis.set_title(f"{federation.instance.name} on {federation.data}")
+    axis.set_title(f"{federation.instance.name} on {federation.data}", parse_math=False)
     axis.grid(color="0.9")
     axis.set_axisbelow(True)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
