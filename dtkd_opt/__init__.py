@@ -13,7 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
-from dtkd_opt.calibration import Calibration, read_calibration, write_calibration
+from dtkd_opt.calibration import (
+    Calibration,
+    read_calibration,
+    shipped_calibration,
+    write_calibration,
+)
 from dtkd_opt.certificate import Certificate, read_certificate, write_certificate
 from dtkd_opt.certify import certify
 from dtkd_opt.check import check
@@ -111,6 +116,7 @@ __all__ = [
     "read_certificate",
     "read_instance",
     "read_solution",
+    "shipped_calibration",
     "solve",
     "train_dqn",
     "verify",

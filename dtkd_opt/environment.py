@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from dtkd_opt.allocation import ChoiceInfeasible
 from dtkd_opt.bundle import maximise_bound
+from dtkd_opt.calibration import shipped_calibration
 from dtkd_opt.episode import Episode, count_ranks, find_slots, observation_size
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.evaluate import Plan
-from dtkd_opt.generate import STUDENTS, GeneratorParams, generate_instance
+from dtkd_opt.generate import GeneratorParams, generate_instance
 from dtkd_opt.instance import Instance
 from dtkd_opt.methods import Method
 from dtkd_opt.methods.search import Search, Stop, make_plan, relative_gap
@@ -106,7 +107,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         self._fixed, self._order, self._certify = instance, order, certify
         self._penalty = float(penalty)
         self._table = None if instance is None else build_options(instance)
-        self._n_models = len(STUDENTS) if instance is None else len(instance.models)
+        self._n_models = len((instance or shipped_calibration()).models)
         self._n_ranks = min(reach, self._servers)
         if self._table is not None:
             self._n_ranks = count_ranks(self._table)

@@ -10,33 +10,18 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from dtkd_opt.accuracy import AccuracyTable, best_accuracy
-from dtkd_opt.calibration import Accuracy, Calibration
+from dtkd_opt.calibration import Accuracy, Calibration, shipped_calibration
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.instance import FORMAT, Instance, Model, Server, Task
 from dtkd_opt.options import OptionTable, build_options, pool_delays
-from dtkd_opt.physics import FLOPS_PER_CYCLE, PASSES, Array
+from dtkd_opt.physics import Array
 from dtkd_opt.users import Users
-
-# Provisional table of one trial run (Fashion-MNIST, 3 seeds): bits, forward FLOPs, accuracy at
-# the private data sizes below when trained at the server and on the device.
-SIZES = (100.0, 300.0, 1000.0, 3000.0)
-STUDENTS = {
-    "logreg": (251_200, 15_680, (0.702, 0.765, 0.794, 0.812), (0.699, 0.759, 0.795, 0.816)),
-    "mlp16": (407_360, 25_408, (0.691, 0.759, 0.788, 0.813), (0.685, 0.757, 0.790, 0.817)),
-    "mlp64": (1_628_480, 101_632, (0.717, 0.779, 0.808, 0.834), (0.707, 0.770, 0.805, 0.835)),
-    "lenet_s": (924_352, 767_680, (0.686, 0.752, 0.798, 0.842), (0.671, 0.751, 0.800, 0.843)),
-    "cnn_m": (3_393_984, 2_234_112, (0.758, 0.817, 0.857, 0.882), (0.740, 0.802, 0.846, 0.875)),
-    "resnet8": (2_510_208, 5_273_344, (0.697, 0.784, 0.843, 0.881), (0.678, 0.766, 0.832, 0.870)),
-}
-TEACHER_FLOPS = 20_600_000
-EPOCHS = 40
 
 
 @dataclass(frozen=True)
 class GeneratorParams:
     """What a random instance looks like; fractions say which share of the users has a limit."""
 
-    epochs: int | None = None  # of the table; 40 of the provisional one
     seconds_per_error: float = 100.0
     reach: int = 2
     deadlines: float = 0.0
@@ -71,39 +56,25 @@ def generate_instance(
         The instance's name; by default n<users>, with -s<servers> where there are several.
     table, accuracy
         Models and task are a calibrated table's, with its "mean", "lower95" or "fitted" accuracy;
-        by default those of the provisional table.
+        by default those of :func:`shipped_calibration`.
 
     Raises
     ------
     UsageError
-        When a number is out of range, or epochs are not the table's.
+        When a number is out of range.
     InputError
         When the table does not have this accuracy.
     """
     params = params or GeneratorParams()
     _check(users, servers, seed, params)
-    task, models = _training(params, table, accuracy)
+    table = table or shipped_calibration()
     try:
-        return _draw(users, servers, seed, params, name, task, models)
+        return _draw(users, servers, seed, params, name, table.task, table.models_with(accuracy))
     except InputError as error:
         raise UsageError(error.faults[0]) from None
     except ValidationError as error:
         key = ".".join(map(str, error.errors()[0]["loc"]))
         raise UsageError(f"{key}: {error.errors()[0]['msg'].lower()}") from None
-
-
-def _training(
-    params: GeneratorParams, table: Calibration | None, accuracy: Accuracy
-) -> tuple[Task, tuple[Model, ...]]:
-    """What users train; delay and accuracy belong to the same training, so epochs are a table's."""
-    if table is None:
-        return _provisional_task(params), _provisional_models()
-    if params.epochs not in (None, table.task.epochs):
-        raise UsageError(
-            f"epochs must be {table.task.epochs}, with which the table of {table.data} was "
-            f"trained, got {params.epochs}"
-        )
-    return table.task, table.models_with(accuracy)
 
 
 def _draw(
@@ -134,9 +105,9 @@ def _draw(
 
 
 def _check(users: int, servers: int, seed: int, params: GeneratorParams) -> None:
-    counts = {"users": users, "servers": servers, "reach": params.reach, "epochs": params.epochs}
+    counts = {"users": users, "servers": servers, "reach": params.reach}
     for label, value in counts.items():
-        if value is not None and not 1 <= value <= 10**6:
+        if not 1 <= value <= 10**6:
             raise UsageError(f"{label} must be between 1 and a million, got {value}")
     if seed < 0:
         raise UsageError(f"seed must be at least 0, got {seed}")
@@ -214,27 +185,6 @@ def _servers(users: int, servers: int, params: GeneratorParams) -> tuple[Server,
             noise_w_per_hz=10 ** (-174 / 10) / 1e3,
         )
         for s in range(servers)
-    )
-
-
-def _provisional_task(params: GeneratorParams) -> Task:
-    return Task(
-        epochs=EPOCHS if params.epochs is None else params.epochs,
-        bits_per_sample=28 * 28 * 8,
-        bits_per_label=10 * 32,
-        teacher_cycles_per_sample=TEACHER_FLOPS / FLOPS_PER_CYCLE,
-    )
-
-
-def _provisional_models() -> tuple[Model, ...]:
-    return tuple(
-        Model(
-            name=name,
-            bits=bits,
-            cycles_per_sample=PASSES * flops / FLOPS_PER_CYCLE,
-            accuracy=AccuracyTable(samples=SIZES, server=server, device=device),
-        )
-        for name, (bits, flops, server, device) in STUDENTS.items()
     )
 
 

@@ -222,7 +222,6 @@ def test_a_fit_has_one_value_a_cell(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("generate --users 3 --output a.json --accuracy mean", "give --models TABLE.json"),
         ("calibrate --output a.json --accuracy fitted", "give --into INSTANCE"),
         ("calibrate --output a.json --data-dir .", "is for fashion-mnist, not for digits"),
         ("calibrate --models t.json --into i.json --seeds 3", "--seeds does nothing with --models"),

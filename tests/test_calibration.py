@@ -187,17 +187,27 @@ def test_generated_instances_take_a_table() -> None:
     made = do.generate_instance(20, params=params, table=table, accuracy="lower95")
     assert (made.task, made.models) == (TASK, table.models_with("lower95"))
     assert max(user.min_accuracy for user in made.users) < 0.83
-    assert do.generate_instance(3, params=do.GeneratorParams(epochs=40), table=table).task == TASK
-    with pytest.raises(do.UsageError, match="epochs must be 40, with which the table of digits"):
-        do.generate_instance(3, params=do.GeneratorParams(epochs=41), table=table)
+
+
+def test_instances_are_generated_with_the_shipped_table() -> None:
+    """It is the one that experiments/ tells how to make."""
+    shipped, made = do.shipped_calibration(), do.generate_instance(3)
+    assert (made.task, made.models) == (shipped.task, shipped.models)
+    assert (
+        do.read_calibration(INSTANCES.parent / "experiments/calibration/fashion-mnist.json")
+        == shipped
+    )
+    lower = do.generate_instance(3, accuracy="lower95")
+    assert lower.models == shipped.models_with("lower95") != made.models
 
 
 def test_the_command_line_uses_tables(tmp_path: Path) -> None:
     do.write_calibration(some_table(), tmp_path / "t.json")
     generate = ["generate", "--users", "4", "--models", "t.json", "--output", "a.json"]
     into = ["calibrate", "--models", "t.json", "--into", "b.json", "--accuracy", "lower95"]
-    other = do.generate_instance(4, params=do.GeneratorParams(epochs=3))
-    do.write_instance(do.generate_instance(4), tmp_path / "b.json")
+    instance = do.generate_instance(4)
+    other = instance.model_copy(update={"task": instance.task.model_copy(update={"epochs": 3})})
+    do.write_instance(instance, tmp_path / "b.json")
     do.write_instance(other, tmp_path / "c.json")
     late = ["calibrate", "--output", "new.json", "--into", "c.json"]  # said before any training
     done = [

@@ -63,7 +63,6 @@ def test_draws_are_within_the_documented_ranges() -> None:
         ({"servers": 0}, {}, "servers"),
         ({"seed": -1}, {}, "seed"),
         ({}, {"reach": 0}, "reach"),
-        ({}, {"epochs": 0}, "epochs"),
         ({}, {"seconds_per_error": -1e-9}, "seconds_per_error"),
         ({}, {"seconds_per_error": math.nan}, "seconds_per_error"),
         ({}, {"seconds_per_error": math.inf}, "seconds_per_error"),

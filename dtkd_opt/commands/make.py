@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from dtkd_opt.commands.console import FILE, say
-from dtkd_opt.errors import UsageError
 
 
 @click.command()
@@ -17,17 +16,22 @@ from dtkd_opt.errors import UsageError
 @click.option("--seed", default=0, show_default=True, help="Same seed, same instance.")
 @click.option("--output", type=FILE, required=True, help="Instance file to write.")
 @click.option("--name", help="The instance's name. [default: n<users>[-s<servers>]]")
-@click.option("--epochs", type=int, help="Training epochs. [default: 40, or those of --models]")
 @click.option("--seconds-per-error", type=float, help="Price of one unit of error. [default: 100]")
 @click.option("--reach", type=int, help="Servers that each user reaches. [default: 2]")
 @click.option("--deadlines", type=float, help="Share of users with a deadline, 0 to 1.")
 @click.option("--energy-budgets", type=float, help="Share of users with an energy budget, 0 to 1.")
 @click.option("--accuracy-floors", type=float, help="Share of users with min_accuracy, 0 to 1.")
-@click.option("--models", type=FILE, help="Take students and task from this calibrated table.")
+@click.option(
+    "--models",
+    type=FILE,
+    help="Accuracy table to take students and task from. [default: the shipped one]",
+)
 @click.option(
     "--accuracy",
     type=click.Choice(["mean", "lower95", "fitted"]),
-    help="What of --models: see `calibrate`. [default: mean]",
+    default="mean",
+    show_default=True,
+    help="What of the table: see `calibrate`.",
 )
 def generate(
     users: int,
@@ -41,7 +45,8 @@ def generate(
 ) -> None:
     """Write a realistic random instance; parameters and sources are in instances/README.md.
 
-    With --models its epochs are those that the table was trained with.
+    Students, their accuracies and the epochs are those of an accuracy table: the one that
+    `calibrate` made on Fashion-MNIST and that is shipped, or yours.
 
     \b
     Example:
@@ -52,12 +57,10 @@ def generate(
     from dtkd_opt.generate import GeneratorParams, generate_instance
     from dtkd_opt.instance import write_instance
 
-    if accuracy is not None and models is None:
-        raise UsageError("--accuracy is what is taken of --models; give --models TABLE.json")
     given = {key: value for key, value in params.items() if value is not None}
     table = None if models is None else read_calibration(models)
     instance = generate_instance(
-        users, servers, seed, GeneratorParams(**given), name, table, accuracy or "mean"
+        users, servers, seed, GeneratorParams(**given), name, table, accuracy
     )
     written = write_instance(instance, output)
     say(f"written: {' and '.join(map(str, written))} ({instance.description})")
