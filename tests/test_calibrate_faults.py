@@ -209,6 +209,36 @@ def test_python_arguments_of_other_kinds_are_wrong_use(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "twice"),
+    [("learning_rates", "1e-2,0.1,0.01", "0.01"), ("batch_sizes", "16,32,16", "16")],
+)
+def test_a_setting_given_twice_is_refused(
+    name: str, values: str, twice: str, cache: Path, tmp_path: Path
+) -> None:
+    said = f"{name}: must be given once each, got {twice} 2 times"
+    params = FAST | {name: [float(v) if "." in twice else int(v) for v in values.split(",")]}
+    with pytest.raises(do.UsageError, match=said):
+        do.calibrate(students=["logreg"], sizes=[100], seeds=1, params=params, cache=cache)
+    words = ["--students", "logreg", "--sizes", "100", "--seeds", "1", "--epochs", "1",
+             "--output", "t.json", "--cache", str(cache)]  # fmt: skip
+    done = run(tmp_path, "calibrate", *words, f"--{name.replace('_', '-')}", values)
+    assert (done.returncode, done.stderr) == (2, f"{said}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "said"), [("foo", "is no address"), ("127.0.0.1:1", "no scheduler answers")]
+)
+def test_without_a_cluster_nothing_is_written(
+    address: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dtkd_opt.jobs.workers._PATIENCE_S", 1.0)
+    with pytest.raises(do.InputError, match=f"--dask {address}: {said}"):
+        quick(tmp_path / "cache", dask=address, output=tmp_path / "new" / "t.json")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["fitted", "residuals"])
 def test_a_fit_has_one_value_a_cell(name: str, tmp_path: Path) -> None:
     table = json.loads(some_table().to_bytes())
