@@ -211,18 +211,19 @@ def test_python_arguments_of_other_kinds_are_wrong_use(
 
 @pytest.mark.parametrize(
     ("name", "values", "twice"),
-    [("learning_rates", "1e-2,0.1,0.01", "0.01"), ("batch_sizes", "16,32,16", "16")],
+    [("learning_rates", (0.01, 0.1, 1e-2), "0.01"), ("batch_sizes", (16, 32, 16), "16")],
 )
 def test_a_setting_given_twice_is_refused(
-    name: str, values: str, twice: str, cache: Path, tmp_path: Path
+    name: str, values: tuple[float, ...], twice: str, cache: Path, tmp_path: Path
 ) -> None:
     said = f"{name}: must be given once each, got {twice} 2 times"
-    params = FAST | {name: [float(v) if "." in twice else int(v) for v in values.split(",")]}
+    params = FAST | {name: values}
     with pytest.raises(do.UsageError, match=said):
         do.calibrate(students=["logreg"], sizes=[100], seeds=1, params=params, cache=cache)
     words = ["--students", "logreg", "--sizes", "100", "--seeds", "1", "--epochs", "1",
              "--output", "t.json", "--cache", str(cache)]  # fmt: skip
-    done = run(tmp_path, "calibrate", *words, f"--{name.replace('_', '-')}", values)
+    words += [f"--{name.replace('_', '-')}", ",".join(map(str, values))]
+    done = run(tmp_path, "calibrate", *words)
     assert (done.returncode, done.stderr) == (2, f"{said}\n")
     assert list(tmp_path.iterdir()) == []
 
