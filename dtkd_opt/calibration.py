@@ -139,15 +139,18 @@ class Calibration(Record):
 
     @model_validator(mode="after")
     def _check(self) -> Calibration:
-        sizes = {(c.student, c.labels): [cell.samples for cell in c.cells] for c in self.curves}
-        raise_faults(
-            [
-                f"models[{i}]: must have a curve with its samples for {place}"
-                for i, model in enumerate(self.models)
-                for place in PLACES
-                if sizes.get((model.name, place)) != list(model.accuracy.samples)
-            ]
-        )
+        curves = {(curve.student, curve.labels): curve for curve in self.curves}
+        faults = []
+        for i, model in enumerate(self.models):
+            table = model.accuracy
+            for place in PLACES:
+                curve = curves.get((model.name, place))
+                if curve is None or [cell.samples for cell in curve.cells] != [*table.samples]:
+                    faults.append(f"models[{i}]: must have a curve with its samples for {place}")
+                elif curve.values("mean") != [*getattr(table, place)]:
+                    fault = "must be the used values of its curve"
+                    faults.append(f"models[{i}].accuracy.{place}: {fault}")
+        raise_faults(faults)
         return self
 
     def models_with(self, accuracy: Accuracy) -> tuple[Model, ...]:

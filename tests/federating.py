@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import dtkd_opt as do
+from dtkd_opt.accuracy import PLACES
 from dtkd_opt.calibration import Calibration, Cell, Choice, Curve
 from dtkd_opt.distill.costs import count_costs
 from dtkd_opt.distill.networks import build_network
@@ -63,17 +64,16 @@ def choice(student: str, labels: Any, samples: int, rate: float) -> Choice:
 
 def table(problem: Instance, cnn_rates: tuple[float, float] = (1e-3, 4e-3)) -> Calibration:
     """A table that is made up, with the instance's models."""
-    cells = [
-        Cell(samples=60 * k, runs=2, mean=0.5, std=0.1, lower95=0.3 + k / 100,
-             upper95=0.9 + k / 100, used=0.5, used_lower95=0.3)
-        for k in (1, 10)
-    ]  # fmt: skip
     students = [model.name for model in problem.models]
     curves = [
-        Curve(student=student, labels=labels, cells=tuple(cells), fit=None)
-        for student in students
-        for labels in ("device", "server")
-    ]
+        Curve(student=model.name, labels=labels, fit=None, cells=tuple(
+            Cell(samples=60 * k, runs=2, mean=0.5, std=0.1, lower95=0.3 + k / 100,
+                 upper95=0.9 + k / 100, used=used, used_lower95=0.3)
+            for k, used in zip((1, 10), getattr(model.accuracy, labels), strict=True)
+        ))
+        for model in problem.models
+        for labels in PLACES
+    ]  # fmt: skip
     rates = {"logreg": (2e-3, 4e-3), "cnn_m": cnn_rates}
     choices = [
         choice(student, labels, samples, 7.0 if labels == "hard" else rate)

@@ -169,9 +169,9 @@ def test_ctrl_c_spoils_no_writing_and_is_130_elsewhere(
     )
     words = ["--students", "logreg", "--sizes", "100", "--seeds", "1", "--epochs", "1",
              "--output", "t.json", "--cache", str(cache), "--into", "i.json"]  # fmt: skip
-    do.write_instance(
-        do.generate_instance(3, params=do.GeneratorParams(epochs=1)), tmp_path / "i.json"
-    )
+    made = do.generate_instance(3)
+    task = made.task.model_copy(update={"epochs": 1})
+    do.write_instance(made.model_copy(update={"task": task}), tmp_path / "i.json")
     done = subprocess.run(
         [sys.executable, "-c", program, "calibrate", *words],
         cwd=tmp_path, capture_output=True, text=True, timeout=120,
@@ -206,6 +206,37 @@ def test_python_arguments_of_other_kinds_are_wrong_use(
 ) -> None:
     with pytest.raises(do.UsageError, match=part):
         do.calibrate(**given, cache=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "twice"),
+    [("learning_rates", (0.01, 0.1, 1e-2), "0.01"), ("batch_sizes", (16, 32, 16), "16")],
+)
+def test_a_setting_given_twice_is_refused(
+    name: str, values: tuple[float, ...], twice: str, cache: Path, tmp_path: Path
+) -> None:
+    said = f"{name}: must be given once each, got {twice} 2 times"
+    params = FAST | {name: values}
+    with pytest.raises(do.UsageError, match=said):
+        do.calibrate(students=["logreg"], sizes=[100], seeds=1, params=params, cache=cache)
+    words = ["--students", "logreg", "--sizes", "100", "--seeds", "1", "--epochs", "1",
+             "--output", "t.json", "--cache", str(cache)]  # fmt: skip
+    words += [f"--{name.replace('_', '-')}", ",".join(map(str, values))]
+    done = run(tmp_path, "calibrate", *words)
+    assert (done.returncode, done.stderr) == (2, f"{said}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "said"), [("foo", "is no address"), ("127.0.0.1:1", "no scheduler answers")]
+)
+def test_without_a_cluster_nothing_is_written(
+    address: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dtkd_opt.jobs.workers._PATIENCE_S", 1.0)
+    with pytest.raises(do.InputError, match=f"--dask {address}: {said}"):
+        quick(tmp_path / "cache", dask=address, output=tmp_path / "new" / "t.json")
     assert list(tmp_path.iterdir()) == []
 
 

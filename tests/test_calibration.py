@@ -139,6 +139,16 @@ def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
         ('"samples": 300,', '"samples": 301,', "models[0]: must have a curve with its samples"),
         ('"mean": 0.76', '"mean": 76', "curves[0].cells[1].mean: must be at most 1, got 76"),
         (FORMAT, "dtkd-opt/instance/1", "format: must be"),
+        (
+            '"used": 0.76, "used_lower95": 0.75',
+            '"used": 0.77, "used_lower95": 0.75',
+            "models[0].accuracy.device: must be the used values of its curve",
+        ),
+        (
+            '"server": [0.72,',
+            '"server": [0.71,',
+            "models[0].accuracy.server: must be the used values of its curve",
+        ),
     ],
 )
 def test_damaged_tables_are_refused_with_the_place(

@@ -114,7 +114,8 @@ def calibrate(
         Settings that mean nothing, a size larger than the data, an output that overwrites itself
         or the data.
     InputError
-        Missing extras or data, files of other trainings, a full disk, no training that succeeded.
+        Missing extras or data, no Dask cluster, files of other trainings, a full disk, no training
+        that succeeded.
     """
     path, params = None if output is None else Path(output), _params(params)
     seeds = whole_numbers("seeds", [seeds])[0]
@@ -130,18 +131,17 @@ def calibrate(
     sizes = default_sizes(dataset) if sizes is None else whole_numbers("sizes", sizes)
     names = _names(students)
     check_grid(dataset, sizes, names, seeds)
-    if path is not None:
-        _prepare(path, resume)
     follow = follow or (lambda phase, done, total: None)
-    with KeepOnCtrlC() as ctrl_c:
+    with KeepOnCtrlC() as ctrl_c, workers(jobs, dask, execute, Training) as work:
+        if path is not None:  # not before a Dask cluster has answered
+            _prepare(path, resume)
         try:
             teacher = _teacher(dataset, cache, device, say, follow)
         except KeyboardInterrupt:
             return Calibrated(None, (), ())
         grid = Grid(dataset, teacher.sha256, names, sizes, seeds, params, device)
-        with workers(jobs, dask, execute, Training) as work:
-            material = Material(data, folder, teacher.logits)
-            found = _train_all(_Bench(grid, material, work, path, resume, follow), teacher)
+        material = Material(data, folder, teacher.logits)
+        found = _train_all(_Bench(grid, material, work, path, resume, follow), teacher)
         ctrl_c.finish()
         if path is not None and found.table is not None:
             write_results(found.table, (*found.choosing, *found.runs), path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,7 @@ from itertools import product
 from operator import index
 from typing import Annotated, Literal, SupportsIndex
 
-from pydantic import Field, Strict
+from pydantic import Field, Strict, model_validator
 
 from dtkd_opt.calibration import Choice, Labels
 from dtkd_opt.distill.choose import chosen_for
@@ -19,7 +20,7 @@ from dtkd_opt.distill.jobs import VERSION, Job
 from dtkd_opt.distill.networks import STUDENTS, build_network
 from dtkd_opt.distill.training import Recipe
 from dtkd_opt.errors import UsageError
-from dtkd_opt.fields import MOST_COUNT, Count, Fraction, Positive, Record, Text
+from dtkd_opt.fields import MOST_COUNT, Count, Fraction, Positive, Record, Text, raise_faults
 
 LABELS: tuple[Labels, ...] = ("hard", "device", "server")
 SIZES = {"digits": (100, 200, 400, 1000)}
@@ -40,6 +41,16 @@ class CalibrateParams(Record):
     fresh_fraction: Fraction = 0.3  # of the samples on the device, which have hard labels only
     partition: Text = "iid"
     choice_seeds: Count = 2
+
+    @model_validator(mode="after")
+    def _check(self) -> CalibrateParams:
+        faults = []
+        for name in ("learning_rates", "batch_sizes"):
+            value, count = Counter(getattr(self, name)).most_common(1)[0]
+            if count > 1:  # its trainings would count as often
+                faults.append(f"{name}: must be given once each, got {value:.15g} {count} times")
+        raise_faults(faults)
+        return self
 
 
 @dataclass(frozen=True, eq=False)
