@@ -10,7 +10,10 @@ ends, in --work; the same command goes on where it was stopped.
 | method | what it is |
 |---|---|
 | hard labels | every user alone, the student that its device's speed allows: `do.hard_labels` |
-| fedavg | one student for all: `do.plan_fedavg` chooses it, and says its clock; 5 local epochs |
+| fedavg | one student for all, of least J: `do.plan_fedavg` chooses it; 5 local epochs a round, |
+| | and each round waits for its slowest user |
+| fedavg, no waiting | the same student at a delay below which no schedule of the rounds comes |
+| fedavg of … | the same with another of the two lightest students |
 | all-device, all-server, random, greedy | the solver's baselines, distilled as planned |
 | q-learning cold | the paper's method, from nothing |
 | price | the joint optimum, proven to 1e-6 |
@@ -18,7 +21,7 @@ ends, in --work; the same command goes on where it was stopped.
 | | needs no more delay than this baseline |
 
 All methods of a seed share data, shards and teacher. A training that two methods ask for alike is
-done once. Accuracies are the users' mean on held-out samples, delays those of the delay model.
+done once. Accuracies are the users' mean on all held-out samples, delays those of the delay model.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import INSTANCES, provenance
-from headline_show import MATCHED, Row, write_all
+from headline_show import MATCHED, Row, within, write_all
 
 import dtkd_opt as do
 from dtkd_opt.commands.console import phases_bar
@@ -43,9 +46,12 @@ from dtkd_opt.jobs.workers import workers
 
 HERE = Path(__file__).parent
 PARTITIONS = ("iid", "dirichlet(0.3)")
-MEASURED = ("hard labels", "fedavg", "all-device", "all-server", "greedy")  # one plan for all seeds
+FEDAVG, AT_LEAST = "fedavg", "fedavg, no waiting"
+# these have one plan for all seeds
+MEASURED = ("hard labels", FEDAVG, AT_LEAST, "all-device", "all-server", "greedy")
 SOLVED = ("all-device", "all-server", "random", "greedy", "q-learning cold", "price")
 WEIGHTS = 100  # of the sweep for the edge of proven points
+LIGHTEST = 2  # students that FedAvg is tried with
 PACKAGES = ("dtkd-opt", "numpy", "torch", "clarabel")
 
 
@@ -66,7 +72,30 @@ def solved(instance: do.Instance, method: str, seed: int) -> do.Solution:
     """A method's plan; only `random` and `q-learning` differ by seed."""
     name, _, cold = method.partition(" ")
     params = do.QLearningParams(cold=True) if cold else None
-    return do.solve(instance, name, seed=seed, params=params).solution
+    result = do.solve(instance, name, seed=seed, params=params)
+    if result.termination == "interrupted":
+        raise KeyboardInterrupt
+    return result.solution
+
+
+def sweep(instance: do.Instance) -> do.Front:
+    """The edge of what is possible, whole."""
+    front = do.pareto(instance, points=WEIGHTS)
+    stopped = front.results[-1].termination == "interrupted"
+    if stopped or len(front.results) < WEIGHTS:
+        raise KeyboardInterrupt
+    return front
+
+
+def averagings(setting: Setting) -> dict[str, do.FedAvgPlan]:
+    """FedAvg with the student of least J, and with each of the lightest beside it."""
+    best = do.plan_fedavg(setting.instance, setting.table)
+    light = sorted(setting.instance.models, key=lambda model: model.cycles_per_sample)[:LIGHTEST]
+    others = [model.name for model in light if model.name != best.student]
+    return {FEDAVG: best} | {
+        f"fedavg of {name}": do.plan_fedavg(setting.instance, setting.table, student=name)
+        for name in others
+    }
 
 
 def plans_of(
@@ -78,19 +107,12 @@ def plans_of(
     for method in SOLVED:
         plans[method] = do.Planned(instance, solved(instance, method, seed))
     delays = {name: planned.solution.total_delay_s or 0.0 for name, planned in plans.items()}
-    delays["fedavg"] = averaging.total_delay_s
+    delays |= {FEDAVG: averaging.total_delay_s, AT_LEAST: averaging.least_total_delay_s}
     for name in MEASURED:
         found = within(front, delays[name])
         if found is not None:
             plans[f"{MATCHED}{name}"] = do.Planned(instance, found)
     return plans
-
-
-def within(front: do.Front, delay: float) -> do.Solution | None:
-    """The most accurate plan of a sweep that needs no more delay, if there is one."""
-    solutions = [result.solution for result in front.results]
-    fit = [one for one in solutions if (one.total_delay_s or 0.0) <= delay]
-    return max(fit, key=lambda one: one.mean_accuracy or 0.0, default=None)
 
 
 def carry_out(setting: Setting, front: do.Front, averaging: do.FedAvgPlan) -> Iterator[Row]:
@@ -134,11 +156,19 @@ def in_words(counts: dict[str, int]) -> str:
     return " ".join(f"{name}:{count}" for name, count in counts.items())
 
 
-def averaged(setting: Setting, plan: do.FedAvgPlan) -> list[Row]:
+def averaged(setting: Setting, plans: dict[str, do.FedAvgPlan]) -> Iterator[Row]:
     """FedAvg's rows: each run is a job of its own, in one process."""
-    cases = [(partition, seed) for partition in PARTITIONS for seed in range(setting.seeds)]
+    cases = [
+        (partition, seed, method)
+        for partition in PARTITIONS
+        for seed in range(setting.seeds)
+        for method in plans
+    ]
     given = (setting.data, setting.data_dir)
-    tasks = [fedavg_task(plan, *given, *case, setting.table) for case in cases]
+    tasks = [
+        fedavg_task(plans[method], *given, partition, seed, setting.table)
+        for partition, seed, method in cases
+    ]
     wanted = [asked for _, asked in tasks]
     path, otherwise = setting.work / "fedavg.jsonl", "name another --work, or remove it"
     with (
@@ -150,32 +180,38 @@ def averaged(setting: Setting, plan: do.FedAvgPlan) -> list[Row]:
             raise KeyboardInterrupt
         runs = [journal.runs[asked] for asked in wanted]
     for case, run in zip(cases, runs, strict=True):
-        refuse(*case, "fedavg", [run.reason] if run.outcome == "failed" else [])
-    users = len(setting.instance.users)
-    return [
-        {
-            "partition": partition, "seed": seed, "method": "fedavg",
+        refuse(*case, [run.reason] if run.outcome == "failed" else [])
+        yield from fedavg_rows(*case, plans[case[2]], run)
+
+
+def fedavg_rows(
+    partition: str, seed: int, method: str, plan: do.FedAvgPlan, run: Averaged
+) -> Iterator[Row]:
+    """A row for each of the delays of one run."""
+    delays = {method: plan.total_delay_s}
+    if method == FEDAVG:
+        delays[AT_LEAST] = plan.least_total_delay_s
+    for name, delay in delays.items():
+        yield {
+            "partition": partition, "seed": seed, "method": name,
             "mean_accuracy": run.accuracy, "predicted_accuracy": plan.expected_accuracy,
-            "total_delay_s": plan.total_delay_s,
-            "students": in_words({plan.student: users}), "at_server": 0,
-        }
-        for (partition, seed), run in zip(cases, runs, strict=True)
-    ]  # fmt: skip
+            "total_delay_s": delay,
+            "students": in_words({plan.student: len(plan.instance.users)}), "at_server": 0,
+        }  # fmt: skip
 
 
 def measure(setting: Setting, folder: Path, header: list[str]) -> None:
     """All runs, and the files."""
-    averaging = do.plan_fedavg(setting.instance, setting.table)
-    front = do.pareto(setting.instance, points=WEIGHTS)
+    front, plans = sweep(setting.instance), averagings(setting)
     rows = []
-    for row in carry_out(setting, front, averaging):
+    for row in carry_out(setting, front, plans[FEDAVG]):
         print(
-            f"{row['partition']:15} seed {row['seed']}  {row['method']:28}"
+            f"{row['partition']:15} seed {row['seed']}  {row['method']:34}"
             f"{row['mean_accuracy']:8.2%} {row['total_delay_s']:10.2f} s", flush=True,
         )  # fmt: skip
         rows.append(row)
-    rows += averaged(setting, averaging)
-    write_all(folder, rows, front, averaging, header)
+    rows += averaged(setting, plans)
+    write_all(folder, rows, front, list(plans.values()), header)
 
 
 def setting_of(options: argparse.Namespace) -> Setting:

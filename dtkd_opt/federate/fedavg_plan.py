@@ -19,9 +19,10 @@ from dtkd_opt.physics import Array, Index
 class FedAvgPlan:
     """One student for all, and what federated averaging of it takes each user; (N,) each.
 
-    `epochs` are the local ones of each round, all together the task's. `delay_s` is a user's own
-    work: all its trainings, uploads and downloads. `synchronous_s` is when it has the last
-    average, where each round waits for its slowest user.
+    `epochs` are the local ones of each round, all together the task's. `delay_s` is when a user
+    has the last average, where each round waits for its slowest user. `least_delay_s` is what no
+    schedule takes less than: a user's own trainings and uploads, and an average that each server
+    sends to all its users at once.
     """
 
     instance: Instance
@@ -32,13 +33,18 @@ class FedAvgPlan:
     upload_s: Array  # of one round
     download_s: Array  # of one round
     delay_s: Array
-    synchronous_s: Array
+    least_delay_s: Array
     expected_accuracy: float
 
     @property
     def total_delay_s(self) -> float:
         """Sum of the users' delays [s], as in J."""
         return float(self.delay_s.sum())
+
+    @property
+    def least_total_delay_s(self) -> float:
+        """The same [s] without any waiting."""
+        return float(self.least_delay_s.sum())
 
     @property
     def objective(self) -> float:
@@ -59,9 +65,12 @@ def plan_fedavg(
     In each round every user trains the common student on all its samples with hard labels, sends
     the weights to the server of its greatest gain and gets their average. All begin with the same
     weights, drawn of one seed, so that as many downloads as uploads are needed. The users of a
-    server share its two bands equally at all times, and train at their fastest frequency:
+    server share its two bands equally at all times, and train at their fastest frequency. A round r
+    with E_r epochs takes as long as its slowest user, so that user n has its student after
 
-        T_n = E_p D_n c_m / f_n + R (s_m / r_ul(B_ul / N_s) + s_m / r_dl(B_dl / N_s))
+        T_n = Σ_r max_i [ E_r D_i c_m / f_i + s_m / r_ul,i(B_ul / N_s) + s_m / r_dl,i(B_dl / N_s) ]
+
+    but for the downloads: the first round begins without one, and the last is n's own.
 
     Parameters
     ----------
@@ -108,7 +117,7 @@ def _plan(
     users, count = instance.users, len(instance.users)
     server = np.nanargmax(users.channel_gain, axis=1).astype(np.int64)
     chosen = Choices(instance, np.arange(count), np.full(count, m), np.full(count, SERVER), server)
-    upload, download = _transfers(chosen)
+    upload, download, broadcast = _transfers(chosen)
     # a user whose radio alone is beyond its budget gets no cycles, and an endless delay
     left = users.energy_j - len(epochs) * physics.upload_energy(users.tx_power_w, upload)
     cycles = chosen.training_cycles()
@@ -124,20 +133,27 @@ def _plan(
         cpu_hz=cpu,
         upload_s=upload,
         download_s=download,
-        delay_s=whole + len(epochs) * (upload + download),
-        synchronous_s=_synchronous(trained + upload, download),
+        delay_s=_synchronous(trained + upload, download),
+        least_delay_s=whole + len(epochs) * (upload + broadcast),
         expected_accuracy=models[m].accuracy.at(float(users.samples.sum()), "device"),
     )
 
 
-def _transfers(chosen: Choices) -> tuple[Array, Array]:
-    """(N,) seconds of sending the weights up and down once, at equal shares of the bands."""
+def _transfers(chosen: Choices) -> tuple[Array, Array, Array]:
+    """(N,) seconds of sending the weights once: up and down at equal shares, and down to all.
+
+    To all goes over the whole band, as fast as the user of a server who hears it worst can follow.
+    """
     sharing = np.bincount(chosen.server)[chosen.server]
-    bits = chosen.of_model("bits")
+    bits, band = chosen.of_model("bits"), chosen.of_server("downlink_hz")
     up = physics.uplink_rate(chosen.of_server("uplink_hz") / sharing, chosen.uplink_snr_hz())
-    down = chosen.of_server("downlink_hz") / sharing
-    rate = physics.downlink_rate(down, chosen.downlink_efficiency())
-    return physics.transfer_delay(bits, up), physics.transfer_delay(bits, rate)
+    density = chosen.downlink_efficiency()
+    weakest = np.full(int(chosen.server.max()) + 1, np.inf)
+    np.minimum.at(weakest, chosen.server, density)
+    rates = (up, physics.downlink_rate(band / sharing, density),
+             physics.downlink_rate(band, weakest[chosen.server]))  # fmt: skip
+    upload, download, broadcast = (physics.transfer_delay(bits, rate) for rate in rates)
+    return upload, download, broadcast
 
 
 def _synchronous(until_sent: Array, download: Array) -> Array:
