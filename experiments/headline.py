@@ -73,7 +73,7 @@ def solved(instance: do.Instance, method: str, seed: int) -> do.Solution:
     name, _, cold = method.partition(" ")
     params = do.QLearningParams(cold=True) if cold else None
     result = do.solve(instance, name, seed=seed, params=params)
-    if result.termination == "interrupted":
+    if result.solution.termination == "interrupted":
         raise KeyboardInterrupt
     return result.solution
 
@@ -81,7 +81,7 @@ def solved(instance: do.Instance, method: str, seed: int) -> do.Solution:
 def sweep(instance: do.Instance) -> do.Front:
     """The edge of what is possible, whole."""
     front = do.pareto(instance, points=WEIGHTS)
-    stopped = front.results[-1].termination == "interrupted"
+    stopped = front.results[-1].solution.termination == "interrupted"
     if stopped or len(front.results) < WEIGHTS:
         raise KeyboardInterrupt
     return front
