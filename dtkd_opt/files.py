@@ -235,6 +235,17 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else text[:37] + "…"
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """InputError in plain words where the file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(str(path), [f"cannot be written: {error.strerror or error}"]) from None
+    except ValueError:
+        raise InputError(str(path), [_NULL_BYTE]) from None
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Write so that a reader sees the old file or the new one, never a part of it.
 
@@ -243,26 +254,21 @@ def write_atomic(path: Path, data: bytes) -> None:
     InputError
         When the folder is missing or not writable, or the disk is full.
     """
-    temporary = None
-    try:
+    with writing(path):
         if path.exists() and not path.is_file():  # a device or a pipe: must not be replaced
             path.write_bytes(data)
             return
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise InputError(str(path), [f"cannot be written: {error.strerror or error}"]) from None
-    except ValueError:
-        raise InputError(str(path), [_NULL_BYTE]) from None
-    finally:  # also on Ctrl-C
-        if temporary is not None:
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)
+            os.replace(temporary, path)
+        except BaseException:  # also on Ctrl-C
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+            raise

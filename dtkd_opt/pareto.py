@@ -24,7 +24,9 @@ from dtkd_opt.errors import InfeasibleError, InputError, UsageError
 from dtkd_opt.evaluate import Evaluation
 from dtkd_opt.files import write_atomic
 from dtkd_opt.instance import Instance
+from dtkd_opt.interrupts import KeepOnCtrlC
 from dtkd_opt.jobs import require
+from dtkd_opt.outputs import check_output, check_writable
 from dtkd_opt.physics import Array
 from dtkd_opt.solution import read_solution
 from dtkd_opt.solve import Result, check_limits, solve
@@ -41,11 +43,15 @@ Follow = Callable[[int, int], None]  # plans that are done, and all
 
 @dataclass(frozen=True, eq=False)
 class Front:
-    """The plans of a sweep over ρ, by rising ρ, and what their bounds prove together."""
+    """The plans of a sweep over ρ, by rising ρ, and what their bounds prove together.
+
+    `interrupted`: Ctrl-C came before all weights were done.
+    """
 
     instance: Instance
     weights: Array
     results: tuple[Result, ...]
+    interrupted: bool = False
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -110,10 +116,13 @@ def pareto(
     Returns
     -------
     Front
-        After Ctrl-C, of the weights up to then.
+        After Ctrl-C, of the weights whose plans were proven by then. It also ends before a weight
+        for which `time_limit` was too short for any plan.
 
     Raises
     ------
+    KeyboardInterrupt
+        When Ctrl-C came before the first weight was done.
     UsageError
         When a number means nothing, or a weight of 0 has no range around it.
     InfeasibleError
@@ -122,17 +131,40 @@ def pareto(
     check_limits(gap, time_limit)
     weights = _weights(instance, points, least, most)
     results: list[Result] = []
-    for weight in weights:
-        if follow is not None:
-            follow(len(results), points)
-        weighted = instance.model_copy(update={"seconds_per_error": float(weight)})
-        result = _plan(weighted, results[-1] if results else None, gap, time_limit)
-        if result.incumbent is None:
-            raise InfeasibleError(result.reason)
-        results.append(result)
-        if result.solution.termination == "interrupted":
-            break
-    return Front(instance, weights[: len(results)], tuple(results))
+    try:
+        interrupted = _sweep(instance, weights, gap, time_limit, follow, results)
+    except KeyboardInterrupt:  # between two plans
+        interrupted = True
+    if interrupted and not results:
+        raise KeyboardInterrupt
+    stopped = interrupted and len(results) < len(weights)
+    return Front(instance, weights[: len(results)], tuple(results), stopped)
+
+
+def _sweep(
+    instance: Instance,
+    weights: Array,
+    gap: float,
+    time_limit: float | None,
+    follow: Follow | None,
+    results: list[Result],
+) -> bool:
+    """Add a result for each weight to `results`, and say whether Ctrl-C ended it."""
+    with KeepOnCtrlC() as ctrl_c:
+        for weight in weights:
+            if follow is not None:
+                follow(len(results), len(weights))
+            weighted = instance.model_copy(update={"seconds_per_error": float(weight)})
+            result = _plan(weighted, results[-1] if results else None, gap, time_limit)
+            stopped = ctrl_c.pressed or result.solution.termination == "interrupted"
+            if result.incumbent is None or (stopped and result.status != "optimal"):
+                if not (stopped or results):
+                    raise InfeasibleError(result.reason)
+                return stopped
+            results.append(result)
+            if stopped:
+                return True
+    return False
 
 
 def _weights(instance: Instance, points: int, least: float | None, most: float | None) -> Array:
@@ -178,6 +210,16 @@ def read_beside(instance: Instance, paths: Iterable[Path]) -> dict[str, Evaluati
     return found
 
 
+def check_front(path: Path, reads: Iterable[Path] = ()) -> None:
+    """Raise what :func:`write_front` would, before a sweep that would be lost at its end.
+
+    Also UsageError where one of the files that are read would be overwritten.
+    """
+    require("matplotlib", "plot", "the figure")
+    check_writable(path)
+    check_output((path, path.with_suffix(".svg")), ".csv", reads)
+
+
 def write_front(
     front: Front, path: Path, beside: Mapping[str, Evaluation] | None = None
 ) -> tuple[Path, Path]:
@@ -185,9 +227,12 @@ def write_front(
 
     Raises
     ------
+    UsageError
+        When both would be one file.
     InputError
         When matplotlib is missing or a file cannot be written.
     """
+    check_front(path)
     figure = path.with_suffix(".svg")
     drawn = svg(draw(front, beside), figure.stem)
     write_atomic(path, front.table.to_csv(index=False, lineterminator="\n").encode())

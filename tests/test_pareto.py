@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +24,7 @@ from dtkd_opt.cli import cli
 from dtkd_opt.pareto import read_beside, write_front
 
 GAP = 1e-6
+pareto: Any = sys.modules["dtkd_opt.pareto"]  # `do.pareto` is its function
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +98,106 @@ def test_ctrl_c_keeps_the_weights_so_far(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(price, "price_and_round", interrupted)
     front = do.pareto(do.read_instance(INSTANCES / "n5.json"), points=7)
-    assert len(front.results) == len(front.weights) == len(front.table) == 3
+    assert front.interrupted
+    assert len(front.results) == len(front.weights) == len(front.table) == 2  # the proven ones
+    assert set(front.table.status) == {"optimal"}
+
+
+PRESS_AT = """
+import signal, sys
+import dtkd_opt
+pareto = sys.modules['dtkd_opt.pareto']
+real, calls, at, after = pareto._plan, [], int(sys.argv.pop(1)), sys.argv.pop(1) == "after"
+def press(*given):
+    calls.append(given)
+    if len(calls) == at and not after:
+        signal.raise_signal(signal.SIGINT)
+    found = real(*given)
+    if len(calls) == at:
+        signal.raise_signal(signal.SIGINT)
+    return found
+pareto._plan = press
+from dtkd_opt.cli import main; main()
+"""
+
+
+@pytest.mark.parametrize(("at", "when", "kept"), [(1, "before", 0), (3, "before", 2),
+                                                  (3, "after", 2)])  # fmt: skip
+def test_ctrl_c_between_two_weights(at: int, when: str, kept: int, tmp_path: Path) -> None:
+    words = ["pareto", str(INSTANCES / "n5.json"), "--points", "5", "--output", "p.csv"]
+    done = subprocess.run(
+        [sys.executable, "-c", PRESS_AT, str(at), when, *words],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    if kept:
+        assert (done.returncode, done.stderr) == (0, f"interrupted; {kept} of 5 weights are done\n")
+        assert len(pd.read_csv(tmp_path / "p.csv")) == kept
+    else:
+        assert (done.returncode, done.stderr.strip()) == (1, "interrupted; nothing was written")
+        assert list(tmp_path.iterdir()) == []
+
+
+def without_plans(monkeypatch: pytest.MonkeyPatch, first: int, termination: str) -> do.Instance:
+    """An instance whose weights from `first` on have no plan, for this reason."""
+    real, calls = pareto._plan, itertools.count()
+
+    def plan(*given: Any) -> do.Result:
+        found = real(*given)
+        if next(calls) < first:
+            return found
+        lost = found.solution.model_copy(update={"termination": termination, "status": "unknown"})
+        return replace(found, solution=lost, incumbent=None, reason="no plan")
+
+    monkeypatch.setattr(pareto, "_plan", plan)
+    return do.read_instance(INSTANCES / "n5.json")
+
+
+@pytest.mark.parametrize("termination", ["time_limit", "interrupted"])
+def test_a_weight_without_a_plan_ends_the_sweep_and_keeps_what_was_before(
+    termination: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = do.pareto(without_plans(monkeypatch, 2, termination), points=5)
+    assert (len(front.results), front.interrupted) == (2, termination == "interrupted")
+    raised = {"time_limit": do.InfeasibleError, "interrupted": KeyboardInterrupt}
+    with pytest.raises(raised[termination]):
+        do.pareto(without_plans(monkeypatch, 0, termination), points=5)
+
+
+@pytest.mark.parametrize(
+    ("output", "error", "said"),
+    [
+        ("x.svg", do.UsageError, "x.svg is also the name of a file beside the table; name it .csv"),
+        ("n5.json", do.UsageError, "n5.json would be overwritten; name another --output"),
+        ("./n5.json", do.UsageError, "n5.json would be overwritten"),
+        ("n5.parquet", do.UsageError, "n5.parquet would be overwritten"),
+        ("greedy.csv", do.UsageError, "greedy.svg would be overwritten"),
+        ("no/x.csv", do.InputError, "no/x.csv: cannot be written: No such file or directory"),
+        (".", do.InputError, ".: cannot be written: Is a directory"),
+    ],
+)
+def test_files_that_cannot_be_written_are_found_before_the_sweep(
+    output: str,
+    error: type[Exception],
+    said: str,
+    front: do.Front,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(INSTANCES / "n5.json", "n5.json")
+    Path("n5.parquet").write_text("a table of its users")
+    plan = do.solve(do.read_instance(Path("n5.json")), "greedy").solution
+    do.write_solution(plan, Path("greedy.svg"))  # of whatever name
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(pareto, "_sweep", None)  # never called
+    words = ["pareto", "n5.json", "--beside", "greedy.svg", "--output", output]
+    done = CliRunner().invoke(cli, words)
+    assert isinstance(done.exception, error)
+    assert said in str(done.exception)
+    if output in ("x.svg", "no/x.csv"):
+        with pytest.raises(error):
+            write_front(front, Path(output))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_the_command(tmp_path: Path) -> None:

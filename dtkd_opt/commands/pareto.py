@@ -30,7 +30,7 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
     """Weigh error from little to much and prove the best plan for each weight.
 
     Writes a table of the plans and a figure of accuracy against delay, with the region in which
-    the bounds prove that no plan can be.
+    the bounds prove that no plan can be. Ctrl-C keeps the weights that are proven by then.
 
     \b
     Example:
@@ -39,13 +39,15 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
     """
     from dtkd_opt.instance import read_instance
     from dtkd_opt.interrupts import KeepOnCtrlC
+    from dtkd_opt.pareto import check_front, read_beside, write_front
     from dtkd_opt.pareto import pareto as run
-    from dtkd_opt.pareto import read_beside, write_front
     from dtkd_opt.report import LiveLine, print_tables
 
     problem = read_instance(instance)
     others = read_beside(problem, beside)
     output = output or Path(f"{instance.stem}.pareto.csv")
+    reads = [instance, *beside]
+    check_front(output, [*reads, *(path.with_suffix(".parquet") for path in reads)])
     with KeepOnCtrlC() as ctrl_c:
         with LiveLine() as line:
             front = run(problem, follow=lambda n, of: line.show(f"weight {n + 1} of {of}"), **given)
@@ -54,6 +56,10 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
     with printing():
         print_tables([_table(front)])
     say(f"written: {' and '.join(map(str, written))}")
+    if len(front.results) < given["points"]:
+        why = "interrupted" if front.interrupted else "the time limit was too short for a plan"
+        done = f"{len(front.results)} of {given['points']} weights are done"
+        click.echo(f"{why}; {done}", err=True)
 
 
 def _table(front: Front) -> Table:

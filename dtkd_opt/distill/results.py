@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dtkd_opt import outputs
 from dtkd_opt.calibration import Calibration, Cell, Curve, Lift, PowerLaw, write_calibration
 from dtkd_opt.distill.choose import left_out, without_setting
 from dtkd_opt.distill.figures import accuracy_figure
@@ -13,7 +14,6 @@ from dtkd_opt.distill.fit import half_width
 from dtkd_opt.distill.jobs import Job, Training
 from dtkd_opt.distill.training import Recipe
 from dtkd_opt.drawing import svg
-from dtkd_opt.errors import UsageError
 from dtkd_opt.files import write_atomic
 
 if TYPE_CHECKING:
@@ -36,12 +36,7 @@ def written(output: Path) -> tuple[Path, Path, Path, Path]:
 def check_output(output: Path, reads: Sequence[Path] = ()) -> None:
     """UsageError where a calibration's files would overwrite each other, or what it reads."""
     journals = [journal_path(output, phase) for phase in (CHOOSING, TRAINING)]
-    files = [path.resolve() for path in (*written(output), *journals)]
-    if len(set(files)) < len(files):
-        raise UsageError(f"{output} is also the name of a file beside the table; name it .json")
-    for path in reads:
-        if path.resolve() in files:
-            raise UsageError(f"{path} would be overwritten; name another --output")
+    outputs.check_output((*written(output), *journals), ".json", reads)
 
 
 def write_results(table: Calibration, rows: Sequence[Training], output: Path) -> None:
