@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import dtkd_opt as do
@@ -53,6 +54,13 @@ def plan(problem: Instance, shares: Any = SHARES) -> do.Solution:
         if solution.users.place.tolist() == places and len(set(models)) == len(problem.models):
             return solution
     raise AssertionError("no seed gives these places")
+
+
+def write(problem: Instance, solution: do.Solution, folder: Path) -> Path:
+    """The folder, with the files of an instance and a plan."""
+    do.write_instance(problem, folder / "i.json")
+    do.write_solution(solution, folder / "s.json")
+    return folder
 
 
 def choice(student: str, labels: Any, samples: int, rate: float) -> Choice:

@@ -24,9 +24,10 @@ from flwr.simulation import run_simulation
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.networks import build_network
 from dtkd_opt.federate.crossing import pack_weights
-from dtkd_opt.federate.fedavg import Averaging, first_weights, received, train_locally
+from dtkd_opt.federate.fedavg import Averaging, first_weights, train_locally
 from dtkd_opt.federate.holdings import Common, Samples, common_of, samples_at
 from dtkd_opt.federate.shards import deal
+from dtkd_opt.federate.sides import receive
 from dtkd_opt.instance import read_instance
 
 FOLDER = Path(os.environ["FEDAVG"])
@@ -51,7 +52,7 @@ def parcel_of(arrays: ArrayRecord) -> dict[str, bytes]:
 
 def arrays_of(parcel: dict[str, bytes]) -> ArrayRecord:
     common, _, asked = scene()
-    state = received(common, asked, parcel).state_dict()
+    state = receive(common, asked, parcel).state_dict()
     return ArrayRecord({key: Array(np.asarray(value.numpy())) for key, value in state.items()})
 
 

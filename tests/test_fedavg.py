@@ -23,10 +23,11 @@ from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.training import predict, train
 from dtkd_opt.federate.crossing import pack_weights, unpack_weights
-from dtkd_opt.federate.fedavg import average, execute, fedavg, fedavg_task, first_weights, received
+from dtkd_opt.federate.fedavg import average, execute, fedavg, fedavg_task, first_weights
 from dtkd_opt.federate.fedavg_plan import FedAvgPlan, plan_fedavg
 from dtkd_opt.federate.holdings import common_of
 from dtkd_opt.federate.shards import deal
+from dtkd_opt.federate.sides import receive
 from dtkd_opt.instance import Instance
 
 
@@ -76,6 +77,7 @@ def test_alone_no_label_crosses_and_no_teacher_is_asked(
     assert users.outcome.tolist() == ["done"] * 4
     assert users[["up_bits", "down_bits", "planned_down_bits"]].to_numpy().max() == 0
     assert found.teacher_accuracy is None
+    assert os.listdir(tmp_path) == []  # nor trained
     assert users.learning_rate.tolist() == [2e-3] * 4
     assert users.predicted_accuracy.to_numpy() == pytest.approx(planned.solution.users.accuracy)
     from dtkd_opt.distill.training import Recipe, accuracy
@@ -90,6 +92,33 @@ def test_alone_no_label_crosses_and_no_teacher_is_asked(
     at_server = do.solve(problem, "all-server").solution
     with pytest.raises(do.UsageError, match="train all users on their devices"):
         do.federate(problem, at_server, labels="hard", **given)
+
+
+def test_alone_users_need_no_twin(tmp_path: Path) -> None:
+    """Where all samples are fresh there is nothing to train a teacher on."""
+    fresh = instance("logreg", shares=((60, 1.0, "device"), (60, 1.0, "device")), epochs=1)
+    planned = do.hard_labels(fresh)
+    given: dict[str, Any] = {"cache": tmp_path, "jobs": 1}
+    found = do.federate(planned.instance, planned.solution, labels="hard", **given)
+    assert found.users.outcome.tolist() == ["done"] * 2
+    soft = {"soft": do.Planned(fresh, do.solve(fresh, "all-device").solution), "hard": planned}
+    with pytest.raises(do.InputError, match="the twins mirror nothing to train a teacher on"):
+        do.federate_all(soft, **given)
+
+
+@pytest.mark.parametrize("limits", [{"deadline_s": 1e-9}, {"min_accuracy": 0.93}])
+def test_who_has_no_student_alone_is_told(
+    limits: dict[str, float], problem: Instance, calibrated: Calibration
+) -> None:
+    first, *others = problem.users
+    bound = problem.model_copy(update={"users": [first.model_copy(update=limits), *others]})
+    for table_given in (None, calibrated):
+        with pytest.raises(do.InfeasibleError) as caught:
+            do.hard_labels(bound, table_given)
+        assert str(caught.value) == (
+            "small with hard labels: no student keeps the limits when trained alone on the "
+            f'device, of "{first.name}"'
+        )
 
 
 def test_plans_together_share_what_is_alike(problem: Instance, tmp_path: Path) -> None:
@@ -168,6 +197,8 @@ def test_limits_of_users_hold_in_fedavg(problem: Instance) -> None:
     assert plan_fedavg(late).student == "logreg"
     with pytest.raises(do.InfeasibleError, match="FedAvg: cnn_m does not keep all users' limits"):
         plan_fedavg(late, student="cnn_m")
+    with pytest.raises(do.InfeasibleError, match="FedAvg: no student keeps all users' limits"):
+        plan_fedavg(limited(problem, deadline_s=1e-9))
     power = problem.users.tx_power_w.max()
     radio = float(len(free.epochs) * (free.upload_s * problem.users.tx_power_w).max())
     with pytest.raises(do.InfeasibleError):
@@ -175,6 +206,9 @@ def test_limits_of_users_hold_in_fedavg(problem: Instance) -> None:
     tight = plan_fedavg(limited(problem, energy_j=radio * 1.01), student="cnn_m")
     assert power > 0
     assert (tight.cpu_hz < free.cpu_hz).any()
+    for seed in (-1, 2**64):
+        with pytest.raises(do.UsageError, match="seed must be a whole number"):
+            fedavg(free, seed=seed)
     with pytest.raises(do.UsageError, match="local_epochs must be at least 1"):
         plan_fedavg(problem, local_epochs=0)
     with pytest.raises(do.UsageError, match='no student is named "vgg"'):
@@ -265,7 +299,7 @@ def test_flowers_own_strategy_finds_the_same(
     assert len(theirs) == len(ours)
     begun = first_weights(common_of(data), asked)["weights"]
     first, mine, its = (
-        logits(data, received(common_of(data), asked, {"weights": one}))
+        logits(data, receive(common_of(data), asked, {"weights": one}))
         for one in (begun, ours, theirs.tobytes())
     )
     learnt = (mine - first).abs().max()

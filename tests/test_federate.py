@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from comparing import wait_for
-from federating import PROGRAM, instance, plan, table
+from federating import PROGRAM, instance, plan, table, write
 
 import dtkd_opt as do
 from dtkd_opt.federate.figures import accuracy_figure, gantt
+from dtkd_opt.federate.report import summary
 from dtkd_opt.instance import Instance
 
 FILES = ["accuracy.svg", "gantt.svg", "summary.md", "users.csv", "users.jsonl"]
@@ -44,11 +45,7 @@ def solution(problem: Instance) -> do.Solution:
 def small(
     problem: Instance, solution: do.Solution, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A folder with the files of instance and solution."""
-    folder = tmp_path_factory.mktemp("small")
-    do.write_instance(problem, folder / "i.json")
-    do.write_solution(solution, folder / "s.json")
-    return folder
+    return write(problem, solution, tmp_path_factory.mktemp("small"))
 
 
 def words(small: Path, cache: Path, output: Path, *more: str) -> list[str]:
@@ -171,8 +168,7 @@ def test_kill_9_then_resume_gives_the_same(
 
 def test_ctrl_c_keeps_what_is_done(unbroken: Path, cache: Path, tmp_path: Path) -> None:
     slow = instance("cnn_m", epochs=200)
-    do.write_instance(slow, tmp_path / "i.json")
-    do.write_solution(plan(slow), tmp_path / "s.json")
+    write(slow, plan(slow), tmp_path)
     journal = tmp_path / "o" / "users.jsonl"
     process = subprocess.Popen(
         words(tmp_path, cache, tmp_path / "o", "--jobs", "1"), text=True, stdout=subprocess.PIPE,
@@ -231,7 +227,9 @@ def test_failed_rows_are_done_again_and_others_kept(
         ({"data": "imagenet"}, "there are digits, fashion-mnist, npz:FILE"),
         ({"engine": "steam"}, 'engine must be one of in-process.*, got "steam"'),
         ({"jobs": 0}, "jobs must be"),
-        ({"seed": -1}, "seed must be"),
+        ({"seed": -1}, "seed must be a whole number from 0 to 18446744073709551615, got -1"),
+        ({"seed": 2**64}, "seed must be a whole number .*, got 18446744073709551616"),
+        ({"seed": 1.5}, "seed must be a whole number"),
         ({"partition": "by hand"}, "partition must be iid or"),
     ],
 )
@@ -241,6 +239,43 @@ def test_wrong_use_is_said_before_anything_is_trained(
     with pytest.raises(do.UsageError, match=part):
         do.federate(problem, solution, output=tmp_path / "o", cache=tmp_path / "c", **given)
     assert os.listdir(tmp_path) == []
+
+
+PRESS_LATE = """
+import signal, sys
+import dtkd_opt as do
+from dtkd_opt.federate import run
+real, pressed = run.write_results, []
+def press(*given):
+    signal.raise_signal(signal.SIGINT)
+    real(*given)
+    pressed.append(True)
+run.write_results = press
+folder, cache = sys.argv[1:]
+given = do.read_instance(f"{folder}/i.json"), do.read_solution(f"{folder}/s.json")
+try:
+    do.federate(*given, cache=cache, output=f"{folder}/o", jobs=1)
+except KeyboardInterrupt:
+    print("passed on, after the files" if pressed else "torn")
+"""
+
+
+def test_ctrl_c_while_files_are_written_reaches_the_caller_after_it(tmp_path: Path) -> None:
+    tiny = instance("logreg", shares=((60, 0.5, "device"), (60, 0.25, "device")), epochs=1)
+    write(tiny, do.solve(tiny, "all-device").solution, tmp_path)
+    done = run([sys.executable, "-c", PRESS_LATE, str(tmp_path), str(tmp_path / "t")])
+    assert (done.returncode, done.stdout) == (0, "passed on, after the files\n"), done.stderr
+    assert sorted(os.listdir(tmp_path / "o")) == FILES
+    page = (tmp_path / "o" / "summary.md").read_text()
+    assert "Bits are sums" not in page  # all samples are whole
+
+
+def test_the_summary_tells_that_samples_are_whole(cache: Path) -> None:
+    odd = instance("logreg", shares=((60, 0.5, "server"), (91, 0.5, "server")), epochs=1)
+    found = do.federate(odd, do.solve(odd, "all-server").solution, cache=cache, jobs=1)
+    told = "samples are whole (u1: 46 fresh ones for 45.5 planned)."
+    assert told in summary(found)
+    assert found.users.up_bits[1] == 46 * 520
 
 
 def test_plans_that_do_not_hold_are_refused(

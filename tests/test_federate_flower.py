@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from federating import PROGRAM, instance, plan
+from federating import PROGRAM, instance, plan, write
 
 import dtkd_opt as do
 
@@ -32,11 +32,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files of an instance and a plan."""
-    folder, problem = tmp_path_factory.mktemp("small"), instance(shares=SHARES)
-    do.write_instance(problem, folder / "i.json")
-    do.write_solution(plan(problem, SHARES), folder / "s.json")
-    return folder
+    problem = instance(shares=SHARES)
+    return write(problem, plan(problem, SHARES), tmp_path_factory.mktemp("small"))
 
 
 def carry_out(small: Path, cache: Path, **more: Any) -> do.Federation:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,8 @@ def test_each_side_reads_what_it_holds(cache: Path, tmp_path: Path) -> None:
     for n, (case, asked) in enumerate(wanted):
         device, question = read_device(home(tmp_path, n))
         agent, copy = read_agent(tmp_path, n, common, teacher)
+        assert agent is not None
+        assert case.agent is not None
         assert question == copy == asked
         assert device.fresh == case.device.fresh
         for ours, theirs in ((device.samples, case.device.samples),
@@ -119,8 +122,18 @@ def test_each_side_reads_what_it_holds(cache: Path, tmp_path: Path) -> None:
             assert np.array_equal(ours.raw, theirs.raw)
             assert np.array_equal(ours.labels, theirs.labels)
         assert torch.equal(agent.logits, case.agent.logits)
+        assert teacher is not None
         assert torch.equal(predict(teacher, images), predict(case.agent.teacher, images))
         assert os.listdir(home(tmp_path, n)) == ["device.npz"]
+
+
+def test_hard_labels_alone_take_no_agent(cache: Path, tmp_path: Path) -> None:
+    alone = [(replace(case, agent=None), asked) for case, asked in tasks(cache)]
+    write_files(tmp_path, alone)
+    common = read_common(tmp_path)
+    assert read_teacher(tmp_path, common) is None
+    assert read_agent(tmp_path, 1, common, None) == (None, alone[1][1])
+    assert sorted(os.listdir(tmp_path / "server")) == [f"agent-{n}.npz" for n in range(3)]
 
 
 def test_outcomes_are_read_once_and_whole(cache: Path, tmp_path: Path) -> None:

@@ -148,6 +148,7 @@ def test_the_server_learns_from_all_samples_and_gets_the_fresh_ones_only(
     data: Dataset, teacher: Teacher, shard: Shard
 ) -> None:
     case = case_of(data, common_of(data), shard, teacher)
+    assert case.agent is not None
     parcel = sides.send_fresh(case.common, case.device)
     images, labels = data.raw[shard.rows[:50]], data.labels[shard.rows[:50]].numpy()
     assert parcel == {"images": images.tobytes(), "labels": labels.astype(np.uint8).tobytes()}
@@ -172,6 +173,7 @@ def test_the_device_has_soft_labels_of_mirrored_samples_only(
     data: Dataset, teacher: Teacher, shard: Shard
 ) -> None:
     case = case_of(data, common_of(data), shard, teacher)
+    assert case.agent is not None
     asked = question("device", case)
     parcel = sides.send_labels(case.agent, asked)
     assert parcel == {"logits": teacher.logits[shard.rows[50:]].numpy().tobytes()}

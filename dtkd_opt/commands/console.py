@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from dtkd_opt.errors import InputError
+from dtkd_opt.jobs.missing import FollowPhases
 
 FILE = click.Path(path_type=Path)
-Follow = Callable[[str, float, float], None]  # phase, how much of it is done, and its whole
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def _close_stdout() -> None:
 
 
 @contextmanager
-def phases_bar() -> Iterator[Follow]:
+def phases_bar() -> Iterator[FollowPhases]:
     """A bar on a terminal's standard error, to be told the phase, what is done of it and all."""
     from rich.console import Console
     from rich.progress import (

@@ -122,7 +122,7 @@ def compare(
     jobs = processes(jobs) if dask is None else 0
     path, wanted = None if folder is None else folder / NAME, [asked for _, asked in tasks]
     with (
-        KeepOnCtrlC() as ctrl_c,
+        KeepOnCtrlC(pass_on=True) as ctrl_c,
         workers(jobs, dask, execute, Run) as work,
         Journal(path, Run, wanted, resume, _OTHERWISE) as journal,
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,11 +27,10 @@ from dtkd_opt.files import fault_lines
 from dtkd_opt.interrupts import KeepOnCtrlC
 from dtkd_opt.jobs import processes, require
 from dtkd_opt.jobs.journal import Journal
-from dtkd_opt.jobs.missing import do_missing
+from dtkd_opt.jobs.missing import FollowPhases, do_missing
 from dtkd_opt.jobs.workers import Work, workers
 
 TEACHING = "teacher"
-Follow = Callable[[str, float, float], None]  # phase, how much of it is done, and its whole
 _OTHERWISE = "name another --output, or remove it"  # where a file holds other trainings
 
 
@@ -72,7 +71,7 @@ def calibrate(
     resume: bool = False,
     cache: str | Path | None = None,
     say: Say | None = None,
-    follow: Follow | None = None,
+    follow: FollowPhases | None = None,
 ) -> Calibrated:
     """Measure what each student reaches at each place, by training it.
 
@@ -132,7 +131,10 @@ def calibrate(
     names = _names(students)
     check_grid(dataset, sizes, names, seeds)
     follow = follow or (lambda phase, done, total: None)
-    with KeepOnCtrlC() as ctrl_c, workers(jobs, dask, execute, Training) as work:
+    with (
+        KeepOnCtrlC(pass_on=True) as ctrl_c,
+        workers(jobs, dask, execute, Training) as work,
+    ):
         if path is not None:  # not before a Dask cluster has answered
             _prepare(path, resume)
         try:
@@ -157,7 +159,7 @@ class _Bench:
     work: Work[Training]
     output: Path | None
     resume: bool
-    follow: Follow
+    follow: FollowPhases
 
     def train(self, phase: str, jobs: Sequence[Job]) -> tuple[tuple[Training, ...], bool]:
         """The rows of finished jobs, in the order of `jobs`, and whether Ctrl-C ended it."""
@@ -186,7 +188,7 @@ def _train_all(bench: _Bench, teacher: Teacher) -> Calibrated:
 
 
 def _teacher(
-    data: Dataset, cache: str | Path | None, device: str, say: Say | None, follow: Follow
+    data: Dataset, cache: str | Path | None, device: str, say: Say | None, follow: FollowPhases
 ) -> Teacher:
     return load_teacher(
         data,

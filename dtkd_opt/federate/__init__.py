@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dtkd_opt.federate.planned import Labels, Planned
 from dtkd_opt.federate.result import Federation as Federation
+from dtkd_opt.jobs.missing import FollowPhases
 
 if TYPE_CHECKING:
     from dtkd_opt.calibration import Calibration
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 IN_PROCESS, FLOWER, SIMULATION = "in-process", "flower", "flower-simulation"
 ENGINES = (IN_PROCESS, FLOWER, SIMULATION)
-Follow = Callable[[str, float, float], None]  # phase, how much of it is done, and its whole
 Say = Callable[[str], None]
 
 
@@ -36,7 +36,7 @@ def federate(
     resume: bool = False,
     cache: str | Path | None = None,
     say: Say | None = None,
-    follow: Follow | None = None,
+    follow: FollowPhases | None = None,
 ) -> Federation:
     """Carry a plan out: train each user's student where the plan says, with what is there.
 
@@ -112,7 +112,7 @@ def federate_all(
     resume: bool = False,
     cache: str | Path | None = None,
     say: Say | None = None,
-    follow: Follow | None = None,
+    follow: FollowPhases | None = None,
 ) -> dict[str, Federation]:
     """Carry several plans for the same users out, with the same shards and the same teacher.
 

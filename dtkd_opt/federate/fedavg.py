@@ -17,20 +17,18 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torch import nn
 
 from dtkd_opt.calibration import Calibration
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.jobs import VERSION, versions
-from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.training import Recipe, train
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.federate.crossing import Parcel, pack_weights, parcel_bits, unpack_weights
 from dtkd_opt.federate.fedavg_plan import FedAvgPlan
 from dtkd_opt.federate.holdings import Common, Samples, common_of, samples_at
 from dtkd_opt.federate.recipes import recipe_for
-from dtkd_opt.federate.shards import Shard, deal, training_seed
-from dtkd_opt.federate.sides import score
+from dtkd_opt.federate.shards import Shard, check_seed, deal, training_seed
+from dtkd_opt.federate.sides import first_student, receive, score
 from dtkd_opt.fields import Count, Fraction, Name, NonNegative, Record, Text
 from dtkd_opt.instance import Instance
 from dtkd_opt.jobs import Row, this_worker
@@ -134,6 +132,7 @@ def fedavg_task(
     table: Calibration | None,
 ) -> Task:
     """The same as a job that :func:`execute` does, for those who have many."""
+    check_seed(seed)
     folder = None if data_dir is None else Path(data_dir)
     dataset = load_data(data, folder)
     samples = plan.instance.users.samples
@@ -192,7 +191,7 @@ def _rounds(
             sent.append(train_locally(common, samples, asked, user, number, weights))
             follow((number + (user + 1) / len(held)) / len(asked.epochs))
         weights = average(sent, [len(samples) for samples in held], common, asked)
-        accuracies.append(score(common, received(common, asked, weights)))
+        accuracies.append(score(common, receive(common, asked, weights)))
         up_bits += sum(map(parcel_bits, sent))
         down_bits += len(held) * parcel_bits(weights)
     return {"accuracies": tuple(accuracies), "up_bits": up_bits, "down_bits": down_bits}
@@ -200,7 +199,7 @@ def _rounds(
 
 def first_weights(common: Common, asked: Averaging) -> Parcel:
     """What all begin with; it does not cross, as the seed is known to all."""
-    return pack_weights(_student(common, asked))
+    return pack_weights(first_student(common, asked))
 
 
 def train_locally(
@@ -208,7 +207,7 @@ def train_locally(
 ) -> Parcel:
     """One user's training in round `number`, from the weights that it got."""
     seed = int(np.random.SeedSequence([asked.seed, user, number]).generate_state(1)[0])
-    network = received(common, asked, weights)
+    network = receive(common, asked, weights)
     train(
         network,
         common.scale.standardise(samples.raw),
@@ -223,7 +222,7 @@ def average(
     sent: Iterable[Parcel], samples: Sequence[int], common: Common, asked: Averaging
 ) -> Parcel:
     """Σ_n D_n w_n / Σ_n D_n, in double precision and the users' order."""
-    network = _student(common, asked)
+    network = first_student(common, asked)
     state = network.state_dict()
     total = {key: np.zeros(tuple(value.shape)) for key, value in state.items()}
     for parcel, size in zip(sent, samples, strict=True):
@@ -234,17 +233,6 @@ def average(
         mean = total[key].round() if not value.is_floating_point() else total[key]  # of counters
         value.copy_(torch.as_tensor(mean))
     return pack_weights(network)
-
-
-def received(common: Common, asked: Averaging, weights: Parcel) -> nn.Module:
-    """The common student of some weights."""
-    network = _student(common, asked)
-    unpack_weights(weights, network)
-    return network.eval()
-
-
-def _student(common: Common, asked: Averaging) -> nn.Module:
-    return build_network(asked.student, common.shape, common.classes, asked.seed)
 
 
 def _digest(shards: Sequence[Shard]) -> str:

@@ -102,7 +102,8 @@ def plan_fedavg(
             plan = _plan(instance, m, _rounds(instance.task.epochs, local_epochs), table)
             plans += [plan] if _within_limits(plan) else []
     if not plans:
-        raise InfeasibleError(f"FedAvg: {student or 'no student'} does not keep all users' limits")
+        keeps = "no student keeps" if student is None else f"{student} does not keep"
+        raise InfeasibleError(f"FedAvg: {keeps} all users' limits")
     return min(plans, key=lambda plan: plan.objective)
 
 

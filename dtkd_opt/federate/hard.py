@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from dtkd_opt import physics
 from dtkd_opt.calibration import Calibration
-from dtkd_opt.errors import InfeasibleError, InputError
+from dtkd_opt.choices import Choices
+from dtkd_opt.errors import InfeasibleError, InputError, printable
 from dtkd_opt.federate.planned import Planned
-from dtkd_opt.instance import Instance, Model
+from dtkd_opt.instance import DEVICE, Instance, Model
 from dtkd_opt.solve import solve
+
+_NAMED = 8  # users in an error
 
 
 def hard_labels(instance: Instance, table: Calibration | None = None) -> Planned:
@@ -40,10 +46,31 @@ def hard_labels(instance: Instance, table: Calibration | None = None) -> Planned
     task = instance.task.model_copy(update={"bits_per_label": 0.0})
     models = instance.models if table is None else hard_models(instance, table)
     alone = instance.model_copy(update={"task": task, "models": models})
+    _check_limits(alone)
     result = solve(alone, "all-device")
     if result.incumbent is None:
         raise InfeasibleError(result.reason)
     return Planned(alone, result.solution, "hard")
+
+
+def _check_limits(alone: Instance) -> None:
+    """InfeasibleError naming the users that keep their limits with no student on their device."""
+    count, many = len(alone.users), len(alone.models)
+    user, model = np.divmod(np.arange(count * many), many)
+    server = np.nanargmax(alone.users.channel_gain, axis=1)[user]  # nothing crosses
+    chosen = Choices(alone, user, model, np.full(len(user), DEVICE), server)
+    cycles = chosen.training_cycles()
+    budget = [chosen.of_user(name) for name in ("cpu_hz", "kappa", "energy_j")]
+    delay = physics.compute_delay(cycles, physics.device_frequency(cycles, *budget))
+    kept = (delay <= chosen.of_user("deadline_s")) & (
+        chosen.accuracy() >= chosen.of_user("min_accuracy")
+    )
+    without = np.flatnonzero(~kept.reshape(count, many).any(axis=1))
+    if len(without):
+        names = ", ".join(f'"{printable(alone.users[n].name)}"' for n in without[:_NAMED])
+        rest = f" and {len(without) - _NAMED} more" if len(without) > _NAMED else ""
+        fault = "no student keeps the limits when trained alone on the device, of"
+        raise InfeasibleError(f"{printable(alone.name)} with hard labels: {fault} {names}{rest}")
 
 
 def hard_models(instance: Instance, table: Calibration) -> tuple[Model, ...]:

@@ -73,11 +73,14 @@ class Agent:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A user's two sides. An engine brings nothing from one to the other but parcels."""
+    """A user's two sides. An engine brings nothing from one to the other but parcels.
+
+    Without a teacher, which hard labels alone do not take, the server's side has no part.
+    """
 
     common: Common
     device: Device
-    agent: Agent
+    agent: Agent | None
 
 
 def samples_at(data: Dataset, rows: Index) -> Samples:
@@ -90,9 +93,11 @@ def common_of(data: Dataset) -> Common:
     return Common(data.scale, data.classes, samples_at(data, data.test))
 
 
-def case_of(data: Dataset, common: Common, shard: Shard, teacher: Teacher) -> Case:
+def case_of(data: Dataset, common: Common, shard: Shard, teacher: Teacher | None) -> Case:
     """The two sides of the user that has this shard."""
     device = Device(samples_at(data, shard.rows), shard.fresh)
+    if teacher is None:
+        return Case(common, device, None)
     agent = Agent(
         device.samples.part(slice(shard.fresh, None)),
         teacher.logits[shard.mirrored],

@@ -47,6 +47,7 @@ def _on_device(case: Case, asked: Asked) -> dict[str, float]:
 
 
 def _at_server(case: Case, asked: Asked) -> dict[str, float]:
+    assert case.agent is not None  # soft labels are learnt from
     up = sides.send_fresh(case.common, case.device)
     trained = sides.train_at_server(case.common, case.agent, asked, up)
     down = pack_weights(trained.network)

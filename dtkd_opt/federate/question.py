@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 
 from dtkd_opt.accuracy import Place
 from dtkd_opt.distill.training import Recipe
 from dtkd_opt.fields import Count, Fraction, Name, NonNegative, Record, Text
 from dtkd_opt.jobs import Row
 from dtkd_opt.solution import Number, Whole
+
+
+class Begun(Protocol):
+    """What decides a network's first weights, whatever else is asked."""
+
+    @property
+    def student(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
 
 
 class Asked(Record):

@@ -131,7 +131,7 @@ def _figures(federation: Federation) -> Iterator[str]:
         off = f" ({bits[1] / bits[0] - 1:+.2%})" if bits[0] else ""
         yield f"| bits {way} | {bits[0]:,.0f} | {bits[1]:,.0f}{off} |"
     yield ""
-    yield " ".join(_sentences(federation))
+    yield " ".join([*_sentences(federation), *_rounding(federation)])
 
 
 def _sentences(federation: Federation) -> Iterator[str]:
@@ -151,6 +151,19 @@ def _sentences(federation: Federation) -> Iterator[str]:
     if federation.teacher_accuracy is not None:
         yield f"Teacher: {federation.teacher_accuracy:.2%} on the same samples."
     yield f"Engine: {federation.engine}; {done.cpu_s.sum() / 60:.1f} minutes of CPU time."
+
+
+def _rounding(federation: Federation) -> Iterator[str]:
+    """That samples are whole, where the plan counts with parts of some: the sums hide it."""
+    done, shares = federation.done, federation.instance.users.fresh_fraction
+    planned = done.samples * shares[done.index]
+    off = (done.fresh - planned).abs()
+    crossing = done[["planned_up_bits", "planned_down_bits"]].to_numpy().any()
+    if crossing and (off > 1e-9).any():
+        user = off.idxmax()
+        yield "Bits are sums over the users; those of a single one may be further from the plan,"
+        yield f"as samples are whole ({done.name[user]}: {done.fresh[user]:.0f} fresh ones for"
+        yield f"{planned[user]:.4g} planned)."
 
 
 def _students(federation: Federation) -> Iterator[str]:

@@ -11,7 +11,7 @@ from dtkd_opt.check import plan_of
 from dtkd_opt.distill.calibrate import default_cache
 from dtkd_opt.distill.teacher import Teacher, load_teacher
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.federate import ENGINES, IN_PROCESS, SIMULATION, Follow, Say
+from dtkd_opt.federate import ENGINES, IN_PROCESS, SIMULATION, Say
 from dtkd_opt.federate.clock import clock
 from dtkd_opt.federate.holdings import Case
 from dtkd_opt.federate.inprocess import in_process
@@ -21,11 +21,11 @@ from dtkd_opt.federate.recipes import differences, expected_interval
 from dtkd_opt.federate.report import bit_notes, users_table, write_results
 from dtkd_opt.federate.result import Federation
 from dtkd_opt.federate.scene import JOURNAL, OTHERWISE, Scene, Settings, prepare
-from dtkd_opt.federate.shards import shard_notes, twins_rows
+from dtkd_opt.federate.shards import shard_notes
 from dtkd_opt.interrupts import KeepOnCtrlC
 from dtkd_opt.jobs import processes, require
 from dtkd_opt.jobs.journal import Journal
-from dtkd_opt.jobs.missing import do_missing
+from dtkd_opt.jobs.missing import FollowPhases, do_missing
 from dtkd_opt.jobs.workers import Work
 
 TEACHING, USERS = "teacher", "users"  # phases
@@ -35,12 +35,12 @@ Found = Mapping[Asked, Outcome]
 
 
 def carry_out(
-    plans: Mapping[str, Planned], settings: Settings, say: Say, follow: Follow
+    plans: Mapping[str, Planned], settings: Settings, say: Say, follow: FollowPhases
 ) -> dict[str, Federation]:
     """See :func:`dtkd_opt.federate.federate_all`; files of a single plan are in `output` itself."""
     engine = _engine(settings)
     scene = prepare(plans, settings)
-    with KeepOnCtrlC() as ctrl_c:
+    with KeepOnCtrlC(pass_on=True) as ctrl_c:
         try:
             teacher = _teach(scene, say, follow)
         except KeyboardInterrupt:
@@ -79,12 +79,15 @@ def _require_flower(engine: str) -> None:
         raise InputError(what, [fault])
 
 
-def _teach(scene: Scene, say: Say, follow: Follow) -> Teacher:
+def _teach(scene: Scene, say: Say, follow: FollowPhases) -> Teacher | None:
+    """The teacher, where a plan asks for one."""
+    if scene.taught is None:
+        return None
     return load_teacher(
         scene.data,
         scene.settings.cache or default_cache(),
         seed=scene.settings.seed,
-        rows=twins_rows(scene.shards),
+        rows=scene.taught,
         say=say,
         progress=lambda done: follow(TEACHING, done, 1),
     )
@@ -92,9 +95,9 @@ def _teach(scene: Scene, say: Say, follow: Follow) -> Teacher:
 
 def _train(
     scene: Scene,
-    teacher: Teacher,
+    teacher: Teacher | None,
     engine: AbstractContextManager[Work[Outcome]],
-    follow: Follow,
+    follow: FollowPhases,
 ) -> tuple[Found, bool]:
     """The outcomes there are, by their questions, and whether Ctrl-C came."""
     cases = scene.cases(teacher)
@@ -116,7 +119,7 @@ def _sum_up(
     scene: Scene, planned: Planned, teacher: Teacher | None, found: Found, stopped: bool
 ) -> Federation:
     instance, data = planned.instance, scene.data
-    asked = [] if teacher is None else scene.asked(planned, teacher)
+    asked = scene.asked(planned, teacher) if found else []  # no teacher where it was stopped
     outcomes = [found[one] for one in asked if one in found]
     taught = teacher if planned.labels == "soft" else None
     return Federation(
@@ -137,5 +140,5 @@ def _notes(scene: Scene, planned: Planned) -> Iterator[str]:
     yield from shard_notes(data, scene.shards)
     if planned.labels == "soft":  # with hard labels nothing crosses
         yield from bit_notes(planned.instance, planned.solution, data)
-    taught = len(twins_rows(scene.shards))
+    taught = 0 if scene.taught is None else len(scene.taught)
     yield from differences(planned, data, settings.table, settings.partition, taught)

@@ -20,9 +20,10 @@ from dtkd_opt.federate.holdings import Case, case_of, common_of
 from dtkd_opt.federate.planned import Planned
 from dtkd_opt.federate.question import Asked, Outcome
 from dtkd_opt.federate.recipes import recipes_for
-from dtkd_opt.federate.shards import Shard, deal, training_seed, twins_rows
+from dtkd_opt.federate.shards import Shard, check_seed, deal, training_seed, twins_rows
 from dtkd_opt.jobs import require
 from dtkd_opt.jobs.journal import Journal
+from dtkd_opt.physics import Index
 
 JOURNAL = "users.jsonl"
 OTHERWISE = "name another --output, or remove it"  # where a file holds other trainings
@@ -54,6 +55,12 @@ class Scene:
     shards: list[Shard]
 
     @property
+    def taught(self) -> Index | None:
+        """Rows of what a teacher is trained on; None where no plan's students learn from one."""
+        soft = any(planned.labels == "soft" for planned in self.plans.values())
+        return twins_rows(self.shards) if soft else None
+
+    @property
     def folders(self) -> dict[str, Path]:
         """Where the files of each plan go, by its name; those of a single one in `output`."""
         output = self.settings.output
@@ -61,14 +68,18 @@ class Scene:
             return {}
         return {name: output / name if len(self.plans) > 1 else output for name in self.plans}
 
-    def cases(self, teacher: Teacher) -> list[Case]:
+    def cases(self, teacher: Teacher | None) -> list[Case]:
         """The two sides of each user, in the instance's order."""
         common = common_of(self.data)
         return [case_of(self.data, common, shard, teacher) for shard in self.shards]
 
-    def asked(self, planned: Planned, teacher: Teacher) -> list[Asked]:
+    def asked(self, planned: Planned, teacher: Teacher | None) -> list[Asked]:
         """What a plan asks of each user. Equal questions of two plans are one training."""
         recipes = recipes_for(planned, self.settings.table)
+        teacher_sha256 = None
+        if planned.labels == "soft":
+            assert teacher is not None  # trained for it
+            teacher_sha256 = teacher.sha256
         return [
             Asked(
                 user=plan.name,
@@ -81,7 +92,7 @@ class Scene:
                 samples=len(shard.rows),
                 fresh=shard.fresh,
                 shard_sha256=shard.sha256,
-                teacher_sha256=None if planned.labels == "hard" else teacher.sha256,
+                teacher_sha256=teacher_sha256,
                 version=VERSION,
             )
             for n, (plan, shard, recipe) in enumerate(
@@ -99,8 +110,7 @@ class Scene:
 def prepare(plans: Mapping[str, Planned], settings: Settings) -> Scene:
     """All that can be wrong is found out here, before hours of training."""
     concentration(settings.partition)
-    if settings.seed < 0:
-        raise UsageError(f"seed must be a whole number of at least 0, got {settings.seed}")
+    check_seed(settings.seed)
     if settings.output is not None:
         require("matplotlib", "train", "the figures of federate")
     for name, planned in plans.items():
@@ -110,8 +120,8 @@ def prepare(plans: Mapping[str, Planned], settings: Settings) -> Scene:
         recipes_for(planned, settings.table)
     data = load_data(settings.data, settings.data_dir)
     shards = deal(data, _one_of(plans).instance, settings.partition, settings.seed)
-    twins_rows(shards)
     scene = Scene(plans, settings, data, shards)
+    _ = scene.taught  # raises where twins mirror nothing
     if settings.output is not None:
         _claim(settings.output / JOURNAL, settings.resume)
         for folder in scene.folders.values():

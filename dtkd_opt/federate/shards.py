@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.partition import draw_private, mirrored, split_private
-from dtkd_opt.errors import InputError
+from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.instance import Instance
 from dtkd_opt.physics import Index
 
+SEEDS = 2**64  # as many as torch takes
 _OF_DATA, _OF_TRAINING = range(2)  # what a user's seed is for
 
 
@@ -72,6 +74,12 @@ def _draw(data: Dataset, user: int, size: int, partition: str, seed: int) -> Ind
     pool = np.tile(data.train, -(-size // len(data.train)))
     own = _seed(seed, user, _OF_DATA)
     return draw_private(data.labels.numpy(), pool, size, partition, own)
+
+
+def check_seed(seed: int) -> None:
+    """UsageError where it is no seed of a federation."""
+    if not (isinstance(seed, Integral) and 0 <= seed < SEEDS):
+        raise UsageError(f"seed must be a whole number from 0 to {SEEDS - 1}, got {seed!r}")
 
 
 def training_seed(seed: int, user: int) -> int:

@@ -20,7 +20,7 @@ from dtkd_opt.federate.crossing import (
     unpack_weights,
 )
 from dtkd_opt.federate.holdings import Agent, Common, Device
-from dtkd_opt.federate.question import Asked
+from dtkd_opt.federate.question import Asked, Begun
 
 
 def send_fresh(common: Common, device: Device) -> Parcel:
@@ -28,18 +28,21 @@ def send_fresh(common: Common, device: Device) -> Parcel:
     return pack_samples(device.samples.part(slice(device.fresh)), common.classes)
 
 
-def send_labels(agent: Agent, asked: Asked) -> Parcel:
+def send_labels(agent: Agent | None, asked: Asked) -> Parcel:
     """Server to device: the teacher's labels of the mirrored samples, which the twin has.
 
     Nothing to a student that learns from hard labels alone.
     """
-    return {} if asked.hard else pack_logits(agent.logits)
+    if asked.hard:
+        return {}
+    assert agent is not None  # there is a teacher
+    return pack_logits(agent.logits)
 
 
 def train_on_device(common: Common, device: Device, asked: Asked, labels: Parcel) -> Trained:
     """Train on the device: soft labels of mirrored samples, hard labels alone of fresh ones."""
     return train(
-        _student(common, asked),
+        first_student(common, asked),
         common.scale.standardise(device.samples.raw),
         torch.from_numpy(device.samples.labels),
         *(() if asked.hard else _soft(common, device, labels)),
@@ -65,14 +68,19 @@ def train_at_server(common: Common, agent: Agent, asked: Asked, fresh: Parcel) -
         logits.insert(0, predict(agent.teacher, images[: len(uploaded)]))
     labels = torch.from_numpy(samples.labels)
     return train(
-        _student(common, asked), images, labels, torch.cat(logits),
+        first_student(common, asked), images, labels, torch.cat(logits),
         recipe=asked.recipe, seed=asked.seed,
     )  # fmt: skip
 
 
-def receive(common: Common, asked: Asked, weights: Parcel) -> nn.Module:
+def first_student(common: Common, asked: Begun) -> nn.Module:
+    """The student before its training."""
+    return build_network(asked.student, common.shape, common.classes, asked.seed)
+
+
+def receive(common: Common, asked: Begun, weights: Parcel) -> nn.Module:
     """The student on the device, of the weights that the server sent."""
-    network = _student(common, asked)
+    network = first_student(common, asked)
     unpack_weights(weights, network)
     return network.eval()
 
@@ -81,7 +89,3 @@ def score(common: Common, network: nn.Module) -> float:
     """The student's accuracy on the device: the share of held-out samples that it labels right."""
     guess = predict(network, common.scale.standardise(common.test.raw)).argmax(dim=1)
     return int((guess.numpy() == common.test.labels).sum()) / len(common.test)
-
-
-def _student(common: Common, asked: Asked) -> nn.Module:
-    return build_network(asked.student, common.shape, common.classes, asked.seed)

@@ -11,6 +11,7 @@ from dtkd_opt.jobs.journal import Journal
 from dtkd_opt.jobs.workers import Task, Work
 
 Follow = Callable[[float, float], None]  # how much is done, and how much there is in all
+FollowPhases = Callable[[str, float, float], None]  # the same of a phase, its name first
 Cost = Callable[[Any], float]  # of a job, by what it asks
 
 

@@ -28,18 +28,22 @@ def home(folder: Path, task: int) -> Path:
 
 def write_files(folder: Path, tasks: Sequence[tuple[Case, Asked]]) -> None:
     """Write what both sides read."""
-    common, teacher = tasks[0][0].common, tasks[0][0].agent.teacher
+    common, agent = tasks[0][0].common, tasks[0][0].agent
     scale = {"mean": common.scale.mean.numpy(), "spread": common.scale.spread.numpy()}
     _save(folder / "common.npz", common.test, classes=np.array(common.classes), **scale)
     (folder / "server").mkdir()
-    (folder / "server" / "teacher").write_bytes(pack_weights(teacher)["weights"])
+    if agent is not None:
+        (folder / "server" / "teacher").write_bytes(pack_weights(agent.teacher)["weights"])
     for n, (case, asked) in enumerate(tasks):
         home(folder, n).mkdir()
         question = {"asked": np.array(asked.model_dump_json())}
         fresh = np.array(case.device.fresh)
         _save(home(folder, n) / "device.npz", case.device.samples, fresh=fresh, **question)
-        logits = np.frombuffer(pack_logits(case.agent.logits)["logits"], np.uint8)
         path = folder / "server" / f"agent-{n}.npz"
+        if case.agent is None:
+            np.savez(path, allow_pickle=False, **question)
+            continue
+        logits = np.frombuffer(pack_logits(case.agent.logits)["logits"], np.uint8)
         _save(path, case.agent.mirrored, logits=logits, **question)
 
 
@@ -47,37 +51,47 @@ def _save(path: Path, samples: Samples, **more: NDArray[Any]) -> None:
     np.savez(path, allow_pickle=False, raw=samples.raw, labels=samples.labels, **more)
 
 
-def _load(path: Path) -> tuple[Samples, dict[str, NDArray[Any]]]:
+def _load(path: Path) -> dict[str, NDArray[Any]]:
     with np.load(path, allow_pickle=False) as arrays:
-        held = dict(arrays)
-    return Samples(held.pop("raw"), held.pop("labels")), held
+        return dict(arrays)
+
+
+def _samples(held: dict[str, NDArray[Any]]) -> Samples:
+    return Samples(held["raw"], held["labels"])
 
 
 def read_common(folder: Path) -> Common:
     """What everybody knows."""
-    test, held = _load(folder / "common.npz")
+    held = _load(folder / "common.npz")
     scale = Scale(torch.from_numpy(held["mean"]), torch.from_numpy(held["spread"]))
-    return Common(scale, int(held["classes"]), test)
+    return Common(scale, int(held["classes"]), _samples(held))
 
 
 def read_device(folder: Path) -> tuple[Device, Asked]:
     """What a client holds in its own folder, and its part of the plan."""
-    samples, held = _load(folder / "device.npz")
-    return Device(samples, int(held["fresh"])), _asked(held)
+    held = _load(folder / "device.npz")
+    return Device(_samples(held), int(held["fresh"])), _asked(held)
 
 
-def read_teacher(folder: Path, common: Common) -> nn.Module:
-    """The server's teacher."""
+def read_teacher(folder: Path, common: Common) -> nn.Module | None:
+    """The server's teacher, if there is one."""
+    path = folder / "server" / "teacher"
+    if not path.exists():
+        return None
     network = build_network(TEACHER, common.shape, common.classes, 0)
-    unpack_weights({"weights": (folder / "server" / "teacher").read_bytes()}, network)
+    unpack_weights({"weights": path.read_bytes()}, network)
     return network.eval()
 
 
-def read_agent(folder: Path, task: int, common: Common, teacher: nn.Module) -> tuple[Agent, Asked]:
+def read_agent(
+    folder: Path, task: int, common: Common, teacher: nn.Module | None
+) -> tuple[Agent | None, Asked]:
     """What a user's digital agent holds at the server, and its part of the plan."""
-    mirrored, held = _load(folder / "server" / f"agent-{task}.npz")
+    held = _load(folder / "server" / f"agent-{task}.npz")
+    if teacher is None:
+        return None, _asked(held)
     logits = unpack_logits({"logits": held["logits"].tobytes()}, common)
-    return Agent(mirrored, logits, teacher), _asked(held)
+    return Agent(_samples(held), logits, teacher), _asked(held)
 
 
 def _asked(held: dict[str, NDArray[Any]]) -> Asked:

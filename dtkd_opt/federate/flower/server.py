@@ -126,6 +126,7 @@ class _Course:
             if asked.place == "device":
                 parcel = sides.send_labels(agent, asked)
             else:
+                assert agent is not None  # soft labels are learnt from
                 began, cpu = time.perf_counter(), time.process_time()
                 trained = sides.train_at_server(self.common, agent, asked, self.up[n])
                 parcel = pack_weights(trained.network)
