@@ -28,6 +28,8 @@ Rows: TypeAlias = Generator[RowT, None, None]
 Work: TypeAlias = Callable[[Sequence[Task]], Rows[RowT]]
 Execute: TypeAlias = Callable[[Any, Any], RowT]  # does one task, and raises nothing
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?[^\s/]+:\d{1,5}")
+# loky starts another where a worker's memory has grown; raised as an error, it would wait forever
+_REPLACED = "A worker stopped while some jobs were given"
 _KILLED = "its process was killed, as for want of memory"
 _PATIENCE_S = 10.0  # for a scheduler to answer and for its first worker
 
@@ -87,6 +89,7 @@ def _run_here(
 def _processes(execute: Execute[RowT], jobs: int, tasks: Sequence[Task]) -> Rows[RowT]:
     from joblib import Parallel, delayed
 
+    warnings.filterwarnings("ignore", _REPLACED, UserWarning)  # in any thread of loky
     parallel = Parallel(
         max(jobs, 2),  # joblib would run 1 in this process, with all its threads
         backend="loky",
