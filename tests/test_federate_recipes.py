@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from federating import SHARES, instance, plan, table
+from helpers import INSTANCES
 
 import dtkd_opt as do
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.federate.planned import Planned
-from dtkd_opt.federate.recipes import differences, expected_interval, recipes_for
+from dtkd_opt.federate.recipes import differences, expected_interval, recipes_for, shipped_for
 from dtkd_opt.instance import Instance
 
 
@@ -37,6 +38,17 @@ def test_trainings_are_those_of_the_table(problem: Instance, solution: do.Soluti
     longer = instance(epochs=5)
     with pytest.raises(do.InputError, match=r"task\.epochs: must be 20"):
         recipes_for(Planned(longer, solution), table(problem))
+
+
+def test_instances_of_the_shipped_table_are_trained_by_it(problem: Instance) -> None:
+    shipped, n5 = do.shipped_calibration(), do.read_instance(INSTANCES / "n5.json")
+    lower = n5.model_copy(update={"models": shipped.models_with("lower95")})
+    for mine in (n5, lower):
+        assert shipped_for([problem, mine], "fashion-mnist") is shipped
+        assert shipped_for([mine], "digits") is None
+    longer = n5.model_copy(update={"task": n5.task.model_copy(update={"epochs": 41})})
+    for other in (problem, longer, n5.model_copy(update={"models": n5.models[:2]})):
+        assert shipped_for([other], "fashion-mnist") is None
 
 
 def test_the_expected_interval_is_the_tables(problem: Instance, solution: do.Solution) -> None:

@@ -27,7 +27,12 @@ _SHOWN = 20  # lines about users that failed
 @click.option("--data-dir", type=FILE, help="Folder of Fashion-MNIST. [default: Debian's]")
 @click.option("--partition", default="iid", show_default=True, help="iid, or dirichlet(ALPHA).")
 @click.option("--seed", default=0, show_default=True, help="Of samples and trainings.")
-@click.option("--table", type=FILE, help="Accuracy table whose learning rates are used.")
+@click.option(
+    "--table",
+    type=FILE,
+    help="Accuracy table whose learning rates are used. "
+    "[default: the shipped one, if INSTANCE and --data are of it]",
+)
 @click.option("--engine", type=click.Choice(ENGINES), default=IN_PROCESS, show_default=True,
               help="Processes here, Flower's SuperNodes, or its simulation.")  # fmt: skip
 @click.option("--jobs", default=-1, help="Processes at once. [default: one a core]")

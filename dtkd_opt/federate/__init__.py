@@ -58,7 +58,8 @@ def federate(
         `hard`: users learn from hard labels alone, on their devices, as :func:`hard_labels` plans.
     table
         The accuracy table that the predictions are from: learning rate and batch size are those
-        that it chose. None: a recipe's own.
+        that it chose. None: that of :func:`shipped_calibration` where `data` are its and an
+        instance carries its models, else a recipe's own.
     engine, jobs
         `in-process`; `flower`, where each user is a process of Flower's (a SuperNode), or
         `flower-simulation`, with its simulation engine: both need the extra `federated`. How many

@@ -26,7 +26,7 @@ from dtkd_opt.errors import DtkdError
 from dtkd_opt.federate.crossing import Parcel, pack_weights, parcel_bits, unpack_weights
 from dtkd_opt.federate.fedavg_plan import FedAvgPlan
 from dtkd_opt.federate.holdings import Common, Samples, common_of, samples_at
-from dtkd_opt.federate.recipes import recipe_for
+from dtkd_opt.federate.recipes import recipe_for, shipped_for
 from dtkd_opt.federate.shards import Shard, check_seed, deal, training_seed
 from dtkd_opt.federate.sides import first_student, receive, score
 from dtkd_opt.fields import Count, Fraction, Name, NonNegative, Record, Text
@@ -108,7 +108,7 @@ def fedavg(
         As of :func:`dtkd_opt.federate.federate`: the same users have the same samples.
     table
         Learning rate and batch size are those that it chose for hard labels at the users' median
-        number of samples. None: a recipe's own.
+        number of samples. None: the shipped one as of `federate`, else a recipe's own.
     follow
         Called with the part of the training that is done.
 
@@ -135,6 +135,7 @@ def fedavg_task(
     check_seed(seed)
     folder = None if data_dir is None else Path(data_dir)
     dataset = load_data(data, folder)
+    table = table or shipped_for([plan.instance], data)
     samples = plan.instance.users.samples
     asked = Averaging(
         student=plan.student,

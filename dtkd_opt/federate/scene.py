@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dtkd_opt.calibration import Calibration
@@ -19,7 +19,7 @@ from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.federate.holdings import Case, case_of, common_of
 from dtkd_opt.federate.planned import Planned
 from dtkd_opt.federate.question import Asked, Outcome
-from dtkd_opt.federate.recipes import recipes_for
+from dtkd_opt.federate.recipes import recipes_for, shipped_for
 from dtkd_opt.federate.shards import Shard, check_seed, deal, training_seed, twins_rows
 from dtkd_opt.jobs import require
 from dtkd_opt.jobs.journal import Journal
@@ -117,7 +117,10 @@ def prepare(plans: Mapping[str, Planned], settings: Settings) -> Scene:
         if Path(name).name != name:  # it is also that of a folder
             raise UsageError(f"a plan cannot be named {name!r}")
         _check(planned)
-        recipes_for(planned, settings.table)
+    table = settings.table or shipped_for([p.instance for p in plans.values()], settings.data)
+    settings = replace(settings, table=table)
+    for planned in plans.values():
+        recipes_for(planned, table)
     data = load_data(settings.data, settings.data_dir)
     shards = deal(data, _one_of(plans).instance, settings.partition, settings.seed)
     scene = Scene(plans, settings, data, shards)
