@@ -26,7 +26,7 @@ class Choices:
     place: Index  # DEVICE or SERVER
     server: Index
 
-    def part(self, rows: slice) -> Choices:
+    def part(self, rows: slice | Index) -> Choices:
         """Some of the entries."""
         columns = (self.user, self.model, self.place, self.server)
         return Choices(self.instance, *(column[rows] for column in columns))

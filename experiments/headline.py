@@ -10,10 +10,9 @@ ends, in --work; the same command goes on where it was stopped.
 | method | what it is |
 |---|---|
 | hard labels | every user alone, the student that its device's speed allows: `do.hard_labels` |
-| fedavg | one student for all, of least J: `do.plan_fedavg` chooses it; 5 local epochs a round, |
-| | and each round waits for its slowest user |
-| fedavg, no waiting | the same student at a delay below which no schedule of the rounds comes |
-| fedavg of … | the same with another of the two lightest students |
+| fedavg | one student for all, of least J: `do.plan_fedavg` chooses it, and shares the uplink |
+| | so that each round is as short as can be; 5 local epochs a round |
+| fedavg of … | the same with the other of the two lightest students |
 | all-device, all-server, random, greedy | the solver's baselines, distilled as planned |
 | q-learning cold | the paper's method, from nothing |
 | price | the joint optimum, proven to 1e-6 |
@@ -46,9 +45,8 @@ from dtkd_opt.jobs.workers import workers
 
 HERE = Path(__file__).parent
 PARTITIONS = ("iid", "dirichlet(0.3)")
-FEDAVG, AT_LEAST = "fedavg", "fedavg, no waiting"
-# these have one plan for all seeds
-MEASURED = ("hard labels", FEDAVG, AT_LEAST, "all-device", "all-server", "greedy")
+FEDAVG = "fedavg"
+MEASURED = ("hard labels", "all-device", "all-server", "greedy")  # one plan for all seeds
 SOLVED = ("all-device", "all-server", "random", "greedy", "q-learning cold", "price")
 WEIGHTS = 100  # of the sweep for the edge of proven points
 LIGHTEST = 2  # students that FedAvg is tried with
@@ -99,23 +97,25 @@ def averagings(setting: Setting) -> dict[str, do.FedAvgPlan]:
 
 
 def plans_of(
-    setting: Setting, front: do.Front, averaging: do.FedAvgPlan, seed: int
+    setting: Setting, front: do.Front, averaging: dict[str, do.FedAvgPlan], seed: int
 ) -> dict[str, do.Planned]:
     """All plans that `federate` carries out, by their methods."""
     instance = setting.instance
     plans = {"hard labels": do.hard_labels(instance, setting.table)}
     for method in SOLVED:
         plans[method] = do.Planned(instance, solved(instance, method, seed))
-    delays = {name: planned.solution.total_delay_s or 0.0 for name, planned in plans.items()}
-    delays |= {FEDAVG: averaging.total_delay_s, AT_LEAST: averaging.least_total_delay_s}
-    for name in MEASURED:
-        found = within(front, delays[name])
+    delays = {name: plans[name].solution.total_delay_s or 0.0 for name in MEASURED}
+    delays |= {name: plan.total_delay_s for name, plan in averaging.items()}
+    for name, delay in delays.items():
+        found = within(front, delay)
         if found is not None:
             plans[f"{MATCHED}{name}"] = do.Planned(instance, found)
     return plans
 
 
-def carry_out(setting: Setting, front: do.Front, averaging: do.FedAvgPlan) -> Iterator[Row]:
+def carry_out(
+    setting: Setting, front: do.Front, averaging: dict[str, do.FedAvgPlan]
+) -> Iterator[Row]:
     """A row for each partition, seed and plan, as they are done."""
     for partition in PARTITIONS:
         for seed in range(setting.seeds):
@@ -180,22 +180,13 @@ def averaged(setting: Setting, plans: dict[str, do.FedAvgPlan]) -> Iterator[Row]
             raise KeyboardInterrupt
         runs = [journal.runs[asked] for asked in wanted]
     for case, run in zip(cases, runs, strict=True):
+        partition, seed, method = case
         refuse(*case, [run.reason] if run.outcome == "failed" else [])
-        yield from fedavg_rows(*case, plans[case[2]], run)
-
-
-def fedavg_rows(
-    partition: str, seed: int, method: str, plan: do.FedAvgPlan, run: Averaged
-) -> Iterator[Row]:
-    """A row for each of the delays of one run."""
-    delays = {method: plan.total_delay_s}
-    if method == FEDAVG:
-        delays[AT_LEAST] = plan.least_total_delay_s
-    for name, delay in delays.items():
+        plan = plans[method]
         yield {
-            "partition": partition, "seed": seed, "method": name,
+            "partition": partition, "seed": seed, "method": method,
             "mean_accuracy": run.accuracy, "predicted_accuracy": plan.expected_accuracy,
-            "total_delay_s": delay,
+            "total_delay_s": plan.total_delay_s,
             "students": in_words({plan.student: len(plan.instance.users)}), "at_server": 0,
         }  # fmt: skip
 
@@ -204,7 +195,7 @@ def measure(setting: Setting, folder: Path, header: list[str]) -> None:
     """All runs, and the files."""
     front, plans = sweep(setting.instance), averagings(setting)
     rows = []
-    for row in carry_out(setting, front, plans[FEDAVG]):
+    for row in carry_out(setting, front, plans):
         print(
             f"{row['partition']:15} seed {row['seed']}  {row['method']:34}"
             f"{row['mean_accuracy']:8.2%} {row['total_delay_s']:10.2f} s", flush=True,

@@ -18,6 +18,7 @@ from federating import EPOCHS, HARD, SHARES, instance, table
 from helpers import INSTANCES
 
 import dtkd_opt as do
+from dtkd_opt import physics
 from dtkd_opt.calibration import Calibration
 from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.networks import build_network
@@ -149,29 +150,48 @@ def test_plans_together_share_what_is_alike(problem: Instance, tmp_path: Path) -
 
 
 def test_the_clock_of_fedavg(problem: Instance) -> None:
-    """By hand: R rounds of training, upload and download at equal shares of both bands."""
+    """By hand: R rounds of training and upload with the plan's shares, and a broadcast each."""
     plan = plan_fedavg(problem, local_epochs=8, student="cnn_m")
     assert plan.epochs == (8, 8, 4)
     model, server = problem.models[1], problem.servers[0]
-    ends, waits, alone = [], [], []
-    density = min(user.channel_gain[0] or 0.0 for user in problem.users) * server.tx_power_w
-    density /= server.noise_w_per_hz * server.downlink_hz
-    to_all = model.bits / (server.downlink_hz * np.log2(1 + density))
-    for user in problem.users:
-        gain, band = user.channel_gain[0], server.uplink_hz / 4
-        assert gain is not None
-        noise = server.noise_w_per_hz
-        up = model.bits / (band * np.log2(1 + user.tx_power_w * gain / (noise * band)))
-        density = server.tx_power_w * gain / (noise * server.downlink_hz)
-        down = model.bits / (server.downlink_hz / 4 * np.log2(1 + density))
-        epoch = user.samples * model.cycles_per_sample / user.cpu_hz
-        alone.append(20 * epoch + 3 * (up + to_all))
-        ends.append([8 * epoch + up, down + 8 * epoch + up, down + 4 * epoch + up])
-        waits.append(down)
-    together = np.max(ends, axis=0).sum() + np.array(waits)
-    assert plan.delay_s == pytest.approx(together)
-    assert plan.least_delay_s == pytest.approx(np.array(alone))
-    assert plan.least_total_delay_s == pytest.approx(sum(alone))
+    weakest = min(user.channel_gain[0] or 0.0 for user in problem.users) * server.tx_power_w
+    weakest /= server.noise_w_per_hz * server.downlink_hz
+    broadcast = model.bits / (server.downlink_hz * np.log2(1 + weakest))
+    length = 0.0
+    for epochs, shares in zip(plan.epochs, plan.uplink_hz, strict=True):
+        ends = []
+        for user, band in zip(problem.users, shares, strict=True):
+            gain, noise = user.channel_gain[0], server.noise_w_per_hz * band
+            assert gain is not None
+            up = model.bits / (band * np.log2(1 + user.tx_power_w * gain / noise))
+            ends.append(epochs * user.samples * model.cycles_per_sample / user.cpu_hz + up)
+        assert ends == pytest.approx([max(ends)] * 4)  # nobody waits for a share
+        length += max(ends) + broadcast
+    assert plan.delay_s == pytest.approx([length] * 4)
+    assert plan.total_delay_s == pytest.approx(4 * length)
+    assert plan.uplink_hz.sum(axis=1) == pytest.approx([server.uplink_hz] * 3)
+    assert (plan.uplink_hz.sum(axis=1) <= server.uplink_hz * (1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize("name", ["n10", "n40-s3"])
+def test_no_equal_shares_are_sooner(name: str) -> None:
+    """Each server's band is kept, and the rounds are no longer than those of equal shares."""
+    problem = do.read_instance(INSTANCES / f"{name}.json")
+    plan = plan_fedavg(problem, student="mlp16")
+    counts = np.bincount(plan.server, minlength=len(problem.servers))
+    for s, (server, users) in enumerate(zip(problem.servers, counts, strict=True)):
+        used = plan.uplink_hz[:, plan.server == s].sum(axis=1)
+        assert users > 0
+        assert used == pytest.approx([server.uplink_hz] * len(used))
+        assert used.max() <= server.uplink_hz * (1 + 1e-12)
+    equal = np.array([one.uplink_hz for one in problem.servers]) / counts
+    noise = np.array([one.noise_w_per_hz for one in problem.servers])[plan.server]
+    gain = problem.users.channel_gain[np.arange(len(problem.users)), plan.server]
+    snr = problem.users.tx_power_w * gain / noise
+    up = problem.models[1].bits / physics.uplink_rate(equal[plan.server], snr)
+    training = problem.users.samples * problem.models[1].cycles_per_sample / plan.cpu_hz
+    rounds = [(epochs * training + up).max() for epochs in plan.epochs]
+    assert plan.delay_s.max() <= sum(rounds) + len(rounds) * plan.download_s.max()
 
 
 @pytest.mark.parametrize("name", ["n10", "n10-s3"])
@@ -199,13 +219,21 @@ def test_limits_of_users_hold_in_fedavg(problem: Instance) -> None:
         plan_fedavg(late, student="cnn_m")
     with pytest.raises(do.InfeasibleError, match="FedAvg: no student keeps all users' limits"):
         plan_fedavg(limited(problem, deadline_s=1e-9))
-    power = problem.users.tx_power_w.max()
-    radio = float(len(free.epochs) * (free.upload_s * problem.users.tx_power_w).max())
+    power = problem.users.tx_power_w
+    equal = problem.servers[0].uplink_hz / 4
+    noise = problem.servers[0].noise_w_per_hz
+    gain = problem.users.channel_gain[:, 0]
+    up = problem.models[1].bits / physics.uplink_rate(equal, power * gain / noise)
+    radio = float(len(free.epochs) * (up * power).max())
     with pytest.raises(do.InfeasibleError):
         plan_fedavg(limited(problem, energy_j=radio * 0.99), student="cnn_m")
     tight = plan_fedavg(limited(problem, energy_j=radio * 1.01), student="cnn_m")
-    assert power > 0
     assert (tight.cpu_hz < free.cpu_hz).any()
+    assert (tight.uplink_hz >= equal * (1 - 1e-12)).all()
+    spent = (tight.upload_s.sum(axis=0) * power) + problem.users.kappa * tight.cpu_hz**2 * (
+        EPOCHS * problem.users.samples * problem.models[1].cycles_per_sample
+    )
+    assert (spent <= radio * 1.01 * (1 + 1e-9)).all()
     for seed in (-1, 2**64):
         with pytest.raises(do.UsageError, match="seed must be a whole number"):
             fedavg(free, seed=seed)

@@ -13,38 +13,34 @@ from dtkd_opt.errors import InfeasibleError, UsageError
 from dtkd_opt.federate.hard import hard_models
 from dtkd_opt.instance import SERVER, Instance
 from dtkd_opt.physics import Array, Index
+from dtkd_opt.uplink import LN2, for_delay
+
+_EXACT = 1e-12  # of a round's length, relative
 
 
 @dataclass(frozen=True, eq=False)
 class FedAvgPlan:
-    """One student for all, and what federated averaging of it takes each user; (N,) each.
+    """One student for all, and when federated averaging of it is done.
 
-    `epochs` are the local ones of each round, all together the task's. `delay_s` is when a user
-    has the last average, where each round waits for its slowest user. `least_delay_s` is what no
-    schedule takes less than: a user's own trainings and uploads, and an average that each server
-    sends to all its users at once.
+    `epochs` are the local ones of each round, all together the task's. Rows are rounds (R),
+    columns users (N).
     """
 
     instance: Instance
     student: str
     epochs: tuple[int, ...]
-    server: Index  # of the greatest gain
-    cpu_hz: Array  # of the device, within its energy budget
-    upload_s: Array  # of one round
-    download_s: Array  # of one round
-    delay_s: Array
-    least_delay_s: Array
+    server: Index  # (N,) of the greatest gain
+    cpu_hz: Array  # (N,) of the device, within its energy budget
+    uplink_hz: Array  # (R, N)
+    upload_s: Array  # (R, N)
+    download_s: Array  # (N,) of an average, which its server sends to all its users at once
+    delay_s: Array  # (N,) when a user has the last average
     expected_accuracy: float
 
     @property
     def total_delay_s(self) -> float:
         """Sum of the users' delays [s], as in J."""
         return float(self.delay_s.sum())
-
-    @property
-    def least_total_delay_s(self) -> float:
-        """The same [s] without any waiting."""
-        return float(self.least_delay_s.sum())
 
     @property
     def objective(self) -> float:
@@ -64,13 +60,16 @@ def plan_fedavg(
 
     In each round every user trains the common student on all its samples with hard labels, sends
     the weights to the server of its greatest gain and gets their average. All begin with the same
-    weights, drawn of one seed, so that as many downloads as uploads are needed. The users of a
-    server share its two bands equally at all times, and train at their fastest frequency. A round r
-    with E_r epochs takes as long as its slowest user, so that user n has its student after
+    weights, drawn of one seed, so that as many downloads as uploads are needed. A round r with E_r
+    epochs takes as long as its slowest user; the uplink is shared so that this is as short as can
+    be with shares that stay, and a server sends the average over its whole band, as fast as the
+    user who hears it worst can follow. User n has its student after
 
-        T_n = Σ_r max_i [ E_r D_i c_m / f_i + s_m / r_ul,i(B_ul / N_s) + s_m / r_dl,i(B_dl / N_s) ]
+        T_n = Σ_r max_i [ d_i 1(r > 1) + E_r D_i c_m / f_i + s_m / r_ul,i(b_ir) ] + d_n
+        d_i = s_m / min_j r_dl,j(B_dl),  j of the same server
 
-    but for the downloads: the first round begins without one, and the last is n's own.
+    Devices run at their fastest frequency. A user with an energy budget has an equal share of the
+    uplink at the least, with which its frequency is reckoned.
 
     Parameters
     ----------
@@ -118,13 +117,18 @@ def _plan(
     users, count = instance.users, len(instance.users)
     server = np.nanargmax(users.channel_gain, axis=1).astype(np.int64)
     chosen = Choices(instance, np.arange(count), np.full(count, m), np.full(count, SERVER), server)
-    upload, download, broadcast = _transfers(chosen)
+    equal = chosen.of_server("uplink_hz") / np.bincount(server)[server]
+    radio = len(epochs) * physics.upload_energy(users.tx_power_w, _upload(chosen, equal))
     # a user whose radio alone is beyond its budget gets no cycles, and an endless delay
-    left = users.energy_j - len(epochs) * physics.upload_energy(users.tx_power_w, upload)
+    left = np.maximum(users.energy_j - radio, 0.0)
     cycles = chosen.training_cycles()
-    cpu = physics.device_frequency(cycles, users.cpu_hz, users.kappa, np.maximum(left, 0.0))
-    whole = physics.compute_delay(cycles, cpu)
-    trained = np.outer(epochs, whole) / instance.task.epochs  # (R, N)
+    cpu = physics.device_frequency(cycles, users.cpu_hz, users.kappa, left)
+    trained = np.outer(epochs, physics.compute_delay(cycles, cpu)) / instance.task.epochs
+    least = np.where(np.isfinite(users.energy_j), equal, 0.0)
+    by_epochs = dict(zip(epochs, trained, strict=True))
+    by_epochs = {count: _shares(chosen, one, equal, least) for count, one in by_epochs.items()}
+    shares = np.array([by_epochs[count] for count in epochs])
+    upload, download = _upload(chosen, shares), _broadcast(chosen)
     models = instance.models if table is None else hard_models(instance, table)
     return FedAvgPlan(
         instance=instance,
@@ -132,29 +136,63 @@ def _plan(
         epochs=epochs,
         server=server,
         cpu_hz=cpu,
+        uplink_hz=shares,
         upload_s=upload,
         download_s=download,
         delay_s=_synchronous(trained + upload, download),
-        least_delay_s=whole + len(epochs) * (upload + broadcast),
         expected_accuracy=models[m].accuracy.at(float(users.samples.sum()), "device"),
     )
 
 
-def _transfers(chosen: Choices) -> tuple[Array, Array, Array]:
-    """(N,) seconds of sending the weights once: up and down at equal shares, and down to all.
+def _upload(chosen: Choices, uplink_hz: Array) -> Array:
+    """Seconds of sending the weights up once, with shares (…, N) of the uplink."""
+    rate = physics.uplink_rate(uplink_hz, chosen.uplink_snr_hz())
+    return physics.transfer_delay(chosen.of_model("bits"), rate)
 
-    To all goes over the whole band, as fast as the user of a server who hears it worst can follow.
-    """
-    sharing = np.bincount(chosen.server)[chosen.server]
-    bits, band = chosen.of_model("bits"), chosen.of_server("downlink_hz")
-    up = physics.uplink_rate(chosen.of_server("uplink_hz") / sharing, chosen.uplink_snr_hz())
-    density = chosen.downlink_efficiency()
+
+def _broadcast(chosen: Choices) -> Array:
+    """(N,) seconds of sending the weights down to all users of a server at once."""
     weakest = np.full(int(chosen.server.max()) + 1, np.inf)
-    np.minimum.at(weakest, chosen.server, density)
-    rates = (up, physics.downlink_rate(band / sharing, density),
-             physics.downlink_rate(band, weakest[chosen.server]))  # fmt: skip
-    upload, download, broadcast = (physics.transfer_delay(bits, rate) for rate in rates)
-    return upload, download, broadcast
+    np.minimum.at(weakest, chosen.server, chosen.downlink_efficiency())
+    rate = physics.downlink_rate(chosen.of_server("downlink_hz"), weakest[chosen.server])
+    return physics.transfer_delay(chosen.of_model("bits"), rate)
+
+
+def _shares(chosen: Choices, trained: Array, equal: Array, least: Array) -> Array:
+    """(N,) shares of the uplink with which the last user of each server is done soonest.
+
+    All then end together, but those who would with less than their `least` share. Where somebody
+    never ends the shares are equal.
+    """
+    shares, latest = equal.copy(), trained + _upload(chosen, equal)
+    if np.isfinite(latest).all():
+        for one in np.unique(chosen.server):
+            mine = np.flatnonzero(chosen.server == one)
+            shares[mine] = _soonest(
+                chosen.part(mine), trained[mine], least[mine], equal[mine].sum(), latest[mine].max()
+            )
+    return shares
+
+
+def _soonest(chosen: Choices, trained: Array, least: Array, band_hz: float, latest: float) -> Array:
+    """Shares of one server's band, by bisection of when all are done: `latest` or before."""
+    snr_hz = chosen.uplink_snr_hz()
+    fastest = chosen.of_model("bits") * LN2 / snr_hz  # upload over an endless band
+
+    def needed(end: float) -> Array:
+        left = np.maximum(end - trained, 0.0)
+        with np.errstate(divide="ignore"):
+            log_z = for_delay(np.log(left / fastest))
+        shares: Array = np.maximum(snr_hz * np.exp(log_z), least)
+        return shares
+
+    early, late = float(trained.max()), latest
+    while late - early > _EXACT * late:
+        middle = (early + late) / 2
+        early, late = (early, middle) if needed(middle).sum() <= band_hz else (middle, late)
+    shares = needed(late)
+    shares *= min(1.0, band_hz / shares.sum())
+    return shares
 
 
 def _synchronous(until_sent: Array, download: Array) -> Array:
