@@ -32,7 +32,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import INSTANCES, provenance
-from headline_show import MATCHED, Row, within, write_all
+from headline_show import write_all
+from headline_sums import MATCHED, Row, within
 
 import dtkd_opt as do
 from dtkd_opt.commands.console import phases_bar

@@ -37,7 +37,7 @@ def headline(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
     import headline_show as show
 
     yield runs, show
-    for name in ("headline", "headline_show", "common"):
+    for name in ("headline", "headline_show", "headline_sums", "headline_words", "common"):
         sys.modules.pop(name, None)
 
 
@@ -77,41 +77,65 @@ def test_exceptions_are_named_from_the_numbers(headline: tuple[Any, Any], front:
     assert (matched["ahead_accuracy_low"], matched["ahead_delay_s"]) == pytest.approx(
         (-0.0535, 2), abs=1e-4
     )
-    within, _, holds, hard, greedy, equal, beaten = show.claims(found, front)
-    assert within == (
-        "With no more delay than theirs, a joint optimum is more accurate than greedy (accuracy "
-        "not certain)."
+    words = "\n".join(words_of(headline, found, front))
+    assert (
+        "With no more delay than theirs, a joint optimum has more accuracy, or as much in less\n"
+        "time, than greedy (accuracy not certain).\n" in words
     )
-    assert holds == (
-        "The joint optimum at the instance's own ρ is ahead in both of all-server (accuracy not "
-        "certain), random (accuracy and delay not certain)."
+    assert (
+        "is ahead, and worse in neither figure, of\nall-server (accuracy not certain), random "
+        "(accuracy and delay not certain).\n" in words
     )
-    told = (
-        "- Exception: hard labels: it has 11.50 points less accuracy and 40.00 s less total delay"
+    assert (
+        "- Exception: hard labels: it has 11.50 points less accuracy and 40.00 s less total delay, "
+        "and 7.50 s more J. The joint optimum that needs no more delay (" in words
     )
-    assert hard.startswith(f"{told}, and more J. The joint optimum that needs no more delay (")
-    assert hard.endswith(" is predicted of it.")
-    assert greedy.endswith(
-        "The joint optimum that needs no more delay (88.00 s) is +1.00 [-5.35, +7.35] points ahead "
-        "in accuracy."
+    assert (
+        "The joint optimum that needs no more delay (88.00 s) has 1.00 points more accuracy "
+        "[-5.35, +7.35]." in words
     )
-    assert equal == "- q-learning cold finds a plan of the same figures."
-    assert beaten.startswith(
+    assert "- q-learning cold finds a plan of the same figures." in words
+    assert (
         "- Beaten by fedavg: it has 2.50 points more accuracy and 30.00 s less total delay"
+        " (accuracy not certain), and 5.50 s less J." in words
     )
-    assert "and less J." in beaten
-    worse = [row for row in rows() if row["method"] != "greedy"]
-    worse += [
-        row | {"method": "greedy", "mean_accuracy": 0.9}
-        for row in rows()
-        if row["method"] == "greedy"
-    ]
-    frame = show.with_objective(pd.DataFrame(worse), front.instance)
-    within, named, *_ = show.claims(show.summed_up(frame), front)
-    assert within.endswith("more accurate than none.")
-    assert named.startswith(
-        "- Exception: greedy: The joint optimum that needs no more delay (88.00"
+
+
+def words_of(headline: tuple[Any, Any], found: list[dict[str, Any]], front: do.Front) -> list[str]:
+    return list(headline[1].in_words.__globals__["claims"](found, front))
+
+
+def test_where_no_joint_optimum_is_better_is_told(
+    headline: tuple[Any, Any], front: do.Front
+) -> None:
+    show = headline[1]
+    better = [row | ({"mean_accuracy": 0.9} if row["method"] == "greedy" else {}) for row in rows()]
+    found = show.summed_up(show.with_objective(pd.DataFrame(better), front.instance))
+    words = words_of(headline, found, front)
+    assert words[1] == "time, than none."
+    assert words[2] == (
+        "- Exception: greedy: The joint optimum that needs no more delay (88.00 s) has 7.50 points "
+        "less accuracy [-20.21, +5.21]."
     )
+    like = [row | ({"mean_accuracy": 0.82, "total_delay_s": 90.0} if row["method"] == "greedy"
+                   else {}) for row in rows()]  # fmt: skip
+    found = show.summed_up(show.with_objective(pd.DataFrame(like), front.instance))
+    assert any("it has as much accuracy and" in line for line in words_of(headline, found, front))
+
+
+@pytest.mark.parametrize("fault", ["seed", "baseline", "figure"])
+def test_nothing_is_compared_with_what_is_missing(headline: tuple[Any, Any], fault: str) -> None:
+    broken = rows()
+    if fault == "figure":
+        broken[0]["mean_accuracy"] = float("nan")
+    else:
+        broken = [
+            row
+            for row in broken
+            if row["method"] != "greedy" or (fault, row["seed"]) == ("seed", 1)
+        ]
+    with pytest.raises(do.DtkdError, match="a run is missing, or a figure of one"):
+        headline[1].summed_up(pd.DataFrame(broken))
 
 
 def test_the_files_have_both_partitions_and_every_method(
@@ -146,7 +170,7 @@ def test_all_of_it_and_once_more_from_what_is_kept(
     )
     headline[0].measure(setting, tmp_path, ["command: a"])
     table = pd.read_csv(tmp_path / "headline.csv", comment="#")
-    wanted = {"hard labels", "fedavg", "fedavg, no waiting", *headline[0].SOLVED}
+    wanted = {"hard labels", "fedavg", *headline[0].SOLVED}
     for partition in ("iid", "dirichlet(0.3)"):
         assert wanted <= set(table.method[table.partition == partition])
     assert table.mean_accuracy.min() > 0.3  # a guess is right one time in ten
