@@ -68,8 +68,9 @@ def generate_instance(
     params = params or GeneratorParams()
     _check(users, servers, seed, params)
     table = table or shipped_calibration()
+    models = table.models_with(accuracy)
     try:
-        return _draw(users, servers, seed, params, name, table.task, table.models_with(accuracy))
+        return _draw(users, servers, seed, params, name, table.task, models)
     except InputError as error:
         raise UsageError(error.faults[0]) from None
     except ValidationError as error:

@@ -176,6 +176,8 @@ def test_each_kind_of_accuracy() -> None:
     for kind, needs in (("lower95", "two seeds"), ("fitted", "four sizes")):
         with pytest.raises(do.InputError, match=f"that takes {needs} or more"):
             few.models_with(kind)
+        with pytest.raises(do.InputError, match=f"that takes {needs} or more"):
+            do.generate_instance(3, table=few, accuracy=kind)
 
 
 def test_an_instance_takes_the_models_of_its_own_epochs() -> None:
