@@ -45,7 +45,7 @@ Follow = Callable[[int, int], None]  # plans that are done, and all
 class Front:
     """The plans of a sweep over ρ, by rising ρ, and what their bounds prove together.
 
-    `interrupted`: Ctrl-C came before all weights were done.
+    `interrupted`: Ctrl-C came, be it that all weights were done.
     """
 
     instance: Instance
@@ -116,8 +116,8 @@ def pareto(
     Returns
     -------
     Front
-        After Ctrl-C, of the weights whose plans were proven by then. It also ends before a weight
-        for which `time_limit` was too short for any plan.
+        After Ctrl-C, of the weights whose plans were proven by then, with `interrupted`. It also
+        ends before a weight for which `time_limit` was too short for any plan.
 
     Raises
     ------
@@ -137,8 +137,7 @@ def pareto(
         interrupted = True
     if interrupted and not results:
         raise KeyboardInterrupt
-    stopped = interrupted and len(results) < len(weights)
-    return Front(instance, weights[: len(results)], tuple(results), stopped)
+    return Front(instance, weights[: len(results)], tuple(results), interrupted)
 
 
 def _sweep(
@@ -213,11 +212,16 @@ def read_beside(instance: Instance, paths: Iterable[Path]) -> dict[str, Evaluati
 def check_front(path: Path, reads: Iterable[Path] = ()) -> None:
     """Raise what :func:`write_front` would, before a sweep that would be lost at its end.
 
-    Also UsageError where one of the files that are read would be overwritten.
+    Also UsageError where one of the files that are read would be overwritten. Tables of users may
+    be read too, under names that only `reads` hold: nothing is written to a Parquet file.
     """
     require("matplotlib", "plot", "the figure")
     check_writable(path)
-    check_output((path, path.with_suffix(".svg")), ".csv", reads)
+    if path.suffix.lower() == ".parquet":
+        raise UsageError(f"{path} is named like a table of users; name it .csv")
+    figure = path.with_suffix(".svg")
+    check_writable(figure)
+    check_output((path, figure), ".csv", reads)
 
 
 def write_front(
@@ -228,7 +232,7 @@ def write_front(
     Raises
     ------
     UsageError
-        When both would be one file.
+        When both would be one file, or the table is named like one of users.
     InputError
         When matplotlib is missing or a file cannot be written.
     """

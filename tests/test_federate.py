@@ -183,6 +183,62 @@ def test_ctrl_c_keeps_what_is_done(unbroken: Path, cache: Path, tmp_path: Path) 
     assert 1 <= len(lines(tmp_path / "o")) < 4
 
 
+PRESS_AT = """
+import signal, sys
+from dtkd_opt.cli import main
+import dtkd_opt.commands.federate
+import dtkd_opt.federate.run
+module, *names = sys.argv.pop(1).split(":")
+*owners, name = names
+owner = sys.modules[module]
+for one in owners:
+    owner = getattr(owner, one)
+real = getattr(owner, name)
+def press(*given, **named):
+    signal.raise_signal(signal.SIGINT)
+    return real(*given, **named)
+setattr(owner, name, press)
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "code"),
+    [
+        ("dtkd_opt.instance:read_instance", 130),
+        ("dtkd_opt.federate.run:prepare", 130),
+        ("dtkd_opt.federate.run:_teach", 130),
+        ("dtkd_opt.federate.scene:Scene:effort", 130),
+        ("dtkd_opt.commands.federate:_print", 0),
+    ],
+)
+def test_ctrl_c_is_130_wherever_it_comes_before_the_files(
+    where: str, code: int, small: Path, cache: Path, tmp_path: Path
+) -> None:
+    given = words(small, cache, tmp_path / "o")[len(PROGRAM) :]
+    done = run([sys.executable, "-c", PRESS_AT, where, "federate", *given])
+    assert done.returncode == code
+    if code:
+        told = "interrupted; users that are done are kept, --resume goes on\n"
+        assert (done.stdout, done.stderr) == ("", told)
+    else:
+        assert done.stderr == ""
+        assert "written: " in done.stdout
+
+
+def test_ctrl_c_before_the_first_training_keeps_those_of_before(
+    unbroken: Path, problem: Instance, solution: do.Solution, cache: Path, tmp_path: Path
+) -> None:
+    kept = (unbroken / "users.jsonl").read_text().splitlines(keepends=True)[:3]
+    (tmp_path / "users.jsonl").write_text("".join(kept))
+    found = do.federate(
+        problem, solution, cache=cache, jobs=1, output=tmp_path, resume=True,
+        follow=lambda *now: signal.raise_signal(signal.SIGINT),
+    )  # fmt: skip
+    assert (found.interrupted, len(found.done)) == (True, 3)
+    assert os.listdir(tmp_path) == ["users.jsonl"]
+
+
 def test_a_user_that_fails_is_reported_and_gets_another_chance(
     small: Path, problem: Instance, solution: do.Solution, cache: Path, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from helpers import INSTANCES
 
 import dtkd_opt as do
 from dtkd_opt.check import plan_of
+from dtkd_opt.distill import costs
 from dtkd_opt.distill.costs import count_costs
 from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.networks import STUDENTS, build_network
@@ -30,6 +31,7 @@ from dtkd_opt.federate.crossing import (
 )
 from dtkd_opt.federate.holdings import Case, Common, Samples, case_of, common_of
 from dtkd_opt.federate.question import Asked
+from dtkd_opt.federate.scene import Settings, prepare
 from dtkd_opt.federate.shards import Shard, deal, shard_notes, training_seed, twins_rows
 
 RECIPE = Recipe(epochs=2, batch_size=16, learning_rate=1e-2)
@@ -220,3 +222,21 @@ def test_planned_bits_are_the_formulas() -> None:
         up = fresh * samples * 512 if server else 0
         down = bits[user.model] if server else (1 - fresh) * samples * 320
         assert (chosen.upload_bits()[n], chosen.download_bits()[n]) == pytest.approx((up, down))
+
+
+def test_networks_are_counted_once_and_not_for_each_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = instance("logreg", "cnn_m")
+    planned = do.hard_labels(problem)
+    settings = Settings("digits", None, "iid", 0, None, "in-process", 1, None, False, None)
+    scene = prepare({"alone": planned}, settings)
+    counted: list[Any] = []
+
+    def count(network: torch.nn.Module, shape: Any) -> costs.Costs:
+        counted.append(shape)
+        return count_costs(network, shape)
+
+    monkeypatch.setattr(costs, "count_costs", count)
+    costs.costs_of.cache_clear()
+    efforts = [scene.effort(asked) for asked in scene.asked(planned, None)]
+    assert len(set(efforts)) == len(problem.users) > 2
+    assert counted == [(1, 8, 8)] * len(set(planned.solution.users.model))

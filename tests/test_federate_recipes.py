@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from federating import SHARES, instance, plan, table
+from federating import SHARES, calibrated, instance, plan, table
 from helpers import INSTANCES
 
 import dtkd_opt as do
+from dtkd_opt.calibration import Calibration, PowerLaw
 from dtkd_opt.distill.data import load_data
+from dtkd_opt.federate import table as tables
+from dtkd_opt.federate.fedavg import fedavg_task
 from dtkd_opt.federate.planned import Planned
-from dtkd_opt.federate.recipes import differences, expected_interval, recipes_for, shipped_for
+from dtkd_opt.federate.recipes import differences, expected_interval, recipes_for
+from dtkd_opt.federate.table import table_for
 from dtkd_opt.instance import Instance
 
 
@@ -40,15 +46,64 @@ def test_trainings_are_those_of_the_table(problem: Instance, solution: do.Soluti
         recipes_for(Planned(longer, solution), table(problem))
 
 
-def test_instances_of_the_shipped_table_are_trained_by_it(problem: Instance) -> None:
+def test_instances_of_the_shipped_table_carry_it(problem: Instance) -> None:
     shipped, n5 = do.shipped_calibration(), do.read_instance(INSTANCES / "n5.json")
     lower = n5.model_copy(update={"models": shipped.models_with("lower95")})
-    for mine in (n5, lower):
-        assert shipped_for([problem, mine], "fashion-mnist") is shipped
-        assert shipped_for([mine], "digits") is None
+    for mine in (n5, lower, do.hard_labels(n5).instance, do.hard_labels(lower).instance):
+        assert table_for(mine, None) is table_for(mine, None, "fashion-mnist") is shipped
+        assert table_for(mine, None, "digits") is None
+        given = table(problem)
+        assert table_for(mine, given, "fashion-mnist") is given
     longer = n5.model_copy(update={"task": n5.task.model_copy(update={"epochs": 41})})
-    for other in (problem, longer, n5.model_copy(update={"models": n5.models[:2]})):
-        assert shipped_for([other], "fashion-mnist") is None
+    other = problem, longer, n5.model_copy(update={"models": n5.models[:2]})
+    for foreign in (*other, *(do.hard_labels(one).instance for one in other)):
+        assert table_for(foreign, None, "fashion-mnist") is None
+
+
+def test_baselines_without_a_table_have_the_shipped_ones_accuracies() -> None:
+    shipped, n5 = do.shipped_calibration(), do.read_instance(INSTANCES / "n5.json")
+    plans = [do.hard_labels(n5, one).solution.users.accuracy for one in (None, shipped)]
+    assert plans[0].tolist() == plans[1].tolist()
+    found, wanted = (do.plan_fedavg(n5, one) for one in (None, shipped))
+    assert (found.student, found.objective) == (wanted.student, wanted.objective)
+
+
+@pytest.fixture
+def shipped(monkeypatch: pytest.MonkeyPatch) -> Calibration:
+    """A table of the digits in the shipped one's place, which an instance of 2 epochs carries."""
+    made = calibrated(instance(epochs=2))
+    fit = PowerLaw(a=0.5, b=0.0, c=1.0, fitted=(0.5, 0.5), residuals=(0.0, 0.0))
+    curves = tuple(curve.model_copy(update={"fit": fit}) for curve in made.curves)
+    made = made.model_copy(update={"curves": curves})
+    monkeypatch.setattr(tables, "shipped_calibration", lambda: made)
+    return made
+
+
+def test_each_plan_is_trained_by_its_own_table(shipped: Calibration, tmp_path: Path) -> None:
+    """Alone and beside others: those that do not carry the shipped one are left without."""
+    mine, longer = instance(epochs=2), instance(epochs=3)
+    alone = do.hard_labels(mine)
+    plans = {
+        "alone": alone,
+        "soft": Planned(mine, plan(mine)),
+        "longer": Planned(longer, plan(longer)),
+    }
+    together = do.federate_all(plans, cache=tmp_path, jobs=1)
+    for name, one in plans.items():
+        single = do.federate(
+            one.instance, one.solution, labels=one.labels, cache=tmp_path, jobs=1
+        )  # fmt: skip
+        for key in ("learning_rate", "realised_accuracy"):
+            assert single.users[key].tolist() == together[name].users[key].tolist()
+        wanted = recipes_for(one, None if name == "longer" else shipped)
+        assert single.users.learning_rate.tolist() == [one.learning_rate for one in wanted]
+    told = [any("No table was given" in note for note in one.notes) for one in together.values()]
+    assert told == [False, False, True]
+    for problem, carried in ((mine, shipped), (longer, None)):
+        averaging = do.plan_fedavg(problem, student="cnn_m")
+        tasks = [fedavg_task(averaging, "digits", None, "iid", 0, one) for one in (None, carried)]
+        assert tasks[0][1] == tasks[1][1]
+        assert (tasks[0][1].recipe.batch_size == 16) == (problem is mine)
 
 
 def test_the_expected_interval_is_the_tables(problem: Instance, solution: do.Solution) -> None:

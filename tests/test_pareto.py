@@ -163,16 +163,32 @@ def test_a_weight_without_a_plan_ends_the_sweep_and_keeps_what_was_before(
         do.pareto(without_plans(monkeypatch, 0, termination), points=5)
 
 
+def test_ctrl_c_in_the_last_weight_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = pareto._plan, itertools.count(1)
+
+    def press(*given: Any) -> do.Result:
+        found = real(*given)
+        if next(calls) < 3:
+            return found
+        solution = found.solution.model_copy(update={"termination": "interrupted"})
+        return replace(found, solution=solution)
+
+    monkeypatch.setattr(pareto, "_plan", press)
+    front = do.pareto(do.read_instance(INSTANCES / "n5.json"), points=3)
+    assert (len(front.results), front.interrupted) == (3, True)
+
+
 @pytest.mark.parametrize(
     ("output", "error", "said"),
     [
         ("x.svg", do.UsageError, "x.svg is also the name of a file beside the table; name it .csv"),
         ("n5.json", do.UsageError, "n5.json would be overwritten; name another --output"),
         ("./n5.json", do.UsageError, "n5.json would be overwritten"),
-        ("n5.parquet", do.UsageError, "n5.parquet would be overwritten"),
+        ("n.parquet", do.UsageError, "n.parquet is named like a table of users; name it .csv"),
         ("greedy.csv", do.UsageError, "greedy.svg would be overwritten"),
         ("no/x.csv", do.InputError, "no/x.csv: cannot be written: No such file or directory"),
         (".", do.InputError, ".: cannot be written: Is a directory"),
+        ("folder.csv", do.InputError, "folder.svg: cannot be written: Is a directory"),
     ],
 )
 def test_files_that_cannot_be_written_are_found_before_the_sweep(
@@ -185,19 +201,21 @@ def test_files_that_cannot_be_written_are_found_before_the_sweep(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(INSTANCES / "n5.json", "n5.json")
-    Path("n5.parquet").write_text("a table of its users")
+    Path("n.parquet").write_text("a table of users, which an instance of any name may be of")
+    Path("folder.svg").mkdir()
     plan = do.solve(do.read_instance(Path("n5.json")), "greedy").solution
     do.write_solution(plan, Path("greedy.svg"))  # of whatever name
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     monkeypatch.setattr(pareto, "_sweep", None)  # never called
     words = ["pareto", "n5.json", "--beside", "greedy.svg", "--output", output]
     done = CliRunner().invoke(cli, words)
     assert isinstance(done.exception, error)
     assert said in str(done.exception)
-    if output in ("x.svg", "no/x.csv"):
+    if output in ("x.svg", "no/x.csv", "folder.csv"):
         with pytest.raises(error):
             write_front(front, Path(output))
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert after == before
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -67,19 +67,23 @@ def federate(
     from dtkd_opt.interrupts import KeepOnCtrlC
     from dtkd_opt.solution import read_solution
 
-    problem, plan = read_instance(instance), read_solution(solution)
-    given["table"] = None if table is None else read_calibration(table)
-    with KeepOnCtrlC() as ctrl_c, phases_bar() as follow:
-        found = run(
-            problem, plan, output=output, follow=follow,
-            say=lambda line: click.echo(line, err=True), **given,
-        )  # fmt: skip
-        ctrl_c.finish()
-    if found.interrupted:
+    try:
+        with KeepOnCtrlC() as ctrl_c:
+            problem, plan = read_instance(instance), read_solution(solution)
+            given["table"] = None if table is None else read_calibration(table)
+            with phases_bar() as follow:
+                found = run(
+                    problem, plan, output=output, follow=follow,
+                    say=lambda line: click.echo(line, err=True), **given,
+                )  # fmt: skip
+            ctrl_c.finish()
+            if found.interrupted:
+                raise KeyboardInterrupt
+            _print(found, output)
+    except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
         click.echo("interrupted; users that are done are kept, --resume goes on", err=True)
         sys.exit(_INTERRUPTED)
-    _print(found, output)
     if len(found.failed):
         sys.exit(1)
 

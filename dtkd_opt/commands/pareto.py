@@ -46,8 +46,7 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
     problem = read_instance(instance)
     others = read_beside(problem, beside)
     output = output or Path(f"{instance.stem}.pareto.csv")
-    reads = [instance, *beside]
-    check_front(output, [*reads, *(path.with_suffix(".parquet") for path in reads)])
+    check_front(output, [instance, *beside])
     with KeepOnCtrlC() as ctrl_c:
         with LiveLine() as line:
             front = run(problem, follow=lambda n, of: line.show(f"weight {n + 1} of {of}"), **given)

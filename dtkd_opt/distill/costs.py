@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dtkd_opt.distill.networks import Shape
+from dtkd_opt.distill.networks import Shape, build_network
 from dtkd_opt.distill.training import Recipe
 from dtkd_opt.physics import FLOPS_PER_CYCLE, PASSES
 
@@ -56,3 +57,9 @@ def count_costs(network: nn.Module, shape: Shape) -> Costs:
         bits=8 * sum(value.numel() * value.element_size() for value in state),
         flops=counter.get_total_flops(),
     )
+
+
+@cache
+def costs_of(name: str, shape: Shape, classes: int) -> Costs:
+    """The costs of a network by its name, see :func:`build_network`; counted once."""
+    return count_costs(build_network(name, shape, classes, 0), shape)

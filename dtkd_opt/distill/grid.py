@@ -14,10 +14,10 @@ from pydantic import Field, Strict, model_validator
 
 from dtkd_opt.calibration import Choice, Labels
 from dtkd_opt.distill.choose import chosen_for
-from dtkd_opt.distill.costs import Costs, count_costs
+from dtkd_opt.distill.costs import Costs, costs_of
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.jobs import VERSION, Job
-from dtkd_opt.distill.networks import STUDENTS, build_network
+from dtkd_opt.distill.networks import STUDENTS
 from dtkd_opt.distill.training import Recipe
 from dtkd_opt.errors import UsageError
 from dtkd_opt.fields import MOST_COUNT, Count, Fraction, Positive, Record, Text, raise_faults
@@ -69,10 +69,7 @@ class Grid:
     def costs(self) -> dict[str, Costs]:
         """What each student costs."""
         shape, classes = self.data.shape, self.data.classes
-        return {
-            name: count_costs(build_network(name, shape, classes, 0), shape)
-            for name in self.students
-        }
+        return {name: costs_of(name, shape, classes) for name in self.students}
 
     def choice_jobs(self) -> list[Job]:
         """Every setting for hard and for soft labels, scored on the validation split.

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dtkd_opt.accuracy import AccuracyTable
 from dtkd_opt.calibration import FORMAT, Calibration, Cell, Choice, Curve, Labels, Lift, Network
-from dtkd_opt.distill.costs import count_costs
+from dtkd_opt.distill.costs import costs_of, count_costs
 from dtkd_opt.distill.fit import mean_interval, non_decreasing, power_law
 from dtkd_opt.distill.grid import LABELS, Grid
 from dtkd_opt.distill.jobs import VERSION, Training
-from dtkd_opt.distill.networks import TEACHER, build_network
+from dtkd_opt.distill.networks import TEACHER
 from dtkd_opt.distill.teacher import Teacher
 from dtkd_opt.errors import InputError
 from dtkd_opt.instance import Model, Task
@@ -134,7 +134,7 @@ def _lifts(curves: Iterable[Curve], found: Found) -> Iterator[Lift]:
 
 def _task(grid: Grid) -> Task:
     data = grid.data
-    teacher = count_costs(build_network(TEACHER, data.shape, data.classes, 0), data.shape)
+    teacher = costs_of(TEACHER, data.shape, data.classes)
     return Task(
         epochs=grid.params.epochs,
         bits_per_sample=float(data.sample_bits),

@@ -58,8 +58,9 @@ def federate(
         `hard`: users learn from hard labels alone, on their devices, as :func:`hard_labels` plans.
     table
         The accuracy table that the predictions are from: learning rate and batch size are those
-        that it chose. None: that of :func:`shipped_calibration` where `data` are its and an
-        instance carries its models, else a recipe's own.
+        that it chose. None: that of :func:`shipped_calibration` where `data` are its and the
+        instance carries its task and models (or what :func:`hard_labels` makes of them), else a
+        recipe's own.
     engine, jobs
         `in-process`; `flower`, where each user is a process of Flower's (a SuperNode), or
         `flower-simulation`, with its simulation engine: both need the extra `federated`. How many
@@ -125,7 +126,7 @@ def federate_all(
         By name: of several, each has a folder of this name in `output` for its files. All trainings
         are in the one users.jsonl.
     data, data_dir, partition, seed, table, engine, jobs, output, resume, cache, say, follow
-        As of :func:`federate`.
+        As of :func:`federate`; without a table each plan is trained as it would be alone.
 
     Returns
     -------

@@ -26,9 +26,10 @@ from dtkd_opt.errors import DtkdError
 from dtkd_opt.federate.crossing import Parcel, pack_weights, parcel_bits, unpack_weights
 from dtkd_opt.federate.fedavg_plan import FedAvgPlan
 from dtkd_opt.federate.holdings import Common, Samples, common_of, samples_at
-from dtkd_opt.federate.recipes import recipe_for, shipped_for
+from dtkd_opt.federate.recipes import recipe_for
 from dtkd_opt.federate.shards import Shard, check_seed, deal, training_seed
 from dtkd_opt.federate.sides import first_student, receive, score
+from dtkd_opt.federate.table import table_for
 from dtkd_opt.fields import Count, Fraction, Name, NonNegative, Record, Text
 from dtkd_opt.instance import Instance
 from dtkd_opt.jobs import Row, this_worker
@@ -108,7 +109,8 @@ def fedavg(
         As of :func:`dtkd_opt.federate.federate`: the same users have the same samples.
     table
         Learning rate and batch size are those that it chose for hard labels at the users' median
-        number of samples. None: the shipped one as of `federate`, else a recipe's own.
+        number of samples. None: that of :func:`shipped_calibration` where `data` are its and the
+        plan's instance carries its task and models, else a recipe's own.
     follow
         Called with the part of the training that is done.
 
@@ -135,7 +137,7 @@ def fedavg_task(
     check_seed(seed)
     folder = None if data_dir is None else Path(data_dir)
     dataset = load_data(data, folder)
-    table = table or shipped_for([plan.instance], data)
+    table = table_for(plan.instance, table, data)
     samples = plan.instance.users.samples
     asked = Averaging(
         student=plan.student,

@@ -10,7 +10,7 @@ from dtkd_opt import physics
 from dtkd_opt.calibration import Calibration
 from dtkd_opt.choices import Choices
 from dtkd_opt.errors import InfeasibleError, UsageError
-from dtkd_opt.federate.hard import hard_models
+from dtkd_opt.federate.table import hard_models, table_for
 from dtkd_opt.instance import SERVER, Instance
 from dtkd_opt.physics import Array, Index
 from dtkd_opt.uplink import LN2, for_delay
@@ -74,7 +74,9 @@ def plan_fedavg(
     Parameters
     ----------
     instance, table
-        The problem, and the calibrated table for what may be expected.
+        The problem, and the calibrated table for what may be expected. None: that of
+        :func:`shipped_calibration` where the instance carries its task and models, by which
+        `fedavg` trains such a plan on its data.
     local_epochs
         Epochs of a round; the last has what is left of the task's.
     student
@@ -95,6 +97,7 @@ def plan_fedavg(
         raise UsageError(f"local_epochs must be at least 1, got {local_epochs}")
     if student is not None and student not in names:
         raise UsageError(f'no student is named "{student}"; there are {", ".join(names)}')
+    table = table_for(instance, table)
     plans = []
     for m, name in enumerate(names):
         if student in (None, name):

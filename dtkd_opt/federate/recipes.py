@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from typing import get_args
+from collections.abc import Iterator
 
 import numpy as np
 
 from dtkd_opt.accuracy import AccuracyTable, Place
-from dtkd_opt.calibration import (
-    Accuracy,
-    Calibration,
-    Choice,
-    Curve,
-    check_epochs,
-    shipped_calibration,
-)
+from dtkd_opt.calibration import Calibration, Choice, Curve, check_epochs
 from dtkd_opt.calibration import Labels as Kind
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.training import Recipe
@@ -26,14 +18,6 @@ from dtkd_opt.instance import Instance
 from dtkd_opt.solution import Solution
 
 Ends = tuple[float, float]
-
-
-def shipped_for(instances: Iterable[Instance], data: str) -> Calibration | None:
-    """The shipped table, where it is of these data and one of the instances carries its models."""
-    shipped = shipped_calibration()
-    kinds = [shipped.models_with(kind) for kind in get_args(Accuracy)]
-    carried = any(one.models in kinds and one.task == shipped.task for one in instances)
-    return shipped if carried and data == shipped.data else None
 
 
 def recipes_for(planned: Planned, table: Calibration | None) -> list[Recipe]:

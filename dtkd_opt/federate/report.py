@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dtkd_opt.check import plan_of
-from dtkd_opt.distill.costs import count_costs
+from dtkd_opt.distill.costs import costs_of
 from dtkd_opt.distill.data import Dataset
-from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.training import Recipe
 from dtkd_opt.drawing import svg
 from dtkd_opt.federate.clock import PIECES, clock, planned
@@ -100,8 +99,7 @@ def bit_notes(instance: Instance, solution: Solution, data: Dataset) -> Iterator
     used = set(map(str, solution.users.model))
     for model in instance.models:
         if model.name in used:
-            network = build_network(model.name, data.shape, data.classes, 0)
-            bits = count_costs(network, data.shape).bits
+            bits = costs_of(model.name, data.shape, data.classes).bits
             if bits != model.bits:
                 yield f"The plan counts {model.bits:,.0f} bits for {model.name}, it has {bits:,}."
 

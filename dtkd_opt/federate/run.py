@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from importlib.metadata import version
 
@@ -31,8 +31,6 @@ from dtkd_opt.jobs.workers import Work
 TEACHING, USERS = "teacher", "users"  # phases
 _FLOWER = "1.42.0"  # as the extra has it
 
-Found = Mapping[Asked, Outcome]
-
 
 def carry_out(
     plans: Mapping[str, Planned], settings: Settings, say: Say, follow: FollowPhases
@@ -40,12 +38,11 @@ def carry_out(
     """See :func:`dtkd_opt.federate.federate_all`; files of a single plan are in `output` itself."""
     engine = _engine(settings)
     scene = prepare(plans, settings)
+    teacher, found, stopped = None, dict[Asked, Outcome](), True
     with KeepOnCtrlC(pass_on=True) as ctrl_c:
-        try:
+        with suppress(KeyboardInterrupt):  # wherever it came: what is done is kept
             teacher = _teach(scene, say, follow)
-        except KeyboardInterrupt:
-            return {name: _sum_up(scene, one, None, {}, True) for name, one in plans.items()}
-        found, stopped = _train(scene, teacher, engine, follow)
+            stopped = _train(scene, teacher, engine, follow, found)
         ctrl_c.finish()
         federations = {
             name: _sum_up(scene, one, teacher, found, stopped) for name, one in plans.items()
@@ -98,8 +95,9 @@ def _train(
     teacher: Teacher | None,
     engine: AbstractContextManager[Work[Outcome]],
     follow: FollowPhases,
-) -> tuple[Found, bool]:
-    """The outcomes there are, by their questions, and whether Ctrl-C came."""
+    found: dict[Asked, Outcome],
+) -> bool:
+    """Add the outcomes there are to `found`, by their questions, and say whether Ctrl-C came."""
     cases = scene.cases(teacher)
     sides: dict[Asked, Case] = {}  # by question: what several plans ask is done once
     for planned in scene.plans.values():
@@ -110,13 +108,18 @@ def _train(
     folder, resume = scene.settings.output, scene.settings.resume
     path = None if folder is None else folder / JOURNAL
     with engine as work, Journal(path, Outcome, list(sides), resume, OTHERWISE) as journal:
-        now = partial(follow, USERS)
-        stopped = do_missing(tasks, journal, work, now, effort.__getitem__)
-        return journal.runs, stopped
+        try:
+            return do_missing(tasks, journal, work, partial(follow, USERS), effort.__getitem__)
+        finally:
+            found.update(journal.runs)
 
 
 def _sum_up(
-    scene: Scene, planned: Planned, teacher: Teacher | None, found: Found, stopped: bool
+    scene: Scene,
+    planned: Planned,
+    teacher: Teacher | None,
+    found: Mapping[Asked, Outcome],
+    stopped: bool,
 ) -> Federation:
     instance, data = planned.instance, scene.data
     asked = scene.asked(planned, teacher) if found else []  # no teacher where it was stopped
@@ -129,7 +132,7 @@ def _sum_up(
         users=users_table(instance, planned.solution, outcomes),
         clock=clock(instance, plan_of(instance, planned.solution)),
         teacher_accuracy=None if taught is None else taught.accuracy(data, data.test),
-        expected=expected_interval(planned, scene.settings.table),
+        expected=expected_interval(planned, scene.settings.table_for(planned)),
         notes=tuple(_notes(scene, planned)),
         interrupted=stopped,
     )
@@ -141,4 +144,4 @@ def _notes(scene: Scene, planned: Planned) -> Iterator[str]:
     if planned.labels == "soft":  # with hard labels nothing crosses
         yield from bit_notes(planned.instance, planned.solution, data)
     taught = 0 if scene.taught is None else len(scene.taught)
-    yield from differences(planned, data, settings.table, settings.partition, taught)
+    yield from differences(planned, data, settings.table_for(planned), settings.partition, taught)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dtkd_opt.calibration import Calibration
 from dtkd_opt.check import check_plan
-from dtkd_opt.distill.costs import count_costs
+from dtkd_opt.distill.costs import costs_of
 from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.jobs import VERSION
-from dtkd_opt.distill.networks import STUDENTS, build_network
+from dtkd_opt.distill.networks import STUDENTS
 from dtkd_opt.distill.partition import concentration
 from dtkd_opt.distill.teacher import Teacher, make_folder
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.federate.holdings import Case, case_of, common_of
 from dtkd_opt.federate.planned import Planned
 from dtkd_opt.federate.question import Asked, Outcome
-from dtkd_opt.federate.recipes import recipes_for, shipped_for
+from dtkd_opt.federate.recipes import recipes_for
 from dtkd_opt.federate.shards import Shard, check_seed, deal, training_seed, twins_rows
+from dtkd_opt.federate.table import table_for
 from dtkd_opt.jobs import require
 from dtkd_opt.jobs.journal import Journal
 from dtkd_opt.physics import Index
@@ -43,6 +44,10 @@ class Settings:
     output: Path | None
     resume: bool
     cache: Path | None
+
+    def table_for(self, planned: Planned) -> Calibration | None:
+        """The table that a plan is trained by, whichever plans are beside it."""
+        return table_for(planned.instance, self.table, self.data)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +80,7 @@ class Scene:
 
     def asked(self, planned: Planned, teacher: Teacher | None) -> list[Asked]:
         """What a plan asks of each user. Equal questions of two plans are one training."""
-        recipes = recipes_for(planned, self.settings.table)
+        recipes = recipes_for(planned, self.settings.table_for(planned))
         teacher_sha256 = None
         if planned.labels == "soft":
             assert teacher is not None  # trained for it
@@ -102,8 +107,7 @@ class Scene:
 
     def effort(self, asked: Asked) -> float:
         """About how long a user's training takes."""
-        network = build_network(asked.student, self.data.shape, self.data.classes, 0)
-        costs = count_costs(network, self.data.shape)
+        costs = costs_of(asked.student, self.data.shape, self.data.classes)
         return costs.effort(asked.recipe, asked.samples, len(self.data.test))
 
 
@@ -117,10 +121,7 @@ def prepare(plans: Mapping[str, Planned], settings: Settings) -> Scene:
         if Path(name).name != name:  # it is also that of a folder
             raise UsageError(f"a plan cannot be named {name!r}")
         _check(planned)
-    table = settings.table or shipped_for([p.instance for p in plans.values()], settings.data)
-    settings = replace(settings, table=table)
-    for planned in plans.values():
-        recipes_for(planned, table)
+        recipes_for(planned, settings.table_for(planned))
     data = load_data(settings.data, settings.data_dir)
     shards = deal(data, _one_of(plans).instance, settings.partition, settings.seed)
     scene = Scene(plans, settings, data, shards)
