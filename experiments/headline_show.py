@@ -41,6 +41,7 @@ def write_all(
 def draw(found: Sequence[Row], front: do.Front) -> Any:
     """Accuracy against delay, a panel a partition, with the edge of what is proven possible."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     partitions = list(dict.fromkeys(row["partition"] for row in found))
     methods = [row["method"] for row in found if not row["method"].startswith(MATCHED)]
@@ -50,9 +51,14 @@ def draw(found: Sequence[Row], front: do.Front) -> Any:
     for axis, partition in zip(axes, partitions, strict=True):
         mine = [row for row in found if row["partition"] == partition]
         edge(axis, front, mine)
+        known = {row["method"]: row for row in mine}
         for row in mine:
-            mark(axis, row, methods.index(row["method"].removeprefix(MATCHED)))
-        axis.set(xscale="log", xlabel="total delay (s)", title=partition, **ends(found))
+            baseline = known[row["method"].removeprefix(MATCHED)]
+            mark(axis, row, baseline, methods.index(baseline["method"]))
+        axis.set(xscale="log", xlabel="total delay (s)", title=partition, **ends(mine))
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(color="0.9")
         axis.set_axisbelow(True)
     axes[0].set_ylabel("mean accuracy (%), 95 % intervals over seeds")
@@ -68,7 +74,7 @@ def draw(found: Sequence[Row], front: do.Front) -> Any:
 def ends(rows: Sequence[Row]) -> Row:
     """Limits of both axes by the means: intervals of few seeds go far beyond."""
     delays, reached = [row["total_delay_s"] for row in rows], [row["mean_accuracy"] for row in rows]
-    room = max(max(reached) - min(reached), 1e-3)
+    room = max(max(reached) - min(reached), 1e-3) / 3
     accuracy = 100 * (min(reached) - room), 100 * min(max(reached) + room, 1.0)
     return {"xlim": (min(delays) / 2, 2 * max(delays)), "ylim": accuracy}
 
@@ -79,7 +85,7 @@ def edge(axis: Any, front: do.Front, rows: Sequence[Row]) -> None:
     accuracy = np.linspace(2 * min(known) - 1, 1, 1000)
     axis.fill_betweenx(
         100 * accuracy, 0, front.least_delay(accuracy), color="0.92", lw=0,
-        label="no plan can be here, by predicted accuracy (proven)",
+        label="no plan can be here (predicted)",
     )  # fmt: skip
     axis.plot(
         front.table.total_delay_s, 100 * front.table.mean_accuracy, color="0.4", lw=1,
@@ -87,16 +93,18 @@ def edge(axis: Any, front: do.Front, rows: Sequence[Row]) -> None:
     )  # fmt: skip
 
 
-def mark(axis: Any, row: Row, number: int) -> None:
-    """A method's means with both intervals; × is the joint optimum at the delay of its colour."""
-    colour, shape = style(number)
-    if row["method"].startswith(MATCHED):
-        shape = "x"
+def mark(axis: Any, row: Row, baseline: Row, number: int) -> None:
+    """A method's means with both intervals; a joint optimum at a baseline's delay leads to it."""
+    (colour, shape), label = style(number), row["method"]
+    if row is not baseline:
+        shape, label = "x", "price, delay of where its line ends"
+        ends = [[one["total_delay_s"], 100 * one["mean_accuracy"]] for one in (row, baseline)]
+        axis.plot(*zip(*ends, strict=True), color=colour, lw=0.8, ls=":")
     bars = [
         [[scale * (row[mean] - row[f"{ends}_low"])], [scale * (row[f"{ends}_high"] - row[mean])]]
         for mean, ends, scale in (("total_delay_s", "delay", 1), ("mean_accuracy", "accuracy", 100))
     ]
     axis.errorbar(
         row["total_delay_s"], 100 * row["mean_accuracy"], xerr=bars[0], yerr=bars[1],
-        color=colour, marker=shape, ls="", ms=6, capsize=2, mfc="none", label=row["method"],
+        color=colour, marker=shape, ls="", ms=6, capsize=2, mfc="none", label=label,
     )  # fmt: skip
