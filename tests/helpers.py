@@ -248,3 +248,32 @@ def interpolate(table: AccuracyTable, samples: float, place: str) -> float:
             share = math.log(samples / grid[i - 1]) / math.log(grid[i] / grid[i - 1])
             return (1 - share) * values[i - 1] + share * values[i]
     return values[-1]
+
+
+TRIAL = {  # accuracy at the server and on the device, of a trial before the shipped table
+    "logreg": ((0.702, 0.765, 0.794, 0.812), (0.699, 0.759, 0.795, 0.816)),
+    "mlp16": ((0.691, 0.759, 0.788, 0.813), (0.685, 0.757, 0.790, 0.817)),
+    "mlp64": ((0.717, 0.779, 0.808, 0.834), (0.707, 0.770, 0.805, 0.835)),
+    "lenet_s": ((0.686, 0.752, 0.798, 0.842), (0.671, 0.751, 0.800, 0.843)),
+    "cnn_m": ((0.758, 0.817, 0.857, 0.882), (0.740, 0.802, 0.846, 0.875)),
+    "resnet8": ((0.697, 0.784, 0.843, 0.881), (0.678, 0.766, 0.832, 0.870)),
+}
+
+
+def trial_table() -> do.Calibration:
+    """For tests with stored values: the shipped models with accuracies that never change."""
+    shipped = do.shipped_calibration()
+    models = tuple(
+        model.model_copy(
+            update={
+                "accuracy": AccuracyTable(
+                    samples=(100.0, 300.0, 1000.0, 3000.0),
+                    server=TRIAL[model.name][0],
+                    device=TRIAL[model.name][1],
+                )
+            }
+        )
+        for model in shipped.models
+    )
+    task = shipped.task.model_copy(update={"teacher_cycles_per_sample": 20_600_000 / 16})
+    return shipped.model_copy(update={"task": task, "models": models})

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import INSTANCES, mean_objective, random_choice, random_table
+from helpers import INSTANCES, mean_objective, random_choice, random_table, trial_table
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import instances
@@ -214,7 +214,7 @@ def test_limits_are_kept(seed: int, users: int, servers: int) -> None:
 
 def test_no_single_move_is_left_where_limits_bind() -> None:
     """One user alone could take 63 % off J."""
-    instance = do.generate_instance(6, 1, 4, LIMITS)
+    instance = do.generate_instance(6, 1, 4, LIMITS, table=trial_table())
     search = search_at(instance, feasible_choice(do.build_options(instance), 4))
     before = search.objective
     improve(search)

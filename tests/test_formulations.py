@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyomo.core as pyo
 import pytest
-from helpers import all_choices, mean_objective
+from helpers import all_choices, mean_objective, trial_table
 
 import dtkd_opt as do
 from dtkd_opt.bundle import maximise_bound
@@ -73,7 +73,7 @@ def instance_of(case: str) -> do.Instance:
     """A tiny instance with two students, small enough to enumerate."""
     *counts, seconds_per_error = CASES[case]
     params = do.GeneratorParams(seconds_per_error=seconds_per_error)
-    instance = do.generate_instance(*counts, params)
+    instance = do.generate_instance(*counts, params, table=trial_table())
     limits = LIMITS.get(case, ({},) * len(instance.users))
     users = zip(instance.users, limits, strict=True)
     return instance.model_copy(
