@@ -80,8 +80,7 @@ def solved(instance: do.Instance, method: str, seed: int) -> do.Solution:
 def sweep(instance: do.Instance) -> do.Front:
     """The edge of what is possible, whole."""
     front = do.pareto(instance, points=WEIGHTS)
-    stopped = front.results[-1].solution.termination == "interrupted"
-    if stopped or len(front.results) < WEIGHTS:
+    if front.interrupted:
         raise KeyboardInterrupt
     return front
 

@@ -16,7 +16,7 @@ from dtkd_opt.errors import DtkdError
 from dtkd_opt.fields import Fraction, NonNegative, Text, raise_faults
 from dtkd_opt.generate import generate_instance
 from dtkd_opt.instance import Instance
-from dtkd_opt.jobs import Row, one_line, this_worker
+from dtkd_opt.jobs import Row, one_line, reason_of, this_worker
 from dtkd_opt.methods import method_version
 from dtkd_opt.methods.search import relative_gap
 from dtkd_opt.methods.settings import make_params
@@ -96,10 +96,8 @@ def execute(instance: Instance, asked: Asked) -> Run:
             params=params,
         )
         return _row(row, result)
-    except DtkdError as error:
-        return row.failed(str(error))
     except (Exception, SystemExit) as error:  # whatever a method does
-        return row.failed(f"{type(error).__name__}: {error}")
+        return row.failed(reason_of(error))
 
 
 def _row(row: Run, result: Result) -> Run:

@@ -21,7 +21,7 @@ from dtkd_opt.distill.partition import draw_private, mirrored
 from dtkd_opt.distill.training import Diverged, Recipe, predict, train
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.fields import Count, Fraction, Name, NonNegative, Record, Text
-from dtkd_opt.jobs import Row, this_worker
+from dtkd_opt.jobs import Row, reason_of, this_worker
 from dtkd_opt.physics import Index
 from dtkd_opt.solution import Number, Whole
 
@@ -81,10 +81,8 @@ def execute(material: Material, job: Job) -> Training:
         return _train(row, material, job)
     except Diverged as error:
         return row.failed(str(error)).model_copy(update={"outcome": "diverged"})
-    except DtkdError as error:
-        return row.failed(str(error))
     except Exception as error:  # such as a GPU without memory left
-        return row.failed(f"{type(error).__name__}: {error}")
+        return row.failed(reason_of(error))
 
 
 def _train(row: Training, material: Material, job: Job) -> Training:

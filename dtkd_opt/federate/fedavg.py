@@ -32,7 +32,7 @@ from dtkd_opt.federate.sides import first_student, receive, score
 from dtkd_opt.federate.table import table_for
 from dtkd_opt.fields import Count, Fraction, Name, NonNegative, Record, Text
 from dtkd_opt.instance import Instance
-from dtkd_opt.jobs import Row, this_worker
+from dtkd_opt.jobs import Row, reason_of, this_worker
 from dtkd_opt.solution import Whole
 
 Follow = Callable[[float], None]  # told the part that is done
@@ -158,10 +158,8 @@ def execute(material: Material, asked: Averaging) -> Averaged:
     row = Averaged(asked=asked, outcome="failed", worker=this_worker(), versions=versions())
     try:
         return _run(material, asked, lambda done: None)
-    except DtkdError as error:
-        return row.failed(str(error))
     except Exception as error:  # such as memory that does not suffice
-        return row.failed(f"{type(error).__name__}: {error}")
+        return row.failed(reason_of(error))
 
 
 def _run(material: Material, asked: Averaging, follow: Follow) -> Averaged:

@@ -128,9 +128,8 @@ def _plan(
     cpu = physics.device_frequency(cycles, users.cpu_hz, users.kappa, left)
     trained = np.outer(epochs, physics.compute_delay(cycles, cpu)) / instance.task.epochs
     least = np.where(np.isfinite(users.energy_j), equal, 0.0)
-    by_epochs = dict(zip(epochs, trained, strict=True))
-    by_epochs = {count: _shares(chosen, one, equal, least) for count, one in by_epochs.items()}
-    shares = np.array([by_epochs[count] for count in epochs])
+    _, first, alike = np.unique(epochs, return_index=True, return_inverse=True)
+    shares = np.array([_shares(chosen, trained[r], equal, least) for r in first])[alike]
     upload, download = _upload(chosen, shares), _broadcast(chosen)
     models = instance.models if table is None else hard_models(instance, table)
     return FedAvgPlan(

@@ -6,12 +6,11 @@ import time
 from contextlib import AbstractContextManager
 
 from dtkd_opt.distill.jobs import versions
-from dtkd_opt.errors import DtkdError
 from dtkd_opt.federate import sides
 from dtkd_opt.federate.crossing import pack_weights, parcel_bits
 from dtkd_opt.federate.holdings import Case
 from dtkd_opt.federate.question import Asked, Outcome
-from dtkd_opt.jobs import this_worker
+from dtkd_opt.jobs import reason_of, this_worker
 from dtkd_opt.jobs.workers import Work, workers
 
 
@@ -26,10 +25,8 @@ def execute(case: Case, asked: Asked) -> Outcome:
     row = Outcome(asked=asked, outcome="done", worker=this_worker(), versions=versions())
     try:
         found = (_on_device if asked.place == "device" else _at_server)(case, asked)
-    except DtkdError as error:
-        return row.failed(str(error))
     except Exception as error:  # such as memory that does not suffice
-        return row.failed(f"{type(error).__name__}: {error}")
+        return row.failed(reason_of(error))
     spent = {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu}
     return row.model_copy(update=found | spent)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from dtkd_opt.calibration import Calibration
@@ -59,7 +60,7 @@ class Scene:
     data: Dataset
     shards: list[Shard]
 
-    @property
+    @cached_property
     def taught(self) -> Index | None:
         """Rows of what a teacher is trained on; None where no plan's students learn from one."""
         soft = any(planned.labels == "soft" for planned in self.plans.values())

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import Field
 
-from dtkd_opt.errors import InputError, UsageError, printable
+from dtkd_opt.errors import DtkdError, InputError, UsageError, printable
 from dtkd_opt.fields import Record, Text
 
 
@@ -38,6 +38,11 @@ RowT = TypeVar("RowT", bound=Row)
 def one_line(text: str) -> str:
     """A text of whatever lines as one that a table and a terminal take."""
     return printable(" ".join(text.split()))
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a job failed: in an own error's words, of any other with its kind before them."""
+    return str(error) if isinstance(error, DtkdError) else f"{type(error).__name__}: {error}"
 
 
 def this_worker() -> str:

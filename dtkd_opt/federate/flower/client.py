@@ -10,13 +10,12 @@ from typing import Any
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from dtkd_opt.errors import DtkdError
 from dtkd_opt.federate import sides
 from dtkd_opt.federate.flower.files import home, read_common, read_device
 from dtkd_opt.federate.flower.letters import FAULT, FOUND, PARCEL, TASK, array_record, parcel_in
 from dtkd_opt.federate.holdings import Common, Device
 from dtkd_opt.federate.question import Asked
-from dtkd_opt.jobs import one_line
+from dtkd_opt.jobs import one_line, reason_of
 
 Held = tuple[Common, Device, Asked]
 Answer = Callable[[Message, Held], dict[str, Any]]
@@ -56,11 +55,8 @@ def _answering(answer: Answer) -> Callable[[Message, Context], Message]:
         own = Path(str(context.node_config.get("home", home(folder, task))))
         try:
             content = answer(message, (read_common(folder), *read_device(own)))
-        except DtkdError as error:
-            content = {FAULT: ConfigRecord({FAULT: one_line(str(error))})}
         except Exception as error:  # such as memory that does not suffice
-            fault = one_line(f"{type(error).__name__}: {error}")
-            content = {FAULT: ConfigRecord({FAULT: fault})}
+            content = {FAULT: ConfigRecord({FAULT: one_line(reason_of(error))})}
         return Message(RecordDict({TASK: ConfigRecord({TASK: task}), **content}), reply_to=message)
 
     return handle
