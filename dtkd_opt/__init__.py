@@ -12,58 +12,58 @@ __version__ = "0.1.0"
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate
-from dtkd_opt.calibration import (
+from dtkd_opt.analysis.compare import Comparison, compare
+from dtkd_opt.analysis.pareto import Front, pareto
+from dtkd_opt.analysis.planner import Planner
+from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
+from dtkd_opt.federate import Federation, federate, federate_all
+from dtkd_opt.federate.fedavg_plan import FedAvgPlan, plan_fedavg
+from dtkd_opt.federate.local_only import hard_labels
+from dtkd_opt.federate.planned import Planned
+from dtkd_opt.methods import METHODS
+from dtkd_opt.methods.search import Progress
+from dtkd_opt.methods.solve import Result, solve
+from dtkd_opt.milp.export import export
+from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate
+from dtkd_opt.problem.evaluate import Evaluation, Plan, evaluate
+from dtkd_opt.problem.generate import GeneratorParams, generate_instance
+from dtkd_opt.problem.options import OptionTable, build_options
+from dtkd_opt.proof.certify import certify
+from dtkd_opt.proof.check import check
+from dtkd_opt.proof.verify import verify
+from dtkd_opt.records.calibration import (
     Calibration,
     read_calibration,
     shipped_calibration,
     write_calibration,
 )
-from dtkd_opt.certificate import Certificate, read_certificate, write_certificate
-from dtkd_opt.certify import certify
-from dtkd_opt.check import check
-from dtkd_opt.compare import Comparison, compare
-from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
-from dtkd_opt.evaluate import Evaluation, Plan, evaluate
-from dtkd_opt.export import export
-from dtkd_opt.federate import Federation, federate, federate_all
-from dtkd_opt.federate.fedavg_plan import FedAvgPlan, plan_fedavg
-from dtkd_opt.federate.hard import hard_labels
-from dtkd_opt.federate.planned import Planned
-from dtkd_opt.generate import GeneratorParams, generate_instance
-from dtkd_opt.instance import Instance, read_instance, write_instance
-from dtkd_opt.methods import METHODS
-from dtkd_opt.methods.search import Progress
-from dtkd_opt.options import OptionTable, build_options
-from dtkd_opt.pareto import Front, pareto
-from dtkd_opt.planner import Planner
-from dtkd_opt.solution import Solution, read_solution, write_solution
-from dtkd_opt.solve import Result, solve
-from dtkd_opt.verify import verify
+from dtkd_opt.records.certificate import Certificate, read_certificate, write_certificate
+from dtkd_opt.records.instance import Instance, read_instance, write_instance
+from dtkd_opt.records.solution import Solution, read_solution, write_solution
 
 if TYPE_CHECKING:
     from dtkd_opt.distill.calibrate import calibrate
     from dtkd_opt.distill.grid import CalibrateParams
     from dtkd_opt.federate.fedavg import fedavg
-    from dtkd_opt.highs import HighsParams
-    from dtkd_opt.methods.dqn import DqnParams
+    from dtkd_opt.methods.dqn.method import DqnParams
+    from dtkd_opt.methods.dqn.train import train_dqn
+    from dtkd_opt.methods.dqn.training import TrainDqnParams
     from dtkd_opt.methods.exact import ExactParams
     from dtkd_opt.methods.price import PriceParams
-    from dtkd_opt.methods.qlearning import QLearningParams
-    from dtkd_opt.train.train_dqn import train_dqn
-    from dtkd_opt.train.training import TrainDqnParams
+    from dtkd_opt.methods.q_learning import QLearningParams
+    from dtkd_opt.solvers.highs import HighsParams
 
 _LATER = {
     "CalibrateParams": "dtkd_opt.distill.grid",
-    "DqnParams": "dtkd_opt.methods.dqn",
+    "DqnParams": "dtkd_opt.methods.dqn.method",
     "ExactParams": "dtkd_opt.methods.exact",
-    "HighsParams": "dtkd_opt.highs",
+    "HighsParams": "dtkd_opt.solvers.highs",
     "PriceParams": "dtkd_opt.methods.price",
-    "QLearningParams": "dtkd_opt.methods.qlearning",
-    "TrainDqnParams": "dtkd_opt.train.training",
+    "QLearningParams": "dtkd_opt.methods.q_learning",
+    "TrainDqnParams": "dtkd_opt.methods.dqn.training",
     "calibrate": "dtkd_opt.distill.calibrate",
     "fedavg": "dtkd_opt.federate.fedavg",
-    "train_dqn": "dtkd_opt.train.train_dqn",
+    "train_dqn": "dtkd_opt.methods.dqn.train",
 }
 
 __all__ = [

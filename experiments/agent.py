@@ -30,7 +30,7 @@ import numpy as np
 from common import provenance, write_csv
 
 import dtkd_opt as do
-from dtkd_opt.environment import OffloadingEnv
+from dtkd_opt.gym.environment import OffloadingEnv
 from dtkd_opt.methods.search import relative_gap
 
 try:

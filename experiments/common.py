@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from dtkd_opt.files import write_atomic
+from dtkd_opt.records.files import write_atomic
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTANCES = ROOT / "instances"

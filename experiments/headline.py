@@ -38,11 +38,11 @@ from headline_sums import MATCHED, Row, within
 import dtkd_opt as do
 from dtkd_opt.commands.console import phases_bar
 from dtkd_opt.federate.fedavg import Averaged, execute, fedavg_task
-from dtkd_opt.interrupts import KeepOnCtrlC
-from dtkd_opt.jobs import processes
-from dtkd_opt.jobs.journal import Journal
-from dtkd_opt.jobs.missing import do_missing
-from dtkd_opt.jobs.workers import workers
+from dtkd_opt.runtime.interrupts import KeepOnCtrlC
+from dtkd_opt.runtime.jobs import processes
+from dtkd_opt.runtime.journal import Journal
+from dtkd_opt.runtime.runner import do_missing
+from dtkd_opt.runtime.workers import workers
 
 HERE = Path(__file__).parent
 PARTITIONS = ("iid", "dirichlet(0.3)")

@@ -13,9 +13,9 @@ from headline_sums import COLUMNS, MATCHED, RUN_COLUMNS, Row, summed_up, with_ob
 from headline_words import in_words
 
 import dtkd_opt as do
-from dtkd_opt.compare.figures import style
-from dtkd_opt.drawing import svg
-from dtkd_opt.files import write_atomic
+from dtkd_opt.analysis.compare.figures import style
+from dtkd_opt.records.files import write_atomic
+from dtkd_opt.reporting.figures import svg
 
 
 def write_all(

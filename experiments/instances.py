@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dtkd_opt as do
-from dtkd_opt.files import write_atomic
+from dtkd_opt.records.files import write_atomic
 
 sys.path.insert(0, str(Path(__file__).parent))  # the tests load this file by runpy, which does not
 from common import BEST, INSTANCES, best_values, write_csv

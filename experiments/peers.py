@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 import dtkd_opt as do
-from dtkd_opt.export import Formulation
+from dtkd_opt.milp.export import Formulation
 
 OURS, NO_FIXING, SCIP, SHOT = "dtkd-opt", "dtkd-opt --no-fixing", "SCIP", "SHOT"
 FORMULATIONS: tuple[Formulation, ...] = ("minlp", "perspective")
@@ -53,7 +53,7 @@ def run_ours(solver: str, file: str, gap: float, limit: float) -> Row:
     """This project: options, prices, Pyomo and HiGHS are timed, their import is not."""
     import pyomo.contrib.appsi.solvers.highs  # noqa: F401
 
-    import formulations.perspective  # noqa: F401
+    import dtkd_opt.formulations.perspective  # noqa: F401
 
     params = do.ExactParams(fixing=solver == OURS, highs=do.HighsParams(threads=1))
     instance = do.read_instance(file)

@@ -5,7 +5,7 @@ r"""How near Q-learning and DQN come, and where they lose to `price`: qlearning.
     python experiments/qlearning.py --keep RUNS           # stopped, it goes on from this folder
     python experiments/qlearning.py --figure              # only the figure, anew from the tables
 
-Every run is `dtkd_opt.compare.compare`'s: a process of one thread, its plan checked. The gap is
+Every run is of `dtkd-opt compare`: a process of one thread, its plan checked. The gap is
 (J - bound) / J with the bound that the run itself proved: of all but `price`, which branches, that
 of the best prices. Q-learning is asked for a gap of 0, so that it plays all of its rounds.
 
@@ -41,10 +41,10 @@ import pandas as pd
 from common import INSTANCES, provenance, write_csv
 
 import dtkd_opt as do
-from dtkd_opt.compare import Comparison, compare
-from dtkd_opt.compare.figures import style
-from dtkd_opt.drawing import svg
-from dtkd_opt.files import write_atomic
+from dtkd_opt.analysis.compare import Comparison, compare
+from dtkd_opt.analysis.compare.figures import style
+from dtkd_opt.records.files import write_atomic
+from dtkd_opt.reporting.figures import svg
 
 COLD = "q-learning cold"
 LEARNING = {"q-learning": {}, COLD: {"method": "q-learning", "cold": True}}

@@ -43,7 +43,7 @@ import numpy as np
 from common import INSTANCES, provenance, write_csv
 
 import dtkd_opt as do
-from dtkd_opt.files import write_atomic
+from dtkd_opt.records.files import write_atomic
 
 RUNS = {  # servers: {users: gap asked}
     1: {10: 1e-6, 100: 1e-6, 1000: 1e-7, 10**4: 1e-8, 10**5: 1e-8, 10**6: 1e-8},
@@ -85,9 +85,9 @@ def timed(work: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
 def run_size(users: int, servers: int, gap: float) -> Row:
     """One line of scaling.csv."""
     from dtkd_opt.methods.price import PriceParams, price_with_proof
-    from dtkd_opt.methods.proof import Leaf
+    from dtkd_opt.methods.proof_tree import Leaf
     from dtkd_opt.methods.search import Search, Stop, TimeIsUp
-    from dtkd_opt.prices import Lagrangian, price
+    from dtkd_opt.pricing.lagrangian import Lagrangian, price
 
     row: Row = {}
     row["generate_s"], instance = timed(lambda: do.generate_instance(users, servers, seed=0))

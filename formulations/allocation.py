@@ -1,6 +1,6 @@
 """The continuous subproblem: shares of the pools for a fixed choice, a convex NLP.
 
-`dtkd_opt.allocation` solves it with prices; this is the same problem as algebra, for other
+`dtkd_opt.pricing.allocation` solves it with prices; this is the same problem as algebra, for other
 solvers and for the tests. Units inside: MHz, Mbit, Gcycles, seconds.
 
 | symbol | code | unit | meaning |
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pyomo.core as pyo
 
-from dtkd_opt.options import OptionTable
-from dtkd_opt.physics import Index
-from formulations.perspective import SCALE, UPLINK
+from dtkd_opt.formulations.perspective import SCALE, UPLINK
+from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.physics import Index
 
 
 def build(table: OptionTable, choice: Index) -> pyo.ConcreteModel:

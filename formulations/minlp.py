@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import pyomo.core as pyo
 
-from dtkd_opt import physics
-from dtkd_opt.instance import PLACES, Instance
+from dtkd_opt.problem import physics
+from dtkd_opt.records.instance import PLACES, Instance
 
 MEGA, GIGA = 1e6, 1e9
 LN2 = float(np.log(2))

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 import pyomo.core as pyo
 
-from dtkd_opt.options import OptionTable
-from dtkd_opt.physics import Array, Index, uplink_rate
+from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.physics import Array, Index, uplink_rate
 
 UPLINK, DOWNLINK, CPU = 0, 1, 2
 SCALE = np.array([1e6, 1e6, 1e9])  # Hz in a MHz, Hz in a MHz, cycles in a Gcycle
@@ -211,7 +211,7 @@ def add_conflict(model: pyo.ConcreteModel, options: Index, cost: Array) -> Any:
     """Σ_{k at s} cost_k x_k ≤ 1: options of one server must buy at least cost_k of its pools.
 
     `cost_k` is the least that keeps option k's limits, priced so that the pools are worth one:
-    valid for every feasible choice (`dtkd_opt.allocation.Conflict` has the proof).
+    valid for every feasible choice (`dtkd_opt.pricing.allocation.Conflict` has the proof).
     """
     terms = (float(c) * model.x[int(k)] for k, c in zip(options, cost, strict=True) if c > 0)
     return model.conflicts.add(pyo.quicksum(terms) <= 1)

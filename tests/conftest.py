@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import rivals
-from helpers import Cases, constrained_case
 
 import dtkd_opt as do
+from tests.support import rivals
+from tests.support.helpers import Cases, constrained_case
 
 
 @pytest.fixture(scope="session")

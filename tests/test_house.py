@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.paths import ROOT
+
 FILES = sorted([*(ROOT / "dtkd_opt").rglob("*.py"), *(ROOT / "formulations").rglob("*.py")])
 NAMES = [file.relative_to(ROOT).as_posix() for file in FILES]
 ORDER = ["0", "1", "algebra", "2", "3", "4"]  # of the table's rows
@@ -108,21 +109,27 @@ def test_imports_go_down_only(name: str) -> None:
 
 def test_imports_are_found_wherever_they_stand() -> None:
     """One known import of each kind, so that the tests above do not look at nothing."""
-    assert "dtkd_opt/physics.py" in files_imported("dtkd_opt/evaluate.py")  # from package
-    assert "dtkd_opt/options.py" in files_imported("dtkd_opt/prices.py")  # from module
+    assert "dtkd_opt/problem/physics.py" in files_imported(
+        "dtkd_opt/problem/evaluate.py"
+    )  # from package
+    assert "dtkd_opt/problem/options.py" in files_imported(
+        "dtkd_opt/pricing/lagrangian.py"
+    )  # from module
     assert "formulations/perspective.py" in files_imported("dtkd_opt/methods/exact.py")  # inside
-    assert "dtkd_opt/highs.py" in files_imported("dtkd_opt/__init__.py")  # for type checking
+    assert "dtkd_opt/solvers/highs.py" in files_imported(
+        "dtkd_opt/__init__.py"
+    )  # for type checking
     assert "dtkd_opt/methods/baselines.py" in files_imported("dtkd_opt/methods/__init__.py")  # text
 
 
 def test_solvers_are_called_by_highs_only() -> None:
-    assert [name for name in NAMES if uses_solver(name)] == ["dtkd_opt/highs.py"]
+    assert [name for name in NAMES if uses_solver(name)] == ["dtkd_opt/solvers/highs.py"]
 
 
 @pytest.mark.parametrize("words", [[], ["--help"]], ids=["import", "help"])
 def test_starting_loads_no_solver_and_no_plotting(words: list[str]) -> None:
     """Neither `import dtkd_opt` nor `dtkd-opt --help`."""
-    use = "import dtkd_opt" if not words else "from dtkd_opt.cli import main; main()"
+    use = "import dtkd_opt" if not words else "from dtkd_opt.commands.main import main; main()"
     code = (
         f"import sys; sys.argv = ['dtkd-opt', *{words}]\n"
         f"try: {use}\n"

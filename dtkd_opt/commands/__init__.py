@@ -1,1 +1,1 @@
-"""The commands of the command line, one file a subject; `dtkd_opt.cli` puts them together."""
+"""The command line: one file a subject; `main` puts them together."""

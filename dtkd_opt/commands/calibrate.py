@@ -14,9 +14,9 @@ from dtkd_opt.commands.console import FILE, phases_bar, say
 from dtkd_opt.errors import UsageError
 
 if TYPE_CHECKING:
-    from dtkd_opt.calibration import Accuracy, Calibration
     from dtkd_opt.distill.jobs import Training
-    from dtkd_opt.instance import Instance
+    from dtkd_opt.records.calibration import Accuracy, Calibration
+    from dtkd_opt.records.instance import Instance
 
     _Values = click.ParamType[tuple[Any, ...]]
 else:
@@ -114,7 +114,7 @@ def calibrate(
 
 def _take(models: Any, into: Path | None, accuracy: Accuracy) -> None:
     """The models of a table that is there."""
-    from dtkd_opt.calibration import read_calibration
+    from dtkd_opt.records.calibration import read_calibration
 
     if into is None:
         raise UsageError("--models needs --into INSTANCE; nothing is trained")
@@ -131,7 +131,7 @@ def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str,
     from dtkd_opt.distill.calibrate import calibrate as run
     from dtkd_opt.distill.calibrate import params_of
     from dtkd_opt.distill.results import check_output
-    from dtkd_opt.interrupts import KeepOnCtrlC
+    from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
     settings = {name: given.pop(name) for name in _SETTINGS}
     params = params_of({key: value for key, value in settings.items() if value is not None})
@@ -162,8 +162,8 @@ def _check_enough(accuracy: Accuracy, seeds: int, sizes: tuple[int, ...] | None)
 
 
 def _check(into: Path, epochs: int) -> Instance:
-    from dtkd_opt.calibration import check_epochs
-    from dtkd_opt.instance import read_instance
+    from dtkd_opt.records.calibration import check_epochs
+    from dtkd_opt.records.instance import read_instance
 
     instance = read_instance(into)
     check_epochs(instance, epochs, str(into))
@@ -171,7 +171,7 @@ def _check(into: Path, epochs: int) -> Instance:
 
 
 def _put(table: Calibration, into: Path, accuracy: Accuracy) -> None:
-    from dtkd_opt.instance import write_instance
+    from dtkd_opt.records.instance import write_instance
 
     instance = table.into(_check(into, table.task.epochs), accuracy)
     files = write_instance(instance, into)

@@ -68,10 +68,10 @@ def compare(
       dtkd-opt compare instances/n50.json --params mine.toml \\
         --method q-learning --method "q-learning cold" --output cold
     """
-    from dtkd_opt.compare import compare as run
-    from dtkd_opt.compare.show import bar
-    from dtkd_opt.instance import read_instance
-    from dtkd_opt.interrupts import KeepOnCtrlC
+    from dtkd_opt.analysis.compare import compare as run
+    from dtkd_opt.analysis.compare.show import bar
+    from dtkd_opt.records.instance import read_instance
+    from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
     given["params"] = settings_tables(given["methods"], params, given_settings({"cold": cold}))
     problems = [read_instance(path) for path in instances]
@@ -93,8 +93,8 @@ def compare(
 
 
 def _print(comparison: Any, output: Path) -> None:
-    from dtkd_opt.compare.show import lost_runs, tables
-    from dtkd_opt.report import print_tables
+    from dtkd_opt.analysis.compare.show import lost_runs, tables
+    from dtkd_opt.reporting.summary import print_tables
 
     if not comparison.records:
         return

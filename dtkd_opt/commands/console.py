@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from dtkd_opt.errors import InputError
-from dtkd_opt.jobs.missing import FollowPhases
+from dtkd_opt.runtime.runner import FollowPhases
 
 FILE = click.Path(path_type=Path)
 

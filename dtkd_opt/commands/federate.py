@@ -61,11 +61,11 @@ def federate(
       dtkd-opt federate my.json my.solution.json --data fashion-mnist --table fashion-mnist.json \\
         --partition "dirichlet(0.3)" --engine flower --output my.federation
     """
-    from dtkd_opt.calibration import read_calibration
     from dtkd_opt.federate import federate as run
-    from dtkd_opt.instance import read_instance
-    from dtkd_opt.interrupts import KeepOnCtrlC
-    from dtkd_opt.solution import read_solution
+    from dtkd_opt.records.calibration import read_calibration
+    from dtkd_opt.records.instance import read_instance
+    from dtkd_opt.records.solution import read_solution
+    from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
     try:
         with KeepOnCtrlC() as ctrl_c:

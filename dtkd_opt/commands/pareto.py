@@ -12,7 +12,7 @@ from dtkd_opt.commands.console import FILE, printing, say
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dtkd_opt.pareto import Front
+    from dtkd_opt.analysis.pareto import Front
 
 
 @click.command()
@@ -37,11 +37,11 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
       dtkd-opt solve instances/n50.json --method greedy --output greedy.json
       dtkd-opt pareto instances/n50.json --beside greedy.json --output n50.pareto.csv
     """
-    from dtkd_opt.instance import read_instance
-    from dtkd_opt.interrupts import KeepOnCtrlC
-    from dtkd_opt.pareto import check_front, read_beside, write_front
-    from dtkd_opt.pareto import pareto as run
-    from dtkd_opt.report import LiveLine, print_tables
+    from dtkd_opt.analysis.pareto import check_front, read_beside, write_front
+    from dtkd_opt.analysis.pareto import pareto as run
+    from dtkd_opt.records.instance import read_instance
+    from dtkd_opt.reporting.summary import LiveLine, print_tables
+    from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
     problem = read_instance(instance)
     others = read_beside(problem, beside)

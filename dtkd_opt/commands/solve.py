@@ -11,8 +11,8 @@ import click
 from dtkd_opt.commands.console import FILE, printing, say
 from dtkd_opt.commands.settings import SETTINGS, given_settings, settings_tables
 from dtkd_opt.errors import InputError
-from dtkd_opt.files import write_atomic
 from dtkd_opt.methods import METHODS
+from dtkd_opt.records.files import write_atomic
 
 
 @click.command()
@@ -54,11 +54,11 @@ def solve(
       dtkd-opt solve instances/n50.json --gap 1e-6 --output n50.solution.json
     """
     method, settings = _settings(method, params, {name: given.pop(name) for name in SETTINGS})
-    from dtkd_opt.instance import read_instance
-    from dtkd_opt.interrupts import KeepOnCtrlC
-    from dtkd_opt.report import LiveLine, print_summary
-    from dtkd_opt.solution import write_solution
-    from dtkd_opt.solve import solve as run
+    from dtkd_opt.methods.solve import solve as run
+    from dtkd_opt.records.instance import read_instance
+    from dtkd_opt.records.solution import write_solution
+    from dtkd_opt.reporting.summary import LiveLine, print_summary
+    from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
     problem = read_instance(instance)
     if log := getattr(getattr(settings, "highs", None), "log_file", ""):
@@ -103,9 +103,9 @@ def check(instance: Path, solution: Path) -> None:
     Example:
       dtkd-opt check instances/n50.json n50.solution.json
     """
-    from dtkd_opt.check import check as run
-    from dtkd_opt.instance import read_instance
-    from dtkd_opt.solution import read_solution
+    from dtkd_opt.proof.check import check as run
+    from dtkd_opt.records.instance import read_instance
+    from dtkd_opt.records.solution import read_solution
 
     problem, plan = read_instance(instance), read_solution(solution)
     faults = run(problem, plan)

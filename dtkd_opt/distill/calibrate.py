@@ -12,23 +12,23 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from dtkd_opt.calibration import Calibration
-from dtkd_opt.distill.choose import choose, left_out, without_setting
+from dtkd_opt.distill.build_table import build_table
 from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.grid import CalibrateParams, Grid, check_grid, default_sizes, whole_numbers
 from dtkd_opt.distill.jobs import Job, Material, Training, execute
 from dtkd_opt.distill.networks import STUDENTS
 from dtkd_opt.distill.partition import concentration
 from dtkd_opt.distill.results import CHOOSING, TRAINING, check_output, journal_path, write_results
-from dtkd_opt.distill.table import build_table
+from dtkd_opt.distill.select_hyperparameters import choose, left_out, without_setting
 from dtkd_opt.distill.teacher import Say, Teacher, load_teacher
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.files import fault_lines
-from dtkd_opt.interrupts import KeepOnCtrlC
-from dtkd_opt.jobs import processes, require
-from dtkd_opt.jobs.journal import Journal
-from dtkd_opt.jobs.missing import FollowPhases, do_missing
-from dtkd_opt.jobs.workers import Work, workers
+from dtkd_opt.records.calibration import Calibration
+from dtkd_opt.records.files import fault_lines
+from dtkd_opt.runtime.interrupts import KeepOnCtrlC
+from dtkd_opt.runtime.jobs import processes, require
+from dtkd_opt.runtime.journal import Journal
+from dtkd_opt.runtime.runner import FollowPhases, do_missing
+from dtkd_opt.runtime.workers import Work, workers
 
 TEACHING = "teacher"
 _OTHERWISE = "name another --output, or remove it"  # where a file holds other trainings

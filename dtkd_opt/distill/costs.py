@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dtkd_opt.distill.networks import Shape, build_network
 from dtkd_opt.distill.training import Recipe
-from dtkd_opt.physics import FLOPS_PER_CYCLE, PASSES
+from dtkd_opt.problem.physics import FLOPS_PER_CYCLE, PASSES
 
 _STEP_FLOPS = 5e6  # about what PyTorch's own time for a step is worth
 

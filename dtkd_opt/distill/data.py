@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.files import read_bytes
-from dtkd_opt.physics import Index
-from dtkd_opt.threads import one_thread
+from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.files import read_bytes
+from dtkd_opt.runtime.threads import one_thread
 
 DATA_SETS = ("digits", "fashion-mnist", "npz:FILE")
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package installs

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dtkd_opt.calibration import Calibration, Curve, PowerLaw
+from dtkd_opt.records.calibration import Calibration, Curve, PowerLaw
 
 # colours that the colour-blind tell apart (Okabe and Ito), and marks for those who print in grey
 _STYLES = {

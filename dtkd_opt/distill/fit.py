@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dtkd_opt.calibration import PowerLaw
+from dtkd_opt.records.calibration import PowerLaw
 
 DIGITS = 6  # of what a table says
 _LEAST_SIZES = 4  # three parameters go through three points whatever they are

@@ -12,15 +12,23 @@ from typing import Annotated, Literal, SupportsIndex
 
 from pydantic import Field, Strict, model_validator
 
-from dtkd_opt.calibration import Choice, Labels
-from dtkd_opt.distill.choose import chosen_for
 from dtkd_opt.distill.costs import Costs, costs_of
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.jobs import VERSION, Job
 from dtkd_opt.distill.networks import STUDENTS
+from dtkd_opt.distill.select_hyperparameters import chosen_for
 from dtkd_opt.distill.training import Recipe
 from dtkd_opt.errors import UsageError
-from dtkd_opt.fields import MOST_COUNT, Count, Fraction, Positive, Record, Text, raise_faults
+from dtkd_opt.records.calibration import Choice, Labels
+from dtkd_opt.records.fields import (
+    MOST_COUNT,
+    Count,
+    Fraction,
+    Positive,
+    Record,
+    Text,
+    raise_faults,
+)
 
 LABELS: tuple[Labels, ...] = ("hard", "device", "server")
 SIZES = {"digits": (100, 200, 400, 1000)}

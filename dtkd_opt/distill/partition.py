@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.physics import Index
+from dtkd_opt.problem.physics import Index
 
 
 def concentration(partition: str) -> float | None:

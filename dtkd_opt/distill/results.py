@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dtkd_opt import outputs
-from dtkd_opt.calibration import Calibration, Cell, Curve, Lift, PowerLaw, write_calibration
-from dtkd_opt.distill.choose import left_out, without_setting
 from dtkd_opt.distill.figures import accuracy_figure
 from dtkd_opt.distill.fit import half_width
 from dtkd_opt.distill.jobs import Job, Training
+from dtkd_opt.distill.select_hyperparameters import left_out, without_setting
 from dtkd_opt.distill.training import Recipe
-from dtkd_opt.drawing import svg
-from dtkd_opt.files import write_atomic
+from dtkd_opt.records import outputs
+from dtkd_opt.records.calibration import Calibration, Cell, Curve, Lift, PowerLaw, write_calibration
+from dtkd_opt.records.files import write_atomic
+from dtkd_opt.reporting.figures import svg
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,9 +17,9 @@ from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.networks import TEACHER, build_network
 from dtkd_opt.distill.training import Recipe, predict, train
 from dtkd_opt.errors import InputError
-from dtkd_opt.fields import Record, Text
-from dtkd_opt.files import read_bytes, sha256, write_atomic
-from dtkd_opt.physics import Index
+from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.fields import Record, Text
+from dtkd_opt.records.files import read_bytes, sha256, write_atomic
 
 # Count up whenever a change makes other teachers of the same settings: files of before are stale.
 VERSION = 1

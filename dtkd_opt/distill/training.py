@@ -16,8 +16,8 @@ from torch.nn.functional import cross_entropy
 
 from dtkd_opt.distill.loss import distillation_loss, soften
 from dtkd_opt.errors import DtkdError
-from dtkd_opt.fields import Count, Fraction, Positive, Record
-from dtkd_opt.threads import one_thread
+from dtkd_opt.records.fields import Count, Fraction, Positive, Record
+from dtkd_opt.runtime.threads import one_thread
 
 LAYOUT = torch.channels_last  # a third faster than torch's own, for convolutions on a CPU
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from dtkd_opt.federate.planned import Labels, Planned
 from dtkd_opt.federate.result import Federation as Federation
-from dtkd_opt.jobs.missing import FollowPhases
+from dtkd_opt.runtime.runner import FollowPhases
 
 if TYPE_CHECKING:
-    from dtkd_opt.calibration import Calibration
-    from dtkd_opt.instance import Instance
-    from dtkd_opt.solution import Solution
+    from dtkd_opt.records.calibration import Calibration
+    from dtkd_opt.records.instance import Instance
+    from dtkd_opt.records.solution import Solution
 
 IN_PROCESS, FLOWER, SIMULATION = "in-process", "flower", "flower-simulation"
 ENGINES = (IN_PROCESS, FLOWER, SIMULATION)
@@ -139,7 +139,7 @@ def federate_all(
         As :func:`federate`; also where plans are for other users.
     """
     from dtkd_opt.federate.run import carry_out
-    from dtkd_opt.federate.scene import Settings
+    from dtkd_opt.federate.setup import Settings
 
     settings = Settings(
         data=data,

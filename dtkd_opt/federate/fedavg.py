@@ -18,22 +18,22 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from dtkd_opt.calibration import Calibration
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.jobs import VERSION, versions
 from dtkd_opt.distill.training import Recipe, train
 from dtkd_opt.errors import DtkdError
-from dtkd_opt.federate.crossing import Parcel, pack_weights, parcel_bits, unpack_weights
 from dtkd_opt.federate.fedavg_plan import FedAvgPlan
-from dtkd_opt.federate.holdings import Common, Samples, common_of, samples_at
-from dtkd_opt.federate.recipes import recipe_for
+from dtkd_opt.federate.hyperparameters import recipe_for
+from dtkd_opt.federate.party_data import Common, Samples, common_of, samples_at
+from dtkd_opt.federate.protocol import first_student, receive, score
+from dtkd_opt.federate.serialization import Parcel, pack_weights, parcel_bits, unpack_weights
 from dtkd_opt.federate.shards import Shard, check_seed, deal, training_seed
-from dtkd_opt.federate.sides import first_student, receive, score
 from dtkd_opt.federate.table import table_for
-from dtkd_opt.fields import Count, Fraction, Name, NonNegative, Record, Text
-from dtkd_opt.instance import Instance
-from dtkd_opt.jobs import Row, reason_of, this_worker
-from dtkd_opt.solution import Whole
+from dtkd_opt.records.calibration import Calibration
+from dtkd_opt.records.fields import Count, Fraction, Name, NonNegative, Record, Text
+from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.solution import Whole
+from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
 
 Follow = Callable[[float], None]  # told the part that is done
 

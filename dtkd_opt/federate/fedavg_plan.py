@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dtkd_opt import physics
-from dtkd_opt.calibration import Calibration
-from dtkd_opt.choices import Choices
 from dtkd_opt.errors import InfeasibleError, UsageError
 from dtkd_opt.federate.table import hard_models, table_for
-from dtkd_opt.instance import SERVER, Instance
-from dtkd_opt.physics import Array, Index
-from dtkd_opt.uplink import LN2, for_delay
+from dtkd_opt.pricing.uplink import LN2, for_delay
+from dtkd_opt.problem import physics
+from dtkd_opt.problem.choices import Choices
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.calibration import Calibration
+from dtkd_opt.records.instance import SERVER, Instance
 
 _EXACT = 1e-12  # of a round's length, relative
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dtkd_opt.federate.clock import DOWNLOAD, LABEL, PIECES, TRAIN, UPLOAD
+from dtkd_opt.federate.timeline import DOWNLOAD, LABEL, PIECES, TRAIN, UPLOAD
 
 if TYPE_CHECKING:
     from dtkd_opt.federate.result import Federation

@@ -6,12 +6,12 @@ import time
 from contextlib import AbstractContextManager
 
 from dtkd_opt.distill.jobs import versions
-from dtkd_opt.federate import sides
-from dtkd_opt.federate.crossing import pack_weights, parcel_bits
-from dtkd_opt.federate.holdings import Case
-from dtkd_opt.federate.question import Asked, Outcome
-from dtkd_opt.jobs import reason_of, this_worker
-from dtkd_opt.jobs.workers import Work, workers
+from dtkd_opt.federate import protocol as sides
+from dtkd_opt.federate.party_data import Case
+from dtkd_opt.federate.serialization import pack_weights, parcel_bits
+from dtkd_opt.federate.spec import Asked, Outcome
+from dtkd_opt.runtime.jobs import reason_of, this_worker
+from dtkd_opt.runtime.workers import Work, workers
 
 
 def in_process(jobs: int) -> AbstractContextManager[Work[Outcome]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dtkd_opt.instance import Instance
-from dtkd_opt.solution import Solution
+from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.solution import Solution
 
 Labels = Literal["soft", "hard"]
 

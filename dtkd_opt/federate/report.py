@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dtkd_opt.check import plan_of
 from dtkd_opt.distill.costs import costs_of
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.training import Recipe
-from dtkd_opt.drawing import svg
-from dtkd_opt.federate.clock import PIECES, clock, planned
 from dtkd_opt.federate.figures import accuracy_figure, gantt
-from dtkd_opt.federate.question import Outcome
 from dtkd_opt.federate.result import Federation
-from dtkd_opt.files import write_atomic
-from dtkd_opt.instance import Instance
-from dtkd_opt.solution import Solution
+from dtkd_opt.federate.spec import Outcome
+from dtkd_opt.federate.timeline import PIECES, clock, planned
+from dtkd_opt.proof.check import plan_of
+from dtkd_opt.records.files import write_atomic
+from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.solution import Solution
+from dtkd_opt.reporting.figures import svg
 
 if TYPE_CHECKING:
     import pandas as pd

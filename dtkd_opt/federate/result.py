@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dtkd_opt.federate.clock import Clock
-    from dtkd_opt.federate.recipes import Ends
-    from dtkd_opt.instance import Instance
+    from dtkd_opt.federate.hyperparameters import Ends
+    from dtkd_opt.federate.timeline import Clock
+    from dtkd_opt.records.instance import Instance
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,26 +7,26 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from importlib.metadata import version
 
-from dtkd_opt.check import plan_of
 from dtkd_opt.distill.calibrate import default_cache
 from dtkd_opt.distill.teacher import Teacher, load_teacher
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.federate import ENGINES, IN_PROCESS, SIMULATION, Say
-from dtkd_opt.federate.clock import clock
-from dtkd_opt.federate.holdings import Case
+from dtkd_opt.federate.hyperparameters import differences, expected_interval
 from dtkd_opt.federate.inprocess import in_process
+from dtkd_opt.federate.party_data import Case
 from dtkd_opt.federate.planned import Planned
-from dtkd_opt.federate.question import Asked, Outcome
-from dtkd_opt.federate.recipes import differences, expected_interval
 from dtkd_opt.federate.report import bit_notes, users_table, write_results
 from dtkd_opt.federate.result import Federation
-from dtkd_opt.federate.scene import JOURNAL, OTHERWISE, Scene, Settings, prepare
+from dtkd_opt.federate.setup import JOURNAL, OTHERWISE, Scene, Settings, prepare
 from dtkd_opt.federate.shards import shard_notes
-from dtkd_opt.interrupts import KeepOnCtrlC
-from dtkd_opt.jobs import processes, require
-from dtkd_opt.jobs.journal import Journal
-from dtkd_opt.jobs.missing import FollowPhases, do_missing
-from dtkd_opt.jobs.workers import Work
+from dtkd_opt.federate.spec import Asked, Outcome
+from dtkd_opt.federate.timeline import clock
+from dtkd_opt.proof.check import plan_of
+from dtkd_opt.runtime.interrupts import KeepOnCtrlC
+from dtkd_opt.runtime.jobs import processes, require
+from dtkd_opt.runtime.journal import Journal
+from dtkd_opt.runtime.runner import FollowPhases, do_missing
+from dtkd_opt.runtime.workers import Work
 
 TEACHING, USERS = "teacher", "users"  # phases
 _FLOWER = "1.42.0"  # as the extra has it

@@ -12,8 +12,8 @@ import numpy as np
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.partition import draw_private, mirrored, split_private
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.instance import Instance
-from dtkd_opt.physics import Index
+from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.instance import Instance
 
 SEEDS = 2**64  # as many as torch takes
 _OF_DATA, _OF_TRAINING = range(2)  # what a user's seed is for

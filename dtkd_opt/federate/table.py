@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
-from dtkd_opt.calibration import Accuracy, Calibration, shipped_calibration
 from dtkd_opt.errors import InputError
-from dtkd_opt.instance import Instance, Model
+from dtkd_opt.records.calibration import Accuracy, Calibration, shipped_calibration
+from dtkd_opt.records.instance import Instance, Model
 
 
 def table_for(

@@ -20,14 +20,14 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from dtkd_opt import __version__
 from dtkd_opt.errors import UsageError, printable
-from dtkd_opt.solution import Termination
+from dtkd_opt.records.solution import Termination
 
 GROUP = "dtkd_opt.methods"
 _OWN = {
     "price": "dtkd_opt.methods.price:price",
     "exact": "dtkd_opt.methods.exact:exact",
-    "q-learning": "dtkd_opt.methods.qlearning:q_learning",
-    "dqn": "dtkd_opt.methods.dqn:dqn",
+    "q-learning": "dtkd_opt.methods.q_learning:q_learning",
+    "dqn": "dtkd_opt.methods.dqn.method:dqn",
     "greedy": "dtkd_opt.methods.baselines:greedy",
     "all-device": "dtkd_opt.methods.baselines:all_device",
     "all-server": "dtkd_opt.methods.baselines:all_server",

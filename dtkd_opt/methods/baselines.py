@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from dtkd_opt.bundle import MAX_STEPS
-from dtkd_opt.equal import cheapest_options, equal_shares
-from dtkd_opt.instance import DEVICE, SERVER
 from dtkd_opt.methods.bounding import price_bound
 from dtkd_opt.methods.search import NoPlanError, Search
-from dtkd_opt.options import OptionTable, pool_delays
-from dtkd_opt.physics import Array, Index
-from dtkd_opt.solution import Termination
+from dtkd_opt.pricing.bundle import MAX_STEPS
+from dtkd_opt.pricing.equal_shares import cheapest_options, equal_shares
+from dtkd_opt.problem.options import OptionTable, pool_delays
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.instance import DEVICE, SERVER
+from dtkd_opt.records.solution import Termination
 
 
 def greedy(search: Search, seed: int, params: None) -> Termination:

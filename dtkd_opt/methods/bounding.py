@@ -7,15 +7,15 @@ from contextlib import suppress
 
 import numpy as np
 
-from dtkd_opt.allocation import ChoiceInfeasible
-from dtkd_opt.bundle import LARGE, MAX_STEPS, maximise_bound
-from dtkd_opt.equal import equal_share_choice
 from dtkd_opt.errors import InfeasibleError
-from dtkd_opt.instance import POOLS
 from dtkd_opt.methods.exchange import improve
 from dtkd_opt.methods.search import Search
-from dtkd_opt.physics import Array, Index
-from dtkd_opt.prices import PricedPoint, find_shortage
+from dtkd_opt.pricing.allocation import ChoiceInfeasible
+from dtkd_opt.pricing.bundle import LARGE, MAX_STEPS, maximise_bound
+from dtkd_opt.pricing.equal_shares import equal_share_choice
+from dtkd_opt.pricing.lagrangian import PricedPoint, find_shortage
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.instance import POOLS
 
 _KEPT = 64  # distinct choices of the last priced points that are tried as incumbents
 

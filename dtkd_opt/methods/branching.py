@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dtkd_opt.allocation import ChoiceInfeasible, allocate
-from dtkd_opt.bundle import bundle_of
 from dtkd_opt.methods.exchange import improve
-from dtkd_opt.methods.proof import Leaf, Proof
+from dtkd_opt.methods.proof_tree import Leaf, Proof
 from dtkd_opt.methods.search import Search
-from dtkd_opt.physics import Array, Index
-from dtkd_opt.prices import Lagrangian, PricedPoint, price
-from dtkd_opt.solution import Termination
+from dtkd_opt.pricing.allocation import ChoiceInfeasible, allocate
+from dtkd_opt.pricing.bundle import bundle_of
+from dtkd_opt.pricing.lagrangian import Lagrangian, PricedPoint, price
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.solution import Termination
 
 _STEPS = 200
 _EXCHANGED = 50  # one node in so many improves its plan by exchanges

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from dtkd_opt.allocation import ChoiceInfeasible
-from dtkd_opt.fields import Count, Flag, Record
-from dtkd_opt.highs import HighsParams, MilpOutcome, StandingMilp
-from dtkd_opt.limited import Conflict
 from dtkd_opt.methods.bounding import price_and_round
 from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
-from dtkd_opt.options import OptionTable
-from dtkd_opt.physics import Array, Index
-from dtkd_opt.prices import PricedPoint
-from dtkd_opt.response import respond
-from dtkd_opt.solution import Termination
+from dtkd_opt.pricing.allocation import ChoiceInfeasible
+from dtkd_opt.pricing.constrained_allocation import Conflict
+from dtkd_opt.pricing.lagrangian import PricedPoint
+from dtkd_opt.pricing.response import respond
+from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.fields import Count, Flag, Record
+from dtkd_opt.records.solution import Termination
+from dtkd_opt.solvers.highs import HighsParams, MilpOutcome, StandingMilp
 
 TANGENTS_AT = (0.7, 1.0, 1.4)
 _PIECE = 2000  # options whose tangents are added between two looks at the clock
@@ -75,7 +75,7 @@ class Rounds:
         params: ExactParams,
         unit_s: float | None = None,
     ):
-        from formulations import perspective  # Pyomo is imported only here
+        from dtkd_opt.formulations import perspective  # Pyomo is imported only here
 
         search.enter("building")
         self.search, self.params, self.left, self.point = search, params, left, point

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from dtkd_opt.allocation import ChoiceInfeasible
-from dtkd_opt.bundle import maximise_bound
 from dtkd_opt.errors import InfeasibleError
 from dtkd_opt.methods.search import NoPlanError, Search
-from dtkd_opt.options import OptionTable
-from dtkd_opt.physics import Array, Index
-from dtkd_opt.prices import PricedPoint, find_shortage
-from dtkd_opt.response import respond
+from dtkd_opt.pricing.allocation import ChoiceInfeasible
+from dtkd_opt.pricing.bundle import maximise_bound
+from dtkd_opt.pricing.lagrangian import PricedPoint, find_shortage
+from dtkd_opt.pricing.response import respond
+from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.physics import Array, Index
 
 _PARTS = 2000
 _STEPS = 60  # price steps for each part: where prices prove it, they do so soon

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from dtkd_opt.methods.bounding import price_and_round
 from dtkd_opt.methods.branching import Branching
 from dtkd_opt.methods.infeasible import find_plan
-from dtkd_opt.methods.proof import Proof
+from dtkd_opt.methods.proof_tree import Proof
 from dtkd_opt.methods.search import Search, TimeIsUp
-from dtkd_opt.physics import Array
-from dtkd_opt.solution import Termination
+from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.solution import Termination
 
 _PATIENCE = 500  # nodes; proofs that end take some hundred, and HiGHS takes a second to build
 _PATIENCE_LIMITED = 50  # with limits, where a node takes ten times as long

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dtkd_opt.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
 from dtkd_opt.errors import DtkdError
-from dtkd_opt.evaluate import Evaluation, Plan, evaluate
-from dtkd_opt.instance import SERVER, Instance
-from dtkd_opt.options import OptionTable
-from dtkd_opt.physics import Array, Index
-from dtkd_opt.prices import PricedPoint
+from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
+from dtkd_opt.pricing.lagrangian import PricedPoint
+from dtkd_opt.problem.evaluate import Evaluation, Plan, evaluate
+from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.instance import SERVER, Instance
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.fields import Record
-from dtkd_opt.files import read_bytes, validate
 from dtkd_opt.methods import get_method, method_names
+from dtkd_opt.records.fields import Record
+from dtkd_opt.records.files import read_bytes, validate
 
 
 def read_settings(path: Path) -> dict[str, Any]:

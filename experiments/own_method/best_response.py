@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from dtkd_opt.equal import equal_share_choice
 from dtkd_opt.methods.search import Search
-from dtkd_opt.prices import price
-from dtkd_opt.solution import Termination
+from dtkd_opt.pricing.equal_shares import equal_share_choice
+from dtkd_opt.pricing.lagrangian import price
+from dtkd_opt.records.solution import Termination
 
 
 def best_response(search: Search, seed: int, params: None) -> Termination:

@@ -19,9 +19,9 @@ from dtkd_opt.errors import DtkdError, InputError
 from dtkd_opt.federate.flower.control import Control, is_up
 from dtkd_opt.federate.flower.files import home, write_files
 from dtkd_opt.federate.flower.processes import Processes, free_ports
-from dtkd_opt.federate.flower.signs import fault, outcomes, say_dead, started
-from dtkd_opt.federate.question import Outcome
-from dtkd_opt.jobs.workers import Rows, Work
+from dtkd_opt.federate.flower.status_files import fault, outcomes, say_dead, started
+from dtkd_opt.federate.spec import Outcome
+from dtkd_opt.runtime.workers import Rows, Work
 
 _PAUSE_S = 0.2
 _LINK_S, _SERVER_S = 120.0, 300.0  # for the SuperLink to answer, and the server app to start

@@ -10,12 +10,12 @@ from typing import Any
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from dtkd_opt.federate import sides
+from dtkd_opt.federate import protocol as sides
 from dtkd_opt.federate.flower.files import home, read_common, read_device
-from dtkd_opt.federate.flower.letters import FAULT, FOUND, PARCEL, TASK, array_record, parcel_in
-from dtkd_opt.federate.holdings import Common, Device
-from dtkd_opt.federate.question import Asked
-from dtkd_opt.jobs import one_line, reason_of
+from dtkd_opt.federate.flower.messages import FAULT, FOUND, PARCEL, TASK, array_record, parcel_in
+from dtkd_opt.federate.party_data import Common, Device
+from dtkd_opt.federate.spec import Asked
+from dtkd_opt.runtime.jobs import one_line, reason_of
 
 Held = tuple[Common, Device, Asked]
 Answer = Callable[[Message, Held], dict[str, Any]]

@@ -16,9 +16,9 @@ from torch import nn
 
 from dtkd_opt.distill.data import Scale
 from dtkd_opt.distill.networks import TEACHER, build_network
-from dtkd_opt.federate.crossing import pack_logits, pack_weights, unpack_logits, unpack_weights
-from dtkd_opt.federate.holdings import Agent, Case, Common, Device, Samples
-from dtkd_opt.federate.question import Asked
+from dtkd_opt.federate.party_data import Agent, Case, Common, Device, Samples
+from dtkd_opt.federate.serialization import pack_logits, pack_weights, unpack_logits, unpack_weights
+from dtkd_opt.federate.spec import Asked
 
 
 def home(folder: Path, task: int) -> Path:

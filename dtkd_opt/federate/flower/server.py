@@ -13,13 +13,13 @@ from flwr.serverapp import Grid, ServerApp
 
 from dtkd_opt.distill.jobs import versions
 from dtkd_opt.errors import DtkdError
-from dtkd_opt.federate import sides
-from dtkd_opt.federate.crossing import Parcel, pack_weights, parcel_bits
+from dtkd_opt.federate import protocol as sides
 from dtkd_opt.federate.flower.files import read_agent, read_common, read_teacher
-from dtkd_opt.federate.flower.letters import FAULT, FOUND, PARCEL, TASK, array_record, parcel_in
-from dtkd_opt.federate.flower.signs import MEETING_S, append, dead, say_fault, say_started
-from dtkd_opt.federate.question import Asked, Outcome
-from dtkd_opt.jobs import this_worker
+from dtkd_opt.federate.flower.messages import FAULT, FOUND, PARCEL, TASK, array_record, parcel_in
+from dtkd_opt.federate.flower.status_files import MEETING_S, append, dead, say_fault, say_started
+from dtkd_opt.federate.serialization import Parcel, pack_weights, parcel_bits
+from dtkd_opt.federate.spec import Asked, Outcome
+from dtkd_opt.runtime.jobs import this_worker
 
 _PAUSE_S = 0.1
 _GONE = "its client ended before it was done"

@@ -1,0 +1,170 @@
+"""Compare methods: instances × methods × seeds, each run checked, kept as it ends, summed up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dtkd_opt.analysis.compare.run import Run, execute
+from dtkd_opt.analysis.compare.spec import ask
+from dtkd_opt.analysis.compare.tables import histories_table, judge, runs_table, summary_table
+from dtkd_opt.errors import UsageError
+from dtkd_opt.records.files import write_atomic
+from dtkd_opt.records.instance import Instance
+from dtkd_opt.runtime.interrupts import KeepOnCtrlC
+from dtkd_opt.runtime.jobs import processes, require
+from dtkd_opt.runtime.journal import Journal
+from dtkd_opt.runtime.runner import Follow, do_missing
+from dtkd_opt.runtime.workers import workers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME = "runs.jsonl"
+_OTHERWISE = "name another folder, or give --fresh"  # where it holds other runs
+Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What came of a comparison, in the order asked: instance, label, seed."""
+
+    records: tuple[Run, ...]
+    interrupted: bool
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row a run; its columns are those of runs.csv."""
+        return runs_table(self.records)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row for each instance and label; its columns are those of summary.csv."""
+        return summary_table(self.runs)
+
+    @cached_property
+    def histories(self) -> pd.DataFrame:
+        """One row whenever a run's bound, plan or phase changed."""
+        return histories_table(self.records)
+
+
+def compare(
+    instances: Iterable[Instance],
+    methods: Iterable[str],
+    *,
+    params: Mapping[str, Any] | None = None,
+    seeds: int = 3,
+    gap: float = 1e-6,
+    time_limit: float | None = None,
+    iterations: int | None = None,
+    jobs: int = -1,
+    dask: str | None = None,
+    output: str | Path | None = None,
+    resume: bool = True,
+    follow: Follow | None = None,
+) -> Comparison:
+    """Run every method on every instance with every seed, side by side.
+
+    Each run is a process's work with one thread; its plan must pass :func:`check` to count. Ctrl-C
+    ends the comparison with the runs that are finished.
+
+    Parameters
+    ----------
+    instances, methods
+        Instances of different names; names of methods, also of other packages, and of `params`.
+    params
+        Settings by method, each a record, such as ``QLearningParams``, or a mapping. Under any
+        other name a mapping whose ``"method"`` says whose settings they are; this name in
+        `methods` compares that method with them:
+        ``compare(instances, ["q-learning", "cold"],
+        params={"cold": {"method": "q-learning", "cold": True}})``.
+        Those of methods that are not compared are not looked at. Of a network of `dqn` the files'
+        contents count, of a log file the name.
+    seeds
+        How many: 0 to seeds - 1. Methods without randomness run as often, for the times.
+    gap, time_limit, iterations
+        As of :func:`solve`, for each run; both numbers finite.
+    jobs
+        Processes at once; -1: one a core.
+    dask
+        Address of a Dask scheduler whose workers do the runs instead, such as
+        ``tcp://127.0.0.1:8786``.
+    output
+        Folder for runs.jsonl, which grows as runs end, and in the end for runs.csv, summary.csv,
+        gap_over_time.svg and accuracy_delay.svg. None: nothing is written.
+    resume
+        Whether finished runs in `output` are kept; failed ones are run again.
+    follow
+        Called with how many runs are done, and how many there are.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    UsageError
+        Unknown methods, settings that a method does not take, or limits that mean nothing.
+    InputError
+        A setting out of its range; a missing extra; a folder with runs that are not asked for, or
+        at which another comparison is at work; no Dask cluster.
+    """
+    limits = (gap, time_limit, iterations)
+    problems, labels = _listed("instances", instances, Instance), _listed("methods", methods, str)
+    tasks = ask(problems, labels, {} if params is None else params, seeds, limits)
+    folder = None if output is None else Path(output)
+    require("distributed" if dask else "joblib", "dask" if dask else "compare", "compare")
+    if folder is not None:
+        require("matplotlib", "compare", "the figures of compare")
+    jobs = processes(jobs) if dask is None else 0
+    path, wanted = None if folder is None else folder / NAME, [asked for _, asked in tasks]
+    with (
+        KeepOnCtrlC(pass_on=True) as ctrl_c,
+        workers(jobs, dask, execute, Run) as work,
+        Journal(path, Run, wanted, resume, _OTHERWISE) as journal,
+    ):
+        judged = judge(list(journal.runs.values()))  # by each other too: help says failed ones
+        journal.runs.update((run.asked, run) for run in judged)  # are run again
+        interrupted = do_missing(tasks, journal, work, follow)
+        ctrl_c.finish()
+        runs = [journal.runs[asked] for asked in wanted if asked in journal.runs]
+        comparison = Comparison(tuple(judge(runs)), interrupted)
+        if folder is not None and runs:
+            write_comparison(comparison, folder)
+    return comparison
+
+
+def _listed(what: str, given: Iterable[Any], kind: type[Kind]) -> list[Kind]:
+    """The things of a kind; UsageError for one alone, which may yield its parts, and others."""
+    alone = isinstance(given, kind) or not isinstance(given, Iterable)
+    listed: list[Any] = [given] if alone else list(given)
+    other = next((one for one in listed if not isinstance(one, kind)), None)
+    if alone or other is not None:
+        found = type(given).__name__ if alone else f"one with {other!r}"
+        raise UsageError(f"{what} must be a list of {kind.__name__}, got {found}")
+    return listed
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> None:
+    """Write runs.csv, summary.csv and the two figures, each atomically.
+
+    Raises
+    ------
+    InputError
+        When the folder cannot be written.
+    """
+    from dtkd_opt.analysis.compare.figures import accuracy_delay, gap_over_time
+    from dtkd_opt.reporting.figures import svg
+
+    for name, table in (("runs", comparison.runs), ("summary", comparison.summary)):
+        text = table.to_csv(index=False, lineterminator="\n")
+        write_atomic(folder / f"{name}.csv", text.encode())
+    figures = {
+        "gap_over_time": gap_over_time(comparison.histories, comparison.runs),
+        "accuracy_delay": accuracy_delay(comparison.runs),
+    }
+    for name, figure in figures.items():
+        write_atomic(folder / f"{name}.svg", svg(figure, name))

@@ -1,0 +1,137 @@
+"""One run of a comparison: it is done, checked, and made a row."""
+
+from __future__ import annotations
+
+import platform
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from dtkd_opt.analysis.compare.spec import Asked
+from dtkd_opt.errors import DtkdError
+from dtkd_opt.methods import method_version
+from dtkd_opt.methods.search import relative_gap
+from dtkd_opt.methods.settings import make_params
+from dtkd_opt.methods.solve import Result, solve
+from dtkd_opt.problem.generate import generate_instance
+from dtkd_opt.proof.check import TOLERANCE, check
+from dtkd_opt.records.fields import Fraction, NonNegative, Text, raise_faults
+from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.solution import Number, Status, Termination
+from dtkd_opt.runtime.jobs import Row, one_line, reason_of, this_worker
+
+Outcome = Literal["plan", "no_plan", "failed"]
+Moment = tuple[Text, NonNegative, Number | None, Number | None]  # phase, seconds, bound, incumbent
+_PACKAGES = ("numpy", "scipy", "clarabel", "highspy", "pyomo")
+_SHOWN = 3  # faults of a plan that a row tells
+
+
+class Run(Row):
+    """What a run found. The figures are of a plan that `check` holds for feasible and true.
+
+    `outcome` is "plan"; "no_plan" where the method found none or proved that there is none; or
+    "failed" where it raised or `check` found faults. `reason` says why in the latter two.
+    """
+
+    asked: Asked
+    outcome: Outcome
+    status: Status | None = None
+    termination: Termination | None = None
+    incumbent_objective: Number | None = None
+    objective_bound: Number | None = None
+    gap: NonNegative | None = None
+    mean_accuracy: Fraction | None = None
+    total_delay_s: NonNegative | None = None
+    runtime_s: NonNegative | None = None
+    history: tuple[Moment, ...] = ()
+
+    @model_validator(mode="after")
+    def _in_itself(self) -> Self:
+        """J, bound and gap of a row that was read must say the same."""
+        best, bound = self.incumbent_objective, self.objective_bound
+        if self.outcome == "plan" and best is None:
+            raise_faults(["incumbent_objective: must be a number where there is a plan"])
+        if best is None or bound is None:
+            if self.gap is not None:
+                raise_faults(["gap: must be null where there is no plan or no bound"])
+            return self
+        gap = relative_gap(best, bound)
+        if bound > best + TOLERANCE * abs(best):
+            raise_faults(
+                [f"objective_bound: must be at most the plan's {best:.12g}, got {bound:g}"]
+            )
+        if self.gap is None or abs(self.gap - gap) > TOLERANCE:
+            raise_faults([f"gap: must be {gap:.6g}, as objective and bound say, got {self.gap}"])
+        return self
+
+
+def execute(instance: Instance, asked: Asked) -> Run:
+    """Solve and check; whatever the method raises becomes the row's reason.
+
+    Parameters
+    ----------
+    instance, asked
+        The instance, and what to run on it.
+    """
+    row = Run(asked=asked, outcome="no_plan", worker=this_worker(), versions=_versions())
+    try:
+        here = method_version(asked.method)
+        if here != asked.version:
+            raise DtkdError(f"here is {here}, asked for was {asked.version}; install the same")
+        _load(asked.method)
+        params = make_params(asked.method, asked.settings)
+        if asked.files and dict(params.hash_files()) != asked.files:
+            names = " or ".join(asked.files)
+            raise DtkdError(f"{names} holds something else here than what was asked for")
+        result = solve(
+            instance,
+            asked.method,
+            gap=asked.gap_asked,
+            time_limit=asked.time_limit_s,
+            iterations=asked.iterations,
+            seed=asked.seed,
+            params=params,
+        )
+        return _row(row, result)
+    except (Exception, SystemExit) as error:  # whatever a method does
+        return row.failed(reason_of(error))
+
+
+def _row(row: Run, result: Result) -> Run:
+    solution = result.solution
+    copied = ("status", "termination", "objective_bound", "runtime_s")
+    row = row.model_copy(update={key: getattr(solution, key) for key in copied})
+    history = tuple(
+        (p.phase, p.elapsed_s, _finite(p.bound), _finite(p.incumbent)) for p in result.history
+    )
+    row = row.model_copy(update={"history": history, "reason": one_line(result.reason)})
+    if solution.termination == "interrupted":
+        return row.failed("was interrupted")
+    if not solution.users:
+        return row
+    faults = check(result.instance, solution)
+    if faults:
+        rest = f" (and {len(faults) - _SHOWN} more)" if len(faults) > _SHOWN else ""
+        return row.failed("check: " + "; ".join(faults[:_SHOWN]) + rest)
+    copied = ("incumbent_objective", "gap", "mean_accuracy", "total_delay_s")
+    figures = {key: getattr(solution, key) for key in copied}
+    return row.model_copy(update={"outcome": "plan", **figures})
+
+
+@cache
+def _load(method: str) -> None:
+    """Solve three users once a process, so that no run's time holds the imports of solvers."""
+    with suppress(Exception, SystemExit):  # what fails here will in the run, and is told there
+        solve(generate_instance(3), method, iterations=1)
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+def _finite(value: float) -> float | None:
+    return value if abs(value) < float("inf") else None

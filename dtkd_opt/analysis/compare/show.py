@@ -1,0 +1,80 @@
+"""A comparison on a terminal: its tables, and the bar while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from dtkd_opt.analysis.compare.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dtkd_opt.runtime.runner import Follow
+
+_COLUMNS = {  # heading: figure, format
+    "objective\nJ (s)": ("incumbent_objective", ".6f"),
+    "certified\ngap": ("gap", ".1e"),
+    "to best\nbound": ("gap_best_bound", ".1e"),
+    "mean\naccuracy": ("mean_accuracy", ".2%"),
+    "total\ndelay (s)": ("total_delay_s", ".2f"),
+    "time\n(s)": ("runtime_s", ".2f"),
+}
+_STATISTICS = ("median", "min", "max")
+
+
+def tables(summary: pd.DataFrame) -> Iterator[Table]:
+    """A table for each instance: three lines for each method."""
+    for instance, rows in summary.groupby("instance", sort=False):
+        table = Table(
+            title=str(instance), title_justify="left", header_style="bold", box=SIMPLE,
+            pad_edge=False, collapse_padding=True,
+        )  # fmt: skip
+        table.add_column("method\nruns")
+        table.add_column("", no_wrap=True)
+        for heading in _COLUMNS:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in rows.to_dict("records"):
+            for name, line in zip(_heads(row), _lines(row), strict=True):
+                table.add_row(name, *line)
+            table.add_section()
+        yield table
+
+
+def _heads(row: dict[str, Any]) -> tuple[str, str, str]:
+    lost = [f"{row[key]} {key.replace('_', ' ')}" for key in ("failed", "no_plan") if row[key]]
+    return str(row["label"]), f"{row['runs']} run" + "s" * (row["runs"] > 1), ", ".join(lost)
+
+
+def _lines(row: dict[str, Any]) -> Iterator[list[str]]:
+    for name in _STATISTICS:
+        values = [(row[f"{figure}_{name}"], form) for figure, form in _COLUMNS.values()]
+        yield [name, *("-" if value != value else format(value, form) for value, form in values)]
+
+
+def lost_runs(records: Sequence[Run]) -> list[str]:
+    """One line for each run without a plan that holds, with its reason."""
+    return [
+        f"{run.outcome.replace('_', ' ')}: {run.asked.label} on {run.asked.instance}, "
+        f"seed {run.asked.seed}: {run.reason}"
+        for run in records
+        if run.outcome != "plan"
+    ]
+
+
+@contextmanager
+def bar() -> Iterator[Follow]:
+    """A bar on a terminal's standard error, to be told how many runs are done, and of how many."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    )  # fmt: skip
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("runs", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

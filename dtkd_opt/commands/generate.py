@@ -1,0 +1,96 @@
+"""`generate` and `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dtkd_opt.commands.console import FILE, say
+
+
+@click.command()
+@click.option("--users", type=int, required=True, help="How many users.")
+@click.option("--servers", default=1, show_default=True, help="How many edge servers.")
+@click.option("--seed", default=0, show_default=True, help="Same seed, same instance.")
+@click.option("--output", type=FILE, required=True, help="Instance file to write.")
+@click.option("--name", help="The instance's name. [default: n<users>[-s<servers>]]")
+@click.option("--seconds-per-error", type=float, help="Price of one unit of error. [default: 100]")
+@click.option("--reach", type=int, help="Servers that each user reaches. [default: 2]")
+@click.option("--deadlines", type=float, help="Share of users with a deadline, 0 to 1.")
+@click.option("--energy-budgets", type=float, help="Share of users with an energy budget, 0 to 1.")
+@click.option("--accuracy-floors", type=float, help="Share of users with min_accuracy, 0 to 1.")
+@click.option(
+    "--models",
+    type=FILE,
+    help="Accuracy table to take students and task from. [default: the shipped one]",
+)
+@click.option(
+    "--accuracy",
+    type=click.Choice(["mean", "lower95", "fitted"]),
+    default="mean",
+    show_default=True,
+    help="What of the table: see `calibrate`.",
+)
+def generate(
+    users: int,
+    servers: int,
+    seed: int,
+    output: Path,
+    name: str | None,
+    models: Path | None,
+    accuracy: Any,
+    **params: Any,
+) -> None:
+    """Write a realistic random instance; parameters and sources are in instances/README.md.
+
+    Students, their accuracies and the epochs are those of an accuracy table: the one that
+    `calibrate` made on Fashion-MNIST and that is shipped, or yours.
+
+    \b
+    Example:
+      dtkd-opt generate --users 50 --servers 3 --deadlines 0.5 --output my.json
+      dtkd-opt generate --users 50 --models fashion-mnist.json --output my.json
+    """
+    from dtkd_opt.problem.generate import GeneratorParams, generate_instance
+    from dtkd_opt.records.calibration import read_calibration
+    from dtkd_opt.records.instance import write_instance
+
+    given = {key: value for key, value in params.items() if value is not None}
+    table = None if models is None else read_calibration(models)
+    instance = generate_instance(
+        users, servers, seed, GeneratorParams(**given), name, table, accuracy
+    )
+    written = write_instance(instance, output)
+    say(f"written: {' and '.join(map(str, written))} ({instance.description})")
+
+
+@click.command()
+@click.argument("instance", type=FILE)
+@click.option("--format", "format_", type=click.Choice(["nl", "lp", "mps"]), required=True)
+@click.option("--output", type=FILE, required=True, help="Model file to write.")
+@click.option(
+    "--formulation",
+    type=click.Choice(["minlp", "perspective"]),
+    help="nl: as stated, or convex. [default: perspective]",
+)
+@click.option("--time-limit", type=float, help="lp, mps: seconds for collecting tangents.")
+def export(
+    instance: Path, format_: Any, output: Path, formulation: Any, time_limit: float | None
+) -> None:
+    """Write the algebraic model of INSTANCE for any other solver.
+
+    nl holds the nonlinear model; lp and mps hold the MILP with the tangents that `exact` needed,
+    so that its optimum is J's to 1e-6.
+
+    \b
+    Example:
+      dtkd-opt export instances/n20.json --format nl --output n20.nl
+    """
+    from dtkd_opt.milp.export import export as run
+    from dtkd_opt.records.instance import read_instance
+
+    gap = run(read_instance(instance), output, format_, formulation, time_limit=time_limit)
+    exactness = "" if gap is None else f" (its optimum is J's to a relative {gap:.1e})"
+    say(f"written: {output}{exactness}")

@@ -1,0 +1,67 @@
+"""The command line. Commands import what they need when they run, so that --help is quick."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import click
+
+from dtkd_opt import __version__
+from dtkd_opt.commands.calibrate import calibrate
+from dtkd_opt.commands.certify import certify, verify
+from dtkd_opt.commands.compare import compare
+from dtkd_opt.commands.federate import federate
+from dtkd_opt.commands.generate import export, generate
+from dtkd_opt.commands.pareto import pareto
+from dtkd_opt.commands.solve import check, solve
+from dtkd_opt.commands.train_dqn import train_dqn
+from dtkd_opt.errors import DtkdError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="dtkd-opt")
+def cli() -> None:
+    """Proven plans for digital-twin-assisted knowledge distillation.
+
+    \b
+    Example:
+      dtkd-opt solve instances/n50.json
+      dtkd-opt check instances/n50.json n50.solution.json
+    """
+
+
+for command in (
+    solve,
+    check,
+    certify,
+    verify,
+    generate,
+    calibrate,
+    export,
+    compare,
+    pareto,
+    federate,
+    train_dqn,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; errors in the user's words, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # names may hold what a terminal does not know
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; nothing was written", err=True)
+        sys.exit(1)
+    except DtkdError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)

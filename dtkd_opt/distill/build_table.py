@@ -1,0 +1,180 @@
+"""From trainings to the table: statistics of each cell, curves, lifts, and the models."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from dtkd_opt.distill.costs import costs_of, count_costs
+from dtkd_opt.distill.fit import mean_interval, non_decreasing, power_law
+from dtkd_opt.distill.grid import LABELS, Grid
+from dtkd_opt.distill.jobs import VERSION, Training
+from dtkd_opt.distill.networks import TEACHER
+from dtkd_opt.distill.teacher import Teacher
+from dtkd_opt.errors import InputError
+from dtkd_opt.records.accuracy import AccuracyTable
+from dtkd_opt.records.calibration import (
+    FORMAT,
+    Calibration,
+    Cell,
+    Choice,
+    Curve,
+    Labels,
+    Lift,
+    Network,
+)
+from dtkd_opt.records.instance import Model, Task
+
+_LABEL_BITS = 32  # of each class of a soft label: one float
+
+Found = Mapping[tuple[str, Labels, int], Mapping[int, float]]  # accuracy by seed of each cell
+
+
+def build_table(
+    grid: Grid, teacher: Teacher, choices: Iterable[Choice], rows: Iterable[Training]
+) -> Calibration:
+    """The table of finished trainings.
+
+    A size at which a student has no run with some kind of labels is left out for this student.
+
+    Raises
+    ------
+    InputError
+        When no student has any size left.
+    """
+    rows = tuple(rows)
+    found = _by_cell(rows)
+    curves = [curve for student in grid.students for curve in _curves(grid, student, found)]
+    if not curves:
+        reason = next((row.reason for row in rows if row.outcome != "done"), "there are no runs")
+        raise InputError(
+            "calibrate", [f"no student has a run of each kind; first reason: {reason}"]
+        )
+    params = grid.params
+    return Calibration(
+        format=FORMAT,
+        data=grid.data.name,
+        data_sha256=grid.data.sha256,
+        version=VERSION,
+        device=grid.device,
+        seeds=grid.seeds,
+        partition=params.partition,
+        fresh_fraction=params.fresh_fraction,
+        tau=params.tau,
+        alpha=params.alpha,
+        teacher_sha256=teacher.sha256,
+        task=_task(grid),
+        networks=tuple(_networks(grid, teacher)),
+        models=tuple(_models(grid, curves)),
+        curves=tuple(curves),
+        lifts=tuple(_lifts(curves, found)),
+        choices=tuple(choices),
+    )
+
+
+def _by_cell(rows: Iterable[Training]) -> Found:
+    found: dict[tuple[str, Labels, int], dict[int, float]] = defaultdict(dict)
+    for row in rows:
+        if row.accuracy is not None:
+            job = row.asked
+            found[job.student, job.labels, job.samples][job.seed] = row.accuracy
+    return found
+
+
+def _curves(grid: Grid, student: str, found: Found) -> Iterator[Curve]:
+    sizes = [
+        size for size in grid.sizes if all(found.get((student, kind, size)) for kind in LABELS)
+    ]
+    for labels in LABELS if sizes else ():
+        accuracies = [_sorted(found[student, labels, size]) for size in sizes]
+        cells = _cells(sizes, accuracies)
+        fit = power_law(sizes, [cell.mean for cell in cells])
+        yield Curve(student=student, labels=labels, cells=cells, fit=fit)
+
+
+def _sorted(by_seed: Mapping[int, float]) -> list[float]:
+    return [by_seed[seed] for seed in sorted(by_seed)]
+
+
+def _cells(sizes: Sequence[int], accuracies: Sequence[Sequence[float]]) -> tuple[Cell, ...]:
+    """The cells of a curve; what is used never falls with more samples.
+
+    A lower end is lowered to that of any larger size: raised, it would not hold any more.
+    """
+    statistics = [mean_interval(values) for values in accuracies]
+    runs = [len(values) for values in accuracies]
+    used = non_decreasing([mean for mean, *_ in statistics], runs)
+    lows = [_within(low) for *_, low, _ in statistics]
+    known = [low for low in lows if low is not None]
+    whole = len(known) == len(lows)
+    used_lows = [min(known[i:]) if whole else None for i in range(len(lows))]
+    return tuple(
+        Cell(
+            samples=size, runs=count, mean=mean, std=std, lower95=low, upper95=_within(high),
+            used=value, used_lower95=used_low,
+        )
+        for size, count, (mean, std, _, high), low, value, used_low in zip(
+            sizes, runs, statistics, lows, used, used_lows, strict=True
+        )
+    )  # fmt: skip
+
+
+def _within(value: float | None) -> float | None:
+    """An end of an interval, as an accuracy."""
+    return None if value is None else min(max(value, 0.0), 1.0)
+
+
+def _lifts(curves: Iterable[Curve], found: Found) -> Iterator[Lift]:
+    """Differences by seed: both students begin alike and have the same samples."""
+    for curve in curves:
+        if curve.labels == "hard":
+            continue
+        for cell in curve.cells:
+            soft = found[curve.student, curve.labels, cell.samples]
+            hard = found[curve.student, "hard", cell.samples]
+            both = sorted(soft.keys() & hard.keys())
+            if both:
+                mean, _, low, high = mean_interval([soft[s] - hard[s] for s in both])
+                yield Lift(
+                    student=curve.student, labels=curve.labels, samples=cell.samples,
+                    runs=len(both), mean=mean, lower95=low, upper95=high,
+                )  # fmt: skip
+
+
+def _task(grid: Grid) -> Task:
+    data = grid.data
+    teacher = costs_of(TEACHER, data.shape, data.classes)
+    return Task(
+        epochs=grid.params.epochs,
+        bits_per_sample=float(data.sample_bits),
+        bits_per_label=float(_LABEL_BITS * data.classes),
+        teacher_cycles_per_sample=teacher.forward_cycles,
+    )
+
+
+def _networks(grid: Grid, teacher: Teacher) -> Iterator[Network]:
+    for name, costs in grid.costs.items():
+        yield Network(name=name, parameters=costs.parameters, flops=costs.flops)
+    costs = count_costs(teacher.network, grid.data.shape)
+    accuracy = round(teacher.accuracy(grid.data, grid.data.test), 6)
+    yield Network(name=TEACHER, parameters=costs.parameters, flops=costs.flops, accuracy=accuracy)
+
+
+def _models(grid: Grid, curves: Sequence[Curve]) -> Iterator[Model]:
+    known = {(curve.student, curve.labels): curve for curve in curves}
+    for student in grid.students:
+        if (student, "device") not in known:
+            continue
+        device, server = known[student, "device"], known[student, "server"]
+        table = AccuracyTable(
+            samples=tuple(float(cell.samples) for cell in device.cells),
+            device=tuple(cell.used for cell in device.cells),
+            server=tuple(cell.used for cell in server.cells),
+        )
+        costs = grid.costs[student]
+        yield Model(
+            name=student,
+            bits=float(costs.bits),
+            cycles_per_sample=costs.cycles_per_sample,
+            accuracy=table,
+        )

@@ -1,0 +1,106 @@
+"""Who holds what: the device its private samples, the digital agent what the twin mirrors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dtkd_opt.distill.data import Dataset, Scale
+from dtkd_opt.distill.networks import Shape
+from dtkd_opt.distill.teacher import Teacher
+from dtkd_opt.federate.shards import Shard
+from dtkd_opt.problem.physics import Index
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Images (n, C, H, W) as they were stored, and their labels (n,) int64."""
+
+    raw: NDArray[Any]
+    labels: Index
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def part(self, rows: slice) -> Samples:
+        """Some of them."""
+        return Samples(self.raw[rows], self.labels[rows])
+
+    def and_then(self, others: Samples) -> Samples:
+        """These, and others after them."""
+        raw = np.concatenate([self.raw, others.raw])
+        return Samples(raw, np.concatenate([self.labels, others.labels]))
+
+
+@dataclass(frozen=True, eq=False)
+class Common:
+    """What everybody knows: scale and classes of the data, and the held-out samples to score on."""
+
+    scale: Scale
+    classes: int
+    test: Samples
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, height and width of an image."""
+        channels, height, width = self.test.raw.shape[1:]
+        return channels, height, width
+
+
+@dataclass(frozen=True, eq=False)
+class Device:
+    """What a user's device holds: its private samples, of which the first `fresh` are fresh."""
+
+    samples: Samples
+    fresh: int
+
+
+@dataclass(frozen=True, eq=False)
+class Agent:
+    """What a user's digital agent holds: the samples that the twin mirrors, in the device's order.
+
+    `logits` (n, K) are the teacher's of them.
+    """
+
+    mirrored: Samples
+    logits: Tensor
+    teacher: nn.Module
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A user's two sides. An engine brings nothing from one to the other but parcels.
+
+    Without a teacher, which hard labels alone do not take, the server's side has no part.
+    """
+
+    common: Common
+    device: Device
+    agent: Agent | None
+
+
+def samples_at(data: Dataset, rows: Index) -> Samples:
+    """The samples of some rows."""
+    return Samples(data.raw[rows], data.labels.numpy()[rows])
+
+
+def common_of(data: Dataset) -> Common:
+    """What everybody knows of a data set: users are scored on its test split."""
+    return Common(data.scale, data.classes, samples_at(data, data.test))
+
+
+def case_of(data: Dataset, common: Common, shard: Shard, teacher: Teacher | None) -> Case:
+    """The two sides of the user that has this shard."""
+    device = Device(samples_at(data, shard.rows), shard.fresh)
+    if teacher is None:
+        return Case(common, device, None)
+    agent = Agent(
+        device.samples.part(slice(shard.fresh, None)),
+        teacher.logits[shard.mirrored],
+        teacher.network,
+    )
+    return Case(common, device, agent)

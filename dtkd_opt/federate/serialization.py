@@ -1,0 +1,64 @@
+"""What crosses between a device and its server, as bytes: the engines send these, and no more.
+
+Three kinds of parcel: fresh samples go up; soft labels or weights go down. Mirrored samples never
+cross: the twin has them.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dtkd_opt.federate.party_data import Common, Samples
+
+Parcel: TypeAlias = dict[str, bytes]
+
+
+def parcel_bits(parcel: Parcel) -> int:
+    """How many bits cross, without any framing."""
+    return 8 * sum(map(len, parcel.values()))
+
+
+def pack_samples(samples: Samples, classes: int) -> Parcel:
+    """Images as they are stored, and the fewest whole bytes that hold a label."""
+    labels = samples.labels.astype(np.min_scalar_type(classes - 1))
+    return {"images": samples.raw.tobytes(), "labels": labels.tobytes()}
+
+
+def unpack_samples(parcel: Parcel, common: Common) -> Samples:
+    """The samples of :func:`pack_samples`."""
+    like = common.test.raw
+    raw = np.frombuffer(parcel["images"], like.dtype).reshape(-1, *like.shape[1:])
+    labels = np.frombuffer(parcel["labels"], np.min_scalar_type(common.classes - 1))
+    return Samples(raw, labels.astype(np.int64))
+
+
+def pack_logits(logits: Tensor) -> Parcel:
+    """(n, K) float32 logits, of which the receiver makes soft labels of its temperature."""
+    return {"logits": logits.contiguous().numpy().tobytes()}
+
+
+def unpack_logits(parcel: Parcel, common: Common) -> Tensor:
+    """The logits of :func:`pack_logits`."""
+    found = np.frombuffer(parcel["logits"], np.float32).reshape(-1, common.classes)
+    return torch.from_numpy(found.copy())
+
+
+def pack_weights(network: nn.Module) -> Parcel:
+    """All that a network's function needs: weights and running statistics, in their own order."""
+    state = network.state_dict().values()
+    return {"weights": b"".join(value.contiguous().numpy().tobytes() for value in state)}
+
+
+def unpack_weights(parcel: Parcel, network: nn.Module) -> None:
+    """Put the weights of :func:`pack_weights` into a network of the same kind."""
+    data, start, state = parcel["weights"], 0, network.state_dict()
+    for name, value in state.items():
+        end = start + value.numel() * value.element_size()
+        kind = value.numpy().dtype
+        part = np.frombuffer(data[start:end], kind).reshape(tuple(value.shape))
+        state[name], start = torch.from_numpy(part.copy()), end
+    network.load_state_dict(state)

@@ -1,0 +1,47 @@
+"""The learning curve of `dqn` as a table and a figure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from dtkd_opt.methods.dqn.training import CurveRow
+from dtkd_opt.records.files import write_atomic
+from dtkd_opt.reporting.figures import svg
+
+
+def write_curve(curve: Sequence[CurveRow], folder: Path) -> None:
+    """Write ``curve.csv`` and, if matplotlib is installed, ``curve.svg``."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CurveRow.model_fields)
+    writer.writerows([f"{value:.6g}" for _, value in row] for row in curve)
+    write_atomic(folder / "curve.csv", text.getvalue().encode())
+    drawn = _draw(curve)
+    if drawn is not None:
+        write_atomic(folder / "curve.svg", drawn)
+
+
+def _draw(curve: Sequence[CurveRow]) -> bytes | None:
+    """Gaps and loss over the steps as SVG; None without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return None
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    above, below = figure.subplots(2, sharex=True)
+    steps = [row.step for row in curve]
+    for name, label in (("gap_max", "largest"), ("gap_mean", "mean"), ("gap_median", "median")):
+        above.plot(steps, [getattr(row, name) for row in curve], label=label)
+    above.set(yscale=_scale(row.gap_median for row in curve), ylabel="gap, unseen instances")
+    above.legend()
+    below.plot(steps, [row.loss for row in curve])
+    below.set(yscale=_scale(row.loss for row in curve), ylabel="loss", xlabel="step")
+    return svg(figure, "curve")
+
+
+def _scale(values: Iterable[float]) -> str:
+    """A curve's first points may have nothing that a logarithm could show."""
+    return "log" if any(value > 0 for value in values) else "linear"

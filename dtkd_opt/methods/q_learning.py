@@ -1,0 +1,296 @@
+"""Q-learning chooses students and places, a convex subproblem allocates and pays back in prices.
+
+The idea is the paper's (Wang et al., arXiv 2303.06155); only its abstract was at hand, and all that
+follows is our own reconstruction in the field's usual notation. Each user is an agent with a table
+Q[user, state, option] (Watkins and Dayan, "Q-learning", Machine Learning 8, 1992). One round:
+
+1. every user takes its best option, or with probability ε any (ε-greedy);
+2. the convex subproblem gives the shares x of that choice and with them the pools' prices λ;
+3. user n gets the reward
+
+       r_n = -(T_n + ρ (1 - a_n) + λ · x_n) (1 + penalty · lateness_n)
+
+   with the priced externality λ · x_n: what its shares cost the others. So the users' own best
+   options are, together, the plan's: at given prices the problem falls apart by user;
+4. the state s' is the congestion of the pools that the user can reach, and
+
+       Q[n, s, k] += α (r_n + γ max_k' Q[n, s', k'] - Q[n, s, k]).
+
+**Limits.** Options that break a limit whatever the others do are not in the table. What is left of
+energy budgets holds a user's uplink share from below, and a few steps raise the prices where such
+shares overdraw a pool. Deadlines cost a penalty: lateness_n is by how much of its deadline the user
+is over it, max(0, T_n / T_n^max - 1). So every choice has a defined reward, and one that cannot be
+is a bad one: late, or at high prices. Greedy choices are allocated exactly, within all limits; one
+that cannot be is no plan.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import Field, Strict, model_validator
+
+from dtkd_opt.methods.bounding import price_and_round, price_bound
+from dtkd_opt.methods.infeasible import find_plan
+from dtkd_opt.methods.search import Search
+from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
+from dtkd_opt.pricing.equal_shares import best_rows, first_prices, without_limits
+from dtkd_opt.pricing.response import free_shares, least_uploads
+from dtkd_opt.problem.options import OptionTable, pool_delays
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.problem.server_ranking import strongest_servers
+from dtkd_opt.records.fields import Amount, Count, Flag, Fraction, Record, raise_faults
+from dtkd_opt.records.solution import Termination
+
+_REPORTED = 100  # rounds between two lines of progress, but for the first ones
+_STEP = 1.25  # between two levels of congestion
+_PRICE_STEPS = 4  # with limits
+_MOST_STATES = 100  # of one user: of more servers only its strongest are looked at
+_Part = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+class QLearningParams(Record):
+    """Settings of `q-learning`."""
+
+    cold: Flag = False
+    """Start from empty tables, as in the paper, instead of the prices' costs."""
+    rounds: Count = 10_000
+    learning_rate: _Part = 0.1
+    """α, after first visits of 1, 1/2, 1/3, … that average."""
+    epsilon: Fraction = 0.5
+    """ε of the first round; it falls geometrically to `final_epsilon`. 0: nobody ever explores."""
+    final_epsilon: _Part = 0.002
+    """ε of the last round that is played, at most the first's; not used where that is 0."""
+    discount: Annotated[float, Strict(), Field(ge=0, lt=1, allow_inf_nan=False)] = 0.5
+    """γ."""
+    levels: Annotated[int, Strict(), Field(ge=1, le=9)] = 3
+    """Levels of a server's congestion that a user tells apart."""
+    penalty: Amount = 1.0
+    """What a user pays for being late by once its deadline, relative to its cost."""
+    greedy_every: Count = 10
+    """Rounds from one greedy choice that is offered as a plan to the next."""
+
+    @model_validator(mode="after")
+    def _falling(self) -> Self:
+        if 0 < self.epsilon < self.final_epsilon:
+            most = f"must be at most epsilon, {self.epsilon:g}, or epsilon 0"
+            raise_faults([f"final_epsilon: {most}, got {self.final_epsilon:g}"])
+        return self
+
+
+def q_learning(search: Search, seed: int, params: QLearningParams) -> Termination:
+    """Learn for some rounds; the best plan met counts, with the prices' bound.
+
+    Cold, the tables learn nothing from the best prices: these prove the bound and, where no round
+    met a plan, are where the search for one starts. Otherwise the tables start from the costs at
+    the best prices and the plan from their rounding, which is never lost. The stop rule's
+    `iterations` can only shorten the rounds; ε falls over those that are played.
+
+    Raises
+    ------
+    InfeasibleError
+        When prices prove that no choice keeps the limits.
+    NoPlanError
+        When no plan was met and there is no such proof.
+    """
+    table = search.table
+    if params.cold:
+        price_bound(search)
+        values = np.zeros(len(table))
+    else:
+        values = -price_and_round(search).cost / (1 - params.discount)
+    search.enter("Q-learning")
+    rounds = min(search.stop.iterations or params.rounds, params.rounds)
+    learner = Learner(table, values, params, rounds, np.random.default_rng(seed))
+    for number in range(rounds):
+        if search.proven:
+            return "gap_reached"
+        search.keep_time()
+        if _reported(number):
+            search.enter(f"round {number} of {rounds}")
+        _offer(search, *learner.play(number))
+        if number % params.greedy_every == 0 or number == rounds - 1:
+            _offer_greedy(search, learner)
+    if search.incumbent is None and search.priced is not None:
+        find_plan(search, search.priced.prices)
+    if search.proven:
+        return "gap_reached"
+    return "heuristic_end" if rounds == params.rounds else "iteration_limit"
+
+
+def _reported(number: int) -> bool:
+    """Rounds 0 to 10, each tenth to 100, each hundredth: enough to draw gaps over rounds."""
+    return number % (1 if number < 10 else 10 if number < _REPORTED else _REPORTED) == 0
+
+
+def _offer(search: Search, choice: Index, allocation: Allocation) -> None:
+    """A round's own choice, if it was allocated exactly and is better than the incumbent."""
+    if search.table.constrained:
+        return  # its allocation knows no limits
+    if mean_cost(search.table, choice, allocation) < search.objective:
+        search.offer_plan(choice, allocation.shares, allocation.prices)
+
+
+def _offer_greedy(search: Search, learner: Learner) -> None:
+    """The choice that the tables hold for the best, unless even without limits it is worse."""
+    choice = learner.greedy()
+    if mean_cost(search.table, choice, allocate(learner.free, choice)) < search.objective:
+        with suppress(ChoiceInfeasible):
+            search.offer(choice)
+
+
+class Learner:
+    """All users' tables and states, and the rounds they play."""
+
+    def __init__(
+        self,
+        table: OptionTable,
+        values: Array,
+        params: QLearningParams,
+        rounds: int,
+        rng: np.random.Generator,
+    ):
+        self.table, self.params, self.rounds, self.rng = table, params, rounds, rng
+        self.free, self.least = without_limits(table), least_uploads(table)
+        self.congestion = Congestion(table, params.levels)
+        self.state = self.congestion.states(self.congestion.usual)
+        self.q = QTable(table.start, self.congestion.sizes, values)
+
+    def greedy(self) -> Index:
+        """(N,) each user's best option in its state."""
+        return self.q.best(self.state)[0]
+
+    def play(self, number: int) -> tuple[Index, Allocation]:
+        """One round: its choice and allocation; the tables learn from it."""
+        params = self.params
+        choice = explored(self.greedy(), self.table.start, self.epsilon(number), self.rng)
+        allocation = allocate(self.free, choice)
+        reward, prices = rewards(self.table, choice, allocation, params.penalty, self.least)
+        following = self.congestion.states(prices)
+        self.q.learn(self.state, choice, reward, following, params.learning_rate, params.discount)
+        self.state = following
+        return choice, allocation
+
+    def epsilon(self, number: int) -> float:
+        """ε of a round: a geometric fall from the first to the last."""
+        first, last = self.params.epsilon, self.params.final_epsilon
+        return first * (last / first) ** (number / max(self.rounds - 1, 1)) if first else 0.0
+
+
+def explored(choice: Index, start: Index, epsilon: float, rng: np.random.Generator) -> Index:
+    """(N,) the choice with each user's option, with probability ε, drawn anew from all of its."""
+    explores = np.flatnonzero(rng.random(len(choice)) < epsilon)
+    sizes = np.diff(start)[explores]
+    drawn = choice.copy()
+    drawn[explores] = start[explores] + (rng.random(len(explores)) * sizes).astype(np.int64)
+    return drawn
+
+
+def rewards(
+    table: OptionTable, choice: Index, allocation: Allocation, penalty: float, least: Array
+) -> tuple[Array, Array]:
+    """(N,) r_n [s] of a choice that is allocated without limits, and the prices λ (3, S).
+
+    `least` are the table's least uplink shares, (K,) from :func:`least_uploads`.
+    """
+    delay, shares, prices = allocation.delay, allocation.shares, allocation.prices
+    if np.isfinite(table.uplink_limit_s[choice]).any():
+        delay, shares, prices = within_budgets(table.take(choice), prices, least[choice])
+    paid = (prices[:, table.server[choice]] * shares).sum(axis=0)
+    late = np.maximum(delay / table.deadline_s[choice] - 1, 0.0)
+    reward: Array = -(delay + table.error_cost_s[choice] + paid) * (1 + penalty * late)
+    return reward, prices
+
+
+def within_budgets(chosen: OptionTable, prices: Array, least: Array) -> tuple[Array, Array, Array]:
+    """Delays (N,), shares (3, N) and prices (3, S) near those at which the shares fit the pools.
+
+    Shares fall like λ^-1/2 where no energy budget holds them from below, so that a step
+    λ (demand / C)² from the prices of the choice without budgets comes nearer from below.
+    Deadlines are left to the penalty.
+    """
+    prices = np.maximum(prices, 1e-9 * prices.max(axis=1, keepdims=True, initial=1e-30))
+    for _ in range(_PRICE_STEPS):
+        shares = free_shares(chosen, prices, least)
+        demand = [np.bincount(chosen.server, x, minlength=chosen.n_servers) for x in shares]
+        prices = prices * np.clip(np.array(demand) / chosen.capacity, 0.5, 2.0) ** 2
+    shares = free_shares(chosen, prices, least)
+    return chosen.device_delay_s + pool_delays(chosen, shares).sum(axis=0), shares, prices
+
+
+class Congestion:
+    """States of the users: how the worth of their servers' pools compares with the usual.
+
+    The worth of server s is λ_s · C_s [s], the usual one is that of everybody's best option at
+    equal shares. A level is a factor of 1.25, the outermost ones have no end. A user's state tells
+    apart the levels of all servers that it reaches, of many the strongest.
+    """
+
+    def __init__(self, table: OptionTable, levels: int):
+        self.levels, self.capacity = levels, table.capacity
+        self.usual = first_prices(table)
+        self._usual_s = np.maximum((self.usual * table.capacity).sum(axis=0), 1e-300)
+        seen = int(np.log(_MOST_STATES) / np.log(levels)) if levels > 1 else 1
+        self.servers = strongest_servers(table, seen)
+        self.sizes = levels ** (self.servers >= 0).sum(axis=1)
+
+    def states(self, prices: Array) -> Index:
+        """(N,) each user's state at prices (3, S): its servers' levels as digits of a number."""
+        worth = np.maximum((prices * self.capacity).sum(axis=0), 1e-300)
+        distance = np.log(worth / self._usual_s) / np.log(_STEP)
+        level = np.clip(np.floor(distance + self.levels / 2), 0, self.levels - 1).astype(np.int64)
+        state = np.zeros(len(self.servers), np.int64)
+        for column in self.servers.T:
+            reached = column >= 0
+            state = np.where(reached, state * self.levels + level[column], state)
+        return state
+
+
+class QTable:
+    """Q[user, state, option] of all users, one flat array.
+
+    User n has `sizes[n]` states and the options `start[n]:start[n + 1]`; its values lie one state
+    after the other. Ties go to the first option.
+    """
+
+    def __init__(self, start: Index, sizes: Index, values: Array):
+        self.start, self.options = start, np.diff(start)
+        ends = np.cumsum(sizes * self.options)
+        self._first = ends - sizes * self.options
+        user = np.repeat(np.arange(len(sizes)), sizes)  # of each user's each state
+        blocks = self.options[user]
+        within = np.arange(int(ends[-1])) - np.repeat(np.cumsum(blocks) - blocks, blocks)
+        self.values: Array = values[np.repeat(start[user], blocks) + within]
+        self.visits = np.zeros(len(self.values), np.int32)
+
+    def best(self, state: Index) -> tuple[Index, Array]:
+        """(N,) each user's best option in its state, as a row of the option table, and its Q."""
+        rows = np.repeat(self._offset(state), self.options) + np.arange(self.start[-1])
+        q = self.values[rows]
+        best = best_rows(q, self.start)
+        return best, q[best]
+
+    def learn(
+        self,
+        state: Index,
+        choice: Index,
+        reward: Array,
+        following: Index,
+        learning_rate: float,
+        discount: float,
+    ) -> None:
+        """Q[n, s, k] += α (r + γ max_k' Q[n, s', k'] - Q[n, s, k]) of all users at once."""
+        target = reward
+        if discount:
+            target = reward + discount * self.best(following)[1]
+        rows = self._offset(state) + choice
+        self.visits[rows] += 1
+        rate = np.maximum(learning_rate, 1 / self.visits[rows])
+        self.values[rows] += rate * (target - self.values[rows])
+
+    def _offset(self, state: Index) -> Index:
+        """(N,) what to add to a row of the option table to find its value."""
+        offset: Index = self._first + state * self.options - self.start[:-1]
+        return offset

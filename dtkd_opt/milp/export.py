@@ -1,0 +1,108 @@
+"""Write the algebraic model of an instance for any other solver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from dtkd_opt.errors import UsageError
+from dtkd_opt.records.files import write_atomic
+from dtkd_opt.records.instance import Instance
+
+Format = Literal["nl", "lp", "mps"]
+Formulation = Literal["minlp", "perspective"]
+
+
+def export(
+    instance: Instance,
+    path: str | Path,
+    format: Format = "nl",
+    formulation: Formulation | None = None,
+    *,
+    time_limit: float | None = None,
+) -> float | None:
+    """Write an instance's model to a file.
+
+    Parameters
+    ----------
+    instance, path
+        What to write, and where; the file is written atomically.
+    format
+        ``nl``: the nonlinear model. ``lp`` and ``mps``: the MILP with all options and the tangents
+        that `exact` needed to close its gap, so that its optimum is J's to that gap (1e-6).
+    formulation
+        For ``nl``: ``perspective`` (default), convex: global solvers and, told to assume convexity,
+        convex ones reach the same optimum; or ``minlp``, the problem as stated.
+    time_limit
+        Seconds for collecting the tangents of ``lp`` and ``mps``; fewer leave a looser relaxation.
+
+    Returns
+    -------
+    Of ``lp`` and ``mps`` the relative gap that the tangents reached; None for ``nl``.
+
+    Raises
+    ------
+    UsageError
+        Unknown format, or a formulation that the format cannot hold.
+    InfeasibleError
+        When a user has no feasible option, or (``lp``, ``mps``) no choice keeps all limits.
+    NoPlanError
+        When the time limit came before any plan to place tangents at (``lp``, ``mps``).
+    """
+    if format not in ("nl", "lp", "mps"):
+        raise UsageError(f'there is no format "{format}"; choose nl, lp or mps')
+    if formulation not in (None, "minlp", "perspective"):
+        raise UsageError(f'there is no formulation "{formulation}"; choose minlp or perspective')
+    if format != "nl" and formulation == "minlp":
+        raise UsageError(f"{format} holds linear models only; leave the formulation away")
+    if time_limit is not None and (format == "nl" or not time_limit > 0):
+        raise UsageError("time_limit belongs to lp and mps and must be greater than 0 seconds")
+    gap = None
+    if format == "nl":
+        model = _nonlinear(instance, formulation or "perspective")
+    else:
+        model, gap = _linear(instance, time_limit)
+    _write(model, Path(path), format)
+    return gap
+
+
+def _nonlinear(instance: Instance, formulation: str) -> Any:
+    from dtkd_opt.formulations import minlp, perspective
+    from dtkd_opt.problem.options import build_options
+
+    table = build_options(instance)  # raises with the reason where a user has no option
+    return minlp.build(instance) if formulation == "minlp" else perspective.build_nonlinear(table)
+
+
+def _linear(instance: Instance, time_limit: float | None) -> tuple[Any, float]:
+    """The MILP that `exact` ended with, all options and tangents in it, and its gap."""
+    import numpy as np
+
+    from dtkd_opt.methods.bounding import price_and_round
+    from dtkd_opt.methods.exact import ExactParams, Rounds
+    from dtkd_opt.methods.search import NoPlanError, Search, Stop
+    from dtkd_opt.problem.options import build_options
+
+    stop = Stop(time_limit=float("inf") if time_limit is None else time_limit)
+    search = Search(instance, build_options(instance), stop)
+    point = price_and_round(search, prove=False)
+    everything = np.arange(len(search.table))
+    rounds = Rounds(search, point, everything, 0, ExactParams(fixing=False), unit_s=1.0)
+    if rounds.run() == "interrupted":
+        raise KeyboardInterrupt
+    if search.incumbent is None:
+        raise NoPlanError(
+            f"{instance.name}: found no feasible plan to place tangents at before it stopped; "
+            "allow more time"
+        )
+    return rounds.model, search.gap
+
+
+def _write(model: Any, path: Path, format: Format) -> None:
+    import pyomo.environ  # noqa: F401 - registers the writers
+
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / f"model.{format}"
+        model.write(str(file))
+        write_atomic(path, file.read_bytes())

@@ -1,0 +1,137 @@
+"""The continuous subproblem: the best shares for a fixed choice, exact to 1e-9.
+
+Minimise Σ T_n over uplink, downlink and CPU shares of each server within its pools, deadlines and
+upload limits. Without limits the pools separate: downlink and CPU are closed forms, √need of each
+user over the sum of all, and the uplink is one scalar root per server. Servers with limits are
+left to :mod:`dtkd_opt.pricing.constrained_allocation`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dtkd_opt.pricing import uplink
+from dtkd_opt.pricing.constrained_allocation import Conflict, solve_server
+from dtkd_opt.problem.options import OptionTable, pool_delays
+from dtkd_opt.problem.physics import Array, Index
+
+_STEPS = 100
+_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """Optimal shares for one choice."""
+
+    shares: Array  # (3, N): uplink [Hz], downlink [Hz], server CPU [cycles/s]
+    prices: Array  # (3, S) [s per Hz, s per Hz, s per cycle/s], 0 for a pool nobody uses
+    delay: Array  # (N,) [s]
+    weight: Array  # (N,) 1 + multiplier of the deadline
+
+
+class ChoiceInfeasible(Exception):
+    """No shares exist for this choice; `conflicts` proves it, one entry per overloaded server."""
+
+    def __init__(self, conflicts: list[Conflict]):
+        self.conflicts = conflicts
+        super().__init__(f"{len(conflicts)} servers cannot keep their users' limits")
+
+
+def allocate(table: OptionTable, choice: Index) -> Allocation:
+    """Optimal shares when user n takes option ``choice[n]`` of the table.
+
+    Parameters
+    ----------
+    table
+        The option table of an instance.
+    choice
+        (N,) row of the table for each user, or for some of them: the others ask for nothing.
+
+    Returns
+    -------
+    Allocation
+        Shares that fill every used pool, the pools' prices and each user's delay.
+
+    Raises
+    ------
+    ChoiceInfeasible
+        When limits cannot be kept; says which users, which server and which pool.
+    ValueError
+        When the choice has two options of a user.
+    """
+    if np.bincount(table.user[choice]).max(initial=0) > 1:
+        raise ValueError("choice must not have two options of a user")
+    chosen = table.take(choice)
+    limited = np.isfinite(chosen.deadline_s) | np.isfinite(chosen.uplink_limit_s)
+    shares, prices = _without_limits(chosen)
+    weight = np.ones(len(chosen))
+    conflicts: list[Conflict] = []
+    for s in np.unique(chosen.server[limited]):
+        rows = np.flatnonzero(chosen.server == s)
+        found = solve_server(chosen.take(rows), s, rows)
+        if isinstance(found, Conflict):
+            conflicts.append(found)
+            continue
+        prices[:, s], response = found
+        shares[:, rows] = _filled(response.shares, np.zeros_like(rows), table.capacity[:, [s]])
+        weight[rows] = response.weight
+    if conflicts:
+        raise ChoiceInfeasible(conflicts)
+    delay = chosen.device_delay_s + pool_delays(chosen, shares).sum(axis=0)
+    return Allocation(shares, prices, delay, weight)
+
+
+def mean_cost(table: OptionTable, choice: Index, allocation: Allocation) -> float:
+    """J [s] of a choice with its allocation."""
+    return float(np.mean(allocation.delay + table.error_cost_s[choice]))
+
+
+def _without_limits(chosen: OptionTable) -> tuple[Array, Array]:
+    """Shares (3, N) and prices (3, S) of a choice if it had no limits."""
+    servers, prices = chosen.server, np.zeros_like(chosen.capacity)
+    shares = np.zeros((3, len(chosen)))
+    shares[0], prices[0] = _uplink_shares(chosen)
+    for p, need in ((1, chosen.downlink_work), (2, chosen.server_cycles)):
+        root = np.sqrt(need)
+        total = np.bincount(servers, root, minlength=chosen.n_servers)
+        per_root = chosen.capacity[p] / np.where(total > 0, total, np.inf)
+        shares[p] = root * per_root[servers]
+        prices[p] = (total / chosen.capacity[p]) ** 2
+    return _filled(shares, servers, chosen.capacity), prices
+
+
+def _uplink_shares(chosen: OptionTable) -> tuple[Array, Array]:
+    """Uplink shares (N,) and prices (S,): Newton's method on log demand = log band in log price.
+
+    Between slopes of -1 and -1/2 the steps converge from anywhere.
+    """
+    rows = np.flatnonzero(chosen.uplink_bits > 0)
+    share, price = np.zeros(len(chosen)), np.zeros(chosen.n_servers)
+    if not len(rows):
+        return share, price
+    used, server = np.unique(chosen.server[rows], return_inverse=True)
+    snr, bits = chosen.uplink_snr_hz[rows], chosen.uplink_bits[rows]
+    log_a, band = 2 * np.log(snr) - np.log(bits), chosen.capacity[0, used]
+    # as if delays were bits / share, the closed form of the other pools
+    log_price = 2 * np.log(np.bincount(server, np.sqrt(bits)) / band)
+    for _ in range(_STEPS):
+        log_z, slope = uplink.cheapest(log_price[server] + log_a)
+        part = snr * np.exp(log_z)
+        demand = np.bincount(server, part)
+        error = np.log(demand / band)
+        if np.abs(error).max() <= _TOLERANCE:
+            break
+        log_price -= error * demand / np.bincount(server, part * slope)
+    else:
+        raise ArithmeticError(f"allocation: an uplink stopped {np.abs(error).max():.1e} off")
+    share[rows], price[used] = part, np.exp(log_price)
+    return share, price
+
+
+def _filled(shares: Array, server: Index, capacity: Array) -> Array:
+    """Shares scaled so that each used pool is full: rounding may leave it over- or underrun."""
+    total = np.array([np.bincount(server, x, minlength=capacity.shape[1]) for x in shares])
+    factor = np.where(total > 0, capacity / np.where(total > 0, total, 1.0), 1.0)
+    return shares * factor[:, server]

@@ -1,0 +1,189 @@
+"""One server's users with deadlines and upload limits: the best shares, or why there are none.
+
+The server's subproblem is a concave dual in the three prices, smooth because each user's response
+is unique. Newton's method runs on log demand = log capacity in the logarithms of the prices,
+nearly linear; deadlines couple the pools through a 3 x 3 Jacobian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from dtkd_opt.pricing.response import Response, respond
+from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.instance import POOLS
+
+_STEPS = 200
+_TOLERANCE = 1e-12
+_ROUNDING = 5e-10  # limits that can only just be kept leave this much, half of what plans may
+
+
+@dataclass(frozen=True, eq=False)
+class Conflict:
+    """Proof that the users of one server cannot keep their limits within its pools.
+
+    Whatever shares keep user n's limits cost at least `least_cost` at these prices; summed over
+    `users` that is more than the pools are worth (`prices @ capacity`).
+    """
+
+    server: int
+    pool: int  # the pool with most of the price: the scarcest
+    users: Index  # a smallest set, by cost, that already asks for too much
+    prices: Array  # (3,), normalised so that prices @ capacity = 1
+    excess: float  # cost of all over the pools' worth, > 1
+
+    def describe(self, server_name: str, user_names: list[str]) -> str:
+        """One line for a person."""
+        names = ", ".join(user_names[:8]) + (", …" if len(user_names) > 8 else "")
+        return (
+            f'server "{server_name}": the limits (deadline_s, energy_j) of {len(user_names)} users '
+            f"({names}) ask for {self.excess:.4g} times its pools, of which the "
+            f"{POOLS[self.pool]} is scarcest"
+        )
+
+
+def solve_server(table: OptionTable, server: int, rows: Index) -> tuple[Array, Response] | Conflict:
+    """Prices of one server's pools and the responses to them, or why there are none."""
+    dual = _Dual(table, server)
+    point = dual.at(dual.start())
+    for step in range(_STEPS):
+        if np.abs(point.error).max(initial=0.0) <= _TOLERANCE:
+            break
+        if step >= 8 and table.constrained:
+            conflict = find_conflict(table, dual.spread(point.prices), server, rows)
+            if conflict is not None:
+                return conflict
+        following = dual.search(point)
+        if following is None:
+            break
+        point = following
+    if (off := point.off) > _ROUNDING:
+        raise ArithmeticError(f"allocation on server {server} stopped {off:.1e} off its pools")
+    return np.where(dual.used, point.prices, 0.0), point.response
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """One server's dual at its pools' prices."""
+
+    prices: Array  # (3,)
+    response: Response
+    value: float  # Σ cost - λ · capacity, a lower bound on the total delay
+    surplus: Array  # λ (demand - capacity) of the used pools: the gradient in log λ
+    error: Array  # log(demand / capacity) of the used pools
+
+    @property
+    def off(self) -> float:
+        """The worst overrun of a pool, or what idle shares could at most save of the delay."""
+        overrun = float(self.error.max(initial=0.0))
+        saving = -float(np.minimum(self.surplus, 0.0).sum())
+        return max(overrun, saving / float(self.response.delay.sum()))
+
+
+class _Dual:
+    """The concave dual of one server's subproblem in its pools' prices."""
+
+    def __init__(self, table: OptionTable, server: int):
+        self.table, self.capacity = table, table.capacity[:, server]
+        self.used = table.needs.sum(axis=1) > 0
+
+    def start(self) -> Array:
+        """Prices at which closed-form demands fill the pools: (Σ √need / capacity)²."""
+        roots = np.sqrt(self.table.needs).sum(axis=1)
+        return np.where(self.used, (roots / self.capacity) ** 2, 1.0)
+
+    def spread(self, prices: Array) -> Array:
+        return np.tile(prices[:, None], (1, self.table.n_servers))
+
+    def at(self, prices: Array) -> _Point:
+        response = respond(self.table, self.spread(prices))
+        demand, used = response.shares.sum(axis=1), self.used
+        surplus = (prices * (demand - self.capacity))[used]
+        error = np.log(demand[used] / self.capacity[used])
+        value = float(response.cost.sum() - prices[used] @ self.capacity[used])
+        return _Point(prices, response, value, surplus, error)
+
+    def search(self, point: _Point) -> _Point | None:
+        """The next point along a Newton direction; None when rounding ends all progress.
+
+        Full steps are taken while they at least halve the error; others must raise the dual or,
+        where rounding hides its rise, stop on its rising side.
+        """
+        for direction in self._newton(point):
+            if (trial := self._along(point, direction)) is not None:
+                return trial
+        return None
+
+    def _along(self, point: _Point, direction: Array) -> _Point | None:
+        size = min(1.0, 3.0 / np.abs(direction).max())
+        rise = float(point.surplus @ direction)
+        worst = np.abs(point.error).max()
+        noise = 1e-14 * abs(point.value)
+        steep = 1e-12 * abs(point.value) * np.abs(direction).max()
+        while size > 1e-12:
+            prices = point.prices.copy()
+            prices[self.used] *= np.exp(size * direction)
+            trial = self.at(prices)
+            if np.abs(trial.error).max() <= 0.5 * worst:
+                return trial
+            if trial.value >= point.value + 1e-4 * size * rise and trial.value > point.value:
+                return trial
+            if abs(trial.value - point.value) <= noise and trial.surplus @ direction > steep:
+                return trial
+            size /= 2
+        return None
+
+    def _newton(self, point: _Point) -> Iterator[Array]:
+        """Newton directions in log λ for the used pools: on log demand = log capacity, which is
+        the closer to linear, then on demand = capacity. Where all deadlines bind, all prices can
+        rise together at no slope, and only the second keeps this direction's step small.
+
+        With e = λ x · elasticity a user's demand changes by e_r (δ_rj - w_j), where w = e / Σ e
+        if its deadline binds (the weight then moves with the prices) and w = 0 otherwise.
+        """
+        response = point.response
+        e = (point.prices[:, None] * response.shares * response.elasticity)[self.used]
+        total = e.sum(axis=0)
+        binding = (response.weight > 1) & (total < 0)
+        share = np.where(binding, e / np.where(binding, total, 1.0), 0.0)
+        spent = (point.prices[:, None] * response.shares)[self.used].sum(axis=1)
+        # limits that hold all of a pool's users leave no slope: a floor keeps the step finite
+        slope = np.diag(e.sum(axis=1) - 1e-9 * spent) - e @ share.T
+        direction = np.linalg.solve(slope, -spent * point.error)
+        if direction @ point.surplus > 0:
+            yield direction
+        for damping in (0.0, 1e-3, 0.1):
+            yield np.linalg.solve(slope - damping * np.diag(spent), -point.surplus)
+
+
+def find_conflict(table: OptionTable, prices: Array, server: int, rows: Index) -> Conflict | None:
+    """A proof, from prices of one server's pools, that its users ask for too much, or None.
+
+    Parameters
+    ----------
+    table
+        The chosen options of the server's users.
+    prices
+        (3, S), any positive prices; only the server's column matters.
+    rows
+        The users' numbers in the choice, for the report.
+    """
+    capacity = table.capacity[:, server]
+    worth = float(prices[:, server] @ capacity)
+    cost = respond(table, prices, least=True).cost
+    if cost.sum() <= worth * (1 + 1e-12):
+        return None
+    order = np.argsort(-cost, kind="stable")
+    enough = int(np.searchsorted(np.cumsum(cost[order]), worth * (1 + 1e-12), side="right")) + 1
+    value = prices[:, server] * capacity / worth
+    return Conflict(
+        server=server,
+        pool=int(np.argmax(value)),
+        users=rows[np.sort(order[:enough])],
+        prices=prices[:, server] / worth,
+        excess=float(cost.sum() / worth),
+    )

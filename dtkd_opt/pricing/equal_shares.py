@@ -1,0 +1,48 @@
+"""Equal shares: what users choose who do not know of prices, and prices to start from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtkd_opt.pricing.allocation import allocate
+from dtkd_opt.problem.options import OptionTable, pool_delays
+from dtkd_opt.problem.physics import Array, Index
+
+
+def equal_shares(table: OptionTable) -> Array:
+    """(3, K) shares of each option if each pool were shared by the N / S users of a server."""
+    return table.capacity[:, table.server] * (table.n_servers / table.n_users)
+
+
+def best_rows(value: NDArray[np.floating], start: Index) -> Index:
+    """(N,) the first row of greatest value among rows start[n]:start[n + 1]."""
+    top = np.maximum.reduceat(value, start[:-1])
+    good = np.flatnonzero(value == np.repeat(top, np.diff(start)))
+    best: Index = good[np.searchsorted(good, start[:-1])]
+    return best
+
+
+def cheapest_options(table: OptionTable, cost: Array) -> Index:
+    """(N,) each user's first option of least cost; -1 where all are inf."""
+    rows = best_rows(-cost, table.start)
+    return np.where(np.isfinite(cost[rows]), rows, -1)
+
+
+def equal_share_choice(table: OptionTable) -> Index:
+    """(N,) each user's best option at equal shares."""
+    delay = table.device_delay_s + pool_delays(table, equal_shares(table)).sum(axis=0)
+    return cheapest_options(table, delay + table.error_cost_s)
+
+
+def without_limits(table: OptionTable) -> OptionTable:
+    """The same options without deadlines and upload limits: every choice has an allocation."""
+    free = np.full(len(table), np.inf)
+    return replace(table, deadline_s=free, uplink_limit_s=free)
+
+
+def first_prices(table: OptionTable) -> Array:
+    """(3, S) prices of the equal-share choice without its limits; 0 for a pool it does not use."""
+    return allocate(without_limits(table), equal_share_choice(table)).prices

@@ -1,0 +1,237 @@
+"""Lagrangian prices of the pools: a lower bound on J for any prices.
+
+Relaxing the 3|S| pools with prices λ ≥ 0 separates the users:
+
+    N · J ≥ L(λ) = Σ_n min_k [ T_k + ρ (1 - a_k) + λ · x_k ] - λ · C
+
+What an option buys without a binding deadline is a closed form but for its upload, which is the
+same for all students of a user at a server: it is computed once for each such group of options.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from dtkd_opt.pricing import uplink
+from dtkd_opt.pricing.response import Response, respond
+from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.physics import Array, Index
+
+_ROUNDING = 1e-13  # relative: hundreds of units in the last place
+_PART = 100_000  # options priced at a time: what fits a processor's cache
+
+
+@dataclass(frozen=True, eq=False)
+class PricedPoint:
+    """The Lagrangian at one set of prices."""
+
+    table: OptionTable
+    prices: Array  # (3, S) [s per Hz, s per Hz, s per cycle/s]
+    value: float  # L(λ) [s], a lower bound on N · J
+    demand: Array  # (3, S) what the users' cheapest options buy [Hz, Hz, cycles/s]
+    choice: Index  # (N,) each user's cheapest option
+    cost: Array  # (K,) T_k + ρ (1 - a_k) + λ · x_k [s]
+
+    @property
+    def gradient(self) -> Array:
+        """(3, S) dL / d(λ C): (demand - C) / C."""
+        return (self.demand - self.table.capacity) / self.table.capacity
+
+    @cached_property
+    def reduced_cost(self) -> Array:
+        """(K,) cost above the user's cheapest option [s]."""
+        reduced: Array = self.cost - np.repeat(self.cost[self.choice], np.diff(self.table.start))
+        return reduced
+
+    @cached_property
+    def response(self) -> Response:
+        """What all options buy, one by one: slower than the prices' own groups."""
+        return respond(self.table, self.prices)
+
+
+def price(table: OptionTable, prices: Array) -> PricedPoint:
+    """Lagrangian value, demand, choice and costs at positive prices of shape (3, S)."""
+    return Lagrangian(table).at(prices)
+
+
+class Lagrangian:
+    """L as a function of the prices, for one option table."""
+
+    def __init__(self, table: OptionTable):
+        self.table = table
+        self._parts = [_Part(table, users) for users in _user_slices(table)]
+
+    def at(self, prices: Array) -> PricedPoint:
+        """L and what comes with it at positive prices of shape (3, S)."""
+        table = self.table
+        cost, choice = np.empty(len(table)), np.empty(table.n_users, np.int64)
+        cheapest, demand = np.empty(table.n_users), np.zeros_like(table.capacity)
+        for part in self._parts:
+            cost[part.rows], cheapest[part.users], choice[part.users], bought = part.at(prices)
+            demand += bought
+        total, worth = float(cheapest.sum()), float((prices * table.capacity).sum())
+        # high prices cancel against the pools' worth: what rounding may add is taken off the bound
+        value = total - worth - _ROUNDING * (abs(total) + worth)
+        return PricedPoint(table, prices, value, demand, choice, cost)
+
+    def screen(self, low: Array, high: Array) -> Index:
+        """Rows of the options that may be a user's cheapest at some prices from low to high."""
+        return np.concatenate([part.screen(low, high) + part.rows.start for part in self._parts])
+
+
+def _user_slices(table: OptionTable) -> list[slice]:
+    """Slices of whole users with about `_PART` options each."""
+    ends = np.arange(_PART, len(table) + _PART, _PART)
+    cuts = np.unique(np.minimum(np.searchsorted(table.start, ends), table.n_users))
+    return [slice(int(a), int(b)) for a, b in zip(np.append(0, cuts[:-1]), cuts, strict=True)]
+
+
+class _Part:
+    """The options of some users, with what the prices do not change."""
+
+    def __init__(self, table: OptionTable, users: slice):
+        self.users, self.rows = (
+            users,
+            slice(int(table.start[users.start]), int(table.start[users.stop])),
+        )
+        own = table if self.rows == slice(0, len(table)) else table.cut(users)
+        self.table, self.start = own, own.start[:-1]
+        self.sizes = np.diff(own.start)
+        self.fixed = own.device_delay_s + own.error_cost_s
+        self.roots = np.sqrt(np.array([own.downlink_work, own.server_cycles]))
+        self._group_uploads()
+        self.timed = np.flatnonzero(np.isfinite(own.deadline_s) & (own.needs.sum(axis=0) > 0))
+
+    def _group_uploads(self) -> None:
+        """Runs of options with the same upload: a user's students at one place and server."""
+        own = self.table
+        keys = (own.user, own.server, own.uplink_bits, own.uplink_snr_hz, own.uplink_limit_s)
+        new = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+        first = np.append(0, np.flatnonzero(new) + 1)
+        self.group_sizes = np.diff(np.append(first, len(own)))
+        self.group_server = own.server[first]
+        bits, snr = own.uplink_bits[first], own.uplink_snr_hz[first]
+        self.uploads = np.flatnonzero(bits > 0)
+        bits, snr = bits[self.uploads], snr[self.uploads]
+        self.unit_s = bits / snr
+        self.log_a = 2 * np.log(snr) - np.log(bits)
+        limit = own.uplink_limit_s[first][self.uploads]
+        with np.errstate(divide="ignore"):
+            ratio = np.log(limit) - np.log(self.unit_s * uplink.LN2)
+        self.least_log_z = np.full(len(bits), -np.inf)
+        limited = np.isfinite(ratio)
+        self.least_log_z[limited] = uplink.for_delay(ratio[limited])
+
+    def at(self, prices: Array) -> tuple[Array, Array, Index, Array]:
+        """Costs (K,), least costs (N,), rows of the cheapest (N,), and their demand (3, S)."""
+        own = self.table
+        log_c = np.log(prices[0])[self.group_server[self.uploads]] + self.log_a
+        log_z = np.maximum(uplink.near(log_c), self.least_log_z)
+        upload = np.zeros((2, len(self.group_sizes)))  # delay and what its share costs
+        upload[0, self.uploads] = self.unit_s * uplink.phi(log_z)
+        upload[1, self.uploads] = self.unit_s * np.exp(log_c + log_z)
+        root_price = np.sqrt(prices[1:])[:, own.server]
+        pools = self.roots * root_price  # delay in downlink and CPU, and what their shares cost
+        rest = pools.sum(axis=0)
+        cost = self.fixed + np.repeat(upload.sum(axis=0), self.group_sizes) + 2 * rest
+        cost *= 1 - 2 * _ROUNDING
+        late = self._late(np.repeat(upload[0], self.group_sizes), rest)
+        held = respond(own.take(late), prices) if len(late) else None
+        if held is not None:
+            size = held.cost + held.weight * held.delay + own.error_cost_s[late]
+            cost[late] = held.cost + own.error_cost_s[late] - _ROUNDING * size
+        cheapest = np.minimum.reduceat(cost, self.start)
+        choice = self._first(cost <= np.repeat(cheapest, self.sizes))
+        shares = self._shares(choice, log_z, pools, prices)
+        if held is not None:
+            where = np.searchsorted(late, choice)
+            mine = np.flatnonzero(late[np.minimum(where, len(late) - 1)] == choice)
+            shares[:, mine] = held.shares[:, where[mine]]
+        demand = [np.bincount(own.server[choice], x, minlength=own.n_servers) for x in shares]
+        return cost, cheapest, choice + self.rows.start, np.array(demand)
+
+    def screen(self, low: Array, high: Array) -> Index:
+        """Rows whose cost may fall below that of their user's cheapest at the mean prices.
+
+        Costs only rise with each price. Of two options of one server the pools' costs differ by
+        (√need - √need') 2 √λ, least at one end of the box, and their uploads not at all when they
+        are the same; that makes the comparison sharp.
+        """
+        own = self.table
+        rival = np.repeat(self.at((low + high) / 2)[2] - self.rows.start, self.sizes)
+        least = self.fixed - self.fixed[rival]
+        for p in range(2):
+            change = 2 * (self.roots[p] - self.roots[p, rival])
+            ends = np.sqrt([low[1 + p], high[1 + p]])[:, own.server]
+            least += np.minimum(ends[0] * change, ends[1] * change)
+        group = np.repeat(np.arange(len(self.group_sizes)), self.group_sizes)
+        apart = np.flatnonzero(group != group[rival])
+        upload_low, upload_high = self._upload_cost(low), self._upload_cost(high)
+        least[apart] += upload_low[group[apart]] - upload_high[group[rival[apart]]]
+        blunt = np.zeros(len(own), bool)
+        blunt[self.timed] = True
+        blunt |= blunt[rival]
+        blunt |= own.server != own.server[rival]
+        if blunt.any():
+            difference = self.at(low)[0] - self.at(high)[0][rival]
+            least[blunt] = difference[blunt]
+        kept: Index = np.flatnonzero(least <= 1e-12 * np.abs(self.fixed))
+        return kept
+
+    def _upload_cost(self, prices: Array) -> Array:
+        """(groups,) least upload delay and price of its share [s]."""
+        log_c = np.log(prices[0])[self.group_server[self.uploads]] + self.log_a
+        log_z = np.maximum(uplink.near(log_c), self.least_log_z)
+        cost = np.zeros(len(self.group_sizes))
+        cost[self.uploads] = self.unit_s * (uplink.phi(log_z) + np.exp(log_c + log_z))
+        return cost
+
+    def _late(self, upload: Array, rest: Array) -> Index:
+        """Options that miss their deadline unless they pay for it."""
+        own, timed = self.table, self.timed
+        delay = own.device_delay_s[timed] + upload[timed] + rest[timed]
+        late: Index = timed[delay > own.deadline_s[timed]]
+        return late
+
+    def _first(self, cheapest: Array) -> Index:
+        """(N,) the first marked row of each user."""
+        rows = np.flatnonzero(cheapest)
+        user = self.table.user[rows]
+        first: Index = rows[np.append(True, user[1:] != user[:-1])]
+        return first
+
+    def _shares(self, choice: Index, log_z: Array, pools: Array, prices: Array) -> Array:
+        """(3, N) what the users' cheapest options buy where no deadline binds."""
+        own = self.table
+        group = np.searchsorted(np.cumsum(self.group_sizes), choice, side="right")
+        place = np.full(len(self.group_sizes), -1)
+        place[self.uploads] = np.arange(len(self.uploads))
+        upload = place[group]
+        z = np.append(np.exp(log_z), 0.0)[upload]
+        price = prices[1:, own.server[choice]]
+        return np.array([own.uplink_snr_hz[choice] * z, *(pools[:, choice] / price)])
+
+
+@dataclass(frozen=True, eq=False)
+class Shortage:
+    """Proof that no choice keeps the limits: each user's least cost, with the pools worth one."""
+
+    cost: Array  # (N,) sums to more than 1
+    value: Array  # (3, S) worth of each pool, sums to 1
+
+
+def find_shortage(table: OptionTable, prices: Array) -> Shortage | None:
+    """A proof, from any positive prices of shape (3, S), that an instance is infeasible, or None.
+
+    Whatever user n chooses, shares that keep its limits cost at least the least over its options;
+    if these sum to more than the pools are worth, no plan exists (weak duality).
+    """
+    value = prices * table.capacity
+    least = respond(table, prices, least=True).cost
+    cost = np.minimum.reduceat(least, table.start[:-1])
+    if cost.sum() <= value.sum() * (1 + 1e-12):
+        return None
+    return Shortage(cost / value.sum(), value / value.sum())

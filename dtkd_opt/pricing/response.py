@@ -1,0 +1,181 @@
+"""The response of each option to the pools' prices: what it would buy, and at what cost.
+
+For prices λ of its server's three pools an option buys the shares x that minimise
+
+    T(x) + λ · x    subject to    T(x) ≤ T_max   and   upload delay ≤ E / p.
+
+Downlink and CPU are closed forms, √(need / λ); the uplink is the universal curve. A binding
+deadline multiplies the delay by a weight 1 + θ, one scalar root per option; the upload limit is a
+least share. The same code, with a weight that may fall to zero, gives the least expensive shares
+that keep the limits at all: what proves a choice infeasible.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from dtkd_opt.pricing import uplink
+from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.physics import Array, Index
+
+_STEPS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """What K options buy at given prices."""
+
+    cost: Array  # (K,) delay + λ · shares [s]; without the error's cost
+    delay: Array  # (K,) T_n [s]
+    shares: Array  # (3, K) [Hz, Hz, cycles/s]
+    weight: Array  # (K,) 1 + θ of the deadline, or 1
+    elasticity: Array  # (3, K) d log share / d log(λ / weight); 0 where a limit holds the share
+
+
+class _Delays(NamedTuple):
+    pools: Array  # (3, K) delay in each pool [s]
+    log_z: Array  # (K,) uplink share, log(b / γ); -inf without an upload
+    elasticity: Array  # (3, K)
+
+
+class _Curves:
+    """The options' delays as functions of the weight, at fixed prices."""
+
+    def __init__(self, table: OptionTable, prices: Array):
+        self.table, self.needs = table, table.needs
+        self.prices = prices[:, table.server]
+        self.uploads = table.uplink_bits > 0
+        bits = np.where(self.uploads, table.uplink_bits, 1.0)
+        self.unit_s = np.where(self.uploads, table.uplink_bits / table.uplink_snr_hz, 0.0)
+        self.log_c = np.log(self.prices[0]) + 2 * np.log(table.uplink_snr_hz) - np.log(bits)
+        self.least_log_z = least_uploads(table)
+        self.base = np.sqrt(self.needs[1:] * self.prices[1:])  # delay at weight 1
+
+    def at(
+        self, log_weight: Array, rows: Index | slice = slice(None), *, held: bool = True
+    ) -> _Delays:
+        """Delays of some options at their weights; -inf is a weight of zero.
+
+        The upload limit holds the uplink's share unless `held` is False.
+        """
+        uploads = self.uploads[rows]
+        least = self.least_log_z[rows] if held else -np.inf
+        log_c = np.clip(self.log_c[rows] - log_weight, -600.0, 600.0)
+        log_z, slope = uplink.cheapest(log_c)
+        log_z = np.where(np.isneginf(log_weight), -np.inf, log_z)
+        at_limit = log_z <= least
+        log_z = np.where(uploads, np.maximum(log_z, least), -np.inf)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            upload = self.unit_s[rows] * uplink.phi(np.where(uploads, log_z, 0.0))
+            rest = self.base[:, rows] * np.exp(-log_weight / 2)
+        rest = np.where(self.needs[1:, rows] > 0, rest, 0.0)
+        elastic = np.array(
+            [np.where(uploads & ~at_limit, slope, 0.0), *np.where(rest > 0, -0.5, 0.0)]
+        )
+        return _Delays(np.array([np.where(uploads, upload, 0.0), *rest]), log_z, elastic)
+
+
+def least_uploads(table: OptionTable) -> Array:
+    """(K,) log(b / γ) of the least uplink share that keeps the upload limit; -inf without one."""
+    limit = table.uplink_limit_s
+    limited = np.flatnonzero((table.uplink_bits > 0) & (limit > 0) & np.isfinite(limit))
+    least = np.full(len(table), -np.inf)
+    bits, snr = table.uplink_bits[limited], table.uplink_snr_hz[limited]
+    least[limited] = uplink.for_delay(np.log(limit[limited]) - np.log(bits / snr * uplink.LN2))
+    return least
+
+
+def free_shares(table: OptionTable, prices: Array, least: Array | float = -np.inf) -> Array:
+    """Closed forms of the shares that options buy which have no deadline.
+
+    Parameters
+    ----------
+    table
+        K options on S servers.
+    prices
+        (3, S), positive.
+    least
+        (K,) from :func:`least_uploads`; without it no upload limit counts.
+
+    Returns
+    -------
+    (3, K) shares [Hz, Hz, cycles/s], the uplink's to about 1e-10.
+    """
+    price = prices[:, table.server]
+    uploads = table.uplink_bits > 0
+    bits = np.where(uploads, table.uplink_bits, 1.0)
+    log_z = uplink.near(np.log(price[0]) + 2 * np.log(table.uplink_snr_hz) - np.log(bits))
+    wanted = table.uplink_snr_hz * np.exp(np.maximum(log_z, least))
+    return np.array([np.where(uploads, wanted, 0.0), *np.sqrt(table.needs[1:] / price[1:])])
+
+
+def respond(table: OptionTable, prices: Array, *, least: bool = False) -> Response:
+    """Best shares of every option at given prices.
+
+    Parameters
+    ----------
+    table
+        K options on S servers.
+    prices
+        (3, S), positive: seconds per Hz, per Hz and per cycle/s.
+    least
+        Ignore the delay: the cheapest shares that keep deadline and upload limit.
+
+    Returns
+    -------
+    Response
+        With `least`, `cost` is λ · shares alone: a lower bound on what the option must buy.
+    """
+    curves = _Curves(table, prices)
+    log_weight = np.full(len(table), -np.inf if least else 0.0)
+    bound = np.isfinite(table.deadline_s) & (table.needs.sum(axis=0) > 0)
+    if bound.any():
+        rows = np.flatnonzero(bound)
+        if not least:
+            delay = table.device_delay_s + curves.at(log_weight).pools.sum(axis=0)
+            rows = np.flatnonzero(bound & (delay > table.deadline_s))
+        log_weight[rows] = _meet_deadlines(curves, rows)
+    pools, log_z, elasticity = curves.at(log_weight)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rest = np.where(pools[1:] > 0, curves.needs[1:] / pools[1:], 0.0)
+    shares = np.array([table.uplink_snr_hz * np.exp(log_z), *rest])
+    delay = table.device_delay_s + pools.sum(axis=0)
+    weight = np.exp(log_weight)
+    # the deadline's multiplier times what is over: zero but for rounding, and with it the cost is
+    # a lower bound for any weight (weak duality), however the root search ended
+    over = np.zeros(len(table))
+    over[bound] = delay[bound] - table.deadline_s[bound]
+    cost = (curves.prices * shares).sum(axis=0)
+    cost += weight * over if least else delay + (weight - 1) * over
+    return Response(cost, delay, shares, weight, elasticity)
+
+
+def _meet_deadlines(curves: _Curves, rows: Index) -> Array:
+    """log(1 + θ) at which each option's delay equals its deadline.
+
+    The upload limit makes the delay the lesser of two: with the upload held at its limit, whose
+    weight is closed form, and without the limit. That one is found by Newton's method on the
+    logarithm of the delay beyond its limit at infinite shares, almost linear in log(1 + θ).
+    """
+    table, unit = curves.table, curves.unit_s[rows]
+    deadline = table.deadline_s[rows] - table.device_delay_s[rows]
+    smallest = np.finfo(float).eps * table.deadline_s[rows]  # what rounding leaves of a deadline
+    target = np.log(np.maximum(deadline - unit * uplink.LN2, smallest))
+    log_weight = np.zeros(len(rows))
+    for _ in range(_STEPS):
+        pools, log_z, elasticity = curves.at(log_weight, rows, held=False)
+        w = np.exp(-np.where(np.isneginf(log_z), 0.0, log_z))
+        rest = pools[1:].sum(axis=0)
+        beyond = unit * uplink.LN2 * uplink.excess(w) + rest
+        fall = unit * uplink.fall(w) * -elasticity[0] + rest / 2
+        step = (np.log(beyond) - target) * beyond / fall
+        log_weight = log_weight + step
+        if np.abs(step).max(initial=0.0) <= 1e-13 * (1 + np.abs(log_weight).max(initial=0.0)):
+            break
+    slack = deadline - np.where(curves.uploads[rows], table.uplink_limit_s[rows], np.inf)
+    with np.errstate(divide="ignore"):
+        at_limit = 2 * np.log(curves.base[:, rows].sum(axis=0) / np.maximum(slack, smallest))
+    return np.where(slack > 0, np.minimum(log_weight, at_limit), log_weight)

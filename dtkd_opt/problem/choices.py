@@ -1,0 +1,113 @@
+"""What users ask for with a student, a place and a server each: the equations, entry by entry.
+
+The one place of the physics that the option table and the recomputation of plans share; each
+builds its own entries, and neither reads the other's numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtkd_opt.problem import physics
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.instance import PLACES, SERVER, Instance
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """K entries, a user (with any model, place, server) each; all arrays of shape (K,)."""
+
+    instance: Instance
+    user: Index
+    model: Index
+    place: Index  # DEVICE or SERVER
+    server: Index
+
+    def part(self, rows: slice | Index) -> Choices:
+        """Some of the entries."""
+        columns = (self.user, self.model, self.place, self.server)
+        return Choices(self.instance, *(column[rows] for column in columns))
+
+    @property
+    def on_server(self) -> NDArray[np.bool_]:
+        served: NDArray[np.bool_] = self.place == SERVER
+        return served
+
+    def of_user(self, key: str) -> Array:
+        column: Array = getattr(self.instance.users, key)
+        return column[self.user].astype(float, copy=False)
+
+    def of_model(self, key: str) -> Array:
+        """A model's number, such as `bits`."""
+        return np.array([getattr(m, key) for m in self.instance.models], float)[self.model]
+
+    def of_server(self, key: str) -> Array:
+        """A server's number, such as `tx_power_w`."""
+        return np.array([getattr(s, key) for s in self.instance.servers], float)[self.server]
+
+    def gain(self) -> Array:
+        """g_ns, 0 where out of reach."""
+        gain: Array = self.instance.users.channel_gain[self.user, self.server]
+        return np.where(np.isnan(gain), 0.0, gain)
+
+    def training_cycles(self) -> Array:
+        """E_p D c_m [cycles], at either place."""
+        return physics.training_cycles(
+            self.of_user("samples"), self.instance.task.epochs, self.of_model("cycles_per_sample")
+        )
+
+    def server_cycles(self) -> Array:
+        """φ D c_T + E_p D c_m [cycles] at the server, 0 on the device."""
+        labelling = physics.labelling_cycles(
+            self.of_user("samples"),
+            self.of_user("fresh_fraction"),
+            self.instance.task.teacher_cycles_per_sample,
+        )
+        return np.where(self.on_server, labelling + self.training_cycles(), 0.0)
+
+    def upload_bits(self) -> Array:
+        """φ D β [bit] to the server, 0 on the device."""
+        bits = physics.fresh_bits(
+            self.of_user("samples"),
+            self.of_user("fresh_fraction"),
+            self.instance.task.bits_per_sample,
+        )
+        return np.where(self.on_server, bits, 0.0)
+
+    def download_bits(self) -> Array:
+        """s_m [bit] from the server, (1 - φ) D λ to the device."""
+        labels = physics.label_bits(
+            self.of_user("samples"),
+            self.of_user("fresh_fraction"),
+            self.instance.task.bits_per_label,
+        )
+        return np.where(self.on_server, self.of_model("bits"), labels)
+
+    def uplink_snr_hz(self) -> Array:
+        """γ = p g / N0 [Hz]."""
+        return physics.uplink_snr_hz(
+            self.of_user("tx_power_w"), self.gain(), self.of_server("noise_w_per_hz")
+        )
+
+    def downlink_efficiency(self) -> Array:
+        """log2(1 + P g / (N0 B_dl)) [bit/s/Hz]."""
+        return physics.downlink_efficiency(
+            self.of_server("tx_power_w"),
+            self.gain(),
+            self.of_server("noise_w_per_hz"),
+            self.of_server("downlink_hz"),
+        )
+
+    def accuracy(self) -> Array:
+        """a_m^place(D)."""
+        found = np.empty(len(self.user))
+        for m, model in enumerate(self.instance.models):
+            for p, place in enumerate(PLACES):
+                rows = np.flatnonzero((self.model == m) & (self.place == p))
+                if len(rows):
+                    samples = self.instance.users.samples[self.user[rows]]
+                    found[rows] = model.accuracy.at(samples, place)
+        return found

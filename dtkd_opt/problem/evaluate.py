@@ -1,0 +1,170 @@
+"""Recompute a plan from the instance alone: delays, energies, accuracy, objective, violations.
+
+Nothing here reads a solver's word, or the option table: a claim of any method is judged by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtkd_opt.errors import KEPT_FAULTS
+from dtkd_opt.problem import physics
+from dtkd_opt.problem.choices import Choices
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.instance import DEVICE, POOLS, SERVER, Instance
+
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What every user does; all arrays of shape (N,)."""
+
+    model: Index
+    place: Index  # DEVICE or SERVER
+    server: Index
+    uplink_hz: Array
+    downlink_hz: Array
+    cpu_hz: Array  # the device's frequency where place is DEVICE, else the share of the server
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A plan's true figures."""
+
+    objective: float  # J [s]
+    delay_s: Array  # (N,)
+    accuracy: Array  # (N,)
+    energy_j: Array  # (N,)
+    violations: tuple[str, ...]  # empty if and only if the plan is feasible to 1e-9
+
+    @property
+    def mean_accuracy(self) -> float:
+        return float(self.accuracy.mean())
+
+    @property
+    def total_delay_s(self) -> float:
+        return float(self.delay_s.sum())
+
+
+def evaluate(instance: Instance, plan: Plan) -> Evaluation:
+    """Figures and violations of a plan.
+
+    Parameters
+    ----------
+    instance, plan
+        The problem and what every user does.
+
+    Returns
+    -------
+    Evaluation
+        `objective` is J in seconds, inf where a needed share is zero; limits are held to a
+        relative 1e-9.
+    """
+    chosen = Choices(instance, np.arange(len(instance.users)), plan.model, plan.place, plan.server)
+    accuracy, upload_delay = chosen.accuracy(), _upload_delay(chosen, plan)
+    delay, energy = _delay(chosen, plan, upload_delay), _energy(chosen, plan, upload_delay)
+    with np.errstate(invalid="ignore"):
+        objective = float(np.mean(delay + instance.seconds_per_error * (1 - accuracy)))
+    violations = (
+        *_limit_violations(instance, plan, delay, accuracy, energy),
+        *_pool_violations(instance, plan),
+    )
+    return Evaluation(objective, delay, accuracy, energy, violations)
+
+
+def _upload_delay(chosen: Choices, plan: Plan) -> Array:
+    """φ D β / r_ul(b_ul) [s], 0 on the device."""
+    rate = physics.uplink_rate(plan.uplink_hz, chosen.uplink_snr_hz())
+    return physics.transfer_delay(chosen.upload_bits(), rate)
+
+
+def _delay(chosen: Choices, plan: Plan, upload_delay: Array) -> Array:
+    """T_n [s]: upload, download and computing."""
+    rate = physics.downlink_rate(plan.downlink_hz, chosen.downlink_efficiency())
+    download_delay = physics.transfer_delay(chosen.download_bits(), rate)
+    cycles = np.where(chosen.on_server, chosen.server_cycles(), chosen.training_cycles())
+    return upload_delay + download_delay + physics.compute_delay(cycles, plan.cpu_hz)
+
+
+def _energy(chosen: Choices, plan: Plan, upload_delay: Array) -> Array:
+    """What the device spends [J]: its radio for the server, its CPU on the device."""
+    return np.where(
+        chosen.on_server,
+        physics.upload_energy(chosen.of_user("tx_power_w"), upload_delay),
+        physics.compute_energy(chosen.training_cycles(), plan.cpu_hz, chosen.of_user("kappa")),
+    )
+
+
+def _limit_violations(
+    instance: Instance, plan: Plan, delay: Array, accuracy: Array, energy: Array
+) -> Iterator[str]:
+    """Every user's limit that the plan breaks, in words; of very many the first."""
+    broken = _broken_limits(instance, plan, delay, accuracy, energy)
+    users = np.flatnonzero(np.logical_or.reduce([mask for mask, _ in broken]))
+    for n in users[:KEPT_FAULTS].tolist():
+        for mask, words in broken:
+            if mask[n]:
+                yield f'users[{n}] "{instance.users.name[n]}": {words(n)}'
+    if len(users) > KEPT_FAULTS:
+        yield f"users: … and {len(users) - KEPT_FAULTS} more of them break a limit"
+
+
+def _broken_limits(
+    instance: Instance, plan: Plan, delay: Array, accuracy: Array, energy: Array
+) -> list[tuple[NDArray[np.bool_], Callable[[int], str]]]:
+    """For each kind of limit: the users that break it, and the words for one of them."""
+    users, servers, more = instance.users, instance.servers, 1 + TOLERANCE
+    shares = (plan.uplink_hz, plan.downlink_hz, plan.cpu_hz)
+    lost = np.isnan(users.channel_gain[np.arange(len(users)), plan.server])
+    return [
+        (
+            ~np.logical_and.reduce([share >= 0 for share in shares]),
+            lambda n: "has a share that is negative or not a number",
+        ),
+        (lost, lambda n: f'cannot reach server "{servers[plan.server[n]].name}"'),
+        (~lost & ~np.isfinite(delay), lambda n: "has no share of a pool that it needs"),
+        (
+            (plan.place == DEVICE) & (plan.cpu_hz > users.cpu_hz * more),
+            lambda n: f"cpu_hz {plan.cpu_hz[n]:.10g} is above its CPU's {users.cpu_hz[n]:g}",
+        ),
+        (
+            delay > users.deadline_s * more,
+            lambda n: f"deadline_s is {users.deadline_s[n]:g}, the plan takes {delay[n]:.10g}",
+        ),
+        (
+            energy > users.energy_j * more,
+            lambda n: f"energy_j is {users.energy_j[n]:g}, the plan takes {energy[n]:.10g}",
+        ),
+        (
+            accuracy < users.min_accuracy - TOLERANCE,
+            lambda n: (
+                f"min_accuracy is {users.min_accuracy[n]:g}, the plan gives {accuracy[n]:.6g}"
+            ),
+        ),
+    ]
+
+
+def _pool_violations(instance: Instance, plan: Plan) -> list[str]:
+    """Every pool that is handed out more than once over."""
+    cpu = np.where(plan.place == SERVER, plan.cpu_hz, 0.0)
+    found = []
+    for name, key, shares in zip(
+        POOLS,
+        ("uplink_hz", "downlink_hz", "cpu_hz"),
+        (plan.uplink_hz, plan.downlink_hz, cpu),
+        strict=True,
+    ):
+        used = np.bincount(plan.server, shares, minlength=len(instance.servers))
+        for s, server in enumerate(instance.servers):
+            capacity = getattr(server, key)
+            if used[s] > capacity * (1 + TOLERANCE):
+                found.append(
+                    f'servers[{s}] "{server.name}": its {name} pool of {capacity:g} is overdrawn, '
+                    f"shares add up to {used[s]:.10g}"
+                )
+    return found

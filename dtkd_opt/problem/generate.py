@@ -1,0 +1,221 @@
+"""Realistic random instances; the parameters and their sources are in instances/README.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.problem.options import OptionTable, build_options, pool_delays
+from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.accuracy import AccuracyTable, best_accuracy
+from dtkd_opt.records.calibration import Accuracy, Calibration, shipped_calibration
+from dtkd_opt.records.instance import FORMAT, Instance, Model, Server, Task
+from dtkd_opt.records.users import Users
+
+
+@dataclass(frozen=True)
+class GeneratorParams:
+    """What a random instance looks like; fractions say which share of the users has a limit."""
+
+    seconds_per_error: float = 100.0
+    reach: int = 2
+    deadlines: float = 0.0
+    energy_budgets: float = 0.0
+    accuracy_floors: float = 0.0
+    uplink_hz: float = 20e6
+    downlink_hz: float = 20e6
+    server_hz_per_user: float = 4e9
+    radius_m: float = 500.0
+
+
+def generate_instance(
+    users: int,
+    servers: int = 1,
+    seed: int = 0,
+    params: GeneratorParams | None = None,
+    name: str | None = None,
+    table: Calibration | None = None,
+    accuracy: Accuracy = "mean",
+) -> Instance:
+    """A random instance of users around edge servers.
+
+    Parameters
+    ----------
+    users, servers
+        How many, at least one of each.
+    seed
+        Same seed and parameters, same instance.
+    params
+        Everything else; deadlines are drawn so that a plan exists.
+    name
+        The instance's name; by default n<users>, with -s<servers> where there are several.
+    table, accuracy
+        Models and task are a calibrated table's, with its "mean", "lower95" or "fitted" accuracy;
+        by default those of :func:`shipped_calibration`.
+
+    Raises
+    ------
+    UsageError
+        When a number is out of range.
+    InputError
+        When the table does not have this accuracy.
+    """
+    params = params or GeneratorParams()
+    _check(users, servers, seed, params)
+    table = table or shipped_calibration()
+    models = table.models_with(accuracy)
+    try:
+        return _draw(users, servers, seed, params, name, table.task, models)
+    except InputError as error:
+        raise UsageError(error.faults[0]) from None
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        raise UsageError(f"{key}: {error.errors()[0]['msg'].lower()}") from None
+
+
+def _draw(
+    users: int,
+    servers: int,
+    seed: int,
+    params: GeneratorParams,
+    name: str | None,
+    task: Task,
+    models: tuple[Model, ...],
+) -> Instance:
+    rng = np.random.default_rng(seed)
+    gain = _channel_gains(users, servers, params, rng)
+    columns = _draw_users(users, params, rng, [model.accuracy for model in models])
+    people = Users.from_columns(name=[f"u{n}" for n in range(users)], channel_gain=gain, **columns)
+    name = name or f"n{users}" + (f"-s{servers}" if servers > 1 else "")
+    instance = Instance(
+        format=FORMAT,
+        name=name,
+        description=f"generated: {users} users, {servers} servers, seed {seed}",
+        seconds_per_error=params.seconds_per_error,
+        task=task,
+        servers=_servers(users, servers, params),
+        models=models,
+        users=people,
+    )
+    return _with_deadlines(instance, params, rng)
+
+
+def _check(users: int, servers: int, seed: int, params: GeneratorParams) -> None:
+    counts = {"users": users, "servers": servers, "reach": params.reach}
+    for label, value in counts.items():
+        if not 1 <= value <= 10**6:
+            raise UsageError(f"{label} must be between 1 and a million, got {value}")
+    if seed < 0:
+        raise UsageError(f"seed must be at least 0, got {seed}")
+    for label in ("uplink_hz", "downlink_hz", "server_hz_per_user", "radius_m"):
+        if not 0 < getattr(params, label) < 1e30:
+            raise UsageError(f"{label} must be greater than 0, got {getattr(params, label):g}")
+    if not 0 <= params.seconds_per_error < 1e30:
+        raise UsageError(f"seconds_per_error must be at least 0, got {params.seconds_per_error:g}")
+    for label in ("deadlines", "energy_budgets", "accuracy_floors"):
+        if not 0 <= getattr(params, label) <= 1:
+            raise UsageError(f"{label} must be between 0 and 1, got {getattr(params, label):g}")
+
+
+def _channel_gains(
+    users: int, servers: int, params: GeneratorParams, rng: np.random.Generator
+) -> Array:
+    """(N, S) linear gains, NaN beyond each user's `reach` strongest servers.
+
+    3GPP urban macro path loss 128.1 + 37.6 log10(d / km) dB with 8 dB log-normal shadowing; users
+    uniform in discs around the servers, which stand on a hexagonal grid of touching cells.
+    """
+    sites = _hexagon(servers) * params.radius_m * np.sqrt(3)
+    home = sites[np.arange(users) % servers]
+    radius = params.radius_m * np.sqrt(rng.random(users))
+    position = home + radius * np.exp(2j * np.pi * rng.random(users))
+    distance = np.maximum(np.abs(position[:, None] - sites[None, :]), 10.0)
+    loss_db = 128.1 + 37.6 * np.log10(distance / 1e3) + 8.0 * rng.standard_normal((users, servers))
+    gain: Array = 10 ** (-loss_db / 10)
+    weak = np.argsort(np.argsort(-gain, axis=1), axis=1) >= params.reach
+    return np.where(weak, np.nan, gain)
+
+
+def _hexagon(count: int) -> Array:
+    """The `count` points of a hexagonal grid that lie nearest to the origin, as complex numbers."""
+    side = int(np.ceil(np.sqrt(count))) + 1
+    a, b = np.meshgrid(np.arange(-side, side + 1), np.arange(-side, side + 1))
+    points = (a + b / 2 + 1j * b * np.sqrt(3) / 2).ravel()
+    order = np.lexsort((np.round(np.angle(points), 9), np.round(np.abs(points), 9)))
+    nearest: Array = points[order][:count]
+    return nearest
+
+
+def _draw_users(
+    users: int, params: GeneratorParams, rng: np.random.Generator, tables: list[AccuracyTable]
+) -> dict[str, NDArray[Any]]:
+    """Columns of the users' own properties."""
+    samples = rng.integers(200, 2001, users)
+    columns: dict[str, NDArray[Any]] = {
+        "samples": samples,
+        "fresh_fraction": rng.uniform(0.05, 0.5, users).round(4),
+        "cpu_hz": rng.uniform(0.3e9, 2e9, users).round(-6),
+        "tx_power_w": rng.uniform(0.1, 0.2, users).round(4),
+        "kappa": np.full(users, 1e-28),
+    }
+    budget = np.exp(rng.uniform(np.log(0.01), np.log(0.2), users)).round(4)
+    limited = rng.random(users) < params.energy_budgets
+    columns["energy_j"] = np.where(limited, budget, np.inf)
+    # no budget forbids its device to a user, while a weak channel may keep it from the server
+    on_device = best_accuracy(tables, samples, ("device",))
+    best = np.where(limited, on_device, best_accuracy(tables, samples))
+    floor = best - rng.uniform(0.01, 0.06, users)
+    limited = rng.random(users) < params.accuracy_floors
+    columns["min_accuracy"] = np.where(limited, floor.round(4), -np.inf)
+    return columns
+
+
+def _servers(users: int, servers: int, params: GeneratorParams) -> tuple[Server, ...]:
+    return tuple(
+        Server(
+            name=f"edge-{s}",
+            uplink_hz=params.uplink_hz,
+            downlink_hz=params.downlink_hz,
+            cpu_hz=params.server_hz_per_user * users / servers,
+            tx_power_w=20.0,
+            noise_w_per_hz=10 ** (-174 / 10) / 1e3,
+        )
+        for s in range(servers)
+    )
+
+
+def _with_deadlines(
+    instance: Instance, params: GeneratorParams, rng: np.random.Generator
+) -> Instance:
+    """Deadlines of 1.02 to 1.5 times a delay that all users can have at the same time.
+
+    That delay is each user's least over models and places at its strongest server, when the users
+    of a server share its pools equally: a feasible plan by construction.
+    """
+    size = len(instance.users)
+    factor, chosen = rng.uniform(1.02, 1.5, size), rng.random(size) < params.deadlines
+    if not chosen.any():
+        return instance
+    delay = _attached_delay(build_options(instance))[chosen] * factor[chosen]
+    deadline = np.full(size, np.inf)
+    deadline[chosen] = np.char.mod("%.6g", delay).astype(float)  # readable, and as few bytes
+    return instance.model_copy(update={"users": instance.users.replace(deadline_s=deadline)})
+
+
+def _attached_delay(table: OptionTable) -> Array:
+    """(N,) least delay at the strongest server, its pools shared equally by its users."""
+    strongest = np.maximum.reduceat(table.uplink_snr_hz, table.start[:-1])
+    attached = table.uplink_snr_hz == strongest[table.user]
+    home = np.zeros(table.n_users, int)
+    home[table.user[attached]] = table.server[attached]
+    users = np.bincount(home, minlength=table.n_servers)
+    at_home = (table.capacity / np.maximum(users, 1))[:, table.server]
+    pools = pool_delays(table, at_home)
+    delay = table.device_delay_s + pools.sum(axis=0)
+    kept = attached & (pools[0] <= table.uplink_limit_s)
+    return np.minimum.reduceat(np.where(kept, delay, np.inf), table.start[:-1])

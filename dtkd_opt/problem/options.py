@@ -1,0 +1,286 @@
+"""The option table: for each user each admissible (model, place, server), as flat arrays.
+
+A method needs no more of the problem than this table. Options that break a limit whatever the
+others do (accuracy floor, energy budget, a deadline missed even with the whole pools) are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtkd_opt.errors import InfeasibleError, printable
+from dtkd_opt.problem import physics
+from dtkd_opt.problem.choices import Choices
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.instance import DEVICE, SERVER, Instance
+
+_BLOCK = 2**15  # options looked at together
+
+
+@dataclass(frozen=True, eq=False)
+class OptionTable:
+    """Flat arrays over the K options, sorted by user; all of shape (K,) unless said otherwise."""
+
+    user: Index
+    model: Index
+    place: Index  # DEVICE or SERVER
+    server: Index
+    accuracy: Array
+    error_cost_s: Array  # ρ (1 - a)
+    device_delay_s: Array  # E_p D c_m / f on the device, else 0
+    device_hz: Array  # the device's frequency, else 0
+    uplink_bits: Array
+    uplink_snr_hz: Array  # γ
+    uplink_limit_s: Array  # longest upload within the energy budget, inf without
+    downlink_work: Array  # bits over spectral efficiency [Hz s]
+    server_cycles: Array
+    deadline_s: Array  # inf without
+    capacity: Array  # (3, S): uplink [Hz], downlink [Hz], CPU [cycles/s]
+    start: Index  # (N + 1,): options of user n are start[n]:start[n + 1]
+
+    @property
+    def n_users(self) -> int:
+        return len(self.start) - 1
+
+    @property
+    def n_servers(self) -> int:
+        return int(self.capacity.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def needs(self) -> Array:
+        """What each option asks of its server's pools, (3, K): bits, Hz s, cycles."""
+        return np.array([self.uplink_bits, self.downlink_work, self.server_cycles])
+
+    @property
+    def constrained(self) -> bool:
+        """Whether any option has a deadline or an upload limit."""
+        return bool(np.isfinite(self.deadline_s).any() or np.isfinite(self.uplink_limit_s).any())
+
+    def take(self, rows: Index | NDArray[np.bool_]) -> OptionTable:
+        """The table of some options only (a mask or sorted indices); users keep their numbers."""
+        flat = {name: getattr(self, name)[rows] for name in ("user", *_COLUMNS)}
+        start = np.searchsorted(flat["user"], np.arange(self.n_users + 1))
+        return replace(self, **flat, start=start)
+
+    def cut(self, users: slice) -> OptionTable:
+        """The table of consecutive users, numbered from 0: views, no copies but the numbers."""
+        first, last = self.start[users.start], self.start[users.stop]
+        flat = {name: getattr(self, name)[first:last] for name in _COLUMNS}
+        number = self.user[first:last] - users.start
+        start = self.start[users.start : users.stop + 1] - first
+        return replace(self, **flat, user=number, start=start)
+
+    def of(self, users: Index) -> OptionTable:
+        """The table of some users (sorted), numbered from 0, with the pools as they are."""
+        if len(users) and users[-1] - users[0] == len(users) - 1:  # all between: without copies
+            return self.cut(slice(int(users[0]), int(users[-1]) + 1))
+        rows, start = self.rows_of(users)
+        number = np.repeat(np.arange(len(users)), np.diff(start))
+        flat = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        return replace(self, **flat, user=number, start=start)
+
+    def rows_of(self, users: Index) -> tuple[Index, Index]:
+        """(K',) rows of M users' options, one user after the other, and (M + 1,) their starts."""
+        sizes = np.diff(self.start)[users]
+        start = np.append(0, np.cumsum(sizes))
+        return np.arange(start[-1]) + np.repeat(self.start[users] - start[:-1], sizes), start
+
+    def thin(self, every: int) -> OptionTable:
+        """The table of about one user in `every`, drawn at random, with pools in proportion.
+
+        A fixed stride could meet a pattern of the users, such as who is attached to which server.
+        """
+        size = -(-self.n_users // every)
+        users = np.sort(np.random.default_rng(0).choice(self.n_users, size, replace=False))
+        return replace(self.of(users), capacity=self.capacity * (size / self.n_users))
+
+    def in_unit(self, seconds: float) -> OptionTable:
+        """The same table with time counted in units of `seconds`; shares keep their meaning.
+
+        Delays are need / speed, so that the needs shrink with the unit too.
+        """
+        timed = (
+            "error_cost_s",
+            "device_delay_s",
+            "uplink_bits",
+            "uplink_limit_s",
+            "downlink_work",
+            "server_cycles",
+            "deadline_s",
+        )
+        return replace(self, **{name: getattr(self, name) / seconds for name in timed})
+
+
+_COLUMNS = [f.name for f in fields(OptionTable) if f.name not in ("user", "capacity", "start")]
+
+
+def build_options(instance: Instance) -> OptionTable:
+    """All admissible options of an instance.
+
+    Raises
+    ------
+    InfeasibleError
+        When a user has no admissible option; the message names the user and the limits.
+    """
+    full = _all_options(instance)
+    reasons = _broken_limits(full, instance)
+    broken = np.logical_or.reduce([mask for _, mask in reasons])
+    if not broken.any():
+        return full
+    kept = np.add.reduceat(~broken, full.start[:-1], dtype=np.int64)
+    if not kept.all():
+        raise InfeasibleError(_why_empty(full, reasons, np.flatnonzero(kept == 0), instance))
+    columns = {f.name: getattr(full, f.name) for f in fields(full)}
+    del full  # each column goes as its shorter copy comes: never two whole tables at once
+    for name in columns.keys() - {"capacity", "start"}:
+        columns[name] = columns[name][~broken]
+    columns["start"] = np.concatenate([[0], np.cumsum(kept)])
+    return OptionTable(**columns)
+
+
+def _all_choices(instance: Instance) -> Choices:
+    """Every reachable (user, model, place, server), sorted by user, place, server, model.
+
+    A device that downloads nothing needs no server: it keeps its best one, since the same option
+    once per server would only add symmetry.
+    """
+    gain, n_models = instance.users.channel_gain, len(instance.models)
+    users, servers = np.nonzero(~np.isnan(gain))
+    silent = (instance.users.fresh_fraction == 1)[users]
+    best = np.nanargmax(gain, axis=1)[users] == servers
+    rows = np.concatenate([np.flatnonzero(~silent | best), np.arange(len(users))])
+    place = np.repeat([DEVICE, SERVER], [len(rows) - len(users), len(users)])
+    order = np.lexsort((servers[rows], place, users[rows]))
+    rows, place = rows[order], place[order]
+    return Choices(
+        instance,
+        user=np.repeat(users[rows], n_models),
+        model=np.tile(np.arange(n_models), len(rows)),
+        place=np.repeat(place, n_models),
+        server=np.repeat(servers[rows], n_models),
+    )
+
+
+def _all_options(instance: Instance) -> OptionTable:
+    """Every reachable option with its figures, admissible or not."""
+    every = _all_choices(instance)
+    pools = ("uplink_hz", "downlink_hz", "cpu_hz")
+    return OptionTable(
+        user=every.user,
+        model=every.model,
+        place=every.place,
+        server=every.server,
+        **_by_blocks(every),
+        capacity=np.array([[getattr(s, pool) for s in instance.servers] for pool in pools], float),
+        start=np.searchsorted(every.user, np.arange(len(instance.users) + 1)),
+    )
+
+
+def _by_blocks(every: Choices) -> dict[str, Array]:
+    """The figures of all options, block after block: what is between them stays in the cache."""
+    if len(every.user) <= _BLOCK:
+        return _figures(every)
+    names = _figures(every.part(slice(0, 0)))
+    columns = {name: np.empty(len(every.user)) for name in names}
+    for rows in _blocks(len(every.user)):
+        for name, values in _figures(every.part(rows)).items():
+            columns[name][rows] = values
+    return columns
+
+
+def _blocks(size: int) -> Iterator[slice]:
+    for first in range(0, size, _BLOCK):
+        yield slice(first, first + _BLOCK)
+
+
+def _figures(options: Choices) -> dict[str, Array]:
+    """The columns of the table that are numbers."""
+    accuracy, device_hz = options.accuracy(), _device_hz(options)
+    return {
+        "accuracy": accuracy,
+        "error_cost_s": options.instance.seconds_per_error * (1 - accuracy),
+        "device_delay_s": _device_delay(options, device_hz),
+        "device_hz": device_hz,
+        "uplink_bits": options.upload_bits(),
+        "uplink_snr_hz": options.uplink_snr_hz(),
+        "uplink_limit_s": _uplink_limit(options),
+        "downlink_work": options.download_bits() / options.downlink_efficiency(),
+        "server_cycles": options.server_cycles(),
+        "deadline_s": options.of_user("deadline_s"),
+    }
+
+
+def _device_hz(options: Choices) -> Array:
+    """The fastest frequency within CPU and energy budget on the device, 0 at the server."""
+    fastest = physics.device_frequency(
+        options.training_cycles(),
+        options.of_user("cpu_hz"),
+        options.of_user("kappa"),
+        options.of_user("energy_j"),
+    )
+    return np.where(options.on_server, 0.0, fastest)
+
+
+def _device_delay(options: Choices, device_hz: Array) -> Array:
+    """E_p D c_m / f [s] on the device, 0 at the server."""
+    delay = physics.compute_delay(options.training_cycles(), device_hz)
+    return np.where(options.on_server, 0.0, delay)
+
+
+def _uplink_limit(options: Choices) -> Array:
+    """E_n / p_n [s]: the longest upload within the energy budget, inf on the device."""
+    limit = options.of_user("energy_j") / options.of_user("tx_power_w")
+    return np.where(options.on_server, limit, np.inf)
+
+
+def pool_delays(table: OptionTable, shares: Array, rows: slice = slice(None)) -> Array:
+    """(3, K) delay [s] of each option (or of some rows) in its pools, with given (3, K) shares."""
+    rate = physics.uplink_rate(shares[0], table.uplink_snr_hz[rows])
+    return np.array(
+        [
+            physics.transfer_delay(table.uplink_bits[rows], rate),
+            physics.transfer_delay(table.downlink_work[rows], shares[1]),
+            physics.compute_delay(table.server_cycles[rows], shares[2]),
+        ]
+    )
+
+
+def _broken_limits(table: OptionTable, instance: Instance) -> list[tuple[str, NDArray[np.bool_]]]:
+    """For each kind of limit, which options break it even with the whole pools."""
+    floor = instance.users.min_accuracy[table.user]
+    energy, late = np.zeros(len(table), bool), np.zeros(len(table), bool)
+    for rows in _blocks(len(table) if table.constrained else 0):
+        pools = pool_delays(table, table.capacity[:, table.server[rows]], rows)
+        energy[rows] = pools[0] > table.uplink_limit_s[rows]
+        late[rows] = table.device_delay_s[rows] + pools.sum(axis=0) > table.deadline_s[rows]
+    return [("min_accuracy", table.accuracy < floor), ("energy_j", energy), ("deadline_s", late)]
+
+
+def _why_empty(
+    table: OptionTable,
+    reasons: list[tuple[str, NDArray[np.bool_]]],
+    empty: Index,
+    instance: Instance,
+) -> str:
+    lines = []
+    for n in empty[:10]:
+        mine = slice(table.start[n], table.start[n + 1])
+        limits = [name for name, broken in reasons if broken[mine].any()]
+        values = ", ".join(f"{name} {getattr(instance.users[n], name):g}" for name in limits)
+        own = table.take(np.arange(table.start[n], table.start[n + 1]))
+        pools = pool_delays(own, own.capacity[:, own.server])
+        best = float((own.device_delay_s + pools.sum(axis=0)).min())
+        lines.append(
+            f'users[{n}] "{printable(instance.users[n].name)}": no model, place and server keeps '
+            f"its limits ({values}); its least delay with all pools to itself is {best:.4g} s"
+        )
+    if len(empty) > 10:
+        lines.append(f"… and {len(empty) - 10} more users without an option")
+    return f"{printable(instance.name)} has no feasible solution:\n" + "\n".join(lines)

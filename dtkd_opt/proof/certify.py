@@ -1,0 +1,138 @@
+"""Certify: prove how far any plan is from the best one, whoever made it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dtkd_opt import __version__
+from dtkd_opt.errors import InputError
+from dtkd_opt.methods.proof_tree import Leaf, Proof, Split
+from dtkd_opt.methods.search import Search, Stop, Watch
+from dtkd_opt.methods.solve import check_limits
+from dtkd_opt.problem.options import OptionTable, build_options
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.proof.check import check_plan
+from dtkd_opt.records.certificate import Certificate, Incumbent, Node, gap_above
+from dtkd_opt.records.certificate import Leaf as CertifiedLeaf
+from dtkd_opt.records.certificate import Split as CertifiedSplit
+from dtkd_opt.records.instance import DEVICE, PLACES, Instance
+from dtkd_opt.records.solution import Solution
+from dtkd_opt.runtime.interrupts import KeepOnCtrlC
+
+# what double precision may be off, far more than it is: claims must hold in exact arithmetic
+_ROUNDED_UP, _ROUNDED_DOWN = 1 + 1e-12, 1e-11
+
+
+def certify(
+    instance: Instance,
+    solution: Solution,
+    *,
+    target: float = 1e-6,
+    time_limit: float | None = None,
+    watch: Watch | None = None,
+) -> Certificate:
+    """Prove a gap for a solution, recomputed from its plan alone.
+
+    Parameters
+    ----------
+    instance, solution
+        The problem, and a plan for it from anywhere; its own figures are not believed.
+    target
+        Relative gap at which to stop; a plan that is worse than the best by more gets the best's
+        bound to this gap instead. Prices alone prove it: where :func:`solve` needs HiGHS, whose
+        proofs cannot be checked, the certified gap may stay wider.
+    time_limit
+        Seconds, or None for no limit; what was proven by then is certified.
+    watch
+        Called with a :class:`Progress` whenever bound, incumbent or phase change.
+
+    Returns
+    -------
+    Certificate
+        Its claims hold in exact arithmetic: :func:`verify` checks them.
+
+    Raises
+    ------
+    UsageError
+        When target or time limit are no positive numbers.
+    InputError
+        When the plan is not feasible; one line for each limit that it breaks.
+    """
+    from dtkd_opt.methods.price import PriceParams, price_with_proof  # solvers, only when used
+
+    check_limits(target, time_limit)
+    evaluation, faults = check_plan(instance, solution)
+    if evaluation is None or faults:
+        raise InputError("solution", faults)
+    stop = Stop(gap=target, time_limit=float("inf") if time_limit is None else time_limit)
+    search = Search(instance, build_options(instance), stop, watch)
+    search.claim = evaluation.objective
+    with KeepOnCtrlC():
+        _, proof = price_with_proof(search, PriceParams())
+    nodes, prices = _nodes(instance, search.table, proof)
+    bound = min(node.bound for node in nodes if isinstance(node, CertifiedLeaf))
+    objective = evaluation.objective * _ROUNDED_UP
+    return Certificate(
+        instance=instance.name,
+        instance_sha256=instance.sha256,
+        version=__version__,
+        objective=objective,
+        bound=bound,
+        gap=gap_above(objective, bound),
+        incumbent=_incumbent(solution),
+        prices=prices,
+        tree=nodes,
+    )
+
+
+def _incumbent(solution: Solution) -> Incumbent:
+    users = solution.users
+    return Incumbent(
+        name=users.name,
+        model=users.model,
+        place=users.place,
+        server=users.server,
+        uplink_hz=users.uplink_hz,
+        downlink_hz=users.downlink_hz,
+        cpu_hz=users.cpu_hz,
+    )
+
+
+def _nodes(instance: Instance, table: OptionTable, proof: Proof) -> tuple[tuple[Node, ...], Array]:
+    """The proof's nodes in the certificate's terms, and its distinct sets of prices."""
+    sets: dict[bytes, int] = {}
+    prices: list[Array] = []
+    nodes: list[Node] = []
+    for node in proof.nodes:
+        if isinstance(node, Split):
+            options = _options(instance, table, node.options)
+            nodes.append(
+                CertifiedSplit(
+                    user=node.user, options=options, inside=node.inside, outside=node.outside
+                )
+            )
+            continue
+        assert isinstance(node, Leaf)
+        number = sets.setdefault(node.prices.tobytes(), len(sets))
+        if number == len(prices):
+            prices.append(node.prices)
+        value = node.value / table.n_users
+        nodes.append(CertifiedLeaf(prices=number, bound=value - _ROUNDED_DOWN * abs(value)))
+    return tuple(nodes), np.array(prices)
+
+
+def _options(
+    instance: Instance, table: OptionTable, rows: Index
+) -> tuple[tuple[int, str, int], ...]:
+    """(model, place, server) of some options.
+
+    A device that downloads nothing is one option in the table and one for each server in the file.
+    """
+    options = []
+    for row in rows:
+        servers = [int(table.server[row])]
+        if table.place[row] == DEVICE and table.downlink_work[row] == 0:
+            servers = list(range(len(instance.servers)))
+        place = PLACES[table.place[row]]
+        options += [(int(table.model[row]), place, server) for server in servers]
+    return tuple(options)

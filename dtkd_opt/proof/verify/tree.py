@@ -1,0 +1,100 @@
+"""The tree of a certificate: its leaves cover all plans, and what is left to each user there.
+
+A split of user n by a list of options has two children: in one the user takes an option of the
+list, in the other none of it. Together they allow what their parent allows, so that by induction
+the leaves of a tree cover what its root does, all plans. Everything is iterative, since chains of
+thousands of splits are common, and exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtkd_opt.records.accuracy import Array
+from dtkd_opt.records.certificate import Certificate, Leaf, Node, Split
+from dtkd_opt.records.instance import PLACES, Instance
+
+# What a user without any option costs. Prices times pools, and claims times users, stay far below,
+# so that where no plan is left all claims hold; and unlike infinity it can be taken off again.
+NO_OPTION = Fraction(10) ** 400
+
+
+def tree_faults(instance: Instance, certificate: Certificate) -> Iterator[str]:
+    """Indices are valid, and every node but the first is the child of exactly one before it.
+
+    So nothing is cyclic and all nodes are reached from the first.
+    """
+    tree, sets, users = certificate.tree, len(certificate.prices), len(instance.users)
+    models, servers, parents = len(instance.models), len(instance.servers), [0] * len(tree)
+    if not tree:
+        yield "tree: must have at least one node"
+    for v, node in enumerate(tree):
+        if isinstance(node, Leaf):
+            if not 0 <= node.prices < sets:
+                yield f"tree[{v}].prices: there are {sets} price sets, got {node.prices}"
+            continue
+        if not 0 <= node.user < users:
+            yield f"tree[{v}].user: there are {users} users, got {node.user}"
+        for m, place, s in node.options:
+            if not (0 <= m < models and place in PLACES and 0 <= s < servers):
+                yield f'tree[{v}].options: the instance has no option [{m}, "{place}", {s}]'
+        for child in (node.inside, node.outside):
+            if v < child < len(tree):
+                parents[child] += 1
+            else:
+                yield f"tree[{v}]: its children must be nodes after it, got {child}"
+    for v, count in enumerate(parents[1:], start=1):
+        if count != 1:
+            yield f"tree[{v}]: must be the child of exactly one node, is of {count}"
+
+
+def leaf_sums(
+    tree: Sequence[Node], leaves: Iterable[int], total: Fraction, costs: Array
+) -> dict[int, Fraction]:
+    """Σ_n min_k c_k(λ) - λ · C at some leaves, of the options k left there: exact.
+
+    A walk in depth; along an edge only the minimum of the user that was split changes.
+
+    Parameters
+    ----------
+    tree, leaves
+        A tree without faults, and numbers of leaves.
+    total
+        The sum at the root, where all options are left.
+    costs
+        (N, M, 2, S) c_k(λ) ≥ 0, inf where an option is impossible.
+    """
+    needed = set(leaves)
+    for v, node in reversed([*enumerate(tree)]):  # children come after their parents
+        if isinstance(node, Split) and not needed.isdisjoint((node.inside, node.outside)):
+            needed.add(v)
+    sums: dict[int, Fraction] = {}
+    left: dict[int, NDArray[np.bool_]] = {}  # by user, on the path to the node at hand
+    every = np.ones(costs.shape[1:], bool)
+    todo = [(0, total, -1, every)]
+    while todo:
+        v, value, user, options = todo.pop()
+        sums[v], left[user] = value, options
+        if v < 0 or isinstance(node := tree[v], Leaf):
+            continue
+        user, before = node.user, left.get(node.user, every)
+        listed = ~every
+        for m, place, s in node.options:
+            listed[m, PLACES.index(place), s] = True
+        todo.append((-1, total, user, before))  # comes up after both children: takes them back
+        for child, after in ((node.inside, before & listed), (node.outside, before & ~listed)):
+            if child in needed:
+                change = least(costs[user][after]) - least(costs[user][before])
+                todo.append((child, value + change, user, after))
+    return sums
+
+
+def least(costs: Array) -> Fraction:
+    """The least of a user's costs."""
+    lowest = min(costs.tolist(), default=math.inf)
+    return Fraction(lowest) if lowest < math.inf else NO_OPTION

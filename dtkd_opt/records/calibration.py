@@ -1,0 +1,266 @@
+"""Calibrated accuracy tables: what trainings found, and the models that instances take from it.
+
+The file format is documented in instances/README.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from dtkd_opt.errors import InputError
+from dtkd_opt.records.accuracy import PLACES, AccuracyTable, Place
+from dtkd_opt.records.fields import (
+    Count,
+    Fraction,
+    Name,
+    NonNegative,
+    Positive,
+    Record,
+    Text,
+    raise_faults,
+)
+from dtkd_opt.records.files import fault_lines, parse_json, read_bytes, validate, write_atomic
+from dtkd_opt.records.instance import Instance, Model, Task
+
+FORMAT = "dtkd-opt/accuracy/1"
+
+Labels = Literal["hard", "device", "server"]  # what a student is trained with
+Accuracy = Literal["mean", "lower95", "fitted"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Cell(Record):
+    """The test accuracies of one student, kind of labels and size, over seeds.
+
+    `std` and the 95 % interval of the mean (Student's t) need two runs. Where they would fall with
+    more samples, `used` is `mean` raised or lowered, and `used_lower95` is `lower95` lowered.
+    """
+
+    samples: Count
+    runs: Count
+    mean: Fraction
+    std: NonNegative | None
+    lower95: Fraction | None
+    upper95: Fraction | None
+    used: Fraction
+    used_lower95: Fraction | None
+
+
+class PowerLaw(Record):
+    """a − b D^−c through a curve's means; `fitted` are its values at the sizes, no others.
+
+    `residuals` are mean − fitted.
+    """
+
+    a: Fraction
+    b: NonNegative
+    c: Positive
+    fitted: tuple[Fraction, ...]
+    residuals: tuple[Finite, ...]
+
+
+class Curve(Record):
+    """Accuracy against samples of one student and kind of labels."""
+
+    student: Name
+    labels: Labels
+    cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
+    fit: PowerLaw | None  # of four sizes or more
+
+    @model_validator(mode="after")
+    def _check(self) -> Curve:
+        fit, count = self.fit, len(self.cells)
+        lengths = {"fitted": len(fit.fitted), "residuals": len(fit.residuals)} if fit else {}
+        raise_faults(
+            [
+                f"fit.{name}: must have {count} values, one a cell, got {length}"
+                for name, length in lengths.items()
+                if length != count
+            ]
+        )
+        return self
+
+    def values(self, accuracy: Accuracy) -> list[float | None]:
+        """One value a size; None where it cannot be had."""
+        if accuracy == "fitted":
+            return [None] * len(self.cells) if self.fit is None else [*self.fit.fitted]
+        return [cell.used if accuracy == "mean" else cell.used_lower95 for cell in self.cells]
+
+
+class Lift(Record):
+    """Accuracy with soft labels minus that with hard ones, same seed, weights and samples."""
+
+    student: Name
+    labels: Literal["device", "server"]
+    samples: Count
+    runs: Count
+    mean: Finite
+    lower95: Finite | None
+    upper95: Finite | None
+
+
+class Choice(Record):
+    """What validation chose for one student, hard or soft labels, and size."""
+
+    student: Name
+    labels: Literal["hard", "soft"]
+    samples: Count
+    learning_rate: Positive
+    batch_size: Count
+    accuracy: Fraction  # on the validation split
+
+
+class Network(Record):
+    """What a network costs; `flops` are those of a forward pass of one sample."""
+
+    name: Name
+    parameters: Count
+    flops: Count
+    accuracy: Fraction | None = None  # of the teacher, on the test split
+
+
+class Calibration(Record):
+    """A whole table. `models` is ready for an instance and holds the means."""
+
+    format: Literal["dtkd-opt/accuracy/1"]
+    data: Name
+    data_sha256: Text
+    version: Text
+    device: Text
+    seeds: Count
+    partition: Text
+    fresh_fraction: Fraction  # hard labels only, in runs on the device
+    tau: Positive
+    alpha: Fraction
+    teacher_sha256: Text
+    task: Task
+    networks: tuple[Network, ...]
+    models: Annotated[tuple[Model, ...], Field(min_length=1)]
+    curves: tuple[Curve, ...]
+    lifts: tuple[Lift, ...]
+    choices: tuple[Choice, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> Calibration:
+        curves = {(curve.student, curve.labels): curve for curve in self.curves}
+        faults = []
+        for i, model in enumerate(self.models):
+            table = model.accuracy
+            for place in PLACES:
+                curve = curves.get((model.name, place))
+                if curve is None or [cell.samples for cell in curve.cells] != [*table.samples]:
+                    faults.append(f"models[{i}]: must have a curve with its samples for {place}")
+                elif curve.values("mean") != [*getattr(table, place)]:
+                    fault = "must be the used values of its curve"
+                    faults.append(f"models[{i}].accuracy.{place}: {fault}")
+        raise_faults(faults)
+        return self
+
+    def models_with(self, accuracy: Accuracy) -> tuple[Model, ...]:
+        """The models with one kind of accuracy.
+
+        Parameters
+        ----------
+        accuracy
+            "mean"; "lower95", the lower end of the means' 95 % interval, for robust plans;
+            "fitted", the power law at the table's sizes.
+
+        Raises
+        ------
+        InputError
+            When the table does not have it.
+        """
+        if accuracy == "mean":
+            return self.models
+        return tuple(
+            model.model_copy(update={"accuracy": self._accuracy(model, accuracy)})
+            for model in self.models
+        )
+
+    def _accuracy(self, model: Model, accuracy: Accuracy) -> AccuracyTable:
+        found: dict[Place, Any] = {}
+        curves = {(curve.student, curve.labels): curve for curve in self.curves}
+        for place in PLACES:
+            found[place] = tuple(curves[model.name, place].values(accuracy))
+            if None in found[place]:
+                needs = "two seeds" if accuracy == "lower95" else "four sizes"
+                fault = f"has no {accuracy} accuracy of {model.name}; that takes {needs} or more"
+                raise InputError(self.data, [fault])
+        return AccuracyTable(samples=model.accuracy.samples, **found)
+
+    def into(self, instance: Instance, accuracy: Accuracy = "mean") -> Instance:
+        """The instance with this table's models, and with its task but for the epochs.
+
+        Parameters
+        ----------
+        instance
+            Its epochs must be the table's: delay and accuracy belong to the same training.
+        accuracy
+            As of :meth:`models_with`.
+
+        Raises
+        ------
+        InputError
+            When the epochs differ, or a user's `min_accuracy` is out of the new models' reach.
+        """
+        check_epochs(instance, self.task.epochs)
+        update = {"task": self.task, "models": self.models_with(accuracy)}
+        fields = {name: getattr(instance, name) for name in Instance.model_fields}
+        try:
+            return Instance(**fields | update)
+        except ValidationError as error:
+            raise InputError("instance", fault_lines(error)) from None
+
+    def to_bytes(self) -> bytes:
+        """The table as JSON, one line an entry, so that files stay readable and diffable."""
+        parts = [f"{_json(key)}: {_value(item)}" for key, item in self.model_dump().items()]
+        return ("{" + ",\n ".join(parts) + "}\n").encode()
+
+
+def check_epochs(instance: Instance, epochs: int, source: str = "instance") -> None:
+    """InputError, on `source`, where an instance's delays are those of another training."""
+    if instance.task.epochs != epochs:
+        fault = (
+            f"task.epochs: must be {epochs}, the epochs that the table is trained with, got "
+            f"{instance.task.epochs}; calibrate with --epochs {instance.task.epochs}"
+        )
+        raise InputError(source, [fault])
+
+
+def _value(item: Any) -> str:
+    if isinstance(item, Sequence) and not isinstance(item, str):
+        return "[\n  " + ",\n  ".join(_json(row) for row in item) + "]"
+    return _json(item)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def read_calibration(path: str | Path) -> Calibration:
+    """Read and validate a table in the format ``dtkd-opt/accuracy/1``.
+
+    Raises
+    ------
+    InputError
+        One line per fault, each with the file and the path inside it.
+    """
+    path = Path(path)
+    return validate(Calibration, parse_json(read_bytes(path), str(path)), str(path))
+
+
+@cache
+def shipped_calibration() -> Calibration:
+    """The table of Fashion-MNIST that comes with dtkd-opt, made as experiments/README.md says."""
+    return read_calibration(Path(__file__).parent / "data" / "fashion-mnist.json")
+
+
+def write_calibration(table: Calibration, path: str | Path) -> None:
+    """Write a table atomically; :func:`read_calibration` gives back an equal record."""
+    write_atomic(Path(path), table.to_bytes())

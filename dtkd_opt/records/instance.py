@@ -1,0 +1,269 @@
+"""Instance records: frozen, validated, in SI units and linear (not dB) values.
+
+The file format is documented in instances/README.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PrivateAttr, model_validator
+
+from dtkd_opt.errors import KEPT_FAULTS, InputError
+from dtkd_opt.records.accuracy import PLACES as PLACES
+from dtkd_opt.records.accuracy import AccuracyTable as AccuracyTable
+from dtkd_opt.records.accuracy import Array, best_accuracy
+from dtkd_opt.records.accuracy import Place as Place
+from dtkd_opt.records.columns import Mask
+from dtkd_opt.records.fields import LARGEST as LARGEST
+from dtkd_opt.records.fields import SMALLEST as SMALLEST
+from dtkd_opt.records.fields import Amount, Count, Name, Positive, Record, Text, raise_faults
+from dtkd_opt.records.files import parse_json, read_bytes, sha256, validate, write_atomic
+from dtkd_opt.records.parquet import LARGE, Form, read_table, table_beside, table_named, write_table
+from dtkd_opt.records.users import User as User
+from dtkd_opt.records.users import Users
+
+FORMAT = "dtkd-opt/instance/1"
+
+DEVICE, SERVER = range(2)  # places by number
+POOLS = ("uplink", "downlink", "CPU")  # of a server
+
+
+class Task(Record):
+    """What all users train: epochs, sizes of samples and labels, cost of labelling."""
+
+    epochs: Count
+    bits_per_sample: Positive
+    bits_per_label: Positive
+    teacher_cycles_per_sample: Amount
+
+
+class Server(Record):
+    """An edge server and its three pools: uplink band, downlink band, CPU."""
+
+    name: Name
+    uplink_hz: Positive
+    downlink_hz: Positive
+    cpu_hz: Positive
+    tx_power_w: Positive
+    noise_w_per_hz: Positive
+
+
+class Model(Record):
+    """A student model: its size, its training cost and its calibrated accuracy."""
+
+    name: Name
+    bits: Positive
+    cycles_per_sample: Positive
+    accuracy: AccuracyTable
+
+
+class Instance(Record):
+    """A whole problem. Build it in Python or read it with :func:`read_instance`."""
+
+    format: Literal["dtkd-opt/instance/1"]
+    name: Name
+    description: Text | None = None
+    seconds_per_error: Amount
+    task: Task
+    servers: Annotated[tuple[Server, ...], Field(min_length=1)]
+    models: Annotated[tuple[Model, ...], Field(min_length=1)]
+    users: Annotated[Users, Field(min_length=1)]
+
+    _sha256: str | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _check(self) -> Instance:
+        faults = (*self._name_faults(), *self._user_faults())
+        raise_faults(faults[:KEPT_FAULTS])
+        return self
+
+    def _name_faults(self) -> Iterator[str]:
+        names = {
+            kind: [item.name for item in getattr(self, kind)] for kind in ("servers", "models")
+        }
+        for kind, column in {**names, "users": self.users.name.tolist()}.items():
+            if len(set(column)) < len(column):
+                yield from islice(_repeated(kind, column), KEPT_FAULTS)
+
+    def _user_faults(self) -> Iterator[str]:
+        widths, silent = _gains(self.users)
+        wrong = widths != len(self.servers)
+        best = self._best_accuracy()
+        low = best < self.users.min_accuracy
+        for i in np.flatnonzero(wrong | silent | low)[:KEPT_FAULTS].tolist():
+            if wrong[i]:
+                yield (
+                    f"users[{i}].channel_gain: must have one entry per server "
+                    f"({len(self.servers)}), got {widths[i]}"
+                )
+            elif silent[i]:
+                yield f"users[{i}].channel_gain: must reach at least one server, all are null"
+            if low[i]:
+                yield (
+                    f"users[{i}].min_accuracy: must be at most {_rounded_down(best[i]):g}, the "
+                    f"best that any model reaches with {self.users.samples[i]} samples, "
+                    f"got {self.users.min_accuracy[i]:.15g}"
+                )
+
+    def _best_accuracy(self) -> Array:
+        """(N,) the best that any model reaches with a user's samples; inf where none is asked."""
+        best = np.full(len(self.users), np.inf)
+        asked = np.flatnonzero(self.users.min_accuracy > -np.inf)
+        samples = self.users.samples[asked]
+        best[asked] = best_accuracy([m.accuracy for m in self.models], samples)
+        return best
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 that tells this instance from others.
+
+        Of one read from JSON: of the file. Of one read with a table, or made in Python with
+        100,000 users or more: of its contents (:meth:`hash_contents`), which are the same before
+        and after writing. Of a smaller one made in Python: of :meth:`to_bytes`.
+        """
+        if self._sha256 is not None:
+            return self._sha256
+        return self.hash_contents() if len(self.users) >= LARGE else sha256(self.to_bytes())
+
+    def has_hash(self, digest: str) -> bool:
+        """Whether a hash is this instance's, in whichever form it was read or made."""
+        if digest == self.sha256 or digest == self.hash_contents():
+            return True
+        return len(self.users) < LARGE and digest == sha256(self.to_bytes())
+
+    def hash_contents(self) -> str:
+        """SHA-256 of the contents, whatever the form: all but the users as :meth:`to_bytes`
+        writes it, then the users' columns."""
+        digest = hashlib.sha256(self._written(None))
+        self.users.update_hash(digest)
+        return digest.hexdigest()
+
+    def to_bytes(self) -> bytes:
+        """The instance as JSON, one line per user, so that files stay readable and diffable."""
+        return self._written(_json_rows(self.users.to_rows()))
+
+    def head_bytes(self, table: str) -> bytes:
+        """The instance as JSON, its users in a table of this name."""
+        return self._written(_json(table))
+
+    def _written(self, users: str | None) -> bytes:
+        head = self.model_dump(exclude={"users", "models", "servers"}, exclude_none=True)
+        parts = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
+        for kind in ("servers", "models"):
+            rows = (item.model_dump(exclude_defaults=True) for item in getattr(self, kind))
+            parts.append(f'"{kind}": {_json_rows(rows)}')
+        if users is not None:
+            parts.append(f'"users": {users}')
+        return ("{" + ",\n ".join(parts) + "}\n").encode()
+
+    def __eq__(self, other: object) -> bool:
+        # where a record was read from is not part of what it says
+        return isinstance(other, Instance) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.__dict__.values()))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's; a changed copy is no longer what was in the file, nor is its hash."""
+        if update and not isinstance(update.get("users", self.users), Users):
+            update = {**update, "users": Users.from_records(update["users"])}
+        copy = super().model_copy(update=update, deep=deep)
+        if update:
+            copy._sha256 = None
+        return copy
+
+
+def _repeated(kind: str, names: list[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for i, name in enumerate(names):
+        if name in seen:
+            yield f'{kind}[{i}].name: must be unique, "{name}" is used before'
+        seen.add(name)
+
+
+def _gains(users: Users) -> tuple[NDArray[np.int64], Mask]:
+    """(N,) how many entries a user's `channel_gain` has, and whether all are null."""
+    gain = users.channel_gain
+    if gain.dtype == object:  # lists of several lengths
+        widths = np.array([len(row) for row in gain])
+        return widths, np.array([not any(row) for row in gain], bool)
+    return np.full(gain.shape[0], gain.shape[1]), np.logical_and.reduce(np.isnan(gain), axis=1)
+
+
+def _rounded_down(accuracy: float) -> float:
+    rounded = round(accuracy, 6)
+    return rounded if rounded <= accuracy else round(rounded - 1e-6, 6)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _json_rows(rows: Iterator[Any]) -> str:
+    return "[\n  " + ",\n  ".join(_json(row) for row in rows) + "]"
+
+
+def read_instance(path: str | Path) -> Instance:
+    """Read and validate an instance file, with the table of its users where it names one.
+
+    Parameters
+    ----------
+    path
+        A JSON file in the format ``dtkd-opt/instance/1``.
+
+    Raises
+    ------
+    InputError
+        One line per fault, each with the file and the path inside it.
+    """
+    path = Path(path)
+    data = read_bytes(path)
+    head = parse_json(data, str(path))
+    table = table_named(head, path)
+    if table is None:
+        instance = validate(Instance, head, str(path))
+        instance._sha256 = sha256(data)
+        return instance
+    head["users"] = read_table(Users, table)
+    try:
+        instance = validate(Instance, head, str(path))
+    except InputError as error:
+        if all(fault.startswith("users[") for fault in error.faults):
+            raise InputError(str(table), error.faults) from None
+        raise
+    instance._sha256 = instance.hash_contents()
+    return instance
+
+
+def write_instance(instance: Instance, path: str | Path, users: Form = "auto") -> tuple[Path, ...]:
+    """Write an instance file atomically; `read_instance` gives back an equal record.
+
+    Parameters
+    ----------
+    instance, path
+        What to write where.
+    users
+        "json": in the file. "parquet": as a table beside it, which is written first, with the
+        file's name but for its ending. "auto": as a table from 100,000 users on.
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+    """
+    path = Path(path)
+    table = table_beside(path, users, len(instance.users))
+    if table is None:
+        write_atomic(path, instance.to_bytes())
+        return (path,)
+    write_table(instance.users, table)
+    write_atomic(path, instance.head_bytes(table.name))
+    return path, table

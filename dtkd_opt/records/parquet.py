@@ -1,0 +1,231 @@
+"""Parquet tables of users beside the JSON files of large instances and solutions.
+
+pyarrow is an extra, imported only where a table is read or written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtkd_opt.errors import KEPT_FAULTS, InputError, UsageError
+from dtkd_opt.records.columns import Column, Columns, Mask
+from dtkd_opt.records.files import at_path, read_bytes, write_atomic
+
+LARGE = 100_000  # users from which on a file's users are a table
+Form: TypeAlias = Literal["auto", "json", "parquet"]
+C = TypeVar("C", bound=Columns[Any])
+
+_KINDS = {
+    "text": "texts",
+    "whole": "whole numbers",
+    "number": "numbers",
+    "numbers": "lists of numbers",
+}
+
+
+def table_named(head: Any, path: Path) -> Path | None:
+    """The table that a file names as its users, in the same folder; None where it names none.
+
+    Raises
+    ------
+    InputError
+        When the name is not a plain one: a file that is passed on must not reach into folders.
+    """
+    name = head.get("users") if isinstance(head, dict) else None
+    if not isinstance(name, str):
+        return None
+    plain = name.endswith(".parquet") and not set(name) & set("/\\:\0") and name != ".parquet"
+    if not plain or len(name) > 255 or not name.isprintable():
+        raise InputError(
+            str(path),
+            [
+                "users: must be a list in [ ] or the name of a .parquet file in the same folder, "
+                f"got {json.dumps(name, ensure_ascii=False)[:60]}"
+            ],
+        )
+    return path.parent / name
+
+
+def table_beside(path: Path, form: Form, size: int) -> Path | None:
+    """Where the table of a file's users goes, or None where they go into the file itself."""
+    if form not in ("auto", "json", "parquet"):
+        raise UsageError(f'users must be "auto", "json" or "parquet", got {form!r}')
+    if form == "json" or (form == "auto" and size < LARGE):
+        return None
+    table = path.with_suffix(".parquet") if path.name else path
+    if table == path or table_named({"users": table.name}, path) is None:
+        fault = "its users go into a file of this name that ends in .parquet; name it ….json"
+        raise InputError(str(path), [fault])
+    return table
+
+
+def has_pyarrow() -> bool:
+    """Whether tables can be read and written here."""
+    return find_spec("pyarrow") is not None
+
+
+def _pyarrow(path: Path) -> Any:
+    try:
+        import pyarrow.compute
+        import pyarrow.parquet
+    except ImportError:
+        fault = 'is a Parquet table, which needs pyarrow: pip install "dtkd-opt[parquet]"'
+        raise InputError(str(path), [fault]) from None
+    return pyarrow
+
+
+def write_table(columns: Columns[Any], path: Path) -> None:
+    """Write columns atomically as a Parquet file; nullable ones without a value are left out."""
+    pa = _pyarrow(path)
+    arrays = {}
+    for key, column in columns.keys.items():
+        values = getattr(columns, key)
+        null = column.is_null(values) if column.null is not None else None
+        if null is None or column.kind == "numbers" or not null.all():
+            arrays[key] = _to_arrow(pa, values, null)
+    sink = pa.BufferOutputStream()
+    pa.parquet.write_table(pa.table(arrays), sink, write_page_checksum=True)
+    write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def _to_arrow(pa: Any, values: NDArray[Any], null: Mask | None) -> Any:
+    if values.dtype == object and null is not None:  # lists of several lengths
+        return pa.array(values, pa.list_(pa.float64()))
+    if values.ndim == 1:
+        return pa.array(values, pa.string() if values.dtype == object else None, mask=null)
+    flat = pa.array(values.ravel(), mask=None if null is None else null.ravel())
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+
+def read_table(kind: type[C], path: Path) -> C:
+    """Columns from a Parquet file, with the same checks and lines as for records in JSON.
+
+    Raises
+    ------
+    InputError
+        One line per fault; of a table full of faults the first.
+    """
+    pa = _pyarrow(path)
+    data = read_bytes(path)
+    try:
+        file = pa.parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        if faults := _schema_faults(pa, kind, file.schema_arrow):
+            raise InputError(str(path), faults)
+        table = file.read()
+        table.validate(full=True)
+        columns, odd = _unpack(pa, kind, table)
+        made = kind(columns)
+        rows = np.flatnonzero(made.bad_rows() | odd)[:KEPT_FAULTS]
+        faults = kind.row_faults(zip(rows.tolist(), table.take(rows).to_pylist(), strict=True))
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):
+        raise InputError(str(path), ["is not a Parquet file, or is damaged"]) from None
+    if faults:
+        raise InputError(str(path), faults)
+    return made
+
+
+def _schema_faults(pa: Any, kind: type[Columns[Any]], schema: Any) -> list[str]:
+    """Columns that are missing, unknown, there twice or of the wrong type."""
+    counts = Counter(schema.names)
+    faults = []
+    for key, column in kind.keys.items():
+        if key not in counts:
+            if column.null is None or column.kind == "numbers":
+                faults.append(f"{key}: is missing; must be given")
+        elif counts[key] > 1:
+            faults.append(f"{key}: is given more than once; keep one")
+        elif not _fits(pa, column, schema.field(key).type):
+            faults.append(
+                f"{key}: must be a column of {_KINDS[column.kind]}, "
+                f"got one of type {str(schema.field(key).type)[:60]}"
+            )
+    unknown = [key for key in counts if key not in kind.keys][:KEPT_FAULTS]
+    return faults + [
+        at_path((key,), "is not a known column; remove or rename it") for key in unknown
+    ]
+
+
+def _fits(pa: Any, column: Column, kind: Any) -> bool:
+    """Whether an Arrow type can hold a key's values; nulls alone are of a type of their own."""
+    is_ = pa.types
+    if is_.is_null(kind):
+        return True
+    if column.kind == "text":
+        kind = kind.value_type if is_.is_dictionary(kind) else kind
+        return bool(is_.is_string(kind) or is_.is_large_string(kind))
+    if column.kind == "whole":
+        return bool(is_.is_integer(kind))
+    if column.kind == "numbers":
+        if not (is_.is_list(kind) or is_.is_large_list(kind) or is_.is_fixed_size_list(kind)):
+            return False
+        kind = kind.value_type
+    number = is_.is_integer(kind) or is_.is_float32(kind) or is_.is_float64(kind)
+    return bool(number or is_.is_null(kind))
+
+
+def _unpack(pa: Any, kind: type[Columns[Any]], table: Any) -> tuple[dict[str, NDArray[Any]], Mask]:
+    """The table's columns as arrays, and which rows hold what no array can say."""
+    columns, odd = {}, np.zeros(table.num_rows, bool)
+    for key, column in kind.keys.items():
+        if key not in table.column_names:
+            columns[key] = np.full(table.num_rows, column.null)
+        elif column.kind == "text":
+            columns[key] = table[key].cast(pa.large_string()).to_numpy()
+        elif column.kind == "whole":
+            columns[key] = _whole(pa, column, table[key])
+        elif column.kind == "number":
+            columns[key], strange = _numbers(pa, column, table[key])
+            odd |= strange
+        else:
+            columns[key], strange = _lists(pa, column, table[key])
+            odd |= strange
+    return columns, odd
+
+
+def _whole(pa: Any, column: Column, values: Any) -> NDArray[np.int64]:
+    """Null becomes 0; what is too large becomes a little too large."""
+    if pa.types.is_null(values.type):
+        return np.zeros(len(values), np.int64)
+    plain = pa.compute.fill_null(values, 0).to_numpy()
+    if plain.dtype == np.uint64:
+        plain = np.minimum(plain, np.uint64(column.most + 1))
+    return np.array(plain, np.int64)
+
+
+def _numbers(pa: Any, column: Column, values: Any) -> tuple[NDArray[np.float64], Mask]:
+    """Numbers with nulls as in the column, and where a number says what stands for null."""
+    missing = values.is_null().to_numpy(zero_copy_only=False)
+    plain = np.array(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), float)
+    if column.null is None:
+        plain[missing] = np.nan
+        return plain, np.zeros(len(plain), bool)
+    odd = column.is_null(plain) & ~missing
+    plain[missing] = column.null
+    return plain, odd
+
+
+def _lists(pa: Any, column: Column, values: Any) -> tuple[NDArray[Any], Mask]:
+    """(N, W) numbers; (N,) tuples where the lengths differ."""
+    rows = values.combine_chunks()
+    lengths = set() if pa.types.is_null(rows.type) else set(_lengths(pa, rows))
+    if rows.null_count == 0 and len(lengths) == 1:
+        plain, odd = _numbers(pa, column, pa.compute.list_flatten(rows))
+        shape = (len(rows), lengths.pop())
+        return plain.reshape(shape), np.logical_or.reduce(odd.reshape(shape), axis=1)
+    ragged, strange = np.empty(len(rows), object), np.zeros(len(rows), bool)
+    for n, row in enumerate(rows.to_pylist()):
+        ragged[n] = tuple(row or ())
+        strange[n] = row is None or any(x is not None and x != x for x in row)
+    return ragged, strange
+
+
+def _lengths(pa: Any, rows: Any) -> list[int]:
+    unique: list[int] = pa.compute.unique(pa.compute.list_value_length(rows)).to_pylist()
+    return unique

@@ -1,0 +1,85 @@
+"""The users of an instance: a record each to read and write, columns to compute with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dtkd_opt.records.columns import Column, Columns, Texts
+from dtkd_opt.records.fields import (
+    LARGEST,
+    MOST_COUNT,
+    SMALLEST,
+    TINY,
+    Amount,
+    Count,
+    Fraction,
+    Name,
+    Positive,
+    Record,
+    Share,
+)
+
+
+class User(Record):
+    """A physical entity with private data, a CPU, a radio and optional limits."""
+
+    name: Name
+    samples: Count
+    fresh_fraction: Share
+    cpu_hz: Positive
+    tx_power_w: Positive
+    kappa: Amount
+    channel_gain: tuple[Positive | None, ...]
+    energy_j: Positive | None = None
+    deadline_s: Positive | None = None
+    min_accuracy: Fraction | None = None
+
+
+class Users(Columns[User]):
+    """All users as read-only columns of shape (N,), and the sequence of their records.
+
+    Null is inf (no budget, no deadline), -inf (no floor), NaN (server out of reach).
+    """
+
+    __slots__ = ()
+    record = User
+    keys: ClassVar[Mapping[str, Column]] = {
+        "name": Column("text"),
+        "samples": Column("whole", 1, MOST_COUNT),
+        "fresh_fraction": Column("number", 0, 1, noticeable=TINY),
+        "cpu_hz": Column("number", SMALLEST, LARGEST),
+        "tx_power_w": Column("number", SMALLEST, LARGEST),
+        "kappa": Column("number", 0, LARGEST),
+        "channel_gain": Column("numbers", SMALLEST, LARGEST, null=np.nan),
+        "energy_j": Column("number", SMALLEST, LARGEST, null=np.inf),
+        "deadline_s": Column("number", SMALLEST, LARGEST, null=np.inf),
+        "min_accuracy": Column("number", 0, 1, null=-np.inf),
+    }
+
+    name: Texts
+    samples: NDArray[np.int64]
+    fresh_fraction: NDArray[np.float64]
+    cpu_hz: NDArray[np.float64]  # cycles/s
+    tx_power_w: NDArray[np.float64]
+    kappa: NDArray[np.float64]  # J s² / cycle³
+    channel_gain: NDArray[np.float64]  # (N, S); (N,) tuples while the lengths of the lists differ
+    energy_j: NDArray[np.float64]
+    deadline_s: NDArray[np.float64]
+    min_accuracy: NDArray[np.float64]
+
+    def update_hash(self, digest: hashlib._Hash) -> None:
+        """Hash the contents: the names as a JSON list, the numbers as little-endian 8 bytes."""
+        for key, column in self.keys.items():
+            values = self._columns[key]
+            if column.kind == "text":
+                digest.update(json.dumps(values.tolist(), ensure_ascii=False).encode())
+            elif column.kind == "whole":
+                digest.update(values.astype("<i8").tobytes())
+            else:  # one NaN of the many that there are
+                digest.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())

@@ -1,0 +1,67 @@
+"""Independent jobs, each kept on disk as it ends, done by processes here or by a Dask cluster.
+
+A job is a payload and a question, `asked`, a record of all that decides what comes of it; what
+came of it is a :class:`Row`. `journal.py` keeps rows, `workers.py` is who does the jobs.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.util import find_spec
+from numbers import Integral
+from typing import Any, Self, TypeVar
+
+from pydantic import Field
+
+from dtkd_opt.errors import DtkdError, InputError, UsageError, printable
+from dtkd_opt.records.fields import Record, Text
+
+
+class Row(Record):
+    """What came of a job. `reason` says why where the outcome is not as hoped for."""
+
+    asked: Any
+    outcome: Text
+    reason: Text = ""
+    worker: Text = ""  # machine and process
+    versions: dict[Text, Text] = Field(default_factory=dict)
+
+    def failed(self, reason: str) -> Self:
+        """This row, of which it has turned out that it does not count."""
+        return self.model_copy(update={"outcome": "failed", "reason": one_line(reason)})
+
+
+RowT = TypeVar("RowT", bound=Row)
+
+
+def one_line(text: str) -> str:
+    """A text of whatever lines as one that a table and a terminal take."""
+    return printable(" ".join(text.split()))
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a job failed: in an own error's words, of any other with its kind before them."""
+    return str(error) if isinstance(error, DtkdError) else f"{type(error).__name__}: {error}"
+
+
+def this_worker() -> str:
+    """The machine and process that this runs in."""
+    return f"{platform.node()}:{os.getpid()}"
+
+
+def require(package: str, extra: str, what: str) -> None:
+    """InputError where `package` is missing: `what` needs it, and which extra brings it."""
+    if find_spec(package) is None:
+        raise InputError(what, [f'needs {package}: pip install "dtkd-opt[{extra}]"'])
+
+
+def processes(jobs: int) -> int:
+    """How many processes `jobs` means: -1 is one a core; UsageError where it means nothing."""
+    if not (isinstance(jobs, Integral) and (jobs >= 1 or jobs == -1)):
+        raise UsageError(f"jobs must be at least 1, or -1 for one a core, got {jobs!r}")
+    if jobs >= 1:
+        return int(jobs)
+    from joblib import cpu_count
+
+    return int(cpu_count())

@@ -1,0 +1,200 @@
+"""Who does the jobs: processes of this machine through joblib, or the workers of a Dask cluster.
+
+Either yields the rows as jobs end. Numerics get one thread a job, so that times can be compared.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from functools import partial
+from importlib import import_module
+from multiprocessing.resource_tracker import ensure_running
+from typing import Any, TypeAlias
+
+from dtkd_opt.errors import InputError
+from dtkd_opt.records.fields import Record
+from dtkd_opt.runtime.jobs import RowT
+
+Task = tuple[Any, Record]  # a payload, which many tasks may share, and what is asked
+Rows: TypeAlias = Generator[RowT, None, None]
+Work: TypeAlias = Callable[[Sequence[Task]], Rows[RowT]]
+Execute: TypeAlias = Callable[[Any, Any], RowT]  # does one task, and raises nothing
+_ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?[^\s/]+:\d{1,5}")
+# loky starts another where a worker's memory has grown; raised as an error, it would wait forever
+_REPLACED = "A worker stopped while some jobs were given"
+_KILLED = "its process was killed, as for want of memory"
+_PATIENCE_S = 10.0  # for a scheduler to answer and for its first worker
+
+
+@contextmanager
+def workers(
+    jobs: int, dask: str | None, execute: Execute[RowT], kind: type[RowT]
+) -> Iterator[Work[RowT]]:
+    """What does the tasks: `jobs` processes here, or the cluster of the scheduler at `dask`.
+
+    Called with tasks it yields their rows, of `kind`, as `execute` has made them; closing that
+    iterator ends or takes back what is left. A job whose process is killed, as for want of memory,
+    has failed.
+
+    Raises
+    ------
+    InputError
+        When no scheduler answers there, or its workers cannot do this.
+    """
+    if dask is None:
+        yield partial(_run_here, execute, kind, jobs)
+        return
+    client = _connect(dask)
+    try:
+        yield partial(_run_on_dask, client, execute, kind)
+    finally:
+        client.close()
+
+
+def _run_here(
+    execute: Execute[RowT], kind: type[RowT], jobs: int, tasks: Sequence[Task]
+) -> Rows[RowT]:
+    """The rows as jobs end; of a process that is killed, the job alone fails.
+
+    loky then ends all processes and does not say which job was whose. So those that may have been
+    at work run once more, one at a time, where it is known.
+    """
+    left: dict[Any, Task] = {task[1]: task for task in tasks}
+    while left:
+        now = list(left.values())
+        try:
+            with closing(_processes(execute, jobs, now if jobs > 1 else now[:1])) as rows:
+                for row in rows:
+                    del left[row.asked]
+                    yield row
+            continue
+        except BrokenProcessPool:
+            suspects = list(left.values())[:jobs]
+        for _, asked in suspects:
+            del left[asked]
+        if jobs > 1:
+            yield from _run_here(execute, kind, 1, suspects)
+        else:
+            yield kind(asked=suspects[0][1], outcome="failed", reason=_KILLED)
+
+
+def _processes(execute: Execute[RowT], jobs: int, tasks: Sequence[Task]) -> Rows[RowT]:
+    from joblib import Parallel, delayed
+
+    warnings.filterwarnings("ignore", _REPLACED, UserWarning)  # in any thread of loky
+    parallel = Parallel(
+        max(jobs, 2),  # joblib would run 1 in this process, with all its threads
+        backend="loky",
+        return_as="generator_unordered",
+        pre_dispatch=jobs,
+        batch_size=1,
+        max_nbytes=None,
+        inner_max_num_threads=1,
+        initializer=_start_worker,
+        initargs=(os.getpid(),),
+    )
+    rows: Rows[RowT] | None = None
+    try:
+        with _ctrl_c_after():
+            rows = parallel(delayed(execute)(*task) for task in tasks)
+        for row in rows:  # noqa: UP028 - `yield from` closes them without the filter below
+            yield row
+    finally:
+        if rows is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # joblib tells which jobs Ctrl-C gave up
+                rows.close()
+
+
+@contextmanager
+def _ctrl_c_after() -> Iterator[None]:
+    """Ctrl-C waits for the end of this block, and cannot reach processes that are started in it."""
+    pressed: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    handler = (
+        signal.signal(signal.SIGINT, lambda number, _: pressed.append(number)) if main else None
+    )
+    ensure_running()  # Python's tracker of resources would unblock it when it starts
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes inherit it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if main:
+            signal.signal(signal.SIGINT, handler)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
+
+
+def _start_worker(parent: int) -> None:
+    """Ctrl-C is for the parent, which kills its workers; a killed parent wants no more runs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
+
+
+def _run_on_dask(
+    client: Any, execute: Execute[RowT], kind: type[RowT], tasks: Sequence[Task]
+) -> Rows[RowT]:
+    distributed: Any = import_module("distributed")
+    futures: dict[Any, Record] = {}
+    try:
+        payloads = {id(payload): payload for payload, _ in tasks}
+        # without hash each has a key of its own: an equal one, just released, would be lost again
+        sent = {key: client.scatter(payload, hash=False) for key, payload in payloads.items()}
+        for payload, asked in tasks:
+            futures[client.submit(execute, sent[id(payload)], asked, pure=False)] = asked
+        for future in distributed.as_completed(futures, loop=client.loop):
+            yield _result(future, kind, futures[future])
+    finally:
+        client.cancel(list(futures))
+
+
+def _result(future: Any, kind: type[RowT], asked: Record) -> RowT:
+    try:
+        row: RowT = future.result()
+    except Exception as error:  # a lost worker, or one without this package: a row of its own
+        lost = kind(asked=asked, outcome="failed")
+        return lost.failed(f"Dask: {type(error).__name__}: {error}")
+    return row
+
+
+def _connect(address: str) -> Any:
+    """A client of the cluster; InputError where runs there would fail or not mean anything."""
+    distributed: Any = import_module("distributed")
+    source = f"--dask {address}"
+    if not _ADDRESS.fullmatch(address):  # a client of such a one would not even end
+        raise InputError(source, ["is no address; must be such as tcp://127.0.0.1:8786"])
+    try:
+        client = distributed.Client(address, timeout=_PATIENCE_S, set_as_default=False)
+    except (OSError, OverflowError) as error:
+        fault = f"no scheduler answers: {' '.join(str(error).split())}; start one: dask scheduler"
+        raise InputError(source, [fault]) from None
+    if fault := _unfit(client):
+        client.close()
+        raise InputError(source, [fault])
+    return client
+
+
+def _unfit(client: Any) -> str:
+    """What is wrong with the cluster's workers; empty when nothing is."""
+    try:
+        client.wait_for_workers(1, timeout=_PATIENCE_S)
+    except TimeoutError:
+        return "has no workers; start some: dask worker"
+    most = max(w["nthreads"] for w in client.scheduler_info(-1)["workers"].values())
+    return f"a worker has {most} threads; runs share none: give --nthreads 1" if most > 1 else ""

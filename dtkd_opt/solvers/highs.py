@@ -1,0 +1,233 @@
+"""The only place that calls a solver: HiGHS, for the prices' master LP and for Pyomo's MILPs.
+
+Pyomo's persistent interface keeps the MILP standing while cuts are added to it. It is run here in
+a worker thread, because Ctrl-C does not stop a running HiGHS by itself: the main thread waits,
+and tells HiGHS through its interrupt callback to stop.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import highspy
+import numpy as np
+from pydantic import Field, Strict
+
+from dtkd_opt.errors import UsageError
+from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.fields import NonNegative, Positive, Record, Text
+
+INF = highspy.kHighsInf
+_CALLBACKS = ("cbMipInterrupt", "cbSimplexInterrupt", "cbIpmInterrupt")
+
+
+class HighsParams(Record):
+    """HiGHS's settings for the MILPs of the `exact` method.
+
+    `mip_rel_gap` is left to the method when None; `log_file` receives HiGHS's own log.
+    """
+
+    threads: Annotated[int, Strict(), Field(ge=0, le=256)] = 0
+    log_file: Text = ""
+    mip_rel_gap: NonNegative | None = None
+    feasibility_tolerance: Positive = 1e-9
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MilpOutcome:
+    """Why one HiGHS run ended, and what it holds."""
+
+    reason: Literal["optimal", "infeasible", "time_limit", "interrupted"]
+    bound: float
+    has_solution: bool
+
+
+class MasterLP:
+    """max θ subject to cuts θ ≤ value + gradient · (v - point) and a moving box on v."""
+
+    def __init__(self, size: int):
+        self._size = size
+        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        self._highs.setOptionValue("output_flag", False)
+        self._highs.setOptionValue("presolve", "off")
+        self._highs.setOptionValue("threads", 1)
+        for side in ("primal", "dual"):  # the model's promise decides when to stop
+            self._highs.setOptionValue(f"{side}_feasibility_tolerance", 1e-10)
+        free = np.append(np.zeros(size), -INF)
+        self._highs.addVars(size + 1, free, np.full(size + 1, INF))
+        self._highs.changeColCost(size, -1.0)
+        self._weights: Array = np.zeros(0)
+
+    def add_cut(self, value: float, gradient: Array, point: Array) -> None:
+        """One supporting plane of the concave function at `point`."""
+        row = np.append(-gradient, 1.0)
+        index = np.arange(self._size + 1, dtype=np.int32)
+        upper = float(value - gradient @ point)
+        self._highs.addRow(-INF, upper, self._size + 1, index, row)
+
+    def maximise(self, low: Array, high: Array) -> tuple[Array, float]:
+        """Maximiser of the model in the box and the model's value there.
+
+        Raises
+        ------
+        ArithmeticError
+            When HiGHS fails.
+        """
+        index = np.arange(self._size, dtype=np.int32)
+        self._highs.changeColsBounds(self._size, index, low, high)
+        status = self._run()
+        if status != highspy.HighsModelStatus.kOptimal:  # lost its way from the last basis
+            self._highs.clearSolver()
+            status = self._run()
+        if status != highspy.HighsModelStatus.kOptimal:
+            raise ArithmeticError(f"price master: {self._highs.modelStatusToString(status)}")
+        solution = self._highs.getSolution()
+        values, self._weights = np.array(solution.col_value), np.abs(solution.row_dual)
+        return values[:-1], float(values[-1])
+
+    def _run(self) -> Any:
+        self._highs.run()
+        return self._highs.getModelStatus()
+
+    def weights(self) -> Array:
+        """(cuts,) multipliers of the cuts at the last maximiser, 0 for later cuts."""
+        return np.append(self._weights, np.zeros(self._highs.getNumRow() - len(self._weights)))
+
+
+class StandingMilp:
+    """A Pyomo MILP that stays loaded in HiGHS between runs; cuts are added, nothing is rebuilt."""
+
+    def __init__(self, model: Any, params: HighsParams, seed: int):
+        from pyomo.contrib.appsi.solvers.highs import Highs
+
+        self._opt = Highs()
+        self._opt.update_config.check_for_new_or_removed_constraints = False
+        self._opt.update_config.check_for_new_or_removed_vars = False
+        self._opt.update_config.check_for_new_or_removed_params = False
+        self._opt.update_config.check_for_new_objective = False
+        self._opt.update_config.update_constraints = False
+        self._opt.update_config.update_vars = False
+        self._opt.update_config.update_params = False
+        self._opt.update_config.update_named_expressions = False
+        self._opt.update_config.update_objective = False
+        self._opt.set_instance(model)
+        self._highs = self._opt._solver_model
+        self._stop = threading.Event()
+        self._dual_bound = -INF  # written by HiGHS's thread
+        self._least_tolerance = max(params.feasibility_tolerance, 1e-10)  # HiGHS allows no less
+        self._configure(params, seed)
+
+    def _configure(self, params: HighsParams, seed: int) -> None:
+        settings = {
+            "output_flag": bool(params.log_file),
+            "log_to_console": False,
+            "log_file": params.log_file,
+            "threads": params.threads,
+            "random_seed": seed,
+            "mip_abs_gap": 0.0,
+            **params.options,
+        }
+        for name, value in settings.items():
+            self._set(name, value)
+        for name in _CALLBACKS:
+            callback = getattr(self._highs, name)
+            callback += self._on_callback
+
+    def _set(self, name: str, value: Any) -> None:
+        if self._highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
+            raise UsageError(f"HiGHS does not take the option {name} = {value!r}")
+
+    def add(self, constraints: Sequence[Any]) -> None:
+        """Add Pyomo constraints (already on the model) to the standing MILP."""
+        if constraints:
+            self._opt.add_constraints(list(constraints))
+
+    def start_from(self, values: Sequence[tuple[Any, float]]) -> None:
+        """Give HiGHS a starting solution: values of some variables, the rest it completes."""
+        columns = self._opt._pyomo_var_to_solver_var_map
+        index = np.array([columns[id(var)] for var, _ in values], dtype=np.int32)
+        self._highs.setSolution(len(index), index, np.array([v for _, v in values], float))
+
+    def run(
+        self, rel_gap: float, time_limit: float, watch: Callable[[float], None] | None = None
+    ) -> MilpOutcome:
+        """Solve in a worker thread; Ctrl-C ends the run and is reported, not raised.
+
+        Parameters
+        ----------
+        rel_gap, time_limit
+            Relative gap and seconds at which HiGHS stops.
+        watch
+            Called with HiGHS's dual bound now and then, in the caller's thread.
+        """
+        self._set("mip_rel_gap", rel_gap)
+        self._highs.setOptionValue("time_limit", max(time_limit, 1e-3))
+        tolerance = self._least_tolerance
+        interrupted = self._run_with(tolerance, watch)
+        # HiGHS may reject its own optimum for an infeasibility of just the tolerance: loosen it
+        while self._rejected() and tolerance < 1e-6 and not interrupted:
+            tolerance *= 10
+            interrupted = self._run_with(tolerance, watch)
+        return self._outcome(interrupted)
+
+    def _rejected(self) -> bool:
+        return bool(self._highs.getModelStatus() == highspy.HighsModelStatus.kSolveError)
+
+    def _run_with(self, tolerance: float, watch: Callable[[float], None] | None) -> bool:
+        """One run at a feasibility tolerance; True if Ctrl-C stopped it (see KeepOnCtrlC)."""
+        self._set("mip_feasibility_tolerance", tolerance)
+        self._set("primal_feasibility_tolerance", tolerance)
+        self._stop.clear()
+        self._dual_bound = -INF
+        done = threading.Event()  # Thread.join forgets a running thread when it is interrupted
+
+        def work() -> None:
+            try:
+                self._highs.run()
+            finally:
+                done.set()
+
+        try:
+            threading.Thread(target=work, daemon=True).start()
+            while not done.wait(0.05):
+                if watch is not None and np.isfinite(self._dual_bound):
+                    watch(self._dual_bound)
+            return False
+        except BaseException as error:
+            self._stop.set()
+            done.wait()
+            if isinstance(error, KeyboardInterrupt):
+                return True
+            raise
+
+    def _on_callback(self, event: Any) -> None:
+        if self._stop.is_set():
+            event.interrupt()
+        self._dual_bound = event.data_out.mip_dual_bound
+
+    def _outcome(self, interrupted: bool) -> MilpOutcome:
+        status, info = self._highs.getModelStatus(), self._highs.getInfo()
+        statuses = highspy.HighsModelStatus
+        solved = bool(self._highs.getSolution().value_valid)
+        feasible = solved and info.primal_solution_status == highspy.kSolutionStatusFeasible
+        linear = info.mip_node_count < 0  # nothing to branch on: the optimum is the bound
+        bound = info.objective_function_value if linear else info.mip_dual_bound
+        if status in (statuses.kInfeasible, statuses.kUnboundedOrInfeasible):
+            return MilpOutcome("infeasible", INF, False)
+        if interrupted or status == statuses.kInterrupt:
+            return MilpOutcome("interrupted", bound, feasible)
+        if status == statuses.kOptimal:
+            return MilpOutcome("optimal", bound, True)
+        if status == statuses.kTimeLimit:
+            return MilpOutcome("time_limit", bound, feasible)
+        raise ArithmeticError(f"HiGHS stopped with {self._highs.modelStatusToString(status)}")
+
+    def values(self, variables: Sequence[Any]) -> Array:
+        """The last solution's values of some Pyomo variables."""
+        columns = self._opt._pyomo_var_to_solver_var_map
+        values = np.array(self._highs.getSolution().col_value)
+        return values[[columns[id(var)] for var in variables]]

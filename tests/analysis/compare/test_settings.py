@@ -1,0 +1,196 @@
+"""Settings of methods in `compare`: from records, mappings, a TOML file and options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import dtkd_opt as do
+from dtkd_opt.analysis.compare.run import execute
+from dtkd_opt.analysis.compare.spec import ask
+from dtkd_opt.methods.dqn.method import safetensors
+from dtkd_opt.records.files import sha256
+from tests.methods.dqn.test_network import network_files
+from tests.support.command_line import run as dtkd_opt
+from tests.support.comparing import N5, lines, run, words
+
+COLD = {"method": "q-learning", "cold": True, "rounds": 30}
+FILE = """
+[q-learning]
+rounds = 20
+
+["q-learning cold"]
+method = "q-learning"
+cold = true
+rounds = 30
+
+[exact]
+max_rounds = 0
+"""
+
+
+def asked(label: str, params: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a run of the label is told."""
+    ((_, found),) = ask([do.read_instance(N5)], [label], params, 1, (1e-6, None, None))
+    return found.settings
+
+
+def test_one_method_with_two_settings_side_by_side(tmp_path: Path) -> None:
+    """A label's plan is that of `solve` with its settings; the unused table is not looked at."""
+    file = tmp_path / "mine.toml"
+    file.write_text(FILE)
+    chosen = ["--method", "q-learning cold", "--gap", "0", "--params", str(file)]
+    done = run([*words(N5, methods="q-learning", output=tmp_path / "out"), *chosen])
+    assert (done.returncode, done.stderr) == (0, "")
+    runs = pd.read_csv(tmp_path / "out" / "runs.csv")
+    assert runs.label.tolist() == ["q-learning"] * 2 + ["q-learning cold"] * 2
+    assert set(runs.method) == {"q-learning"}
+    assert (
+        runs.settings.str.contains('"cold": true, "rounds": 30').tolist()
+        == [False] * 2 + [True] * 2
+    )
+    warm, cold = do.QLearningParams(rounds=20), do.QLearningParams(cold=True, rounds=30)
+    want = [
+        do.solve(do.read_instance(N5), "q-learning", params=params, seed=seed, gap=0.0).objective
+        for params in (warm, cold)
+        for seed in range(2)
+    ]
+    assert runs.incumbent_objective.tolist() == want
+    assert len(set(want)) == 3  # of cold ones the seeds differ
+    summary = pd.read_csv(tmp_path / "out" / "summary.csv")
+    assert summary.label.tolist() == ["q-learning", "q-learning cold"]
+    assert summary.incumbent_objective_max.tolist() == [max(want[:2]), max(want[2:])]
+    assert "q-learning cold" in (tmp_path / "out" / "gap_over_time.svg").read_text()
+
+
+def test_cold_alone_is_for_q_learning(tmp_path: Path) -> None:
+    given = words(N5, methods="q-learning price", output=tmp_path / "out", seeds=1)
+    done = run([*given, "--cold", "--iterations", "20"])
+    assert done.returncode == 0, done.stderr
+    cold = {
+        row["asked"]["label"]: row["asked"]["settings"].get("cold")
+        for row in lines(tmp_path / "out")
+    }
+    assert cold == {"q-learning": True, "price": None}
+
+
+def test_settings_may_be_records_or_mappings_and_all_are_kept() -> None:
+    record = do.QLearningParams(cold=True)
+    assert asked("q-learning", {"q-learning": record}) == record.model_dump()
+    assert asked("q-learning", {"q-learning": {"cold": True}}) == record.model_dump()
+    assert asked("q-learning", {}) == do.QLearningParams().model_dump()
+    assert asked("x", {"x": COLD}) == do.QLearningParams(cold=True, rounds=30).model_dump()
+    assert asked("greedy", {"x": COLD, "exact": {"max_rounds": 0}}) == {}
+
+
+def test_exact_has_one_thread_where_the_user_does_not_say() -> None:
+    for given, threads in (
+        ({}, 1),
+        ({"exact": {"highs": {"mip_rel_gap": 1e-3}}}, 1),
+        ({"exact": do.ExactParams(fixing=False)}, 1),
+        ({"exact": {"highs": {"threads": 0}}}, 0),
+        ({"exact": do.ExactParams(highs=do.HighsParams(threads=2))}, 2),
+    ):
+        assert asked("exact", given)["highs"]["threads"] == threads
+    assert asked("exact", {"exact": do.ExactParams(fixing=False)})["fixing"] is False
+
+
+def test_other_settings_are_another_question(tmp_path: Path) -> None:
+    instance = do.read_instance(N5)
+
+    def compare(**settings: Any) -> do.Comparison:
+        params = {"mine": COLD | settings}
+        return do.compare([instance], ["mine"], params=params, seeds=1, output=tmp_path)
+
+    first = compare().runs.runtime_s.tolist()
+    assert compare(epsilon=0.5).runs.runtime_s.tolist() == first  # kept: the default
+    with pytest.raises(do.InputError) as error:
+        compare(rounds=40)
+    differing = "(settings.rounds 30 where now 40)"
+    assert f"holds runs that are not asked for {differing}; name another folder" in str(error.value)
+
+
+def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> None:
+    card = network_files(tmp_path)
+    weights, output = card.with_suffix(".safetensors"), tmp_path / "out"
+
+    def compare(methods: Sequence[str] = ("dqn",)) -> do.Comparison:
+        params = {"dqn": do.DqnParams(network=card, rounds=2)}
+        given = {"params": params, "seeds": 1, "output": output, "jobs": 1}
+        return do.compare([do.read_instance(N5)], methods, **given)
+
+    (first,) = compare().records
+    assert first.asked.files == {file.name: sha256(file.read_bytes()) for file in (card, weights)}
+    assert compare().records[0].runtime_s == first.runtime_s  # kept
+    tensors = safetensors.torch.load(weights.read_bytes())
+    tensors["linear.bias"] += 1
+    weights.write_bytes(safetensors.torch.save(tensors))
+    with pytest.raises(
+        do.InputError, match=r"not asked for \(files\.dqn\.safetensors \w{64} where"
+    ):
+        compare()
+    row = execute(do.read_instance(N5), first.asked)  # as at a worker that has other files
+    assert (row.outcome, "holds something else here" in row.reason) == ("failed", True)
+    for damage in (lambda: weights.write_bytes(b"cut"), weights.unlink, card.unlink):
+        damage()
+        before = (output / "runs.jsonl").read_bytes()
+        with pytest.raises(do.InputError, match=r"dqn\.(json|safetensors): (no such|is no)"):
+            compare(["greedy", "dqn"])
+        assert (output / "runs.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "line"),
+    [
+        ({"price": {"start": 3}}, do.UsageError, "price takes no settings, got start"),
+        ({"price": do.QLearningParams()}, do.UsageError, "holds no settings of price"),
+        ({"price": 3}, do.InputError, "params: price: must be a table of settings, [price], got 3"),
+        ({"cold": {"cold": True}}, do.InputError, "params: cold: there is no such method; choose"),
+        ({"x": {"method": "y"}}, do.InputError, "params: x.method: must be one of price, exact"),
+        ({" ": COLD}, do.InputError, "params: ' ': is no name; must be a text"),
+        ({3: COLD}, do.InputError, "params: 3: is no name; must be a text that can be printed"),
+        ({"auto": COLD}, do.InputError, "params: auto: there is no such method"),
+        (
+            {"x": {"method": "exact", "highs": {"options": {"y": object()}}}},
+            do.UsageError,
+            "params [x]: cannot be written as JSON",
+        ),
+        (do.QLearningParams(), do.UsageError, "params must map names of methods"),
+        (
+            {"x": COLD | {"rounds": 0}},
+            do.InputError,
+            "params [x]: rounds: must be at least 1, got 0",
+        ),
+    ],
+)
+def test_wrong_settings_are_said_before_anything_runs(
+    params: Any, error: type[do.DtkdError], line: str, tmp_path: Path
+) -> None:
+    methods = ["price", *(["x"] if isinstance(params, dict) and "x" in params else [])]
+    with pytest.raises(error) as said:
+        do.compare([do.read_instance(N5)], methods, params=params, output=tmp_path / "out")
+    assert line in str(said.value)
+    assert "\n" not in str(said.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_of_methods_that_are_not_compared_are_refused(tmp_path: Path) -> None:
+    done = run([*words(N5, methods="price", output=tmp_path / "out"), "--cold"])
+    assert (done.returncode, done.stderr) == (2, "--cold belongs to --method q-learning\n")
+
+
+def test_solve_takes_a_label_too(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(FILE)
+    done = dtkd_opt(
+        "solve", N5, "--method", "q-learning cold", "--params", file, "--gap", "0", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    params = do.QLearningParams(cold=True, rounds=30)
+    want = do.solve(do.read_instance(N5), "q-learning", params=params, gap=0.0)
+    found = do.read_solution(tmp_path / "n5.solution.json")
+    assert (found.method, found.incumbent_objective) == ("q-learning", want.objective)

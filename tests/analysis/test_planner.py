@@ -1,0 +1,135 @@
+"""Planning again as channels change, and the options that no channel makes worth taking."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dtkd_opt as do
+from dtkd_opt.pricing.lagrangian import price
+from dtkd_opt.problem.dominance import undominated
+from tests.support.strategies import instances
+
+GAP = 1e-6
+LIMITS = do.GeneratorParams(deadlines=0.5, energy_budgets=0.5)
+
+
+def drawn(instance: do.Instance, seed: int) -> np.ndarray:
+    gain = instance.users.channel_gain
+    return gain * 10 ** (0.3 * np.random.default_rng(seed).standard_normal(gain.shape))
+
+
+def with_gain(instance: do.Instance, gain: np.ndarray) -> do.Instance:
+    return instance.model_copy(update={"users": instance.users.replace(channel_gain=gain)})
+
+
+def check_planned(result: do.Result, instance: do.Instance, gap: float = GAP) -> None:
+    """What `solve` alone finds for the same gains, within both gaps."""
+    fresh = do.solve(instance, "price", gap=gap)
+    assert result.status == fresh.status == "optimal"
+    assert result.gap <= gap
+    assert result.objective == pytest.approx(fresh.objective, rel=2 * gap)
+    assert result.bound <= fresh.objective * (1 + 1e-12)
+    assert do.check(instance, result.solution) == []
+
+
+@pytest.mark.parametrize("users", [5, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("params", [None, LIMITS], ids=["free", "limits"])
+@pytest.mark.parametrize("servers", [1, 3])
+def test_plans_are_those_of_solve(
+    params: do.GeneratorParams | None, servers: int, users: int
+) -> None:
+    instance = do.generate_instance(users, servers, 2, params)
+    planner = do.Planner(instance, gap=GAP)
+    check_planned(planner.solve(), instance)
+    for seed in range(3):
+        # with deadlines, better channels: a plan exists
+        gain = drawn(instance, seed) if params is None else instance.users.channel_gain * (2 + seed)
+        check_planned(planner.solve(gain), with_gain(instance, gain))
+    check_planned(planner.solve(), with_gain(instance, gain))  # the last gains are kept
+
+
+def test_a_server_that_comes_into_reach_is_used() -> None:
+    instance = do.generate_instance(12, 3, 2)
+    planner = do.Planner(instance, gap=GAP)
+    planner.solve()
+    gain = np.where(np.isnan(instance.users.channel_gain), 1e-9, instance.users.channel_gain)
+    result = planner.solve(gain)
+    check_planned(result, with_gain(instance, gain))
+    assert (result.incumbent.plan.server != np.nanargmax(instance.users.channel_gain, 1)).any()
+
+
+def test_channels_too_bad_for_a_deadline_and_back() -> None:
+    instance = do.generate_instance(8, 1, 0, do.GeneratorParams(deadlines=1.0))
+    planner = do.Planner(instance, gap=GAP)
+    first = planner.solve()
+    worse = planner.solve(instance.users.channel_gain * 1e-9)
+    assert worse.status == "infeasible"
+    assert "has no feasible solution" in worse.reason
+    again = planner.solve(instance.users.channel_gain)
+    assert again.objective == pytest.approx(first.objective, rel=2 * GAP)
+
+
+@pytest.mark.parametrize("bad", [-1.0, 0.0, np.inf])
+def test_gains_that_are_none(bad: float) -> None:
+    instance = do.generate_instance(4)
+    planner = do.Planner(instance)
+    gain = instance.users.channel_gain.copy()
+    gain[2] = bad
+    with pytest.raises(do.InputError, match=r"users\[2\]\.channel_gain"):
+        planner.solve(gain)
+    check_planned(planner.solve(), instance, 1e-4)  # the planner is as before
+
+
+@pytest.mark.parametrize("gain", [np.full((9, 2), 1e-9), np.full((9, 3), np.nan)])
+def test_gains_of_another_shape_or_without_any_server(gain: np.ndarray) -> None:
+    planner = do.Planner(do.generate_instance(9, 3, 3))
+    with pytest.raises(do.InputError, match=r"users\[0\]\.channel_gain: must"):
+        planner.solve(gain)
+
+
+@settings(deadline=None, max_examples=60)
+@given(instances(), st.integers(0, 10_000))
+def test_a_dominated_option_is_never_the_cheapest(instance: do.Instance, seed: int) -> None:
+    """Each user's least cost is the same without dominated options, at any prices and gains."""
+    try:
+        table = do.build_options(instance)
+    except do.InfeasibleError:
+        return
+    rows = undominated(table)
+    assert set(table.user[rows]) == set(table.user)
+    rng = np.random.default_rng(seed)
+    factor = 10 ** rng.uniform(-2, 2, table.capacity.shape)
+    prices = factor / table.capacity
+    # as other channels would have it, better ones, with which no option breaks a limit
+    better = 10 ** rng.uniform(0, 2, (table.n_users, table.n_servers))[table.user, table.server]
+    for changed in (
+        table,
+        replace(
+            table,
+            uplink_snr_hz=table.uplink_snr_hz * better,
+            downlink_work=table.downlink_work / better,
+        ),
+    ):
+        few, every = (price(part, prices) for part in (changed.take(rows), changed))
+        least = every.cost[every.choice]
+        assert few.cost[few.choice] == pytest.approx(least, rel=1e-9)
+
+
+def test_of_equal_options_the_first_stays() -> None:
+    instance = do.generate_instance(3)
+    twins = tuple(
+        model.model_copy(update={"name": f"{model.name}-{i}"})
+        for model in instance.models
+        for i in (0, 1)
+    )
+    single, double = (
+        do.build_options(made) for made in (instance, instance.model_copy(update={"models": twins}))
+    )
+    rows = undominated(double)
+    assert (double.model[rows] % 2 == 0).all()
+    assert len(rows) == len(undominated(single)) < len(single)

@@ -1,0 +1,88 @@
+"""`price` hands what branching cannot close to HiGHS, or goes on where that is too much."""
+
+from __future__ import annotations
+
+import pytest
+
+import dtkd_opt as do
+from dtkd_opt.methods import price
+from dtkd_opt.methods.branching import Branching
+from dtkd_opt.methods.exact import Rounds
+from tests.support.helpers import INSTANCES
+
+GAP = 1e-9
+
+
+def phases(result: do.Result) -> set[str]:
+    return {progress.phase for progress in result.history}
+
+
+@pytest.mark.parametrize("name", ["n10-s3", "n20-deadlines", "n20-energy"])
+def test_highs_ends_what_branching_began(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = do.read_instance(INSTANCES / f"{name}.json")
+    alone = do.solve(instance, "price", gap=GAP)
+    assert "HiGHS round 1" not in phases(alone)
+    monkeypatch.setattr(price, "_PATIENCE", 1)
+    monkeypatch.setattr(price, "_PATIENCE_LIMITED", 1)
+    result = do.solve(instance, "price", gap=GAP)
+    assert {"branching", "HiGHS round 1"} <= phases(result)
+    assert result.status == "optimal"
+    assert result.objective == pytest.approx(alone.objective, rel=2 * GAP)
+    assert result.bound >= alone.bound - 2 * GAP * abs(alone.bound)
+
+
+def test_too_much_for_highs_is_branched_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same tree as without a pause, node for node."""
+    instance = do.read_instance(INSTANCES / "n10-s3.json")
+    trees: list[Branching] = []
+    original = Branching.__init__
+
+    def keep(self: Branching, *given: object) -> None:
+        original(self, *given)  # type: ignore[arg-type]
+        trees.append(self)
+
+    monkeypatch.setattr(Branching, "__init__", keep)
+    alone = do.solve(instance, "price", gap=GAP)
+    monkeypatch.setattr(price, "_PATIENCE", 3)
+    monkeypatch.setattr(price, "_HANDED", 0)
+    result = do.solve(instance, "price", gap=GAP)
+    assert (result.objective, result.bound) == (alone.objective, alone.bound)
+    assert len(trees) == 2
+    assert trees[0].nodes == trees[1].nodes > 3
+
+
+def test_an_asked_limit_of_nodes_is_no_reason_to_hand_over() -> None:
+    instance = do.read_instance(INSTANCES / "n10-s3.json")
+    result = do.solve(instance, "price", gap=GAP, iterations=2)
+    assert result.solution.termination == "iteration_limit"
+    assert not any(phase.startswith("HiGHS") for phase in phases(result))
+
+
+@pytest.mark.parametrize("reason", ["stalled", "iteration_limit"])
+def test_branching_goes_on_where_highs_gives_up(
+    reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = do.read_instance(INSTANCES / "n10-s3.json")
+    alone = do.solve(instance, "price", gap=GAP)
+    monkeypatch.setattr(price, "_PATIENCE", 3)
+    monkeypatch.setattr(Rounds, "run", lambda self: reason)
+    result = do.solve(instance, "price", gap=GAP)
+    assert result.status == "optimal"
+    assert result.objective == pytest.approx(alone.objective, rel=2 * GAP)
+
+
+def test_a_bound_of_highs_that_a_plan_refutes_leaves_that_of_branching(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    instance = do.read_instance(INSTANCES / "n10-s3.json")
+    best = do.solve(instance, "price", gap=GAP).objective
+
+    def refuted(self: Rounds) -> str:
+        self.search.refuted, self.search.bound = True, -float("inf")
+        return "stalled"
+
+    monkeypatch.setattr(price, "_PATIENCE", 3)
+    monkeypatch.setattr(Rounds, "run", refuted)
+    result = do.solve(instance, "price", gap=GAP)
+    assert result.status == "feasible"
+    assert 0.99 * best < result.bound <= best * (1 + 1e-12)

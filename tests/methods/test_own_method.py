@@ -1,0 +1,264 @@
+"""A method that another package brings: the example of CONTRIBUTING.md, built and installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+import dtkd_opt as do
+from dtkd_opt.analysis.compare.spec import ask
+from dtkd_opt.methods import Method, _namesakes
+from dtkd_opt.methods.search import Search, Stop
+from dtkd_opt.methods.solve import run
+from dtkd_opt.pricing.equal_shares import cheapest_options
+from dtkd_opt.records.solution import Termination
+from tests.support.helpers import INSTANCES
+from tests.support.paths import ROOT
+
+EXAMPLE = ROOT / "experiments" / "own_method"
+CLI = "from dtkd_opt.commands.main import main; main()"
+Run = Callable[..., Termination]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the example package was installed into, as pip does it from its source."""
+    source, target = (tmp_path_factory.mktemp(name) for name in ("source", "site"))
+    shutil.copytree(EXAMPLE, source, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pyc*"))
+    options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", target]
+    pip = [sys.executable, "-m", "pip", "install", *map(str, options), str(source)]
+    done = subprocess.run(pip, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def dtkd_opt(site: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command line in a process that finds the packages of `site`."""
+    path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-c", CLI, *map(str, words)]
+    environment = os.environ | {"PYTHONPATH": path}
+    return subprocess.run(command, env=environment, cwd=site, capture_output=True, text=True)
+
+
+def test_an_installed_method_is_solved_with_checked_and_certified(
+    site: Path, tmp_path: Path
+) -> None:
+    instance, file = INSTANCES / "n50.json", tmp_path / "plan.json"
+    solved = dtkd_opt(site, "solve", instance, "--method", "best-response", "--output", file)
+    assert solved.returncode == 0, solved.stderr
+    solution = do.read_solution(file)
+    assert (solution.method, solution.termination) == ("best-response", "heuristic_end")
+    assert solution.gap is not None
+    assert 1e-6 < solution.gap < 0.02  # no bound of its own: the prices'
+    checked = dtkd_opt(site, "check", instance, file)
+    assert "feasible and true" in checked.stdout, checked.stderr
+    certificate = tmp_path / "cert.json"
+    certified = dtkd_opt(site, "certify", instance, file, "--output", certificate)
+    assert certified.returncode == 0, certified.stderr
+    assert do.read_certificate(certificate).gap == pytest.approx(solution.gap, rel=1e-2)
+
+
+def test_an_unknown_method_is_answered_with_the_installed_ones(site: Path) -> None:
+    done = dtkd_opt(site, "solve", INSTANCES / "n5.json", "--method", "nonsense")
+    assert done.returncode == 2
+    assert "random, best-response" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
+        ("raise RuntimeError('one\\ntwo')", "RuntimeError: one\\ntwo"),
+        ("other = 1", "AttributeError"),
+        ("method = 1", "it is no function"),
+        ("def method(search, seed, params: None): return 'fine'", "it returned 'fine'"),
+        ("def method(search, seed): pass", "cannot be used: TypeError: too many positional"),
+        ("def method(search, seed, params: 3): pass", "params must be annotated with one class"),
+        ("def method(search, seed, params: int | str): pass", "one class or None, got int | str"),
+        ("def method(search, seed, params: list[int]): pass", "one class or None, got list[int]"),
+        ("def method(search, seed, params: 'Lost'): pass", "NameError: name 'Lost' is not defined"),
+        ("import typing\ndef method(search, seed, params: typing.Any): pass", "cannot be used"),
+        ("method = dict.fromkeys", "cannot be used"),
+        (
+            "class P:\n def __init__(self, n): pass\ndef method(search, seed, params: P): pass",
+            "cannot be used without params: TypeError",
+        ),
+    ],
+)
+def test_a_broken_package_ends_in_one_line(code: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(f"{code}\n")
+    record = tmp_path / "broken-1.0.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (record / "entry_points.txt").write_text("[dtkd_opt.methods]\nbroken = broken:method\n")
+    done = dtkd_opt(tmp_path, "solve", INSTANCES / "n5.json", "--method", "broken")
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
+    assert "broken" in done.stderr
+
+
+OWN = """
+from __future__ import annotations
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
+
+if TYPE_CHECKING:
+    from dtkd_opt.methods.search import Search
+
+@dataclass(frozen=True)
+class Mine:
+    rounds: int = 3
+
+def plain(search: Search, seed: int, params: Mine):
+    assert params.rounds == 3
+    search.offer(search.table.start[:-1])
+    return "heuristic_end"
+
+def beside_none(search: Search, seed: int, params: Mine | None):
+    return plain(search, seed, params)
+
+def optional(search: Search, seed: int, params: Optional[Mine] = None):
+    return plain(search, seed, params)
+
+def loud(search: Search, seed: int, params: Mine, volume: int):
+    return plain(search, seed, params)
+
+part = functools.partial(loud, volume=11)
+
+@functools.lru_cache(None)
+def wrapped(search: Search, seed: int, params: Mine):
+    return plain(search, seed, params)
+
+class Callable:
+    def __call__(self, search: Search, seed: int, params: Mine):
+        return plain(search, seed, params)
+
+    def method(self, search: Search, seed: int, params: Mine):
+        return plain(search, seed, params)
+
+called = Callable()
+bound = called.method
+"""
+
+
+def bring(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, value: str) -> None:
+    """Another package's method, as an entry point in this process."""
+    entry = EntryPoint(name, value, "dtkd_opt.methods")
+    monkeypatch.setattr("dtkd_opt.methods.entry_points", lambda group: (entry,))
+    monkeypatch.syspath_prepend(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "beside_none", "optional", "part", "wrapped", "called", "bound"]
+)
+def test_what_can_be_called_like_a_method_is_one(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_ones.py").write_text(OWN)
+    bring(monkeypatch, tmp_path, "own", f"own_ones:{name}")
+    instance = do.generate_instance(4)
+    result = do.solve(instance, "own")
+    assert do.check(instance, result.solution) == []
+    with pytest.raises(do.UsageError, match="own takes Mine, got 3"):
+        do.solve(instance, "own", params=3)
+    ((_, asked),) = ask([instance], ["own"], {}, 1, (1e-6, None, None))
+    assert asked.settings == {}  # a record of another kind cannot be told in words
+
+
+def test_a_namesake_of_one_of_ours_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bring(monkeypatch, tmp_path, "greedy", "own_ones:plain")
+    _namesakes.cache_clear()
+    try:
+        with pytest.raises(do.UsageError, match="own_ones:plain brings another one of that name"):
+            do.solve(do.generate_instance(4), "greedy")
+        assert do.solve(do.generate_instance(4), "random").incumbent is not None
+    finally:
+        _namesakes.cache_clear()
+
+
+def solve_with(method: Run, instance: do.Instance, **stop: float) -> do.Result:
+    return run(instance, Method("own", method, None), Stop(**stop), 0, None)
+
+
+def offer_first(search: Search, seed: int, params: None) -> Termination:
+    """Each user's first option, and no bound."""
+    search.offer(search.table.start[:-1])
+    return "heuristic_end"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_method_without_a_bound_gets_the_prices(seed: int) -> None:
+    instance = do.generate_instance(12, 1 + seed % 3, seed)
+    result = solve_with(offer_first, instance)
+    assert do.check(instance, result.solution) == []
+    assert result.bound == do.solve(instance, "random").bound
+
+
+def test_a_plan_that_the_prices_prove_counts_as_proven() -> None:
+    instance = do.generate_instance(10)
+    best = do.solve(instance, "price", gap=1e-3)
+    assert best.incumbent is not None
+    choice = best.incumbent.choice
+
+    def offer_best(search: Search, seed: int, params: None) -> Termination:
+        search.offer(choice)
+        return "heuristic_end"
+
+    result = solve_with(offer_best, instance, gap=1e-2)
+    assert (result.status, result.solution.termination) == ("optimal", "gap_reached")
+    assert do.check(instance, result.solution) == []
+
+
+def test_ctrl_c_and_time_limit_still_give_a_bound() -> None:
+    """Of the prices' first point only, which is worse than that of the best."""
+
+    def press(search: Search, seed: int, params: None) -> Termination:
+        offer_first(search, seed, params)
+        raise KeyboardInterrupt
+
+    def loiter(search: Search, seed: int, params: None) -> Termination:
+        offer_first(search, seed, params)
+        search.started -= 1000.0
+        search.keep_time()
+        return "heuristic_end"
+
+    instance = do.generate_instance(20, 2)
+    best = solve_with(offer_first, instance).bound
+    for method, end in ((press, "interrupted"), (loiter, "time_limit")):
+        result = solve_with(method, instance, time_limit=500.0)
+        assert result.solution.termination == end
+        assert do.check(instance, result.solution) == []
+        assert 0 < result.bound < best
+
+
+def test_a_bound_that_a_plan_refutes_is_not_replaced() -> None:
+    def boast(search: Search, seed: int, params: None) -> Termination:
+        search.raise_bound(1e9)
+        return offer_first(search, seed, params)
+
+    result = solve_with(boast, do.generate_instance(5))
+    assert (result.status, result.solution.objective_bound) == ("feasible", None)
+
+
+def test_a_choice_without_an_allocation_says_whose_limits() -> None:
+    """Everybody at the server, with deadlines made for equal shares of better choices."""
+    params = do.GeneratorParams(deadlines=1.0)
+    instance = do.generate_instance(20, 1, 3, params)
+
+    def slowest(search: Search, seed: int, params: None) -> Termination:
+        search.offer(cheapest_options(search.table, -search.table.server_cycles))
+        return "heuristic_end"
+
+    result = solve_with(slowest, instance)
+    assert (result.status, result.solution.termination) == ("unknown", "no_plan_found")
+    assert 'own: its choice has no feasible allocation: server "edge-0"' in result.reason
+    assert result.bound > 0

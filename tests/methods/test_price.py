@@ -1,0 +1,335 @@
+"""`price` against enumeration and `exact`; the bound of every method on the shipped instances."""
+
+from __future__ import annotations
+
+import csv
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import dtkd_opt as do
+from tests.support.helpers import (
+    INSTANCES,
+    all_choices,
+    mean_objective,
+    small_instance,
+    user,
+    whole_pools,
+)
+from tests.support.strategies import instances
+
+SEEDS = st.integers(0, 10_000)
+LIMITS = do.GeneratorParams(deadlines=0.5, energy_budgets=0.5)
+SHIPPED = ("n5", "n10", "n10-s3", "n20", "n20-deadlines", "n20-energy")
+NO_PLAN = {  # that a method by its rule may choose, and why
+    ("n20-deadlines", "all-device"): "2 users have no option that can be trained at the device",
+    ("n20-deadlines", "all-server"): "2 users have no option that can be trained at the server",
+    ("n20-deadlines", "random"): "its choice has no feasible allocation",
+    ("n20-energy", "all-server"): "1 users have no option that can be trained at the server",
+}
+with (INSTANCES / "best.csv").open() as file:
+    BEST = {row["instance"]: float(row["best_value"]) for row in csv.DictReader(file)}
+
+
+def enumerate_optimum(instance: do.Instance, most: float = 600) -> float:
+    """Least J over all choices, each allocated exactly; inf if no choice is feasible."""
+    try:
+        table = do.build_options(instance)
+    except do.InfeasibleError:
+        return math.inf
+    if np.prod(np.diff(table.start).astype(float)) > most:
+        assume(False)
+    return min(mean_objective(table, choice) for choice in all_choices(table))
+
+
+def check_against_enumeration(instance: do.Instance) -> None:
+    best = enumerate_optimum(instance)
+    result = do.solve(instance, "price", gap=1e-7)
+    if math.isinf(best):
+        assert result.status == "infeasible"
+        assert result.reason
+        return
+    assert result.status == "optimal"
+    assert result.objective == pytest.approx(best, rel=1.1e-7)
+    assert result.bound <= best * (1 + 1e-9)
+    assert do.check(instance, result.solution) == []
+
+
+def changed_users(instance: do.Instance, update: dict[str, Any]) -> do.Instance:
+    people = tuple(one.model_copy(update=update) for one in instance.users)
+    return instance.model_copy(update={"users": people})
+
+
+# --- against enumeration
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    instance=instances(max_users=3, max_servers=2, max_models=2),
+    shift=st.lists(st.sampled_from([-4, -2, 0, 2]), min_size=6, max_size=6),
+    fresh=st.sampled_from([None, 0.0, 1.0]),
+)
+def test_price_finds_the_enumerated_optimum(
+    instance: do.Instance, shift: list[int], fresh: float | None
+) -> None:
+    """Any magnitude, gains over twelve decades, limits, nothing or everything fresh."""
+    people = []
+    for n, one in enumerate(instance.users):
+        factors = [10.0 ** shift[(2 * n + s) % 6] for s in range(len(one.channel_gain))]
+        gains = [g and g * f for g, f in zip(one.channel_gain, factors, strict=True)]
+        update: dict[str, Any] = {"channel_gain": tuple(gains)}
+        if fresh is not None:
+            update["fresh_fraction"] = fresh
+        people.append(one.model_copy(update=update))
+    instance = instance.model_copy(update={"users": tuple(people)})
+    check_against_enumeration(instance)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=SEEDS,
+    users=st.integers(1, 3),
+    servers=st.integers(1, 2),
+    squeeze=st.sampled_from([1.0, 0.85, 0.7, 0.4]),
+)
+def test_price_with_tight_deadlines(seed: int, users: int, servers: int, squeeze: float) -> None:
+    """Deadlines that can be kept, and the same ones shortened until some cannot."""
+    instance = do.generate_instance(users, servers, seed, LIMITS)
+    people = tuple(
+        one.model_copy(update={"deadline_s": one.deadline_s and one.deadline_s * squeeze})
+        for one in instance.users
+    )
+    students = instance.models[2:5:2]
+    instance = instance.model_copy(update={"models": students, "users": people})
+    check_against_enumeration(instance)
+
+
+UNPROVEN = ((2, 1.8), (3, 1.8))  # no plan exists, see the test that follows
+
+
+def close_deadlines(seed: int, factor: float) -> do.Instance:
+    """Three users with two students; deadlines are a multiple of their delays without others."""
+    instance = do.generate_instance(3, 2, seed)
+    instance = instance.model_copy(update={"models": instance.models[2:5:2]})
+    table = do.build_options(instance)
+    alone = table.device_delay_s + whole_pools(table).sum(axis=0)
+    least = np.minimum.reduceat(alone, table.start[:-1])
+    people = tuple(
+        one.model_copy(update={"deadline_s": float(factor * least[n])})
+        for n, one in enumerate(instance.users)
+    )
+    return instance.model_copy(update={"users": people})
+
+
+def test_infeasible_exactly_where_enumeration_finds_no_plan() -> None:
+    """Each user alone could keep its deadline; together some cannot."""
+    verdicts = []
+    for seed in range(5):
+        for factor in (1.2, 1.5, 1.8, 2.4):
+            if (seed, factor) in UNPROVEN:
+                continue
+            instance = close_deadlines(seed, factor)
+            best = enumerate_optimum(instance)
+            result = do.solve(instance, "price", gap=1e-7)
+            expected = "infeasible" if math.isinf(best) else "optimal"
+            assert result.status == expected, (seed, factor, result.reason)
+            if result.status == "optimal":
+                assert result.objective == pytest.approx(best, rel=1.1e-7)
+            verdicts.append(result.status)
+    assert 3 <= verdicts.count("infeasible") <= len(verdicts) - 3
+
+
+@pytest.mark.parametrize(("seed", "factor"), UNPROVEN)
+def test_infeasible_where_branching_must_prove_it(seed: int, factor: float) -> None:
+    instance = close_deadlines(seed, factor)
+    assert math.isinf(enumerate_optimum(instance))
+    assert do.solve(instance, "exact").status == "infeasible"
+    assert do.solve(instance, "price").status == "infeasible"
+
+
+@pytest.mark.parametrize("fresh", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_copies_of_one_user_tie(count: int, fresh: float) -> None:
+    people = [user(f"u{n}", fresh_fraction=fresh) for n in range(count)]
+    check_against_enumeration(small_instance(*people))
+
+
+def test_a_server_that_nobody_reaches() -> None:
+    people = [user(f"u{n}", channel_gain=(1e-11 / (n + 1), None)) for n in range(3)]
+    check_against_enumeration(small_instance(*people))
+
+
+def test_one_model_leaves_two_places() -> None:
+    instance = small_instance(user("a"), user("b", samples=150))
+    check_against_enumeration(instance.model_copy(update={"models": instance.models[:1]}))
+
+
+@pytest.mark.parametrize("method", ["price", "exact"])
+def test_one_option_a_user(method: str) -> None:
+    """Users whose deadlines leave each its fastest option only."""
+    instance = do.generate_instance(3, 1, 0)
+    table = do.build_options(instance)
+    alone = table.device_delay_s + whole_pools(table).sum(axis=0)
+    people = []
+    for n, one in enumerate(instance.users):
+        fastest = np.sort(alone[table.start[n] : table.start[n + 1]])
+        people.append(one.model_copy(update={"deadline_s": float(fastest[:2].mean())}))
+    instance = instance.model_copy(update={"users": tuple(people)})
+    assert len(do.build_options(instance)) == 3
+    result = do.solve(instance, method, gap=0.0)
+    assert result.objective == pytest.approx(enumerate_optimum(instance), rel=1e-9)
+
+
+@pytest.mark.parametrize("slack", [1.0, 1 + 1e-9, 1 + 1e-6])
+def test_a_deadline_that_leaves_no_slack(slack: float) -> None:
+    """One user whose deadline is its best delay with whole pools, or hardly more."""
+    free = small_instance(user("a"))
+    table = do.build_options(free)
+    alone = table.device_delay_s + whole_pools(table).sum(axis=0)
+    for k in np.argsort(alone)[1:4]:
+        check_against_enumeration(small_instance(user("a", deadline_s=float(alone[k] * slack))))
+
+
+# --- against `exact`
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    seed=SEEDS,
+    users=st.integers(5, 9),
+    servers=st.integers(1, 3),
+    limits=st.sampled_from([None, LIMITS, do.GeneratorParams(accuracy_floors=1.0)]),
+)
+def test_price_agrees_with_exact(
+    seed: int, users: int, servers: int, limits: do.GeneratorParams | None
+) -> None:
+    instance = do.generate_instance(users, servers, seed, limits)
+    ours = do.solve(instance, "price", gap=1e-7)
+    theirs = do.solve(instance, "exact", gap=1e-7)
+    assert ours.status == theirs.status == "optimal"
+    assert ours.objective == pytest.approx(theirs.objective, rel=2e-7)
+    assert ours.bound <= theirs.objective * (1 + 1e-9)
+    assert do.check(instance, ours.solution) == []
+
+
+# --- properties
+
+
+@settings(max_examples=4, deadline=None)
+@given(seed=SEEDS, data=st.data())
+def test_relabelling_users_changes_nothing(seed: int, data: st.DataObject) -> None:
+    instance = do.generate_instance(5, 2, seed, LIMITS)
+    order = data.draw(st.permutations(range(5)))
+    turned = instance.model_copy(update={"users": tuple(instance.users[i] for i in order)})
+    first, second = (do.solve(i, "price", gap=1e-9) for i in (instance, turned))
+    assert first.objective == pytest.approx(second.objective, rel=1e-8)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    seed=SEEDS,
+    key=st.sampled_from(["uplink_hz", "downlink_hz", "cpu_hz"]),
+    limits=st.sampled_from([None, LIMITS]),
+)
+def test_more_resources_never_cost_more(
+    seed: int, key: str, limits: do.GeneratorParams | None
+) -> None:
+    instance = do.generate_instance(5, 2, seed, limits)
+    server = instance.servers[0]
+    # twice the downlink band at twice the power has the same density, so only the pool grows
+    update = {key: 2 * getattr(server, key)}
+    if key == "downlink_hz":
+        update["tx_power_w"] = 2 * server.tx_power_w
+    servers = (server.model_copy(update=update), *instance.servers[1:])
+    richer = instance.model_copy(update={"servers": servers})
+    poor, rich = (do.solve(i, "price", gap=1e-8) for i in (instance, richer))
+    assert rich.objective <= poor.objective * (1 + 2e-8)
+
+
+def deterministic(result: do.Result) -> bytes:
+    """The solution without its runtime."""
+    return result.solution.model_copy(update={"runtime_s": 0.0}).to_bytes()
+
+
+@pytest.mark.parametrize("limits", [None, LIMITS])
+@pytest.mark.parametrize("iterations", [None, 3])
+def test_same_seed_same_answer(limits: do.GeneratorParams | None, iterations: int | None) -> None:
+    instance = do.generate_instance(10, 2, 1, limits)
+    first, second = (
+        do.solve(instance, "price", gap=1e-8, iterations=iterations, seed=5) for _ in range(2)
+    )
+    assert deterministic(first) == deterministic(second)
+
+
+# --- limits of time and nodes
+
+
+def check_unfinished(result: do.Result, best: float) -> None:
+    assert do.check(result.instance, result.solution) == []
+    assert -math.inf < result.bound <= best * (1 + 1e-9)
+    assert result.objective >= best * (1 - 1e-9)
+
+
+def test_a_node_limit_keeps_a_valid_bound() -> None:
+    instance = do.generate_instance(12, 3, 0)
+    best = do.solve(instance, "exact", gap=1e-9).objective
+    bounds = []
+    for nodes in (1, 3, 9, 27):
+        result = do.solve(instance, "price", gap=0.0, iterations=nodes)
+        check_unfinished(result, best)
+        bounds.append(result.bound)
+        if nodes == 1:
+            assert result.solution.termination == "iteration_limit"
+            assert result.status == "feasible"
+    assert bounds == sorted(bounds)
+    assert bounds[-1] > bounds[0]
+
+
+@pytest.mark.parametrize("limits", [None, LIMITS])
+def test_a_time_limit_keeps_a_plan(limits: do.GeneratorParams | None) -> None:
+    """So short that nothing but the first prices and the first plan fit in."""
+    instance = do.generate_instance(30, 3, 0, limits)
+    result = do.solve(instance, "price", gap=0.0, time_limit=1e-9)
+    assert result.solution.termination == "time_limit"
+    assert -math.inf < result.bound
+    if result.incumbent is not None:
+        check_unfinished(result, do.solve(instance, "price").objective * (1 - 1e-6))
+
+
+# --- the shipped instances
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("method", do.METHODS)
+def test_bound_best_incumbent(name: str, method: str) -> None:
+    """bound ≤ optimum ≤ incumbent, and the optimum itself for the methods that prove it."""
+    check_against_best(name, method, iterations=300 if method == "q-learning" else None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHIPPED)
+def test_bound_best_incumbent_of_q_learning_in_full(name: str) -> None:
+    """With all the rounds that it plays unless told otherwise."""
+    check_against_best(name, "q-learning")
+
+
+def check_against_best(name: str, method: str, iterations: int | None = None) -> None:
+    instance = do.read_instance(INSTANCES / f"{name}.json")
+    result = do.solve(instance, method, iterations=iterations)
+    best = BEST[name]
+    assert result.bound <= best * (1 + 1e-9)
+    assert result.bound >= best * 0.98
+    if method in ("auto", "price", "exact"):
+        assert result.status == "optimal"
+        assert result.objective == pytest.approx(best, rel=1.1e-6)
+    if (name, method) in NO_PLAN:
+        assert (result.incumbent, result.solution.termination) == (None, "no_plan_found")
+        assert NO_PLAN[name, method] in result.reason
+        return
+    assert result.objective >= best * (1 - 1e-9)
+    assert math.isfinite(result.objective)
+    assert do.check(instance, result.solution) == []

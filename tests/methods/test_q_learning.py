@@ -1,0 +1,290 @@
+"""Q-learning: its update on problems whose values are known, its plans against the optimum."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dtkd_opt as do
+from dtkd_opt.methods.bounding import price_and_round
+from dtkd_opt.methods.q_learning import (
+    Congestion,
+    Learner,
+    QLearningParams,
+    QTable,
+    explored,
+    rewards,
+    within_budgets,
+)
+from dtkd_opt.methods.search import Search, Stop
+from dtkd_opt.pricing.allocation import allocate
+from dtkd_opt.pricing.lagrangian import price
+from dtkd_opt.pricing.response import least_uploads
+from dtkd_opt.problem.physics import Array
+from dtkd_opt.problem.server_ranking import strongest_servers
+from tests.support.helpers import (
+    INSTANCES,
+    all_choices,
+    mean_objective,
+    random_choice,
+    random_table,
+)
+
+COLD = QLearningParams(cold=True, rounds=500)
+
+
+# --- the table and its update
+
+
+def value_iteration(reward: Array, following: Array, discount: float) -> Array:
+    """(S, A) Q* of a small MDP with sure transitions."""
+    q = np.zeros_like(reward)
+    for _ in range(2000):
+        q = reward + discount * q.max(axis=1)[following]
+    return q
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.5, 0.9])
+def test_a_tiny_decision_process_is_solved_as_by_value_iteration(discount: float) -> None:
+    """Three states, two actions, two users with problems of their own, any walk through them."""
+    rng = np.random.default_rng(0)
+    reward, following = rng.normal(size=(2, 3, 2)), rng.integers(0, 3, (2, 3, 2))
+    start, sizes = np.array([0, 2, 4]), np.array([3, 3])
+    table = QTable(start, sizes, np.zeros(4))
+    state, users = np.zeros(2, np.int64), np.arange(2)
+    for _ in range(20_000):
+        state = np.where(rng.random(2) < 0.2, rng.integers(0, 3, 2), state)  # sees every state
+        action = rng.integers(0, 2, 2)
+        gain, new = reward[users, state, action], following[users, state, action]
+        table.learn(state, start[:-1] + action, gain, new, 0.2, discount)
+        state = new
+    for n in range(2):
+        want = value_iteration(reward[n], following[n], discount)
+        for s in range(3):
+            at = np.full(2, s)
+            best, top = table.best(at)
+            assert best[n] - start[n] == want[s].argmax()
+            assert top[n] == pytest.approx(want[s].max(), abs=1e-6)
+
+
+def test_first_visits_average_and_later_ones_follow() -> None:
+    """α = max(0.25, 1 / visits): the mean of the first four rewards, then a moving one."""
+    table = QTable(np.array([0, 1]), np.array([1]), np.array([7.0]))
+    one = np.zeros(1, np.int64)
+    for number, reward in enumerate([1.0, 3.0, 5.0, 7.0], start=1):
+        table.learn(one, one, np.array([reward]), one, 0.25, 0.0)
+        assert table.values[0] == pytest.approx(np.mean([1.0, 3.0, 5.0, 7.0][:number]))
+    table.learn(one, one, np.array([8.0]), one, 0.25, 0.0)
+    assert table.values[0] == pytest.approx(4.0 + 0.25 * 4.0)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 10_000))
+def test_best_is_each_users_first_best_option(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    options = rng.integers(1, 5, rng.integers(1, 6))
+    sizes = rng.integers(1, 4, len(options))
+    start = np.append(0, np.cumsum(options))
+    values = rng.integers(0, 3, start[-1]).astype(float)  # many ties
+    table = QTable(start, sizes, values)
+    state = rng.integers(0, sizes)
+    rows, top = table.best(state)
+    for n in range(len(options)):
+        own = values[start[n] : start[n + 1]]
+        assert rows[n] == start[n] + own.argmax()
+        assert top[n] == own.max()
+
+
+def test_users_explore_as_often_as_they_should() -> None:
+    start = np.arange(0, 30_001, 3)
+    greedy = start[:-1].copy()
+    drawn = explored(greedy, start, 0.3, np.random.default_rng(0))
+    assert np.mean(drawn != greedy) == pytest.approx(0.3 * 2 / 3, abs=0.02)
+    assert ((drawn >= start[:-1]) & (drawn < start[1:])).all()
+    assert (explored(greedy, start, 0.0, np.random.default_rng(0)) == greedy).all()
+
+
+# --- states and rewards
+
+
+def test_states_are_the_digits_of_the_congestion_of_the_servers_in_reach() -> None:
+    table = random_table(9, 3, 0)
+    congestion = Congestion(table, 3)
+    for s in range(3):
+        reached = np.isin(np.arange(9), table.user[table.server == s])
+        assert ((congestion.servers == s).any(axis=1) == reached).all()
+    low, high = congestion.states(congestion.usual * 0.5), congestion.states(congestion.usual * 2)
+    reach = (congestion.servers >= 0).sum(axis=1)
+    assert (low == 0).all()
+    assert (high == 3**reach - 1).all()
+    usual = congestion.states(congestion.usual)
+    assert (usual == (3**reach - 1) // 2).all()  # the digit 1 everywhere
+    assert (congestion.sizes == 3**reach).all()
+
+
+def test_of_many_servers_the_strongest_count() -> None:
+    table = random_table(6, 8, 1)
+    servers = strongest_servers(table, 2)
+    for n in range(6):
+        mine = table.user == n
+        best = dict(zip(table.server[mine], table.uplink_snr_hz[mine], strict=True))
+        ranked = sorted(best, key=lambda s: -best[s])[:2]
+        assert [s for s in servers[n] if s >= 0] == ranked
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000))
+def test_a_reward_is_minus_the_priced_cost(seed: int) -> None:
+    """Without limits an option costs at its allocation's prices what the Lagrangian says."""
+    rng = np.random.default_rng(seed)
+    table = random_table(int(rng.integers(1, 8)), int(rng.integers(1, 4)), seed)
+    choice = random_choice(table, rng)
+    allocation = allocate(table, choice)
+    reward, prices = rewards(table, choice, allocation, 5.0, least_uploads(table))
+    assert (prices == allocation.prices).all()
+    point = price(table, np.where(prices > 0, prices, 1e-30))
+    assert -reward == pytest.approx(point.cost[choice], rel=1e-9)
+
+
+def test_lateness_is_paid_for() -> None:
+    table = random_table(5, 1, 3)
+    choice = random_choice(table, np.random.default_rng(0))
+    allocation = allocate(table, choice)
+    least = least_uploads(table)
+    on_time, _ = rewards(table, choice, allocation, 2.0, least)
+    deadline = np.repeat(allocation.delay * np.array([0.5, 0.8, 1.0, 2.0, np.inf]), 12)
+    late, _ = rewards(replace(table, deadline_s=deadline), choice, allocation, 2.0, least)
+    assert late / on_time == pytest.approx([3.0, 1.5, 1.0, 1.0, 1.0])
+
+
+def test_energy_budgets_raise_the_prices_of_the_uplink() -> None:
+    """Near the exact allocation's, where shares fit the pools; it is far from them without."""
+    instance = do.read_instance(INSTANCES / "n50-energy.json")
+    table = do.build_options(instance)
+    incumbent = do.solve(instance, gap=1e-4).incumbent
+    assert incumbent is not None
+    exact = allocate(table, incumbent.choice)
+    free = allocate(replace(table, uplink_limit_s=np.full(len(table), np.inf)), incumbent.choice)
+    assert free.prices[0, 0] < 0.95 * exact.prices[0, 0]
+    chosen = table.take(incumbent.choice)
+    delay, shares, prices = within_budgets(chosen, free.prices, least_uploads(chosen))
+    assert prices == pytest.approx(exact.prices, rel=0.05)
+    assert shares.sum(axis=1) == pytest.approx(table.capacity[:, 0], rel=0.05)
+    assert delay == pytest.approx(exact.delay, rel=0.05)
+
+
+# --- the method
+
+
+def test_two_users_find_the_optimum_of_all_their_choices() -> None:
+    for seed in range(5):
+        instance = do.generate_instance(2, 1, seed)
+        table = do.build_options(instance)
+        best = min(mean_objective(table, choice) for choice in all_choices(table))
+        result = do.solve(instance, "q-learning", params=COLD, gap=0.0)
+        assert result.objective == pytest.approx(best, rel=1e-9)
+        assert result.bound <= best * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "rounds", "gap"),
+    [
+        ("n50", 4000, 5e-4),
+        ("n40-s3", 4000, 4e-3),
+        ("n50-energy", 1000, 1e-2),
+        pytest.param("n50-energy", 4000, 2e-3, marks=pytest.mark.slow),
+    ],
+)
+def test_cold_learning_comes_near_the_bound(name: str, rounds: int, gap: float) -> None:
+    instance = do.read_instance(INSTANCES / f"{name}.json")
+    result = do.solve(instance, "q-learning", params=QLearningParams(cold=True, rounds=rounds))
+    assert result.gap <= gap
+    assert do.check(instance, result.solution) == []
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
+def test_prices_settle_about_where_the_best_ones_are(seed: int) -> None:
+    """As exploration ends the pools' prices come to rest, not far from those of the optimum.
+
+    Not nearer, since options that are no longer taken keep values of busier rounds.
+    """
+    instance = do.read_instance(INSTANCES / "n50.json")
+    table, rounds = do.build_options(instance), 4000
+    best = do.solve(instance).incumbent
+    assert best is not None
+    rng = np.random.default_rng(seed)
+    learner = Learner(table, np.zeros(len(table)), QLearningParams(), rounds, rng)
+    prices = np.array([learner.play(number)[1].prices for number in range(rounds)])
+    first, last = prices[:200] / best.prices, prices[-200:] / best.prices
+    assert last.mean(axis=0) == pytest.approx(1.0, abs=0.25)
+    assert (last.std(axis=0) < 0.5 * first.std(axis=0)).all()
+
+
+@pytest.mark.parametrize("name", ["n10", "n40-s3", "n50", "n20-deadlines", "n40-s3-limits"])
+def test_started_from_prices_it_is_never_worse_than_their_rounding(name: str) -> None:
+    instance = do.read_instance(INSTANCES / f"{name}.json")
+    search = Search(instance, do.build_options(instance), Stop(gap=0.0))
+    price_and_round(search)
+    result = do.solve(instance, "q-learning", gap=0.0, iterations=30)
+    assert result.objective <= search.objective
+    assert result.bound == search.bound
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_same_seed_same_plan(cold: bool) -> None:
+    instance = do.generate_instance(12, 2, 4, do.GeneratorParams(deadlines=0.3))
+    params = QLearningParams(cold=cold, rounds=150)
+    files = []
+    for _ in range(2):
+        result = do.solve(instance, "q-learning", seed=3, params=params, gap=0.0)
+        files.append(result.solution.model_copy(update={"runtime_s": 0.0}).to_bytes())
+    assert files[0] == files[1]
+
+
+def test_seeds_differ() -> None:
+    instance = do.generate_instance(12, 2, 4)
+    params = QLearningParams(cold=True, rounds=60)
+    found = {do.solve(instance, "q-learning", seed=s, params=params).objective for s in range(6)}
+    assert len(found) > 1
+
+
+def test_its_time_limit_and_its_rounds_end_it() -> None:
+    instance = do.generate_instance(30)
+    params = QLearningParams(cold=True, rounds=10**9)
+    result = do.solve(instance, "q-learning", params=params, gap=0.0, time_limit=0.5)
+    assert result.solution.termination == "time_limit"
+    assert math.isfinite(result.gap)
+    result = do.solve(instance, "q-learning", params=params, gap=0.0, iterations=5)
+    assert result.solution.termination == "iteration_limit"
+
+
+def test_an_iteration_limit_only_shortens_its_rounds() -> None:
+    """5 rounds that are asked for stay 5; of 5 that a limit leaves ε falls over the 5."""
+    instance = do.generate_instance(30)
+    plans = {
+        (rounds, limit): do.solve(
+            instance,
+            "q-learning",
+            gap=0.0,
+            iterations=limit,
+            params=QLearningParams(cold=True, rounds=rounds),
+        )
+        for rounds, limit in ((5, None), (5, 400), (10**6, 5))
+    }
+    ends = [result.solution.termination for result in plans.values()]
+    assert ends == ["heuristic_end", "heuristic_end", "iteration_limit"]
+    assert len({result.objective for result in plans.values()}) == 1
+
+
+def test_no_choice_keeps_the_limits() -> None:
+    instance = do.generate_instance(6, 1, 0, do.GeneratorParams(deadlines=1.0))
+    tight = instance.users.replace(deadline_s=instance.users.deadline_s * 0.6)
+    hard = instance.model_copy(update={"users": tight})
+    for cold in (False, True):
+        params = QLearningParams(cold=cold, rounds=20)
+        assert do.solve(hard, "q-learning", params=params).status == "infeasible"

@@ -1,0 +1,191 @@
+"""Exported models: other solvers read them and reach this project's proven optimum."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import highspy
+import pytest
+
+import dtkd_opt as do
+from dtkd_opt.errors import InfeasibleError, InputError, UsageError
+from dtkd_opt.methods.solve import Result
+from dtkd_opt.milp.export import Format, Formulation
+from dtkd_opt.records.instance import Instance
+
+LIMITS = do.GeneratorParams(deadlines=0.5, energy_budgets=0.7, accuracy_floors=0.5)
+INSTANCES = {
+    "one server": do.generate_instance(4, 1, seed=0),
+    "two servers, limits": do.generate_instance(4, 2, seed=1, params=LIMITS),
+}
+SHOT_RUN = """
+import json, os, sys
+answer = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+import SHOTpy
+solver = SHOTpy.Solver()
+for name, value in {
+    "Output.Console.LogLevel": 6,
+    "Output.File.LogLevel": 6,
+    "Dual.MIP.NumberOfThreads": 1,
+    "Model.Convexity.AssumeConvex": True,
+    "Termination.ObjectiveGap.Relative": 1e-6,
+    "Termination.ObjectiveGap.Absolute": 0.0,
+    "Termination.TimeLimit": 60.0,
+}.items():
+    solver.updateSetting(name, value)
+assert solver.setProblem(sys.argv[1])
+solver.solveProblem()
+print(json.dumps([solver.getPrimalBound(), solver.getGlobalDualBound()]), file=answer, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def optima() -> dict[str, Result]:
+    found = {name: do.solve(x, "exact", gap=1e-9) for name, x in INSTANCES.items()}
+    assert all(result.status == "optimal" for result in found.values())
+    return found
+
+
+@pytest.fixture
+def infeasible() -> Instance:
+    """An instance with a user that no plan can serve in time."""
+    instance = INSTANCES["one server"]
+    late = instance.users[0].model_copy(update={"deadline_s": 1e-9})
+    return instance.model_copy(update={"users": (late, *instance.users[1:])})
+
+
+@pytest.mark.parametrize("formulation", ["minlp", "perspective"])
+@pytest.mark.parametrize("name", INSTANCES)
+def test_scip_reaches_the_proven_optimum(
+    name: str, formulation: Formulation, optima: dict[str, Result], tmp_path: Path
+) -> None:
+    import pyscipopt
+
+    file = tmp_path / "model.nl"
+    do.export(INSTANCES[name], file, "nl", formulation)
+    model = pyscipopt.Model()
+    model.hideOutput()
+    model.readProblem(str(file))
+    model.setParam("limits/gap", 1e-7)
+    model.setParam("limits/time", 60.0)
+    model.optimize()
+    assert model.getStatus() in ("optimal", "gaplimit")
+    assert model.getObjVal() == pytest.approx(optima[name].objective, rel=1e-6)
+    assert model.getDualbound() == pytest.approx(optima[name].objective, rel=1e-6)
+
+
+@pytest.mark.parametrize("format", ["lp", "mps"])
+@pytest.mark.parametrize("name", INSTANCES)
+def test_highs_reaches_the_proven_optimum_of_the_milp(
+    name: str, format: Format, optima: dict[str, Result], tmp_path: Path
+) -> None:
+    file = tmp_path / f"model.{format}"
+    do.export(INSTANCES[name], file, format)
+    highs = highspy.Highs()
+    for key, value in {"output_flag": False, "threads": 1, "mip_rel_gap": 1e-9}.items():
+        highs.setOptionValue(key, value)
+    assert highs.readModel(str(file)) == highspy.HighsStatus.kOk
+    highs.run()
+    assert highs.getModelStatus() == highspy.HighsModelStatus.kOptimal
+    objective = highs.getInfo().objective_function_value
+    assert objective == pytest.approx(optima[name].objective, rel=2e-6)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("SHOTpy") is None, reason="SHOTpy is not installed")
+@pytest.mark.parametrize("name", INSTANCES)
+def test_shot_reaches_the_proven_optimum(
+    name: str, optima: dict[str, Result], tmp_path: Path
+) -> None:
+    """In a process of its own: SHOT and highspy both bring a HiGHS."""
+    file = tmp_path / "model.nl"
+    do.export(INSTANCES[name], file)
+    command = [sys.executable, "-c", SHOT_RUN, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, done.stderr
+    objective, bound = json.loads(done.stdout)
+    assert objective == pytest.approx(optima[name].objective, rel=1e-5)
+    assert bound == pytest.approx(optima[name].objective, rel=1e-5)
+
+
+def test_perspective_is_the_default_of_nl(tmp_path: Path) -> None:
+    instance = INSTANCES["one server"]
+    do.export(instance, tmp_path / "default.nl")
+    do.export(instance, tmp_path / "named.nl", "nl", "perspective")
+    do.export(instance, tmp_path / "other.nl", "nl", "minlp")
+    default, named, other = (
+        (tmp_path / f"{n}.nl").read_bytes() for n in ("default", "named", "other")
+    )
+    assert default == named != other
+
+
+@pytest.mark.parametrize(
+    ("format", "formulation", "words"),
+    [
+        ("gms", None, "nl, lp or mps"),
+        ("nl", "convex", "minlp or perspective"),
+        ("lp", "minlp", "linear models only"),
+        ("mps", "minlp", "linear models only"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(
+    format: Format, formulation: Formulation | None, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        do.export(INSTANCES["one server"], tmp_path / "model", format, formulation)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("format", "formulation"),
+    [("nl", "minlp"), ("nl", "perspective"), ("lp", None), ("mps", None)],
+)
+def test_no_feasible_solution(
+    format: Format, formulation: Formulation | None, infeasible: Instance, tmp_path: Path
+) -> None:
+    with pytest.raises(InfeasibleError, match="u0"):
+        do.export(infeasible, tmp_path / "model", format, formulation)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        do.export(INSTANCES["one server"], tmp_path / "missing" / "model.nl")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failing_write_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    file = tmp_path / "model.nl"
+    file.write_text("old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        do.export(INSTANCES["one server"], file)
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("rho", [1.0, 1000.0])
+def test_linear_export_is_in_seconds_whatever_the_objective_weighs(
+    rho: float, tmp_path: Path
+) -> None:
+    """The unit of time that `exact` gives HiGHS must not reach the file."""
+    instance = do.generate_instance(5).model_copy(update={"seconds_per_error": rho})
+    file = tmp_path / "m.lp"
+    assert do.export(instance, file, "lp") <= 1e-6
+    solver = highspy.Highs()
+    solver.setOptionValue("output_flag", False)
+    solver.readModel(str(file))
+    solver.setOptionValue("mip_rel_gap", 1e-8)
+    solver.run()
+    found = solver.getInfo().objective_function_value
+    assert found == pytest.approx(do.solve(instance).objective, rel=2e-6)

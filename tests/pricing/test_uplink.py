@@ -1,0 +1,140 @@
+"""The universal uplink curve against 120-digit arithmetic."""
+
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dtkd_opt.pricing import uplink
+
+DIGITS = 120
+LOG_PRICES = np.linspace(-60, 60, 121)
+
+# φ(z) at log z, to 50 digits: with Decimal, precision 120, LN2 / (z · ln(1 + 1 / z)) at
+# z = exp(log z)
+REFERENCE = {
+    -40.0: "4078915851335769.9635777798988689339975470995967386",
+    -5.0: "20.546836724198710446817444622159354160889268046732",
+    0.0: "1.0",
+    5.0: "0.69547976143704216644671101859886049120278885892521",
+    40.0: "0.69314718055994531088959850849578208094535499452873",
+}
+
+
+def exact_phi(z: Decimal) -> Decimal:
+    """φ(z) = ln 2 / (z ln(1 + 1 / z)) in the current decimal precision."""
+    return Decimal(2).ln() / (z * (1 + 1 / z).ln())
+
+
+def error(found: float, exact: Decimal) -> float:
+    """Relative error."""
+    return abs(float(Decimal(found) / exact - 1))
+
+
+@pytest.mark.parametrize("log_z", REFERENCE)
+def test_phi_constants(log_z: float) -> None:
+    assert error(float(uplink.phi(np.array(log_z))), Decimal(REFERENCE[log_z])) < 3e-15
+
+
+@given(log_z=st.floats(-60, 60))
+def test_phi(log_z: float) -> None:
+    with localcontext(prec=DIGITS):
+        assert error(float(uplink.phi(np.array(log_z))), exact_phi(Decimal(log_z).exp())) < 3e-15
+
+
+@given(log_z=st.floats(-60, 60))
+def test_excess(log_z: float) -> None:
+    """φ / ln 2 - 1 keeps its digits where φ itself has lost them."""
+    with localcontext(prec=DIGITS):
+        w = np.exp(-log_z)
+        exact = exact_phi(1 / Decimal(float(w))) / Decimal(2).ln() - 1
+        assert error(float(uplink.excess(np.array(w))), exact) < 1e-13
+
+
+@given(log_z=st.floats(-60, 60))
+def test_fall_is_the_derivative(log_z: float) -> None:
+    """-dφ / d log z, by a central difference in 120 digits."""
+    with localcontext(prec=DIGITS):
+        z, h = 1 / Decimal(float(np.exp(-log_z))), Decimal("1e-15")
+        exact = (exact_phi(z * (-h).exp()) - exact_phi(z * h.exp())) / (2 * h)
+        assert error(float(uplink.fall(np.exp(-np.array(log_z)))), exact) < 1e-13
+
+
+def test_cheapest_is_stationary() -> None:
+    """c z = -dφ / d log z to 1e-12, from 120-digit arithmetic on the z that was returned."""
+    together, _ = uplink.cheapest(LOG_PRICES)
+    alone = [uplink.cheapest(np.array(log_c))[0] for log_c in LOG_PRICES]
+    pairs = [*zip(LOG_PRICES, together, strict=True), *zip(LOG_PRICES, alone, strict=True)]
+    with localcontext(prec=DIGITS):
+        for log_c, found in pairs:
+            c, z = Decimal(float(log_c)).exp(), Decimal(float(found)).exp()
+            length = (1 + 1 / z).ln()
+            fall = Decimal(2).ln() * ((-length).exp() - 1 + length) / length**2 / z
+            assert abs(float(fall / (c * z) - 1)) < 1e-12
+
+
+@pytest.mark.parametrize("step", ["1.0001", "0.9999"])
+def test_cheapest_is_a_minimum(step: str) -> None:
+    """φ(z) + c z is less at the returned z than a ten-thousandth to either side."""
+    log_z, _ = uplink.cheapest(LOG_PRICES)
+    with localcontext(prec=DIGITS):
+        for log_c, found in zip(LOG_PRICES, log_z, strict=True):
+            c, z = Decimal(float(log_c)).exp(), Decimal(float(found)).exp()
+            beside = z * Decimal(step)
+            assert exact_phi(z) + c * z < exact_phi(beside) + c * beside
+
+
+def test_cheapest_slope() -> None:
+    _, slope = uplink.cheapest(LOG_PRICES)
+    h = 1e-4
+    after, before = uplink.cheapest(LOG_PRICES + h)[0], uplink.cheapest(LOG_PRICES - h)[0]
+    assert slope == pytest.approx((after - before) / (2 * h), abs=1e-8)
+    assert (slope > -1).all()
+    assert (slope <= -0.5 * (1 - 1e-12)).all()
+
+
+def test_cheapest_of_other_shapes() -> None:
+    log_z, slope = uplink.cheapest(np.zeros((2, 0, 3)))
+    assert log_z.shape == slope.shape == (2, 0, 3)
+    one, _ = uplink.cheapest(np.array(1.5))
+    many, _ = uplink.cheapest(np.array([[1.5, -40.0], [1.5, 50.0]]))
+    assert one.shape == ()
+    assert many[:, 0] == pytest.approx(float(one), rel=1e-14)
+
+
+def test_for_delay_inverts_phi() -> None:
+    """φ(z) = ratio · ln 2 for log ratios of 1e-9 to 100; also the excess over ln 2 to 1e-12."""
+    log_ratio = np.append(np.logspace(-9, 2, 100), np.linspace(1, 100, 50))
+    together = uplink.for_delay(log_ratio)
+    alone = [uplink.for_delay(np.array(log)) for log in log_ratio]
+    pairs = [*zip(log_ratio, together, strict=True), *zip(log_ratio, alone, strict=True)]
+    with localcontext(prec=DIGITS):
+        for wanted, found in pairs:
+            phi, ratio = exact_phi(Decimal(float(found)).exp()), Decimal(float(wanted)).exp()
+            relative = phi / Decimal(2).ln()
+            assert abs(float(relative / ratio - 1)) < 1e-12
+            assert abs(float((relative - 1) / (ratio - 1) - 1)) < 1e-12
+
+
+@given(log_z=st.floats(-60, 30))
+def test_for_delay_undoes_phi(log_z: float) -> None:
+    """By the excess, since φ itself cannot tell large z apart."""
+    log_ratio = np.log1p(uplink.excess(np.exp(-np.array([log_z]))))
+    assert uplink.for_delay(log_ratio) == pytest.approx([log_z], rel=1e-12, abs=1e-12)
+
+
+def test_unreachable_delay() -> None:
+    found = uplink.for_delay(np.array([0.0, -1e-300, -5.0, -np.inf, 1.0]))
+    assert found[:4].tolist() == [np.inf] * 4
+    assert np.isfinite(found[4])
+
+
+def test_delay_without_a_limit() -> None:
+    """A huge delay asks for next to nothing, and never for more than a smaller one."""
+    found = uplink.for_delay(np.array([100.0, 599.0, 700.0, 1e6]))
+    assert (np.diff(found) <= 0).all()
+    assert found[-1] < -500

@@ -1,0 +1,267 @@
+"""The option table against a plain double loop, and its parts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dtkd_opt as do
+from dtkd_opt.problem.options import DEVICE, SERVER, OptionTable, build_options, pool_delays
+from dtkd_opt.records.instance import Instance, Place
+from tests.support.helpers import figures, interpolate, small_instance, user
+from tests.support.strategies import instances
+
+PER_OPTION = [f.name for f in fields(OptionTable) if f.name not in ("capacity", "start")]
+
+
+@dataclass
+class Row:
+    """One option, by the equations of formulations/README.md; named as the table's columns."""
+
+    user: int
+    model: int
+    place: int
+    server: int
+    accuracy: float
+    error_cost_s: float
+    device_delay_s: float
+    device_hz: float
+    uplink_bits: float
+    uplink_snr_hz: float
+    uplink_limit_s: float
+    downlink_work: float
+    server_cycles: float
+    deadline_s: float
+
+
+def plain_rows(instance: Instance) -> list[Row]:
+    """Every option of a reachable server, limits or not, by user, place, server and model."""
+    rows = []
+    for n, u in enumerate(instance.users):
+        reached = [s for s, gain in enumerate(u.channel_gain) if gain is not None]
+        strongest = max(reached, key=lambda s: u.channel_gain[s])
+        for place, name in ((DEVICE, "device"), (SERVER, "server")):
+            needs_server = place == SERVER or u.fresh_fraction < 1
+            for s in reached if needs_server else [strongest]:
+                for m in range(len(instance.models)):
+                    rows.append(plain_row(instance, n, m, place, name, s))
+    return rows
+
+
+def plain_row(instance: Instance, n: int, m: int, place: int, name: str, s: int) -> Row:
+    u, edge, student, task = (
+        instance.users[n], instance.servers[s], instance.models[m], instance.task
+    )  # fmt: skip
+    gain = u.channel_gain[s]
+    training = task.epochs * u.samples * student.cycles_per_sample
+    fresh = u.fresh_fraction * u.samples
+    if place == DEVICE:
+        energy_hz = (
+            math.sqrt(u.energy_j / u.kappa / training) if u.energy_j and u.kappa else math.inf
+        )
+        device_hz = min(u.cpu_hz, energy_hz)
+        download = (1 - u.fresh_fraction) * u.samples * task.bits_per_label
+        own = (training / device_hz, device_hz, 0.0, math.inf, 0.0)
+    else:
+        download = student.bits
+        limit = u.energy_j / u.tx_power_w if u.energy_j else math.inf
+        cycles = fresh * task.teacher_cycles_per_sample + training
+        own = (0.0, 0.0, fresh * task.bits_per_sample, limit, cycles)
+    delay, hz, bits, limit, cycles = own
+    snr = edge.tx_power_w * gain / (edge.noise_w_per_hz * edge.downlink_hz)
+    accuracy = interpolate(student.accuracy, u.samples, name)
+    return Row(
+        user=n,
+        model=m,
+        place=place,
+        server=s,
+        accuracy=accuracy,
+        error_cost_s=instance.seconds_per_error * (1 - accuracy),
+        device_delay_s=delay,
+        device_hz=hz,
+        uplink_bits=bits,
+        uplink_snr_hz=u.tx_power_w * gain / edge.noise_w_per_hz,
+        uplink_limit_s=limit,
+        downlink_work=download / (math.log1p(snr) / math.log(2)),
+        server_cycles=cycles,
+        deadline_s=u.deadline_s or math.inf,
+    )
+
+
+def broken_limits(instance: Instance, row: Row) -> set[str]:
+    """The limits that an option breaks even with the server's whole pools."""
+    u, edge = instance.users[row.user], instance.servers[row.server]
+    name: Place = "server" if row.place == SERVER else "device"
+    cpu_hz = edge.cpu_hz if row.place == SERVER else row.device_hz
+    best = figures(
+        instance, row.user, row.model, name, row.server, edge.uplink_hz, edge.downlink_hz, cpu_hz
+    )
+    broken = set()
+    accuracy = instance.models[row.model].accuracy.at(u.samples, name)  # to the last bit
+    if u.min_accuracy is not None and accuracy < u.min_accuracy:
+        broken.add("min_accuracy")
+    if u.energy_j is not None and best.energy_j > u.energy_j * (1 + 1e-12):
+        broken.add("energy_j")
+    if u.deadline_s is not None and best.delay_s > u.deadline_s:
+        broken.add("deadline_s")
+    return broken
+
+
+def assert_table_is(table: OptionTable, rows: list[Row]) -> None:
+    """Same options in the same order, same numbers."""
+    assert len(table) == len(rows)
+    for name in PER_OPTION:
+        wanted = [getattr(row, name) for row in rows]
+        assert getattr(table, name) == pytest.approx(wanted, rel=1e-12, abs=1e-12), name
+
+
+MIXED = small_instance(
+    user("plain"),
+    user("far", channel_gain=(None, 1e-13), fresh_fraction=0.0, samples=50),
+    user("fresh", fresh_fraction=1.0, samples=2000, energy_j=0.3, channel_gain=(2e-12, 5e-12)),
+    user("limits", samples=700, energy_j=0.4, deadline_s=30.0, min_accuracy=0.78),
+)
+
+
+def test_small_instance_by_hand() -> None:
+    """One option of each place, worked out with pencil and paper."""
+    table = build_options(small_instance(user("plain")))
+    device = np.flatnonzero((table.place == DEVICE) & (table.server == 0) & (table.model == 0))[0]
+    server = np.flatnonzero((table.place == SERVER) & (table.server == 0) & (table.model == 0))[0]
+    efficiency = math.log2(1 + 20 * 1e-11 / (4e-21 * 2e6))
+    accuracy = 0.7 + 0.1 * math.log10(4)
+    assert table.device_delay_s[device] == pytest.approx(8e7 / 1.2e9, rel=1e-12)
+    assert table.device_hz[device] == 1.2e9
+    assert table.downlink_work[device] == pytest.approx(96_000 / efficiency, rel=1e-12)
+    assert table.accuracy[device] == pytest.approx(accuracy, rel=1e-12)
+    assert table.error_cost_s[device] == pytest.approx(300 * (1 - accuracy), rel=1e-12)
+    assert table.needs[:, device].tolist() == [0.0, table.downlink_work[device], 0.0]
+    assert table.uplink_bits[server] == 627_200
+    assert table.uplink_snr_hz[server] == pytest.approx(5e8, rel=1e-12)
+    assert table.downlink_work[server] == pytest.approx(1.6e6 / efficiency, rel=1e-12)
+    assert table.server_cycles[server] == pytest.approx(7.5e9 + 8e7, rel=1e-12)
+    assert table.device_delay_s[server] == table.device_hz[server] == 0
+    assert table.capacity.tolist() == [[1e6, 3e6], [2e6, 2e6], [8e9, 8e9]]
+
+
+def test_small_instance_against_the_loop() -> None:
+    rows = [row for row in plain_rows(MIXED) if not broken_limits(MIXED, row)]
+    assert len(rows) < len(plain_rows(MIXED))
+    assert_table_is(build_options(MIXED), rows)
+
+
+@settings(max_examples=60, deadline=None)
+@given(instance=instances())
+def test_random_instances_against_the_loop(instance: Instance) -> None:
+    """Also that InfeasibleError is raised exactly when a user is left with nothing."""
+    rows = [row for row in plain_rows(instance) if not broken_limits(instance, row)]
+    without = set(range(len(instance.users))) - {row.user for row in rows}
+    if without:
+        with pytest.raises(do.InfeasibleError) as caught:
+            build_options(instance)
+        for n in without:
+            assert f"users[{n}] " in str(caught.value)
+    else:
+        assert_table_is(build_options(instance), rows)
+
+
+def test_start_bounds_each_users_options() -> None:
+    table = build_options(MIXED)
+    assert table.n_users == 4
+    assert table.n_servers == 2
+    assert table.start[0] == 0
+    assert table.start[-1] == len(table)
+    for n in range(table.n_users):
+        assert (table.user[table.start[n] : table.start[n + 1]] == n).all()
+
+
+def test_unreachable_servers_are_left_out() -> None:
+    table = build_options(MIXED)
+    assert set(table.server[table.user == 1].tolist()) == {1}
+    assert set(table.server[table.user == 0].tolist()) == {0, 1}
+
+
+def test_a_device_that_downloads_nothing_has_one_server() -> None:
+    """All samples are fresh: no labels to fetch, so only the strongest server is kept."""
+    free = small_instance(user("a"), user("b", fresh_fraction=1.0, channel_gain=(2e-12, 5e-12)))
+    table = build_options(free)
+    mine = table.user == 1
+    device = mine & (table.place == DEVICE)
+    assert table.server[device].tolist() == [1, 1]
+    assert (table.needs[:, device] == 0).all()
+    assert set(table.server[mine & (table.place == SERVER)].tolist()) == {0, 1}
+    assert set(table.server[(table.user == 0) & (table.place == DEVICE)].tolist()) == {0, 1}
+
+
+@given(data=st.data())
+def test_take_keeps_users(data: st.DataObject) -> None:
+    """By mask or by indices: the same rows, users keep their numbers, also those left empty."""
+    table = build_options(MIXED)
+    flags = st.lists(st.booleans(), min_size=len(table), max_size=len(table))
+    mask = np.array(data.draw(flags))
+    taken = table.take(mask)
+    again = table.take(np.flatnonzero(mask))
+    assert taken.n_users == table.n_users
+    for name in PER_OPTION:
+        assert getattr(taken, name).tolist() == getattr(table, name)[mask].tolist()
+        assert getattr(again, name).tolist() == getattr(taken, name).tolist()
+    for n in range(table.n_users):
+        mine = taken.user[taken.start[n] : taken.start[n + 1]]
+        assert mine.tolist() == [n] * int((table.user[mask] == n).sum())
+    assert again.start.tolist() == taken.start.tolist()
+    assert taken.capacity is table.capacity
+
+
+@settings(max_examples=30, deadline=None)
+@given(instance=instances(limits=False), data=st.data())
+def test_relabelling_users_permutes_the_table(instance: Instance, data: st.DataObject) -> None:
+    order = data.draw(st.permutations(range(len(instance.users))))
+    users = tuple(instance.users[n] for n in order)
+    table, relabelled = (
+        build_options(instance), build_options(instance.model_copy(update={"users": users}))
+    )  # fmt: skip
+    for new, old in enumerate(order):
+        a = slice(table.start[old], table.start[old + 1])
+        b = slice(relabelled.start[new], relabelled.start[new + 1])
+        for name in PER_OPTION:
+            if name != "user":
+                assert getattr(table, name)[a].tolist() == getattr(relabelled, name)[b].tolist()
+
+
+def test_pool_delays() -> None:
+    """Against the equations, option by option, at uneven shares."""
+    instance = small_instance(user("a"), user("b", fresh_fraction=0.0, samples=900))
+    table = build_options(instance)
+    shares = np.array([[3e5], [7e5], [2e9]]) * np.linspace(0.5, 1.5, len(table))
+    delay = pool_delays(table, shares)
+    for k in range(len(table)):
+        on_server = table.place[k] == SERVER
+        exact = figures(
+            instance,
+            int(table.user[k]),
+            int(table.model[k]),
+            "server" if on_server else "device",
+            int(table.server[k]),
+            float(shares[0, k]),
+            float(shares[1, k]),
+            float(shares[2, k]) if on_server else float(table.device_hz[k]),
+        )
+        compute = exact.compute_s if on_server else 0.0
+        expected = [exact.upload_s, exact.download_s, compute]
+        assert delay[:, k] == pytest.approx(expected, rel=1e-12)
+
+
+def test_another_unit_of_time() -> None:
+    """Counted in minutes, every delay is a sixtieth at the same shares."""
+    table = build_options(MIXED)
+    minutes = table.in_unit(60.0)
+    shares = table.capacity[:, table.server] / 3
+    assert pool_delays(minutes, shares) * 60 == pytest.approx(pool_delays(table, shares), rel=1e-14)
+    for name in ("device_delay_s", "error_cost_s", "deadline_s", "uplink_limit_s"):
+        assert getattr(minutes, name) * 60 == pytest.approx(getattr(table, name), rel=1e-14)
+    assert minutes.capacity.tolist() == table.capacity.tolist()

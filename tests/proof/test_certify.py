@@ -1,0 +1,299 @@
+"""Certify: a proof for any plan, that `verify` accepts; and the same on the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import dtkd_opt as do
+from dtkd_opt.records.certificate import Leaf, Split
+from tests.support.command_line import fails, run
+from tests.support.helpers import INSTANCES, all_choices, mean_objective, small_instance, user
+
+pytest.importorskip("flint")
+
+NAMES = ("n5", "n10-s3", "n20-deadlines", "n20-energy")
+BASELINES = ("greedy", "all-device", "all-server", "random")
+with (INSTANCES / "best.csv").open() as file:
+    BEST = {row["instance"]: float(row["best_value"]) for row in csv.DictReader(file)}
+
+
+def load(name: str) -> do.Instance:
+    return do.read_instance(INSTANCES / f"{name}.json")
+
+
+def check_certificate(
+    instance: do.Instance, solution: do.Solution, proof: do.Certificate, best: float
+) -> None:
+    """Proven, about this plan, and no further from the truth than rounding."""
+    assert do.verify(instance, proof) == []
+    assert do.verify(instance, proof, arithmetic="arrays") == []
+    assert solution.incumbent_objective is not None
+    assert proof.objective == pytest.approx(solution.incumbent_objective, rel=1e-11)
+    assert proof.objective >= solution.incumbent_objective
+    assert proof.bound <= best * (1 + 1e-9)
+    assert tuple(proof.incumbent.name) == tuple(solution.users.name)
+    assert np.array_equal(proof.incumbent.uplink_hz, solution.users.uplink_hz)
+    leaves = [node.bound for node in proof.tree if isinstance(node, Leaf)]
+    assert proof.bound == min(leaves)
+
+
+# --- plans of every method
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("method", BASELINES)
+def test_a_baselines_plan_gets_its_true_gap(name: str, method: str) -> None:
+    """A plan that is worse than the best by more than the target gets the best's bound."""
+    instance, best = load(name), BEST[name]
+    solution = do.solve(instance, method).solution
+    if solution.incumbent_objective is None:
+        with pytest.raises(do.InputError, match="one per user, got 0"):
+            do.certify(instance, solution)
+        return
+    proof = do.certify(instance, solution, target=1e-6)
+    check_certificate(instance, solution, proof, best)
+    true_gap = (solution.incumbent_objective - best) / solution.incumbent_objective
+    assert true_gap - 1e-9 <= proof.gap <= true_gap + 1.1e-6
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("target", [1e-3, 1e-6])
+def test_an_optimal_plan_gets_the_target(name: str, target: float) -> None:
+    instance = load(name)
+    solution = do.solve(instance, "price", gap=1e-8).solution
+    proof = do.certify(instance, solution, target=target)
+    check_certificate(instance, solution, proof, BEST[name])
+    assert proof.gap <= target * (1 + 1e-9) + 2e-11
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    users=st.integers(1, 3),
+    servers=st.integers(1, 2),
+    limits=st.sampled_from([None, do.GeneratorParams(deadlines=0.5, energy_budgets=0.5)]),
+)
+def test_any_plan_of_a_tiny_instance(
+    seed: int, users: int, servers: int, limits: do.GeneratorParams | None
+) -> None:
+    """Against enumeration, with the tree's options in the file's terms."""
+    instance = do.generate_instance(users, servers, seed, limits)
+    instance = instance.model_copy(update={"models": instance.models[2:5:2]})
+    try:
+        table = do.build_options(instance)
+    except do.InfeasibleError:
+        assume(False)
+        raise
+    best = min(mean_objective(table, choice) for choice in all_choices(table))
+    if math.isinf(best):
+        assume(False)
+    solution = do.solve(instance, "random", seed=seed).solution
+    if solution.incumbent_objective is None:
+        solution = do.solve(instance, "price").solution
+    proof = do.certify(instance, solution, target=1e-7)
+    check_certificate(instance, solution, proof, best)
+    assert proof.bound >= best * (1 - 1.1e-7)
+
+
+def test_a_silent_device_is_split_at_every_server() -> None:
+    """A device with nothing to download is one option of the table, two of the file's."""
+    fresh = {"fresh_fraction": 1.0, "channel_gain": (1e-11, 9e-12)}
+    people = [user(f"u{n}", samples=400 + n, **fresh) for n in range(4)]
+    instance = small_instance(*people)
+    solution = do.solve(instance, "all-server").solution
+    proof = do.certify(instance, solution, target=1e-9)
+    assert do.verify(instance, proof) == []
+    devices = [
+        option[2]
+        for node in proof.tree
+        if isinstance(node, Split)
+        for option in node.options
+        if option[1] == "device"
+    ]
+    assert set(devices) == {0, 1}  # the tree does split devices
+
+
+# --- plans from elsewhere
+
+
+def with_users(solution: do.Solution, **columns: np.ndarray) -> do.Solution:
+    records = [one.model_dump() for one in solution.users]
+    for key, values in columns.items():
+        for record, value in zip(records, values, strict=True):
+            record[key] = value
+    text = json.loads(solution.to_bytes())
+    text["users"] = records
+    return do.Solution.model_validate(text | {"users": solution.users}).model_copy(
+        update={"users": [type(solution.users[0])(**record) for record in records]}
+    )
+
+
+def test_an_overdrawn_pool_is_named() -> None:
+    instance = load("n5")
+    solution = do.solve(instance, "price").solution
+    grabbed = with_users(solution, downlink_hz=(1.01 * solution.users.downlink_hz).tolist())
+    with pytest.raises(do.InputError, match=r'servers\[0\] "edge-0": its downlink') as caught:
+        do.certify(instance, grabbed)
+    assert "overdrawn" in str(caught.value)
+    assert len(caught.value.faults) == 1
+
+
+def test_a_missed_deadline_is_named() -> None:
+    instance = load("n20-deadlines")
+    solution = do.solve(instance, "price").solution
+    late = int(np.argmax(np.isfinite(instance.users.deadline_s)))
+    tighter = float(solution.users.delay_s[late]) * 0.99
+    people = list(instance.users)
+    people[late] = people[late].model_copy(update={"deadline_s": tighter})
+    harder = instance.model_copy(update={"users": tuple(people)})
+    with pytest.raises(do.InputError, match=rf"users\[{late}\].*deadline_s"):
+        do.certify(harder, solution)
+
+
+def test_only_the_plan_is_believed() -> None:
+    """Wrong figures, another's hash, a claimed bound far too high: none of it matters."""
+    instance = load("n5")
+    solution = do.solve(instance, "greedy").solution
+    honest = do.certify(instance, solution)
+    lying = solution.model_copy(
+        update={
+            "incumbent_objective": 1.0,
+            "objective_bound": 1e9,
+            "gap": 0.0,
+            "status": "optimal",
+            "instance_sha256": "0" * 64,
+            "mean_accuracy": 1.0,
+        }
+    )
+    proof = do.certify(instance, lying)
+    assert do.verify(instance, proof) == []
+    assert (proof.objective, proof.bound) == (honest.objective, honest.bound)
+    assert proof.instance_sha256 == instance.sha256
+
+
+def test_without_a_plan_there_is_nothing_to_certify() -> None:
+    instance = load("n5")
+    solution = do.solve(instance, "price").solution
+    empty = solution.model_copy(update={"users": (), "status": "unknown"})
+    with pytest.raises(do.InputError, match="one per user, got 0"):
+        do.certify(instance, empty)
+
+
+# --- ends
+
+
+def test_a_time_limit_still_proves_something() -> None:
+    instance = do.generate_instance(25, 3, 0, do.GeneratorParams(deadlines=0.3))
+    solution = do.solve(instance, "price", gap=1e-3).solution
+    proof = do.certify(instance, solution, target=0.0, time_limit=1e-9)
+    assert do.verify(instance, proof) == []
+    assert -math.inf < proof.bound < proof.objective
+
+
+def test_progress_is_reported() -> None:
+    seen: list[do.Progress] = []
+    instance = load("n10-s3")
+    do.certify(instance, do.solve(instance, "greedy").solution, watch=seen.append)
+    assert "prices" in {progress.phase for progress in seen}
+    bounds = [progress.bound for progress in seen]
+    assert bounds == sorted(bounds)
+
+
+# --- the command line
+
+
+def test_certify_then_verify(tmp_path: Path) -> None:
+    instance = INSTANCES / "n10-s3.json"
+    run("solve", instance, "--output", tmp_path / "s.json")
+    done = run("certify", instance, tmp_path / "s.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "feasible for n10-s3" in done.stdout
+    assert "gap at most" in done.stdout
+    assert "written: n10-s3.certificate.json" in done.stdout
+    checked = run("verify", instance, tmp_path / "n10-s3.certificate.json")
+    assert checked.returncode == 0, checked.stderr
+    assert "proven for n10-s3" in checked.stdout
+    other = run("verify", INSTANCES / "n5.json", tmp_path / "n10-s3.certificate.json")
+    fails(other, 1, "n10-s3")
+
+
+def someone_elses(path: Path) -> do.Solution:
+    """A greedy plan with wrong figures and another file's hash, as JSON."""
+    solution = do.solve(load("n5"), "greedy").solution
+    data = json.loads(solution.to_bytes())
+    data |= {"method": "by hand", "instance_sha256": "ab" * 32, "incumbent_objective": 3.0}
+    data |= {"objective_bound": None, "gap": None, "status": "feasible"}
+    for row in data["users"]:
+        row |= {"delay_s": 1.0, "energy_j": 0.0, "accuracy": 0.5}
+    path.write_text(json.dumps(data))
+    return solution
+
+
+def test_someone_elses_plan_is_certified_by_its_plan_alone(tmp_path: Path) -> None:
+    solution = someone_elses(tmp_path / "s.json")
+    instance = INSTANCES / "n5.json"
+    assert run("check", instance, tmp_path / "s.json").returncode == 1
+    words = ["certify", instance, tmp_path / "s.json", "--output", tmp_path / "c.json"]
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    assert f"J = {solution.incumbent_objective:.6f} s" in done.stdout
+    assert run("verify", instance, tmp_path / "c.json").returncode == 0
+    proof = do.read_certificate(tmp_path / "c.json")
+    assert proof.objective == pytest.approx(solution.incumbent_objective, rel=1e-11)
+    assert proof.bound == pytest.approx(BEST["n5"], rel=1.1e-6)
+
+
+def test_a_tiny_time_limit_writes_a_valid_certificate(tmp_path: Path) -> None:
+    instance, file = tmp_path / "i.json", tmp_path / "c.json"
+    do.write_instance(do.generate_instance(25, 3, 0), instance)
+    run("solve", instance, "--method", "greedy", "--output", tmp_path / "s.json")
+    words = ["--target", "0", "--time-limit", "1e-6", "--output", file]
+    done = run("certify", instance, tmp_path / "s.json", *words)
+    assert done.returncode == 0, done.stderr
+    checked = run("verify", instance, file)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_an_infeasible_plan_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    someone_elses(tmp_path / "s.json")
+    data = json.loads((tmp_path / "s.json").read_text())
+    for row in data["users"]:
+        row["uplink_hz"] *= 1.5
+    (tmp_path / "s.json").write_text(json.dumps(data))
+    done = run("certify", INSTANCES / "n5.json", tmp_path / "s.json", cwd=tmp_path)
+    fails(done, 1, str(tmp_path / "s.json"), 'servers[0] "edge-0"', "overdrawn")
+    assert [p.name for p in tmp_path.iterdir()] == ["s.json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (["certify", INSTANCES / "n5.json", "nowhere.json"], 1, "nowhere.json: no such file"),
+        (["certify", INSTANCES / "n5.json"], 2, "SOLUTION"),
+        (["certify", INSTANCES / "n5.json", INSTANCES / "n5.json"], 1, "format"),
+        (["verify", INSTANCES / "n5.json", INSTANCES / "n5.json"], 1, "format"),
+    ],
+)
+def test_wrong_use_is_one_clear_message(
+    words: list[str | Path], code: int, part: str, tmp_path: Path
+) -> None:
+    fails(run(*words, cwd=tmp_path), code, part)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("given", [["--target", "-1"], ["--target", "nan"], ["--time-limit", "-3"]])
+def test_numbers_that_mean_nothing_are_refused(given: list[str], tmp_path: Path) -> None:
+    """As `solve` refuses them."""
+    someone_elses(tmp_path / "s.json")
+    words = [*given, "--output", tmp_path / "c.json"]
+    fails(run("certify", INSTANCES / "n5.json", tmp_path / "s.json", *words), 2)
+    assert not (tmp_path / "c.json").exists()

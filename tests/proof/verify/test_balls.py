@@ -1,0 +1,130 @@
+"""The balls: bounds that never exceed the truth, figures that are true."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import dtkd_opt as do
+from dtkd_opt.pricing.equal_shares import first_prices
+from dtkd_opt.problem.options import pool_delays
+from dtkd_opt.problem.physics import Array
+from dtkd_opt.proof.verify.arrays import Arrays
+from dtkd_opt.proof.verify.balls import Balls, Option, accuracy_at
+from dtkd_opt.records.instance import PLACES
+from tests.support.certificates import incumbent_of
+from tests.support.helpers import random_choice
+from tests.support.strategies import instances
+from tests.support.verifying import (
+    BOTH,
+    SEEDS,
+    SMALL,
+    any_prices,
+    both,
+    choice_of,
+    load,
+    odd_instances,
+    table_of,
+)
+
+flint = pytest.importorskip("flint")
+
+
+@BOTH
+def test_figures_are_those_of_evaluate_rounded_outward(arithmetic: Any) -> None:
+    for name in SMALL:
+        instance = load(name)
+        table = do.build_options(instance)
+        choice = random_choice(table, np.random.default_rng(0))
+        try:
+            plan = incumbent_of(instance, table, choice)
+        except do.ChoiceInfeasible:
+            continue
+        shares = np.array([plan.uplink_hz, plan.downlink_hz, plan.cpu_hz])
+        options = choice_of(table, choice)
+        cost, delay, energy, accuracy = both(instance)[arithmetic == "arrays"].figures(
+            options, shares
+        )
+        true = do.evaluate(instance, do.Plan(*options, *shares))
+        assert true.delay_s == pytest.approx(delay, rel=5e-14)
+        assert true.energy_j == pytest.approx(energy, rel=5e-14)
+        assert true.accuracy == pytest.approx(accuracy, rel=5e-14)
+        assert cost.mean() == pytest.approx(true.objective, rel=1e-13)
+        exact = both(instance)[0].figures(options, shares)
+        assert (cost >= exact[0] * (1 - 1e-15)).all()
+        assert (accuracy <= exact[3] * (1 + 1e-15)).all()
+
+
+def astray(instance: do.Instance, rng: np.random.Generator) -> Balls:
+    """Balls whose least shares, tangents and weights are proposed far off, or are no numbers."""
+    balls, propose = Balls(instance), Arrays(instance).proposals
+    odd = [-1.0, 0.0, 1e-300, 0.5, 1.0, 2.0, 1e5, 1e9, 1e300, math.inf, -math.inf, math.nan]
+    part = rng.choice([0.0, 0.3, 1.0])
+
+    def proposals(prices: Array) -> Array:
+        sensible = propose(prices)
+        scaled = sensible * np.exp(rng.normal(size=sensible.shape) * rng.choice([1e-3, 1.0, 10.0]))
+        return np.where(rng.random(scaled.shape) < part, rng.choice(odd, scaled.shape), scaled)
+
+    balls.search.proposals = proposals  # type: ignore[method-assign]
+    return balls
+
+
+@settings(max_examples=80, deadline=None)
+@given(instance=odd_instances(), seed=SEEDS)
+def test_no_option_costs_less_than_its_bound(instance: do.Instance, seed: int) -> None:
+    """Whatever shares an option buys within its limits, delay, error and prices cost c_k.
+
+    Wherever the balls' bounds are evaluated: what proposes that is not trusted.
+    """
+    rng = np.random.default_rng(seed)
+    table = table_of(instance, math.inf)
+    prices = any_prices(table, rng)
+    cap = table.capacity[:, table.server]
+    lower = [a.option_costs(prices) for a in (*both(instance), astray(instance, rng))]
+    assert all((bound >= 0).all() for bound in lower)
+    at = (table.user, table.model, table.place, table.server)
+    for _ in range(20):
+        shares = cap * np.exp(-rng.exponential(size=cap.shape) * rng.choice([0.1, 1, 10]))
+        pools = pool_delays(table, shares)
+        delay = table.device_delay_s + pools.sum(axis=0)
+        fits = (delay <= table.deadline_s) & (pools[0] <= table.uplink_limit_s)
+        used = np.where(table.needs > 0, shares, 0.0)
+        with np.errstate(over="ignore"):
+            paid = (prices[:, table.server] * used).sum(axis=0)
+        total = delay + table.error_cost_s + paid
+        for bound in lower:
+            assert (bound[at][fits] <= total[fits] * (1 + 1e-13)).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(instance=instances(limits=False))
+def test_accuracy(instance: do.Instance) -> None:
+    for one in instance.users:
+        for model in instance.models:
+            for place in PLACES:
+                ball = accuracy_at(model.accuracy, float(one.samples), place)
+                true = model.accuracy.at(one.samples, place)
+                assert float(ball.mid()) == pytest.approx(true, rel=1e-12, abs=1e-15)
+
+
+def test_a_least_share_is_used_only_if_proven() -> None:
+    """Of an upload's least bandwidth a ball must show that less takes too much energy."""
+    instance = load("n20-energy")
+    table = do.build_options(instance)
+    limited = np.flatnonzero(np.isfinite(table.uplink_limit_s) & (table.uplink_bits > 0))
+    keys = [column[limited] for column in (table.user, table.model, table.place, table.server)]
+    least = Arrays(instance).proposals(first_prices(table))[*keys, 0]
+    assert (least > 0).all()
+    for k, share in enumerate(least[:20].tolist()):
+        n, m, p, s = (int(column[k]) for column in keys)
+        with flint.ctx.workprec(128):
+            held = Option(instance, n, m, p, s, share)
+            free = Option(instance, n, m, p, s, share * (1 + 1e-11))
+        assert not held.impossible
+        assert held.least_hz == flint.arb(share)
+        assert free.least_hz == 0

@@ -1,0 +1,237 @@
+"""Calibrated tables: their statistics, their file, and what instances take from them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dtkd_opt as do
+from dtkd_opt.distill.fit import mean_interval, non_decreasing, power_law
+from dtkd_opt.distill.jobs import VERSION, Job, Training
+from dtkd_opt.distill.select_hyperparameters import choose, chosen_for
+from dtkd_opt.distill.training import Recipe
+from dtkd_opt.records.accuracy import AccuracyTable
+from dtkd_opt.records.calibration import FORMAT, Cell, Curve, Network
+from dtkd_opt.records.instance import Model, Task
+from tests.support.helpers import INSTANCES
+
+SIZES = (100, 300, 1000, 3000)
+PROGRAM = [sys.executable, "-m", "dtkd_opt"]
+TASK = Task(epochs=40, bits_per_sample=512.0, bits_per_label=320.0, teacher_cycles_per_sample=1e5)
+
+
+def curve(name: str, labels: Any, means: list[float], lows: list[float] | None = None) -> Curve:
+    lows_or_none = lows or [None] * len(means)
+    cells = tuple(
+        Cell(
+            samples=size, runs=5, mean=mean, std=0.01, lower95=low, upper95=None, used=mean,
+            used_lower95=low,
+        )
+        for size, mean, low in zip(SIZES, means, lows_or_none, strict=False)
+    )  # fmt: skip
+    return Curve(
+        student=name, labels=labels, cells=cells, fit=power_law(SIZES[: len(means)], means)
+    )
+
+
+def some_table(**change: Any) -> do.Calibration:
+    """Of one student."""
+    device, server = [0.7, 0.76, 0.8, 0.83], [0.72, 0.77, 0.81, 0.84]
+    accuracy = AccuracyTable(samples=SIZES, device=tuple(device), server=tuple(server))
+    given = {
+        "format": FORMAT, "data": "digits", "data_sha256": "d", "version": "v", "device": "cpu",
+        "seeds": 5, "partition": "iid", "fresh_fraction": 0.3, "tau": 4.0, "alpha": 0.9,
+        "teacher_sha256": "t", "task": TASK,
+        "networks": (Network(name="teacher", parameters=3, flops=2, accuracy=0.9),),
+        "models": (Model(name="mlp16", bits=1e5, cycles_per_sample=1e3, accuracy=accuracy),),
+        "curves": (
+            curve("mlp16", "device", device, [0.69, 0.75, 0.79, 0.82]),
+            curve("mlp16", "server", server, [0.71, 0.76, 0.8, 0.83]),
+        ),
+        "lifts": (), "choices": (),
+    }  # fmt: skip
+    return do.Calibration(**given | change)
+
+
+def test_interval_is_students() -> None:
+    """t(0.975, 4) is 2.776 in every table; the values' variance is 2.5."""
+    mean, std, low, high = mean_interval([0.1, 0.2, 0.3, 0.4, 0.5])
+    assert (mean, std) == (0.3, pytest.approx(np.sqrt(0.025), abs=1e-6))
+    half = 2.776 * np.sqrt(0.025) / np.sqrt(5)
+    assert (low, high) == pytest.approx((0.3 - half, 0.3 + half), rel=1e-3)
+    assert mean_interval([0.25]) == (0.25, None, None, None)
+
+
+def test_what_falls_is_levelled_by_weight() -> None:
+    assert non_decreasing([0.7, 0.8, 0.74, 0.9], [5, 5, 5, 5]) == [0.7, 0.77, 0.77, 0.9]
+    assert non_decreasing([0.8, 0.74], [1, 5]) == [0.75, 0.75]
+    assert non_decreasing([0.7, 0.8], [1, 1]) == [0.7, 0.8]
+
+
+@pytest.mark.parametrize(("a", "b", "c"), [(0.9, 0.9, 0.35), (0.99, 5.0, 0.8), (0.6, 0.3, 0.1)])
+def test_power_law_is_found_again(a: float, b: float, c: float) -> None:
+    means = [a - b * size**-c for size in SIZES]
+    fit = power_law(SIZES, means)
+    assert fit is not None
+    assert (fit.a, fit.b, fit.c) == pytest.approx((a, b, c), rel=1e-3)
+    assert fit.fitted == pytest.approx(means, abs=1e-5)
+    assert max(map(abs, fit.residuals)) < 1e-5
+
+
+def test_power_law_of_noise_and_of_few_sizes() -> None:
+    falling = power_law(SIZES, [0.9, 0.8, 0.7, 0.6])
+    assert falling is not None
+    assert falling.fitted == pytest.approx([0.75] * 4, abs=2e-3)  # it cannot fall
+    assert falling.residuals == pytest.approx([0.15, 0.05, -0.05, -0.15], abs=2e-3)
+    assert power_law(SIZES[:3], [0.7, 0.8, 0.9]) is None
+
+
+def row(rate: float, seed: int, accuracy: float | None, **change: Any) -> Training:
+    job = {
+        "data": "digits", "data_sha256": "d", "student": "mlp16", "labels": "server",
+        "samples": 100, "seed": seed, "scored_on": "validation",
+        "recipe": Recipe(learning_rate=rate), "partition": "iid", "fresh_fraction": 0.0,
+        "teacher_sha256": "t", "device": "cpu", "version": VERSION,
+    }  # fmt: skip
+    outcome = "diverged" if accuracy is None else "done"
+    return Training(asked=Job(**job | change), outcome=outcome, accuracy=accuracy)
+
+
+def test_choice_is_the_best_mean_of_what_never_diverged() -> None:
+    rows = [
+        row(0.1, 0, 0.99), row(0.1, 1, None), row(0.01, 0, 0.7), row(0.01, 1, 0.8),
+        row(0.001, 0, 0.9), row(0.001, 1, 0.5), row(0.02, 0, 0.6, labels="hard"),
+        row(0.03, 0, 0.6, samples=300), row(0.1, 0, None, samples=1000),
+    ]  # fmt: skip
+    found = {(c.labels, c.samples): (c.learning_rate, c.accuracy) for c in choose(rows)}
+    assert found == {("soft", 100): (0.01, 0.75), ("hard", 100): (0.02, 0.6),
+                     ("soft", 300): (0.03, 0.6)}  # fmt: skip
+    choices = choose(rows)
+    for labels, size, rate in (
+        ("device", 100, 0.01), ("server", 299, 0.01), ("server", 3000, 0.03), ("hard", 20, 0.02),
+    ):  # fmt: skip
+        assert chosen_for(choices, "mlp16", labels, size).learning_rate == rate
+    with pytest.raises(do.InputError, match="cnn_m, soft labels: no learning rate succeeded"):
+        chosen_for(choices, "cnn_m", "device", 100)
+
+
+def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
+    table = some_table()
+    do.write_calibration(table, tmp_path / "t.json")
+    assert do.read_calibration(tmp_path / "t.json") == table
+    models = json.loads((tmp_path / "t.json").read_text())["models"]
+    instance = json.loads((INSTANCES / "n5.json").read_text()) | {"models": models}
+    (tmp_path / "n5.json").write_text(json.dumps(instance))
+    assert do.read_instance(tmp_path / "n5.json").models == table.models
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('"seeds": 5', '"seeds": 0', "seeds: must be at least 1, got 0"),
+        ('"tau": 4.0', '"tau": NaN', "tau: must be a finite number"),
+        ('"samples": 300,', '"samples": 301,', "models[0]: must have a curve with its samples"),
+        ('"mean": 0.76', '"mean": 76', "curves[0].cells[1].mean: must be at most 1, got 76"),
+        (FORMAT, "dtkd-opt/instance/1", "format: must be"),
+        (
+            '"used": 0.76, "used_lower95": 0.75',
+            '"used": 0.77, "used_lower95": 0.75',
+            "models[0].accuracy.device: must be the used values of its curve",
+        ),
+        (
+            '"server": [0.72,',
+            '"server": [0.71,',
+            "models[0].accuracy.server: must be the used values of its curve",
+        ),
+    ],
+)
+def test_damaged_tables_are_refused_with_the_place(
+    old: str, new: str, fault: str, tmp_path: Path
+) -> None:
+    text = some_table().to_bytes().decode()
+    assert old in text
+    (tmp_path / "t.json").write_text(text.replace(old, new))
+    with pytest.raises(do.InputError) as error:
+        do.read_calibration(tmp_path / "t.json")
+    assert f"t.json: {fault}" in str(error.value)
+
+
+def test_each_kind_of_accuracy() -> None:
+    table = some_table()
+    (low,) = table.models_with("lower95")
+    assert low.accuracy.device == (0.69, 0.75, 0.79, 0.82)
+    (fitted,) = table.models_with("fitted")
+    assert fitted.accuracy.server == table.curves[1].fit.fitted
+    assert table.models_with("mean") == table.models
+    single = tuple(curve("mlp16", labels, [0.7, 0.8]) for labels in ("device", "server"))
+    accuracy = AccuracyTable(samples=SIZES[:2], device=(0.7, 0.8), server=(0.7, 0.8))
+    model = table.models[0].model_copy(update={"accuracy": accuracy})
+    few = some_table(curves=single, models=(model,))
+    for kind, needs in (("lower95", "two seeds"), ("fitted", "four sizes")):
+        with pytest.raises(do.InputError, match=f"that takes {needs} or more"):
+            few.models_with(kind)
+        with pytest.raises(do.InputError, match=f"that takes {needs} or more"):
+            do.generate_instance(3, table=few, accuracy=kind)
+
+
+def test_an_instance_takes_the_models_of_its_own_epochs() -> None:
+    table, instance = some_table(), do.read_instance(INSTANCES / "n5.json")
+    taken = table.into(instance, "lower95")
+    assert (taken.task, taken.models) == (TASK, table.models_with("lower95"))
+    assert (taken.users, taken.servers) == (instance.users, instance.servers)
+    assert do.check(taken, do.solve(taken).solution) == []
+    with pytest.raises(do.InputError, match=r"task\.epochs: must be 7, .* with --epochs 40"):
+        some_table(task=TASK.model_copy(update={"epochs": 7})).into(instance)
+    users = [user.model_copy(update={"min_accuracy": 0.85}) for user in instance.users]
+    with pytest.raises(do.InputError, match=r"users\[0\]\.min_accuracy: must be at most 0\."):
+        table.into(instance.model_copy(update={"users": users}))
+
+
+def test_generated_instances_take_a_table() -> None:
+    table = some_table()
+    params = do.GeneratorParams(accuracy_floors=1.0)
+    made = do.generate_instance(20, params=params, table=table, accuracy="lower95")
+    assert (made.task, made.models) == (TASK, table.models_with("lower95"))
+    assert max(user.min_accuracy for user in made.users) < 0.83
+
+
+def test_instances_are_generated_with_the_shipped_table() -> None:
+    """It is the one that experiments/ tells how to make."""
+    shipped, made = do.shipped_calibration(), do.generate_instance(3)
+    assert (made.task, made.models) == (shipped.task, shipped.models)
+    assert (
+        do.read_calibration(INSTANCES.parent / "experiments/calibration/fashion-mnist.json")
+        == shipped
+    )
+    lower = do.generate_instance(3, accuracy="lower95")
+    assert lower.models == shipped.models_with("lower95") != made.models
+
+
+def test_the_command_line_uses_tables(tmp_path: Path) -> None:
+    do.write_calibration(some_table(), tmp_path / "t.json")
+    generate = ["generate", "--users", "4", "--models", "t.json", "--output", "a.json"]
+    into = ["calibrate", "--models", "t.json", "--into", "b.json", "--accuracy", "lower95"]
+    instance = do.generate_instance(4)
+    other = instance.model_copy(update={"task": instance.task.model_copy(update={"epochs": 3})})
+    do.write_instance(instance, tmp_path / "b.json")
+    do.write_instance(other, tmp_path / "c.json")
+    late = ["calibrate", "--output", "new.json", "--into", "c.json"]  # said before any training
+    done = [
+        subprocess.run([*PROGRAM, *words], cwd=tmp_path, capture_output=True, text=True)
+        for words in (generate, into, late)
+    ]
+    assert [(run.returncode, run.stderr) for run in done[:2]] == [(0, "")] * 2
+    assert done[1].stdout == "written: b.json (models of digits, lower95)\n"
+    first, second = (do.read_instance(tmp_path / name) for name in ("a.json", "b.json"))
+    assert first.models == some_table().models
+    assert second.models == some_table().models_with("lower95")
+    assert first.task == second.task == TASK
+    assert (done[2].returncode, done[2].stdout) == (1, "")
+    assert done[2].stderr.startswith("c.json: task.epochs: must be 40")
+    assert not (tmp_path / "new.json").exists()

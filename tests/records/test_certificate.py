@@ -1,0 +1,97 @@
+"""Certificates as files."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dtkd_opt as do
+from dtkd_opt.records.certificate import Certificate, Incumbent, Leaf, gap_above
+from tests.support.certificates import root_certificate, tree_certificate
+from tests.support.verifying import (
+    load,
+)
+
+pytest.importorskip("flint")
+
+
+def same(a: Certificate, b: Certificate) -> bool:
+    simple = ("instance", "instance_sha256", "version", "objective", "bound", "gap", "tree")
+    plans = [
+        [np.asarray(column).tolist() for column in vars(one.incumbent).values()] for one in (a, b)
+    ]
+    return (
+        all(getattr(a, key) == getattr(b, key) for key in simple)
+        and a.prices.shape == b.prices.shape
+        and (a.prices == b.prices).all()
+        and plans[0] == plans[1]
+    )
+
+
+@pytest.mark.parametrize("parquet", [None, True])
+def test_round_trip(tmp_path: Path, parquet: bool | None) -> None:
+    if parquet:
+        pytest.importorskip("pyarrow")
+    instance = load("n10-s3")
+    certificate = tree_certificate(instance, 6, seed=3)
+    file = tmp_path / "c.json"
+    do.write_certificate(certificate, file, parquet=parquet)
+    assert same(do.read_certificate(file), certificate)
+    assert do.verify(instance, do.read_certificate(file)) == []
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == ({"c.json", "c.incumbent.parquet"} if parquet else {"c.json"})
+
+
+def test_large_incumbents_go_to_parquet(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    size = 100_000
+    names = tuple(f"u{n}" for n in range(size))
+    share = np.linspace(0.0, 1.0, size)
+    plan = Incumbent(names, ("m",) * size, ("device",) * size, ("s",) * size, share, share, share)
+    certificate = Certificate(
+        instance="big", instance_sha256="0", version="0", objective=1.0, bound=0.0, gap=1.0,
+        incumbent=plan, prices=np.zeros((1, 3, 1)), tree=(Leaf(prices=0, bound=0.0),),
+    )  # fmt: skip
+    do.write_certificate(certificate, tmp_path / "big.json")
+    assert (tmp_path / "big.json").stat().st_size < 1000
+    assert same(do.read_certificate(tmp_path / "big.json"), certificate)
+
+
+def test_faulty_parquet(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    file, table = tmp_path / "c.json", tmp_path / "c.incumbent.parquet"
+    do.write_certificate(root_certificate(load("n5")), file, parquet=True)
+    good = parquet.read_table(table)
+
+    def fault() -> str:
+        with pytest.raises(do.InputError) as caught:
+            do.read_certificate(file)
+        return str(caught.value)
+
+    parquet.write_table(good.drop_columns(["cpu_hz"]), table)
+    assert fault() == f"{table}: cpu_hz: must be given as one column"
+    empty = pa.array([None, *good["model"].to_pylist()[1:]])
+    parquet.write_table(good.set_column(1, "model", empty), table)
+    assert fault() == f"{table}: model: must have no empty entries"
+    parquet.write_table(good.set_column(4, "uplink_hz", good["name"]), table)
+    assert "has columns of a wrong type" in fault()
+    parquet.write_table(good.append_column("more", good["name"]), table)
+    assert fault() == f"{table}: more: is not a known column"
+    table.write_bytes(b"PAR1 not at all PAR1")
+    assert "is not a Parquet file" in fault()
+    table.unlink()
+    assert fault() == f"{table}: no such file"
+    file.write_text(file.read_text().replace(table.name, "../c.parquet"))
+    assert "incumbent: must name a file in the same folder" in fault()
+
+
+@pytest.mark.parametrize(("upper", "lower"), [(18.7, 18.6), (1.0, 1 / 3), (0.0, 0.0), (5.0, 5.0)])
+def test_gap_above(upper: float, lower: float) -> None:
+
+    gap = gap_above(upper, lower)
+    assert Fraction(upper) - Fraction(lower) <= Fraction(gap) * abs(Fraction(upper))
+    assert gap == pytest.approx((upper - lower) / upper if upper else 0.0, rel=1e-15)

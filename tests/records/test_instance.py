@@ -1,0 +1,167 @@
+"""Instance records and files: what is valid comes back unchanged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from dtkd_opt.records.instance import (
+    PLACES,
+    AccuracyTable,
+    Instance,
+    Place,
+    read_instance,
+    write_instance,
+)
+from tests.support.strategies import instances, tables
+
+
+@pytest.fixture
+def instance() -> Instance:
+    return Instance.model_validate(
+        {
+            "format": "dtkd-opt/instance/1",
+            "name": "one",
+            "seconds_per_error": 300,
+            "task": {
+                "epochs": 5,
+                "bits_per_sample": 6272,
+                "bits_per_label": 320,
+                "teacher_cycles_per_sample": 7.5e7,
+            },
+            "servers": [
+                {
+                    "name": "edge-0",
+                    "uplink_hz": 8e5,
+                    "downlink_hz": 8e5,
+                    "cpu_hz": 8e9,
+                    "tx_power_w": 20,
+                    "noise_w_per_hz": 3.98e-21,
+                }
+            ],
+            "models": [
+                {
+                    "name": "mlp-64",
+                    "bits": 1.6e6,
+                    "cycles_per_sample": 4e4,
+                    "accuracy": {
+                        "samples": [100, 1000],
+                        "device": [0.74, 0.82],
+                        "server": [0.75, 0.83],
+                    },
+                }
+            ],
+            "users": [
+                {
+                    "name": "u0",
+                    "samples": 700,
+                    "fresh_fraction": 0.2,
+                    "cpu_hz": 1.2e9,
+                    "tx_power_w": 0.2,
+                    "kappa": 1e-28,
+                    "channel_gain": [1.1e-11],
+                    "energy_j": None,
+                }
+            ],
+        }
+    )
+
+
+# --- records
+
+
+def test_records_are_frozen(instance: Instance) -> None:
+    table = instance.models[0].accuracy
+    for record in (instance, instance.task, instance.servers[0], instance.models[0], table):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(record, next(iter(type(record).model_fields)), "other")
+    with pytest.raises(ValidationError, match="frozen"):
+        instance.users[0].samples = 1
+
+
+def test_equal_records_have_equal_hashes(instance: Instance, tmp_path: Path) -> None:
+    """Also when they come from files that differ in white space only."""
+    path = tmp_path / "spaced.json"
+    path.write_text(json.dumps(json.loads(instance.to_bytes()), indent=4))
+    spaced = read_instance(path)
+    assert spaced == instance
+    assert hash(spaced) == hash(instance)
+    assert spaced.sha256 != instance.sha256
+
+
+def test_changed_copy_drops_the_hash_of_its_file(instance: Instance, tmp_path: Path) -> None:
+    write_instance(instance, tmp_path / "one.json")
+    read = read_instance(tmp_path / "one.json")
+    assert read.model_copy().sha256 == read.sha256
+    changed = read.model_copy(update={"seconds_per_error": 1.0})
+    assert changed.sha256 == hashlib.sha256(changed.to_bytes()).hexdigest() != read.sha256
+
+
+# --- accuracy tables
+
+
+@given(table=tables(), samples=st.integers(1, 10**6) | st.floats(1, 1e6))
+def test_accuracy_is_linear_in_log_samples(table: AccuracyTable, samples: float) -> None:
+    for place in PLACES:
+        want = np.interp(np.log(samples), np.log(table.samples), getattr(table, place))
+        assert table.at(samples, place) == pytest.approx(want, rel=1e-9, abs=1e-12)
+
+
+@given(table=tables())
+def test_accuracy_at_and_beyond_grid_points(table: AccuracyTable) -> None:
+    for place in PLACES:
+        column = getattr(table, place)
+        assert tuple(table.at(samples, place) for samples in table.samples) == column
+        assert table.at(table.samples[0] / 7, place) == column[0]
+        assert table.at(table.samples[-1] * 7, place) == column[-1]
+
+
+@pytest.mark.parametrize(
+    ("samples", "place", "want"),
+    [
+        (1, "device", 0.5),
+        (100, "device", 0.5),
+        (1000, "device", 0.6),
+        (10**4, "device", 0.7),
+        (10**9, "server", 0.9),
+    ],
+)
+def test_accuracy_by_hand(samples: int, place: Place, want: float) -> None:
+    table = AccuracyTable(samples=(100, 10**4), device=(0.5, 0.7), server=(0.8, 0.9))
+    assert table.at(samples, place) == pytest.approx(want, rel=1e-12)
+
+
+# --- files
+
+
+@given(instance=instances())
+@settings(max_examples=200, deadline=None)
+def test_round_trip(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.getbasetemp() / "round_trip.json"
+    write_instance(instance, path)
+    again = read_instance(path)
+    assert again == instance
+    assert again.to_bytes() == instance.to_bytes() == path.read_bytes()
+    assert again.sha256 == instance.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_file_has_one_line_per_user(instance: Instance) -> None:
+    twice = instance.model_copy(
+        update={"users": [instance.users[0], instance.users[0].model_copy(update={"name": "u1"})]}
+    )
+    lines = twice.to_bytes().decode().splitlines()
+    assert [line for line in lines if '"u0"' in line or '"u1"' in line] == lines[-2:]
+    assert "null" not in twice.to_bytes().decode()
+
+
+def test_byte_order_mark_is_accepted(instance: Instance, tmp_path: Path) -> None:
+    path = tmp_path / "bom.json"
+    path.write_bytes(b"\xef\xbb\xbf" + instance.to_bytes())
+    assert read_instance(path) == instance

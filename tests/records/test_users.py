@@ -1,0 +1,284 @@
+"""Columns that look like records: the same contents, the same checks, the same words."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+import dtkd_opt as do
+from dtkd_opt.errors import KEPT_FAULTS
+from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.solution import UserPlan, UserPlans
+from dtkd_opt.records.users import User, Users
+from tests.support.helpers import small_instance, user
+from tests.support.strategies import instances
+
+MIXED = (
+    user("a", energy_j=0.3),
+    user("b", channel_gain=(None, 1e-12), deadline_s=3.0),
+    user("用户", samples=10**15, min_accuracy=0.7),
+)
+ODD_NUMBERS = st.sampled_from(
+    [
+        0.0, -0.0, -1.0, 5e-324, 1e-31, 1e-30, 9.99e-13, 1e-12, 0.5, 1.0, 1.0000001,
+        1e30, 1.01e30, 1.7e308, float("inf"), float("-inf"), float("nan"),
+    ]
+)  # fmt: skip
+ODD_COUNTS = st.sampled_from([-(2**63), -1, 0, 1, 7, 10**15, 10**15 + 1, 2**63 - 1])
+ODD_TEXTS = st.sampled_from(["u0", "", " ", "\ud800", "a\0", "device", "server", "Zürich"])
+
+
+# a sequence of records ---------------------------------------------------------------------------
+
+
+@given(instance=instances())
+@settings(deadline=None)
+def test_records_come_back(instance: Instance) -> None:
+    records = tuple(instance.users)
+    again = Users.from_records(records)
+    assert again == instance.users == records
+    assert hash(again) == hash(instance.users) == hash(records)
+    assert tuple(again) == records
+    assert [again[n] for n in range(len(again))] == list(records)
+    assert all(User.model_validate(u.model_dump()) == u for u in again)
+
+
+def test_values_are_pythons_own() -> None:
+    first, second, third = Users.from_records(MIXED)
+    assert type(first.samples) is int
+    assert type(first.cpu_hz) is float
+    assert type(first.channel_gain) is tuple
+    assert second.channel_gain == (None, 1e-12)
+    assert (first.energy_j, second.energy_j, second.deadline_s) == (0.3, None, 3.0)
+    assert (first.min_accuracy, third.min_accuracy, third.samples) == (None, 0.7, 10**15)
+
+
+def test_indexing_is_a_sequences() -> None:
+    users = Users.from_records(MIXED)
+    assert (users[-1], users[np.int64(1)]) == (MIXED[-1], MIXED[1])
+    assert users[::-1] == MIXED[::-1]
+    assert users[:0] == ()
+    assert (*users[1:], users[0]) == (*MIXED[1:], MIXED[0])
+    assert MIXED[1] in users
+    assert users.index(MIXED[2]) == 2
+    assert users != MIXED[:2]
+    assert users != "abc"
+    for n in (3, -4):
+        with pytest.raises(IndexError):
+            users[n]
+
+
+def test_columns_hold_nulls_as_numbers_that_limit_nothing() -> None:
+    users = Users.from_records(MIXED)
+    assert users.samples.dtype == np.int64
+    assert users.energy_j.tolist() == [0.3, np.inf, np.inf]
+    assert users.deadline_s.tolist() == [np.inf, 3.0, np.inf]
+    assert users.min_accuracy.tolist() == [-np.inf, -np.inf, 0.7]
+    assert np.isnan(users.channel_gain).tolist() == [[False, False], [True, False], [False, False]]
+    assert users.name.tolist() == ["a", "b", "用户"]
+
+
+def test_nothing_can_be_changed() -> None:
+    users = Users.from_records(MIXED)
+    with pytest.raises(ValueError, match="read-only"):
+        users.samples[0] = 5
+    with pytest.raises(AttributeError, match="frozen"):
+        users.samples = np.array([1, 2, 3])
+    with pytest.raises(AttributeError, match="no column"):
+        _ = users.sample
+    with pytest.raises(ValidationError, match="frozen"):
+        users[0].samples = 5
+
+
+def test_the_callers_array_stays_its_own() -> None:
+    mine = np.array([1e9, 2e9, 3e9])
+    users = Users.from_records(MIXED).replace(cpu_hz=mine)
+    mine[0] = 7.0
+    assert users.cpu_hz.tolist() == [1e9, 2e9, 3e9]
+    assert users[0] == MIXED[0].model_copy(update={"cpu_hz": 1e9})
+
+
+def test_copies_and_pickles_are_equal_and_frozen() -> None:
+    users = Users.from_records(MIXED)
+    for again in (pickle.loads(pickle.dumps(users)), copy.copy(users), copy.deepcopy(users)):
+        assert again == users
+        assert not again.samples.flags.writeable
+
+
+# in an instance ----------------------------------------------------------------------------------
+
+
+def test_an_instance_takes_records_or_columns() -> None:
+    given_records = small_instance(*MIXED)
+    data = dict(given_records)
+    for users in (MIXED, list(MIXED), Users.from_records(MIXED), [u.model_dump() for u in MIXED]):
+        instance = Instance(**{**data, "users": users})
+        assert isinstance(instance.users, Users)
+        assert instance == given_records
+        assert given_records.model_copy(update={"users": instance.users[:2]}).users == MIXED[:2]
+    assert isinstance(given_records.model_copy(update={"users": MIXED[:2]}).users, Users)
+    assert given_records.model_dump()["users"][1] == MIXED[1].model_dump()
+
+
+def test_an_instance_without_users_is_refused() -> None:
+    for users in ((), Users.from_records(())):
+        with pytest.raises(ValidationError):
+            Instance(**{**dict(small_instance(*MIXED)), "users": users})
+
+
+def lines(*users: User) -> list[str]:
+    data = dict(small_instance(*MIXED))
+    with pytest.raises(ValidationError) as caught:
+        Instance(**{**data, "users": users})
+    (error,) = caught.value.errors()
+    return list(error["ctx"]["lines"])
+
+
+def test_faults_between_users_come_user_by_user() -> None:
+    faults = lines(
+        user("a", channel_gain=(None, None), min_accuracy=1.0),
+        user("b", channel_gain=(1e-12,)),
+        user("a"),
+        user("c", channel_gain=(None, None, None), min_accuracy=0.9),
+    )
+    assert [fault.split(":")[0] for fault in faults] == [
+        "users[2].name",
+        "users[0].channel_gain",
+        "users[0].min_accuracy",
+        "users[1].channel_gain",
+        "users[3].channel_gain",
+        "users[3].min_accuracy",
+    ]
+    assert "got 1" in faults[3]
+    assert "got 3" in faults[4]
+
+
+def test_of_very_many_faults_the_first_are_kept() -> None:
+    with pytest.raises(do.InputError) as caught:
+        Users.from_columns(
+            name=["u"] * 5000,
+            samples=np.zeros(5000, int),
+            fresh_fraction=np.zeros(5000),
+            cpu_hz=np.ones(5000),
+            tx_power_w=np.ones(5000),
+            kappa=np.zeros(5000),
+            channel_gain=np.ones((5000, 1)),
+        )
+    assert len(caught.value.faults) == KEPT_FAULTS
+    assert "… and at least 980 more faults" in str(caught.value)
+    assert len(lines(*[user("a", channel_gain=(None, None))] * 1500)) == KEPT_FAULTS
+
+
+# checks of columns -------------------------------------------------------------------------------
+
+
+def accepted(record: type[User] | type[UserPlan], row: dict[str, Any]) -> bool:
+    try:
+        record.model_validate(row)
+    except ValidationError:
+        return False
+    return True
+
+
+NULLS = {"energy_j": math.inf, "deadline_s": math.inf, "min_accuracy": -math.inf}
+ROWS = st.fixed_dictionaries(
+    {
+        "name": ODD_TEXTS,
+        "samples": ODD_COUNTS,
+        **dict.fromkeys(("fresh_fraction", "cpu_hz", "tx_power_w", "kappa"), ODD_NUMBERS),
+        "channel_gain": st.lists(ODD_NUMBERS, min_size=2, max_size=2),
+        **dict.fromkeys(("energy_j", "deadline_s", "min_accuracy"), ODD_NUMBERS),
+    }
+)
+GOOD_ROW = {
+    "name": "u", "samples": 5, "fresh_fraction": 0.5, "cpu_hz": 1.0, "tx_power_w": 1.0,
+    "kappa": 0.0, "channel_gain": [1e-12, math.nan], "energy_j": math.inf, "deadline_s": math.inf,
+    "min_accuracy": -math.inf,
+}  # fmt: skip
+
+
+@given(odd=ROWS, keys=st.sets(st.sampled_from(list(GOOD_ROW)), max_size=3))
+@settings(max_examples=400, deadline=None)
+def test_masks_find_what_users_records_refuse(odd: dict[str, Any], keys: set[str]) -> None:
+    """Each kind of entry, alone and with others; null is what stands for it."""
+    row = {key: odd[key] if key in keys else GOOD_ROW[key] for key in GOOD_ROW}
+    users = Users({key: Users.keys[key].pack([row[key]]) for key in row})
+    record = {key: None if row[key] == stands else row[key] for key, stands in NULLS.items()}
+    gains = tuple(None if gain != gain else gain for gain in row["channel_gain"])
+    record = {**row, **record, "channel_gain": gains}
+    assert users.bad_rows().tolist() == [not accepted(User, record)]
+
+
+NUMBERS = ("uplink_hz", "downlink_hz", "cpu_hz", "delay_s", "accuracy", "energy_j")
+
+
+@given(
+    row=st.fixed_dictionaries(
+        {
+            **dict.fromkeys(("name", "model", "place", "server"), ODD_TEXTS),
+            **dict.fromkeys(NUMBERS, st.just(0.5) | ODD_NUMBERS),
+        }
+    )
+)
+@example(
+    row={
+        **dict.fromkeys(("name", "model", "place", "server"), "server"),
+        **dict.fromkeys(NUMBERS, 1.0),
+    }
+)
+@settings(max_examples=400, deadline=None)
+def test_masks_find_what_plans_records_refuse(row: dict[str, Any]) -> None:
+    plans = UserPlans({key: UserPlans.keys[key].pack([row[key]]) for key in UserPlans.keys})
+    assert plans.bad_rows().tolist() == [not accepted(UserPlan, row)]
+
+
+COLUMNS: dict[str, Any] = {
+    "name": ["a", "b"],
+    "samples": [5, 6],
+    "fresh_fraction": [0.0, 1.0],
+    "cpu_hz": [1e9, 1e9],
+    "tx_power_w": [0.1, 0.2],
+    "kappa": [0.0, 1e-28],
+    "channel_gain": [[1e-12, np.nan], [np.nan, 1e-11]],
+}
+
+
+def test_nullable_columns_may_be_left_out() -> None:
+    first, second = Users.from_columns(**COLUMNS)
+    assert first.channel_gain == (1e-12, None)
+    assert (second.energy_j, second.deadline_s, second.min_accuracy) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "part"),
+    [
+        ({"samples": [5, 0]}, do.InputError, "users[1].samples: must be at least 1, got 0"),
+        ({"cpu_hz": [np.nan, 1.0]}, do.InputError, "users[0].cpu_hz: must be a finite number"),
+        ({"name": ["a", ""]}, do.InputError, "users[1].name: must not be empty"),
+        ({"name": ["a", 7]}, do.InputError, "users[1].name: must be a text in quotes, got 7"),
+        ({"deadline_s": [1.0, -2.0]}, do.InputError, "users[1].deadline_s: must be greater than 0"),
+        (
+            {"channel_gain": [[1.0, 2.0], [3.0, 0.0]]},
+            do.InputError,
+            "users[1].channel_gain[1]: must",
+        ),
+        ({"samples": [5.0, 6.0]}, TypeError, "whole"),
+        ({"samples": [5]}, ValueError, "length"),
+        ({"speed": [5, 6]}, TypeError, "speed"),
+        ({"kappa": None}, TypeError, "kappa is missing"),
+        ({"channel_gain": [1e-12, 1e-12]}, ValueError, "dimensions"),
+    ],
+)
+def test_wrong_columns(change: dict[str, Any], error: type[Exception], part: str) -> None:
+    columns = {key: value for key, value in {**COLUMNS, **change}.items() if value is not None}
+    with pytest.raises(error) as caught:
+        Users.from_columns(**columns)
+    assert part in str(caught.value)

@@ -1,0 +1,151 @@
+"""Certificates for tests, made without a branching engine: best prices, hand-made splits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+import dtkd_opt as do
+from dtkd_opt.pricing.bundle import maximise_bound
+from dtkd_opt.pricing.equal_shares import first_prices
+from dtkd_opt.pricing.lagrangian import price
+from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.certificate import Certificate, Incumbent, Leaf, Node, Split, gap_above
+from dtkd_opt.records.instance import PLACES
+
+LOOSE = 1e-12  # relative: what a producer in floating point keeps from its claims
+
+
+def best_prices(table: OptionTable) -> Array:
+    """(3, S) prices of the best bound."""
+    return maximise_bound(table, first_prices(table)).prices
+
+
+def incumbent_of(instance: do.Instance, table: OptionTable, choice: Index) -> Incumbent:
+    """The best plan of a choice as a certificate's columns."""
+    shares = do.allocate(table, choice).shares
+    on_device = table.place[choice] == 0
+    cpu = np.where(on_device, table.device_hz[choice], shares[2])
+    return Incumbent(
+        name=tuple(user.name for user in instance.users),
+        model=tuple(instance.models[m].name for m in table.model[choice]),
+        place=tuple(PLACES[p] for p in table.place[choice]),
+        server=tuple(instance.servers[s].name for s in table.server[choice]),
+        uplink_hz=shares[0],
+        downlink_hz=shares[1],
+        cpu_hz=cpu,
+    )
+
+
+def cost_of(instance: do.Instance, plan: Incumbent) -> float:
+    """J [s] of a plan, by `evaluate`."""
+    models = [model.name for model in instance.models]
+    servers = [server.name for server in instance.servers]
+    evaluation = do.evaluate(
+        instance,
+        do.Plan(
+            model=np.array([models.index(name) for name in plan.model]),
+            place=np.array([PLACES.index(place) for place in plan.place]),
+            server=np.array([servers.index(name) for name in plan.server]),
+            uplink_hz=plan.uplink_hz,
+            downlink_hz=plan.downlink_hz,
+            cpu_hz=plan.cpu_hz,
+        ),
+    )
+    assert not evaluation.violations
+    return evaluation.objective
+
+
+def claim(
+    instance: do.Instance, plan: Incumbent, prices: Array, tree: list[Node], loose: float = LOOSE
+) -> Certificate:
+    """A certificate with the plan's cost and the least bound of the leaves, a little loosened."""
+    objective = cost_of(instance, plan)
+    objective += loose * abs(objective)
+    bound = min([objective, *(node.bound for node in tree if isinstance(node, Leaf))])
+    return Certificate(
+        instance=instance.name,
+        instance_sha256=instance.sha256,
+        version=do.__version__,
+        objective=objective,
+        bound=bound,
+        gap=gap_above(objective, bound),
+        incumbent=plan,
+        prices=np.asarray(prices, float),
+        tree=tuple(tree),
+    )
+
+
+def root_certificate(instance: do.Instance) -> Certificate:
+    """The best prices at the root, and the plan that they suggest."""
+    table = do.build_options(instance)
+    point = maximise_bound(table, first_prices(table))
+    plan = incumbent_of(instance, table, point.choice)
+    value = point.value / table.n_users
+    leaf = Leaf(prices=0, bound=value - LOOSE * abs(value))
+    return claim(instance, plan, point.prices[None], [leaf])
+
+
+def tree_certificate(
+    instance: do.Instance, splits: int, seed: int, reprice: bool = True
+) -> Certificate:
+    """A tree of random splits, each leaf with the best prices of what is left to it.
+
+    Parameters
+    ----------
+    instance, splits, seed
+        The problem, how many splits, and of what randomness.
+    reprice
+        Whether each leaf has its own best prices, or all share the root's.
+    """
+    rng = np.random.default_rng(seed)
+    table = do.build_options(instance)
+    plan = incumbent_of(instance, table, maximise_bound(table, first_prices(table)).choice)
+    prices = [best_prices(table)]
+    tree: list[Node | None] = [None]
+    allowed = {0: np.ones(len(table), bool)}
+    for _ in range(splits):
+        v = int(rng.choice([v for v, node in enumerate(tree) if node is None]))
+        split = _random_split(table, allowed[v], rng, len(tree))
+        if split is None:
+            continue
+        node, inside = split
+        tree[v] = node
+        tree += [None, None]
+        allowed[node.inside], allowed[node.outside] = allowed[v] & inside[0], allowed[v] & inside[1]
+    nodes: list[Node] = []
+    for v, found in enumerate(tree):
+        if found is not None:
+            nodes.append(found)
+            continue
+        left = table.take(allowed[v])
+        if reprice:
+            prices.append(best_prices(left))
+        used = len(prices) - 1 if reprice else 0
+        value = price(left, np.maximum(prices[used], 1e-300)).value / table.n_users
+        nodes.append(Leaf(prices=used, bound=value - LOOSE * abs(value)))
+    return claim(instance, plan, np.array(prices), nodes)
+
+
+def _random_split(
+    table: OptionTable, allowed: Array, rng: np.random.Generator, size: int
+) -> tuple[Split, tuple[Array, Array]] | None:
+    """A split that leaves its user an option on both sides, and the two sides as masks."""
+    counts = np.bincount(table.user[allowed], minlength=table.n_users)
+    open_users = np.flatnonzero(counts > 1)
+    if not len(open_users):
+        return None
+    n = int(rng.choice(open_users))
+    mine = np.flatnonzero(allowed & (table.user == n))
+    chosen = rng.permutation(mine)[: rng.integers(1, len(mine))]
+    options = [(int(table.model[k]), PLACES[table.place[k]], int(table.server[k])) for k in chosen]
+    node = Split(user=n, options=tuple(options), inside=size, outside=size + 1)
+    listed = np.isin(np.arange(len(table)), chosen)
+    others = table.user != n
+    return node, (others | listed, others | ~listed)
+
+
+def is_close(a: float, b: float, relative: float) -> bool:
+    return math.isclose(a, b, rel_tol=relative, abs_tol=0.0)

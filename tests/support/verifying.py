@@ -1,0 +1,80 @@
+"""What the tests of the verifier share: odd instances and prices, both arithmetics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume
+from hypothesis import strategies as st
+
+import dtkd_opt as do
+from dtkd_opt.pricing.equal_shares import first_prices
+from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.proof.verify.arrays import Arrays
+from dtkd_opt.proof.verify.balls import Balls
+from tests.support.paths import ROOT as ROOT
+from tests.support.strategies import instances
+
+pytest.importorskip("flint")
+
+INSTANCES = ROOT / "instances"
+SMALL = ("n5", "n10", "n20-deadlines", "n20-energy", "n10-s3", "n40-s3-limits")
+SEEDS = st.integers(0, 2**32 - 1)
+BOTH = pytest.mark.parametrize("arithmetic", ["balls", "arrays"])
+
+
+def load(name: str) -> do.Instance:
+    return do.read_instance(INSTANCES / f"{name}.json")
+
+
+@st.composite
+def odd_instances(draw: st.DrawFn) -> do.Instance:
+    """Tiny instances: nothing fresh, all fresh, idle servers, gains over 12 decades."""
+    instance = draw(instances(max_users=3, max_servers=2, max_models=2))
+    changed = []
+    for one in instance.users:
+        gains = [g and g * 10 ** draw(st.sampled_from([-2, 0, 0, 2])) for g in one.channel_gain]
+        update: dict[str, Any] = {"channel_gain": tuple(gains)}
+        if draw(st.booleans()):
+            update["fresh_fraction"] = draw(st.sampled_from([0.0, 1.0]))
+        changed.append(one.model_copy(update=update))
+    if draw(st.booleans()):
+        idle = instance.servers[0].model_copy(update={"name": "idle: nobody reaches it"})
+        instance = instance.model_copy(update={"servers": (*instance.servers, idle)})
+        changed = [
+            one.model_copy(update={"channel_gain": (*one.channel_gain, None)}) for one in changed
+        ]
+    return instance.model_copy(update={"users": tuple(changed)})
+
+
+def table_of(instance: do.Instance, most: float = 200) -> OptionTable:
+    """The option table, if there is one and enumerating it takes no time."""
+    try:
+        table = do.build_options(instance)
+    except do.InfeasibleError:
+        assume(False)
+        raise
+    assume(np.prod(np.diff(table.start)) <= most)
+    # what reaches its floor but for rounding is an option to the table, and none to balls
+    assume((table.accuracy > instance.users.min_accuracy[table.user] + 1e-12).all())
+    return table
+
+
+def any_prices(table: OptionTable, rng: np.random.Generator) -> Array:
+    """(3, S) prices: sensible, far off, zero, or beyond all measure."""
+    base = first_prices(table)
+    prices: Array = base * np.exp(rng.uniform(-1, 1, base.shape) * rng.choice([0.1, 1, 5, 30]))
+    odd = rng.random(base.shape) < rng.choice([0.0, 0.3])
+    return np.where(odd, rng.choice([0.0, 1e-320, 1e-99, 1e99, 1e305], base.shape), prices)
+
+
+def both(instance: do.Instance) -> tuple[Balls, Arrays]:
+    return Balls(instance), Arrays(instance)
+
+
+def choice_of(table: OptionTable, rows: Index) -> Index:
+    """(3, N) model, place and server of some of the table's options."""
+    return np.array([table.model[rows], table.place[rows], table.server[rows]])
