@@ -27,7 +27,7 @@ from dtkd_opt.milp.export import export
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate
 from dtkd_opt.problem.evaluate import Evaluation, Plan, evaluate
 from dtkd_opt.problem.generate import GeneratorParams, generate_instance
-from dtkd_opt.problem.options import OptionTable, build_options
+from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.proof.certify import certify
 from dtkd_opt.proof.check import check
 from dtkd_opt.proof.verify import verify
@@ -86,7 +86,7 @@ __all__ = [
     "InfeasibleError",
     "InputError",
     "Instance",
-    "OptionTable",
+    "Options",
     "Plan",
     "Planned",
     "Planner",

@@ -37,7 +37,7 @@ from headline_sums import MATCHED, Row, within
 
 import dtkd_opt as do
 from dtkd_opt.commands.console import phases_bar
-from dtkd_opt.federate.fedavg import Averaged, execute, fedavg_task
+from dtkd_opt.federate.fedavg import FedAvgResult, execute, fedavg_task
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes
 from dtkd_opt.runtime.journal import Journal
@@ -173,8 +173,8 @@ def averaged(setting: Setting, plans: dict[str, do.FedAvgPlan]) -> Iterator[Row]
     path, otherwise = setting.work / "fedavg.jsonl", "name another --work, or remove it"
     with (
         KeepOnCtrlC(), phases_bar() as follow,
-        workers(processes(setting.jobs), None, execute, Averaged) as work,
-        Journal(path, Averaged, wanted, True, otherwise) as journal,
+        workers(processes(setting.jobs), None, execute, FedAvgResult) as work,
+        Journal(path, FedAvgResult, wanted, True, otherwise) as journal,
     ):  # fmt: skip
         if do_missing(tasks, journal, work, lambda done, total: follow("fedavg", done, total)):
             raise KeyboardInterrupt

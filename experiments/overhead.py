@@ -20,10 +20,10 @@ from torch.nn.functional import cross_entropy
 
 from dtkd_opt.distill.loss import distillation_loss, soften
 from dtkd_opt.distill.networks import STUDENTS, build_network
-from dtkd_opt.distill.training import LAYOUT, Recipe, train
+from dtkd_opt.distill.training import LAYOUT, TrainConfig, train
 
 SHAPE, CLASSES, SAMPLES = (1, 28, 28), 10, 1000
-RECIPE = Recipe()
+RECIPE = TrainConfig()
 TURNS = 3
 OUTPUT = Path(__file__).parent / "calibration" / "overhead.csv"
 

@@ -100,9 +100,9 @@ def run_size(users: int, servers: int, gap: float) -> Row:
     row |= {"peak_rss_gb": peak, "note": "; ".join([*notes, *filter(None, [result.reason])])}
     prices = result.incumbent.prices if result.incumbent else None
     del result
-    row["table_s"], table = timed(lambda: do.build_options(instance))
-    row["options"] = len(table)
-    search = Search(instance, table, Stop(gap, LIMIT_S))
+    row["table_s"], options = timed(lambda: do.build_options(instance))
+    row["options"] = len(options)
+    search = Search(instance, options, Stop(gap, LIMIT_S))
     started = time.monotonic()
     try:
         _, proof = price_with_proof(search, PriceParams())
@@ -111,8 +111,8 @@ def run_size(users: int, servers: int, gap: float) -> Row:
     except TimeIsUp:  # before any branching
         row["leaves"] = 1
     row["method_s"] = time.monotonic() - started
-    row["price_s"], _ = timed(lambda: price(table, prices), 3)
-    lagrangian = Lagrangian(table)
+    row["price_s"], _ = timed(lambda: price(options, prices), 3)
+    lagrangian = Lagrangian(options)
     row["pass_s"], _ = timed(lambda: lagrangian.at(prices), 3)
     row["passes"] = row["method_s"] / row["pass_s"]
     return row | {"solve_over_price": row["solve_s"] / row["price_s"]}
@@ -196,8 +196,8 @@ def draw(folder: Path) -> str:
         return 'no figure without matplotlib: pip install -e ".[plot]", then run this with --figure'
     rcParams.update({"svg.hashsalt": "scaling", "font.size": 9, "axes.axisbelow": True})
     lines = (folder / "scaling.csv").read_text(encoding="utf-8").splitlines()
-    table = csv.DictReader(line for line in lines if not line.startswith("#"))
-    rows = [row for row in table if row["users"] != "80"]  # beside 100 only a blot
+    lines_read = csv.DictReader(line for line in lines if not line.startswith("#"))
+    rows = [row for row in lines_read if row["users"] != "80"]  # beside 100 only a blot
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     axes = figure.subplots(1, len(PANELS))
     for axis, (key, title) in zip(axes, PANELS.items(), strict=True):

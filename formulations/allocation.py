@@ -17,18 +17,18 @@ import numpy as np
 import pyomo.core as pyo
 
 from dtkd_opt.formulations.perspective import SCALE, UPLINK
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Index
 
 
-def build(table: OptionTable, choice: Index) -> pyo.ConcreteModel:
+def build(options: Options, choice: Index) -> pyo.ConcreteModel:
     """The NLP of a choice: (N,) rows of the option table, one a user."""
     model = pyo.ConcreteModel("allocation")
-    model.table = table.take(choice)
+    model.options = options.take(choice)
     _variables(model)
-    model.pools = pyo.Constraint(range(3), range(table.n_servers), rule=_pool)
+    model.pools = pyo.Constraint(range(3), range(options.n_servers), rule=_pool)
     model.delays = pyo.Constraint(model.SHARES, rule=_pool_delay)
-    limited = np.flatnonzero(np.isfinite(model.table.deadline_s))
+    limited = np.flatnonzero(np.isfinite(model.options.deadline_s))
     model.deadlines = pyo.Constraint(limited, rule=_deadline)
     model.J = pyo.Objective(rule=_objective)
     return model
@@ -36,62 +36,62 @@ def build(table: OptionTable, choice: Index) -> pyo.ConcreteModel:
 
 def _variables(model: pyo.ConcreteModel) -> None:
     """b_n^p in [0, C_s^p]; t_n^p ≥ 0, the upload's at most E_n / p_n."""
-    table, needs = model.table, model.table.needs
+    options, needs = model.options, model.options.needs
     model.SHARES = pyo.Set(
-        initialize=[(p, n) for n in range(len(table)) for p in range(3) if needs[p, n] > 0],
+        initialize=[(p, n) for n in range(len(options)) for p in range(3) if needs[p, n] > 0],
         dimen=2,
     )
 
     def bounds(_: Any, p: int, n: int) -> tuple[float, float]:
-        capacity = float(table.capacity[p, table.server[n]] / SCALE[p])
+        capacity = float(options.capacity[p, options.server[n]] / SCALE[p])
         return 1e-9 * capacity, capacity
 
     def limit(_: Any, p: int, n: int) -> tuple[float, float | None]:
-        most = float(table.uplink_limit_s[n]) if p == UPLINK else np.inf
+        most = float(options.uplink_limit_s[n]) if p == UPLINK else np.inf
         return 0.0, most if np.isfinite(most) else None
 
     model.share = pyo.Var(
         model.SHARES,
         bounds=bounds,
-        initialize=lambda _, p, n: bounds(_, p, n)[1] / len(table),
+        initialize=lambda _, p, n: bounds(_, p, n)[1] / len(options),
     )
     model.delay = pyo.Var(model.SHARES, bounds=limit)
 
 
 def _pool(model: pyo.ConcreteModel, p: int, s: int) -> Any:
     """Σ_{n at s} b_n^p ≤ C_s^p [MHz, MHz, Gcycles/s]."""
-    users = [n for n in np.flatnonzero(model.table.server == s) if (p, n) in model.SHARES]
+    users = [n for n in np.flatnonzero(model.options.server == s) if (p, n) in model.SHARES]
     if not users:
         return pyo.Constraint.Skip
-    capacity = float(model.table.capacity[p, s] / SCALE[p])
+    capacity = float(model.options.capacity[p, s] / SCALE[p])
     return pyo.quicksum(model.share[p, n] for n in users) <= capacity
 
 
 def _pool_delay(model: pyo.ConcreteModel, p: int, n: int) -> Any:
     """t_n^p · r(b_n^p) ≥ need_n^p, with r_ul(b) = b log2(1 + γ / b) and r(b) = b elsewhere."""
-    table, b = model.table, model.share[p, n]
-    need = float(table.needs[p, n] / SCALE[p])
+    options, b = model.options, model.share[p, n]
+    need = float(options.needs[p, n] / SCALE[p])
     if p != UPLINK:
         return model.delay[p, n] >= need / b
-    snr = float(table.uplink_snr_hz[n] / SCALE[p])
+    snr = float(options.uplink_snr_hz[n] / SCALE[p])
     return model.delay[p, n] >= need * float(np.log(2)) / (b * pyo.log(1 + snr / b))
 
 
 def _total_delay(model: pyo.ConcreteModel, n: int) -> Any:
     """T_n = d_n + Σ_p t_n^p [s]."""
     pools = [model.delay[p, n] for p in range(3) if (p, n) in model.SHARES]
-    return float(model.table.device_delay_s[n]) + pyo.quicksum(pools)
+    return float(model.options.device_delay_s[n]) + pyo.quicksum(pools)
 
 
 def _deadline(model: pyo.ConcreteModel, n: int) -> Any:
     """T_n ≤ T_n^max [s]."""
-    if model.table.needs[:, n].sum() == 0:
+    if model.options.needs[:, n].sum() == 0:
         return pyo.Constraint.Skip  # nothing to decide; the option table has checked it
-    return _total_delay(model, n) <= float(model.table.deadline_s[n])
+    return _total_delay(model, n) <= float(model.options.deadline_s[n])
 
 
 def _objective(model: pyo.ConcreteModel) -> Any:
     """J = (1/N) Σ_n [ T_n + ρ (1 - a_n) ] [s]; the accuracy is fixed."""
-    table = model.table
-    total = pyo.quicksum(_total_delay(model, n) for n in range(len(table)))
-    return (total + float(table.error_cost_s.sum())) / len(table)
+    options = model.options
+    total = pyo.quicksum(_total_delay(model, n) for n in range(len(options)))
+    return (total + float(options.error_cost_s.sum())) / len(options)

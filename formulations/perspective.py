@@ -25,39 +25,39 @@ from typing import Any
 import numpy as np
 import pyomo.core as pyo
 
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index, uplink_rate
 
 UPLINK, DOWNLINK, CPU = 0, 1, 2
 SCALE = np.array([1e6, 1e6, 1e9])  # Hz in a MHz, Hz in a MHz, cycles in a Gcycle
 
 
-def build(table: OptionTable) -> pyo.ConcreteModel:
+def build(options: Options) -> pyo.ConcreteModel:
     """The MILP: add tangents with :func:`add_tangents` before solving it."""
     model = pyo.ConcreteModel("perspective MILP")
-    _variables(model, table)
-    _common(model, table)
+    _variables(model, options)
+    _common(model, options)
     model.tangents = pyo.ConstraintList(doc="t ≥ (T(b0) - T'(b0) b0) x + T'(b0) b")
     model.conflicts = pyo.ConstraintList(doc="choices that provably ask for too much")
     return model
 
 
-def build_nonlinear(table: OptionTable) -> pyo.ConcreteModel:
+def build_nonlinear(options: Options) -> pyo.ConcreteModel:
     """The MINLP with the perspectives themselves, a convex set once x is relaxed.
 
     Convexity rules of solvers do not see it in b log(1 + γ x / b): tell them to assume it (SHOT:
     ``Model.Convexity.AssumeConvex``).
     """
     model = pyo.ConcreteModel("perspective MINLP")
-    _variables(model, table)
+    _variables(model, options)
     for p, k in model.SHARES:
         model.share[p, k].setlb(_idle(model, p, k))
-        model.share[p, k].set_value(model.share[p, k].ub / table.n_users)
+        model.share[p, k].set_value(model.share[p, k].ub / options.n_users)
     model.rate = pyo.Var([k for p, k in model.SHARES if p == UPLINK])
     for k in model.rate:
         model.rate[k].setlb(_rate_at(model, k, _idle(model, UPLINK, k)))
         model.rate[k].setub(_rate_at(model, k, model.share[UPLINK, k].ub))
-    _common(model, table)
+    _common(model, options)
     model.rates = pyo.Constraint(model.rate.index_set(), rule=_uplink_rate)
     model.delays = pyo.Constraint(model.SHARES, rule=_perspective_delay)
     return model
@@ -65,53 +65,55 @@ def build_nonlinear(table: OptionTable) -> pyo.ConcreteModel:
 
 def _idle(model: pyo.ConcreteModel, p: int, k: int) -> float:
     """What an option that is not taken keeps, free of charge: delays divide by shares."""
-    return float(min(1e-4, 1e-2 / model.table.n_users) * model.share[p, k].ub)
+    return float(min(1e-4, 1e-2 / model.options.n_users) * model.share[p, k].ub)
 
 
 def _rate_at(model: pyo.ConcreteModel, k: int, share: float) -> float:
     """r_ul(b) [Mbit/s] at a share in MHz."""
-    snr = model.table.uplink_snr_hz[k] / SCALE[UPLINK]
+    snr = model.options.uplink_snr_hz[k] / SCALE[UPLINK]
     return float(uplink_rate(np.array(share), np.array(snr)))
 
 
-def _common(model: pyo.ConcreteModel, table: OptionTable) -> None:
-    model.one_option = pyo.Constraint(range(table.n_users), rule=_one_option)
-    model.pools = pyo.Constraint(range(3), range(table.n_servers), rule=_pool)
-    model.deadlines = pyo.Constraint(np.flatnonzero(np.isfinite(table.deadline_s)), rule=_deadline)
-    limited = np.isfinite(table.uplink_limit_s) & (table.uplink_bits > 0)
+def _common(model: pyo.ConcreteModel, options: Options) -> None:
+    model.one_option = pyo.Constraint(range(options.n_users), rule=_one_option)
+    model.pools = pyo.Constraint(range(3), range(options.n_servers), rule=_pool)
+    model.deadlines = pyo.Constraint(
+        np.flatnonzero(np.isfinite(options.deadline_s)), rule=_deadline
+    )
+    limited = np.isfinite(options.uplink_limit_s) & (options.uplink_bits > 0)
     model.upload_energy = pyo.Constraint(np.flatnonzero(limited), rule=_upload_energy)
     model.J = pyo.Objective(rule=_objective)
 
 
-def _variables(model: pyo.ConcreteModel, table: OptionTable) -> None:
+def _variables(model: pyo.ConcreteModel, options: Options) -> None:
     """x_k binary; b_k^p in [0, C_s^p] and t_k^p ≥ 0 for each pool that option k needs."""
-    needs = table.needs
-    model.table = table
+    needs = options.needs
+    model.options = options
     model.SHARES = pyo.Set(
-        initialize=[(p, k) for k in range(len(table)) for p in range(3) if needs[p, k] > 0],
+        initialize=[(p, k) for k in range(len(options)) for p in range(3) if needs[p, k] > 0],
         dimen=2,
     )
-    model.x = pyo.Var(range(len(table)), domain=pyo.Binary)
+    model.x = pyo.Var(range(len(options)), domain=pyo.Binary)
     model.share = pyo.Var(
         model.SHARES,
-        bounds=lambda m, p, k: (0, float(table.capacity[p, table.server[k]] / SCALE[p])),
+        bounds=lambda m, p, k: (0, float(options.capacity[p, options.server[k]] / SCALE[p])),
     )
     model.delay = pyo.Var(model.SHARES, bounds=(0, None))
 
 
 def _one_option(model: pyo.ConcreteModel, n: int) -> Any:
     """Σ_{k ∈ K_n} x_k = 1."""
-    start = model.table.start
+    start = model.options.start
     return pyo.quicksum(model.x[k] for k in range(start[n], start[n + 1])) == 1
 
 
 def _pool(model: pyo.ConcreteModel, p: int, s: int) -> Any:
     """Σ_{k at s} b_k^p ≤ C_s^p [MHz, MHz, Gcycles/s]; idle shares are not charged."""
-    table = model.table
-    users = [k for k in np.flatnonzero(table.server == s) if (p, k) in model.SHARES]
+    options = model.options
+    users = [k for k in np.flatnonzero(options.server == s) if (p, k) in model.SHARES]
     if not users:
         return pyo.Constraint.Skip
-    capacity = float(table.capacity[p, s] / SCALE[p])
+    capacity = float(options.capacity[p, s] / SCALE[p])
     charged = (
         model.share[p, k] - float(model.share[p, k].lb) * (1 - model.x[k])
         if model.share[p, k].lb
@@ -124,33 +126,33 @@ def _pool(model: pyo.ConcreteModel, p: int, s: int) -> Any:
 def _option_delay(model: pyo.ConcreteModel, k: int) -> Any:
     """T_k = d_k x_k + Σ_p t_k^p [s]."""
     pools = [model.delay[p, k] for p in range(3) if (p, k) in model.SHARES]
-    return float(model.table.device_delay_s[k]) * model.x[k] + pyo.quicksum(pools)
+    return float(model.options.device_delay_s[k]) * model.x[k] + pyo.quicksum(pools)
 
 
 def _deadline(model: pyo.ConcreteModel, k: int) -> Any:
     """T_k ≤ T_n^max x_k [s]."""
-    return _option_delay(model, k) <= float(model.table.deadline_s[k]) * model.x[k]
+    return _option_delay(model, k) <= float(model.options.deadline_s[k]) * model.x[k]
 
 
 def _upload_energy(model: pyo.ConcreteModel, k: int) -> Any:
     """t_k^ul ≤ (E_n / p_n) x_k [s], the upload's energy budget."""
-    return model.delay[UPLINK, k] <= float(model.table.uplink_limit_s[k]) * model.x[k]
+    return model.delay[UPLINK, k] <= float(model.options.uplink_limit_s[k]) * model.x[k]
 
 
 def _objective(model: pyo.ConcreteModel) -> Any:
     """J = (1/N) Σ_k [ T_k + ρ (1 - a_k) x_k ] [s]; each user's least error is a constant."""
-    table = model.table
-    least = np.minimum.reduceat(table.error_cost_s, table.start[:-1])
-    extra = table.error_cost_s - least[table.user]
+    options = model.options
+    least = np.minimum.reduceat(options.error_cost_s, options.start[:-1])
+    extra = options.error_cost_s - least[options.user]
     total = pyo.quicksum(
-        _option_delay(model, k) + float(extra[k]) * model.x[k] for k in range(len(table))
+        _option_delay(model, k) + float(extra[k]) * model.x[k] for k in range(len(options))
     )
-    return (total + float(least.sum())) / table.n_users
+    return (total + float(least.sum())) / options.n_users
 
 
 def _uplink_rate(model: pyo.ConcreteModel, k: int) -> Any:
     """x r_ul(b / x) = b log2(1 + γ x / b) [Mbit/s], concave in (b, x); idle rates are free."""
-    snr = float(model.table.uplink_snr_hz[k] / SCALE[UPLINK])
+    snr = float(model.options.uplink_snr_hz[k] / SCALE[UPLINK])
     b, x = model.share[UPLINK, k], model.x[k]
     rate = b * pyo.log(1 + snr * x / b) / float(np.log(2))
     return model.rate[k] <= rate + model.rate[k].lb * (1 - x)
@@ -158,18 +160,18 @@ def _uplink_rate(model: pyo.ConcreteModel, k: int) -> Any:
 
 def _perspective_delay(model: pyo.ConcreteModel, p: int, k: int) -> Any:
     """t_k ≥ need x_k² / (rate or share), convex; the square changes nothing where x is binary."""
-    need = float(model.table.needs[p, k] / SCALE[p])
+    need = float(model.options.needs[p, k] / SCALE[p])
     speed = model.rate[k] if p == UPLINK else model.share[p, k]
     return model.delay[p, k] >= need * model.x[k] ** 2 / speed
 
 
-def tangent(table: OptionTable, p: int, k: int, share: float) -> tuple[float, float]:
+def tangent(options: Options, p: int, k: int, share: float) -> tuple[float, float]:
     """T(b0) - T'(b0) b0 [s] and T'(b0) [s per MHz or Gcycle/s] of option k's delay in pool p."""
-    need = float(table.needs[p, k])
+    need = float(options.needs[p, k])
     if p != UPLINK:
         delay = need / share
         return 2 * delay, -delay / share * float(SCALE[p])
-    snr = float(table.uplink_snr_hz[k])
+    snr = float(options.uplink_snr_hz[k])
     rate = float(uplink_rate(np.array(share), np.array(snr)))
     rate_slope = rate / share - snr / (share + snr) / float(np.log(2))
     delay = need / rate
@@ -177,7 +179,7 @@ def tangent(table: OptionTable, p: int, k: int, share: float) -> tuple[float, fl
     return delay - slope * share, slope * float(SCALE[p])
 
 
-def add_tangents(model: pyo.ConcreteModel, options: Iterable[int], shares: Array) -> list[Any]:
+def add_tangents(model: pyo.ConcreteModel, rows: Iterable[int], shares: Array) -> list[Any]:
     """Tangents of some options at given shares.
 
     Parameters
@@ -195,7 +197,7 @@ def add_tangents(model: pyo.ConcreteModel, options: Iterable[int], shares: Array
     """
     return [
         model.tangents.add(_tangent(model, p, int(k), float(shares[p, column])))
-        for column, k in enumerate(options)
+        for column, k in enumerate(rows)
         for p in range(3)
         if (p, int(k)) in model.SHARES and 0 < shares[p, column] < np.inf
     ]
@@ -203,20 +205,20 @@ def add_tangents(model: pyo.ConcreteModel, options: Iterable[int], shares: Array
 
 def _tangent(model: pyo.ConcreteModel, p: int, k: int, share: float) -> Any:
     """t ≥ (T(b0) - T'(b0) b0) x + T'(b0) b."""
-    level, slope = tangent(model.table, p, k, share)
+    level, slope = tangent(model.options, p, k, share)
     return level * model.x[k] + slope * model.share[p, k] - model.delay[p, k] <= 0
 
 
-def add_conflict(model: pyo.ConcreteModel, options: Index, cost: Array) -> Any:
+def add_conflict(model: pyo.ConcreteModel, rows: Index, cost: Array) -> Any:
     """Σ_{k at s} cost_k x_k ≤ 1: options of one server must buy at least cost_k of its pools.
 
     `cost_k` is the least that keeps option k's limits, priced so that the pools are worth one:
     valid for every feasible choice (`dtkd_opt.pricing.allocation.Conflict` has the proof).
     """
-    terms = (float(c) * model.x[int(k)] for k, c in zip(options, cost, strict=True) if c > 0)
+    terms = (float(c) * model.x[int(k)] for k, c in zip(rows, cost, strict=True) if c > 0)
     return model.conflicts.add(pyo.quicksum(terms) <= 1)
 
 
 def binaries(model: pyo.ConcreteModel) -> Iterator[Any]:
     """The variables x_k in the order of the option table."""
-    return (model.x[k] for k in range(len(model.table)))
+    return (model.x[k] for k in range(len(model.options)))

@@ -9,11 +9,11 @@ import numpy as np
 from pydantic import ValidationError
 
 from dtkd_opt.errors import InfeasibleError, InputError
-from dtkd_opt.methods.search import Watch
+from dtkd_opt.methods.search import Callback
 from dtkd_opt.methods.solve import Result, solve
 from dtkd_opt.problem.choices import Choices
 from dtkd_opt.problem.dominance import undominated
-from dtkd_opt.problem.options import OptionTable, build_options
+from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.files import fault_lines
 from dtkd_opt.records.instance import Instance
@@ -43,14 +43,14 @@ class Planner:
     def __init__(self, instance: Instance, *, gap: float = 1e-4):
         self.instance, self.gap = instance, gap
         self._prices: Array | None = None
-        self._table: OptionTable | None = None
+        self._table: Options | None = None
 
     def solve(
         self,
         channel_gain: Array | None = None,
         *,
         time_limit: float | None = None,
-        watch: Watch | None = None,
+        callback: Callback | None = None,
     ) -> Result:
         """Plan for new gains, or first for the instance's own.
 
@@ -79,8 +79,8 @@ class Planner:
             gap=self.gap,
             time_limit=time_limit,
             params=params,
-            watch=watch,
-            table=self._table,
+            callback=callback,
+            options=self._table,
         )
         if result.incumbent is not None and (result.incumbent.prices > 0).any():
             self._prices = result.incumbent.prices
@@ -101,13 +101,13 @@ class Planner:
             self._table = _with_gains(self._table, self.instance)
 
 
-def _screened(instance: Instance) -> OptionTable | None:
+def _screened(instance: Instance) -> Options | None:
     """The options that may be worth taking; None where a user has none, which `solve` explains."""
     try:
-        table = build_options(instance)
+        options = build_options(instance)
     except InfeasibleError:
         return None
-    return table.take(undominated(table))
+    return options.take(undominated(options))
 
 
 def _depends_on_gains(instance: Instance) -> bool:
@@ -117,11 +117,11 @@ def _depends_on_gains(instance: Instance) -> bool:
     return bool((limited | (users.fresh_fraction == 1)).any())
 
 
-def _with_gains(table: OptionTable, instance: Instance) -> OptionTable:
+def _with_gains(options: Options, instance: Instance) -> Options:
     """The table with what follows from the gains computed anew."""
-    chosen = Choices(instance, table.user, table.model, table.place, table.server)
+    chosen = Choices(instance, options.user, options.model, options.place, options.server)
     return replace(
-        table,
+        options,
         uplink_snr_hz=chosen.uplink_snr_hz(),
         downlink_work=chosen.download_bits() / chosen.downlink_efficiency(),
     )

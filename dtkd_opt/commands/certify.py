@@ -36,9 +36,9 @@ def certify(
 
     problem, plan = read_instance(instance), read_solution(solution)
     output = output or Path(f"{instance.stem}.certificate.json")
-    with LiveLine() as watch:
+    with LiveLine() as callback:
         try:
-            proof = run(problem, plan, target=target, time_limit=time_limit, watch=watch)
+            proof = run(problem, plan, target=target, time_limit=time_limit, callback=callback)
         except InputError as error:
             raise InputError(str(solution), error.faults) from None
     write_certificate(proof, output)

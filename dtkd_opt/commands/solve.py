@@ -65,8 +65,8 @@ def solve(
         write_atomic(Path(log), b"")  # HiGHS would ignore an impossible path
     output = output or Path(f"{instance.stem}.solution.json")
     with KeepOnCtrlC() as ctrl_c:
-        with LiveLine() as watch:
-            result = run(problem, method, params=settings, watch=watch, **given)
+        with LiveLine() as callback:
+            result = run(problem, method, params=settings, callback=callback, **given)
         ctrl_c.finish()
         written = write_solution(result.solution, output)
     with printing():

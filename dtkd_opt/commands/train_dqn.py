@@ -38,7 +38,11 @@ def train_dqn(output: Path, resume: bool, device: str, **given: Any) -> None:
     params = params_of({key: value for key, value in given.items() if value is not None})
     with LiveLine() as line:
         training = train_dqn(
-            output, params, resume=resume, device=device, watch=lambda now: line.show(_words(now))
+            output,
+            params,
+            resume=resume,
+            device=device,
+            callback=lambda now: line.show(_words(now)),
         )
     if training.done < 1:
         say(f"stopped: {_words(training)}; go on with --resume")

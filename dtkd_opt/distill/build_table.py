@@ -19,8 +19,8 @@ from dtkd_opt.records.calibration import (
     Cell,
     Choice,
     Curve,
+    DistillationGain,
     Labels,
-    Lift,
     Network,
 )
 from dtkd_opt.records.instance import Model, Task
@@ -124,7 +124,7 @@ def _within(value: float | None) -> float | None:
     return None if value is None else min(max(value, 0.0), 1.0)
 
 
-def _lifts(curves: Iterable[Curve], found: Found) -> Iterator[Lift]:
+def _lifts(curves: Iterable[Curve], found: Found) -> Iterator[DistillationGain]:
     """Differences by seed: both students begin alike and have the same samples."""
     for curve in curves:
         if curve.labels == "hard":
@@ -135,7 +135,7 @@ def _lifts(curves: Iterable[Curve], found: Found) -> Iterator[Lift]:
             both = sorted(soft.keys() & hard.keys())
             if both:
                 mean, _, low, high = mean_interval([soft[s] - hard[s] for s in both])
-                yield Lift(
+                yield DistillationGain(
                     student=curve.student, labels=curve.labels, samples=cell.samples,
                     runs=len(both), mean=mean, lower95=low, upper95=high,
                 )  # fmt: skip

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dtkd_opt.distill.networks import Shape, build_network
-from dtkd_opt.distill.training import Recipe
+from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.problem.physics import FLOPS_PER_CYCLE, PASSES
 
 _STEP_FLOPS = 5e6  # about what PyTorch's own time for a step is worth
@@ -39,7 +39,7 @@ class Costs:
         """Cycles of one sample in one epoch of training."""
         return PASSES * self.flops / FLOPS_PER_CYCLE
 
-    def effort(self, recipe: Recipe, samples: int, scored: int) -> float:
+    def effort(self, recipe: TrainConfig, samples: int, scored: int) -> float:
         """About how long a training with its scoring takes here, in FLOPs: to order jobs by."""
         visits = PASSES * recipe.epochs * samples + scored
         return visits * self.flops + recipe.steps(samples) * _STEP_FLOPS

@@ -17,7 +17,7 @@ from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.jobs import VERSION, Job
 from dtkd_opt.distill.networks import STUDENTS
 from dtkd_opt.distill.select_hyperparameters import chosen_for
-from dtkd_opt.distill.training import Recipe
+from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.errors import UsageError
 from dtkd_opt.records.calibration import Choice, Labels
 from dtkd_opt.records.fields import (
@@ -121,7 +121,7 @@ class Grid:
         scored_on: Literal["validation", "test"],
     ) -> Job:
         params = self.params
-        recipe = Recipe(
+        recipe = TrainConfig(
             epochs=params.epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,

@@ -17,7 +17,7 @@ from dtkd_opt import __version__
 from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.partition import draw_private, mirrored
-from dtkd_opt.distill.training import Diverged, Recipe, predict, train
+from dtkd_opt.distill.training import Diverged, TrainConfig, predict, train
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.problem.physics import Index
 from dtkd_opt.records.calibration import Labels
@@ -39,7 +39,7 @@ class Job(Record):
     samples: Count
     seed: Whole  # of the private samples, the first weights and the order of samples
     scored_on: Literal["validation", "test"]
-    recipe: Recipe
+    recipe: TrainConfig
     partition: Text
     fresh_fraction: Fraction  # without soft labels; 0 but on the device
     teacher_sha256: Text | None  # None with hard labels

@@ -10,9 +10,16 @@ from dtkd_opt.distill.figures import accuracy_figure
 from dtkd_opt.distill.fit import half_width
 from dtkd_opt.distill.jobs import Job, Training
 from dtkd_opt.distill.select_hyperparameters import left_out, without_setting
-from dtkd_opt.distill.training import Recipe
+from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.records import outputs
-from dtkd_opt.records.calibration import Calibration, Cell, Curve, Lift, PowerLaw, write_calibration
+from dtkd_opt.records.calibration import (
+    Calibration,
+    Cell,
+    Curve,
+    DistillationGain,
+    PowerLaw,
+    write_calibration,
+)
 from dtkd_opt.records.files import write_atomic
 from dtkd_opt.reporting.figures import svg
 
@@ -60,7 +67,7 @@ def runs_table(rows: Iterable[Training]) -> pd.DataFrame:
 
     asked = [key for key in Job.model_fields if key != "recipe"]
     found = [key for key in Training.model_fields if key not in ("asked", "versions")]
-    columns = [*asked, *Recipe.model_fields, *found]
+    columns = [*asked, *TrainConfig.model_fields, *found]
     records = [
         row.asked.model_dump(exclude={"recipe"}) | row.asked.recipe.model_dump()
         | row.model_dump(include=set(found))
@@ -115,7 +122,7 @@ def _lifts(table: Calibration) -> Iterator[str]:
         yield _row(student, labels, {lift.samples: _lift(lift) for lift in mine}, table)
 
 
-def _lift(lift: Lift) -> str:
+def _lift(lift: DistillationGain) -> str:
     half = None if lift.lower95 is None else lift.mean - lift.lower95
     text = _interval(lift.mean, half, "+")
     return f"**{text}**" if lift.lower95 is not None and lift.lower95 > 0 else text

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.networks import TEACHER, build_network
-from dtkd_opt.distill.training import Recipe, predict, train
+from dtkd_opt.distill.training import TrainConfig, predict, train
 from dtkd_opt.errors import InputError
 from dtkd_opt.problem.physics import Index
 from dtkd_opt.records.fields import Record, Text
@@ -29,13 +29,13 @@ _PASSES = 25_000  # of samples through the network, at the least
 Say = Callable[[str], None]
 
 
-def teacher_recipe(samples: int) -> Recipe:
+def teacher_recipe(samples: int) -> TrainConfig:
     """How a teacher is trained: for four epochs, which give 92.6 % on Fashion-MNIST, or more.
 
     A small data set needs its steps: the digits 22 epochs, which give 99.1 %.
     """
     epochs = max(4, -(-_PASSES // samples))
-    return Recipe(epochs=epochs, batch_size=128, learning_rate=2e-3)
+    return TrainConfig(epochs=epochs, batch_size=128, learning_rate=2e-3)
 
 
 class TeacherKey(Record):
@@ -43,7 +43,7 @@ class TeacherKey(Record):
 
     data_sha256: Text
     rows_sha256: Text  # of the samples it is trained on
-    recipe: Recipe
+    recipe: TrainConfig
     seed: int
     device: Text
     torch: Text  # other versions, like other devices, may round otherwise
@@ -76,7 +76,7 @@ def load_teacher(
     data: Dataset,
     cache: Path,
     *,
-    recipe: Recipe | None = None,
+    recipe: TrainConfig | None = None,
     seed: int = 0,
     rows: Index | None = None,
     device: str = "cpu",

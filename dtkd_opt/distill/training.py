@@ -22,7 +22,7 @@ from dtkd_opt.runtime.threads import one_thread
 LAYOUT = torch.channels_last  # a third faster than torch's own, for convolutions on a CPU
 
 
-class Recipe(Record):
+class TrainConfig(Record):
     """How to train.
 
     Each epoch visits all samples once, in batches of `batch_size` or a little less, all alike: of
@@ -71,7 +71,7 @@ def train(
     soft: Tensor | None = None,
     soft_mask: Tensor | None = None,
     *,
-    recipe: Recipe,
+    recipe: TrainConfig,
     seed: int,
     device: str = "cpu",
     progress: Callable[[float], None] | None = None,
@@ -163,7 +163,7 @@ def _loss(logits: Tensor, batch: tuple[Tensor, ...], tau: float) -> Tensor:
     return distillation_loss(logits.float(), labels, soft[0], soft[1], tau)
 
 
-def _check(loss: float, step: int, recipe: Recipe) -> None:
+def _check(loss: float, step: int, recipe: TrainConfig) -> None:
     if not math.isfinite(loss):
         settings = ", ".join(f"{key} {value:g}" for key, value in recipe.model_dump().items())
         raise Diverged(f"loss is {loss} after {step} steps ({settings}); lower the learning rate")

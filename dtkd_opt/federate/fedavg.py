@@ -20,13 +20,13 @@ from pydantic import Field
 
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.jobs import VERSION, versions
-from dtkd_opt.distill.training import Recipe, train
+from dtkd_opt.distill.training import TrainConfig, train
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.federate.fedavg_plan import FedAvgPlan
 from dtkd_opt.federate.hyperparameters import recipe_for
 from dtkd_opt.federate.party_data import Common, Samples, common_of, samples_at
 from dtkd_opt.federate.protocol import first_student, receive, score
-from dtkd_opt.federate.serialization import Parcel, pack_weights, parcel_bits, unpack_weights
+from dtkd_opt.federate.serialization import Payload, pack_weights, parcel_bits, unpack_weights
 from dtkd_opt.federate.shards import Shard, check_seed, deal, training_seed
 from dtkd_opt.federate.table import table_for
 from dtkd_opt.records.calibration import Calibration
@@ -43,7 +43,7 @@ class Averaging(Record):
 
     student: Name
     epochs: Annotated[tuple[Count, ...], Field(min_length=1)]  # of each round
-    recipe: Recipe  # with the epochs of all rounds
+    recipe: TrainConfig  # with the epochs of all rounds
     seed: Whole
     data: Name
     data_sha256: Text
@@ -52,7 +52,7 @@ class Averaging(Record):
     version: Text
 
 
-class Averaged(Row):
+class FedAvgResult(Row):
     """What came of it; `accuracies` are the common student's after each round, on held-out samples.
 
     `up_bits` and `down_bits` are of all users and rounds.
@@ -95,7 +95,7 @@ def fedavg(
     seed: int = 0,
     table: Calibration | None = None,
     follow: Follow | None = None,
-) -> Averaged:
+) -> FedAvgResult:
     """Train the plan's common student by federated averaging, on the shards of `federate`.
 
     Each round's training begins with Adam anew and lets the learning rate fall to nothing. Running
@@ -153,16 +153,16 @@ def fedavg_task(
     return Material(data, folder, plan.instance, partition, seed), asked
 
 
-def execute(material: Material, asked: Averaging) -> Averaged:
+def execute(material: Material, asked: Averaging) -> FedAvgResult:
     """Do it; whatever goes wrong becomes the row's reason."""
-    row = Averaged(asked=asked, outcome="failed", worker=this_worker(), versions=versions())
+    row = FedAvgResult(asked=asked, outcome="failed", worker=this_worker(), versions=versions())
     try:
         return _run(material, asked, lambda done: None)
     except Exception as error:  # such as memory that does not suffice
         return row.failed(reason_of(error))
 
 
-def _run(material: Material, asked: Averaging, follow: Follow) -> Averaged:
+def _run(material: Material, asked: Averaging, follow: Follow) -> FedAvgResult:
     began, cpu = time.perf_counter(), time.process_time()
     data = load_data(material.data, material.data_dir)
     shards = deal(data, material.instance, material.partition, material.seed)
@@ -170,7 +170,7 @@ def _run(material: Material, asked: Averaging, follow: Follow) -> Averaged:
         raise DtkdError(f"{data.name} here is other data than where FedAvg was started")
     common, held = common_of(data), [samples_at(data, shard.rows) for shard in shards]
     found = _rounds(common, held, asked, follow)
-    return Averaged(
+    return FedAvgResult(
         asked=asked,
         outcome="done",
         worker=this_worker(),
@@ -198,14 +198,14 @@ def _rounds(
     return {"accuracies": tuple(accuracies), "up_bits": up_bits, "down_bits": down_bits}
 
 
-def first_weights(common: Common, asked: Averaging) -> Parcel:
+def first_weights(common: Common, asked: Averaging) -> Payload:
     """What all begin with; it does not cross, as the seed is known to all."""
     return pack_weights(first_student(common, asked))
 
 
 def train_locally(
-    common: Common, samples: Samples, asked: Averaging, user: int, number: int, weights: Parcel
-) -> Parcel:
+    common: Common, samples: Samples, asked: Averaging, user: int, number: int, weights: Payload
+) -> Payload:
     """One user's training in round `number`, from the weights that it got."""
     seed = int(np.random.SeedSequence([asked.seed, user, number]).generate_state(1)[0])
     network = receive(common, asked, weights)
@@ -220,8 +220,8 @@ def train_locally(
 
 
 def average(
-    sent: Iterable[Parcel], samples: Sequence[int], common: Common, asked: Averaging
-) -> Parcel:
+    sent: Iterable[Payload], samples: Sequence[int], common: Common, asked: Averaging
+) -> Payload:
     """Σ_n D_n w_n / Σ_n D_n, in double precision and the users' order."""
     network = first_student(common, asked)
     state = network.state_dict()

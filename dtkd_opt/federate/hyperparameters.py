@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dtkd_opt.distill.data import Dataset
-from dtkd_opt.distill.training import Recipe
+from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.errors import InputError
 from dtkd_opt.federate.planned import Labels, Planned
 from dtkd_opt.records.accuracy import AccuracyTable, Place
@@ -20,7 +20,7 @@ from dtkd_opt.records.solution import Solution
 Ends = tuple[float, float]
 
 
-def recipes_for(planned: Planned, table: Calibration | None) -> list[Recipe]:
+def recipes_for(planned: Planned, table: Calibration | None) -> list[TrainConfig]:
     """The recipe of each user's training.
 
     Epochs are the instance's: its delays are of them. Learning rate, batch size, temperature and
@@ -40,14 +40,14 @@ def recipes_for(planned: Planned, table: Calibration | None) -> list[Recipe]:
 
 def recipe_for(
     instance: Instance, student: str, samples: int, labels: Labels, table: Calibration | None
-) -> Recipe:
+) -> TrainConfig:
     """The recipe of one training, with so many samples; see :func:`recipes_for`."""
     epochs = instance.task.epochs
     if table is None:
-        return Recipe(epochs=epochs)
+        return TrainConfig(epochs=epochs)
     check_epochs(instance, table.task.epochs)
     choice = _nearest(table, student, samples, labels)
-    return Recipe(
+    return TrainConfig(
         epochs=epochs,
         batch_size=choice.batch_size,
         learning_rate=choice.learning_rate,

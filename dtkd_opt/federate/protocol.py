@@ -13,7 +13,7 @@ from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.training import Trained, predict, train
 from dtkd_opt.federate.party_data import Agent, Common, Device
 from dtkd_opt.federate.serialization import (
-    Parcel,
+    Payload,
     pack_logits,
     pack_samples,
     unpack_logits,
@@ -23,12 +23,12 @@ from dtkd_opt.federate.serialization import (
 from dtkd_opt.federate.spec import Asked, Begun
 
 
-def send_fresh(common: Common, device: Device) -> Parcel:
+def send_fresh(common: Common, device: Device) -> Payload:
     """Device to server: the fresh samples."""
     return pack_samples(device.samples.part(slice(device.fresh)), common.classes)
 
 
-def send_labels(agent: Agent | None, asked: Asked) -> Parcel:
+def send_labels(agent: Agent | None, asked: Asked) -> Payload:
     """Server to device: the teacher's labels of the mirrored samples, which the twin has.
 
     Nothing to a student that learns from hard labels alone.
@@ -39,7 +39,7 @@ def send_labels(agent: Agent | None, asked: Asked) -> Parcel:
     return pack_logits(agent.logits)
 
 
-def train_on_device(common: Common, device: Device, asked: Asked, labels: Parcel) -> Trained:
+def train_on_device(common: Common, device: Device, asked: Asked, labels: Payload) -> Trained:
     """Train on the device: soft labels of mirrored samples, hard labels alone of fresh ones."""
     return train(
         first_student(common, asked),
@@ -51,14 +51,14 @@ def train_on_device(common: Common, device: Device, asked: Asked, labels: Parcel
     )
 
 
-def _soft(common: Common, device: Device, labels: Parcel) -> tuple[Tensor, Tensor]:
+def _soft(common: Common, device: Device, labels: Payload) -> tuple[Tensor, Tensor]:
     """The logits of all samples, and which of them have some."""
     none = torch.zeros(device.fresh, common.classes)
     logits = torch.cat([none, unpack_logits(labels, common)])
     return logits, torch.arange(len(device.samples)) >= device.fresh
 
 
-def train_at_server(common: Common, agent: Agent, asked: Asked, fresh: Parcel) -> Trained:
+def train_at_server(common: Common, agent: Agent, asked: Asked, fresh: Payload) -> Trained:
     """Distil at the server: the teacher labels the fresh samples, and all have soft labels."""
     uploaded = unpack_samples(fresh, common)
     samples = uploaded.and_then(agent.mirrored)
@@ -78,7 +78,7 @@ def first_student(common: Common, asked: Begun) -> nn.Module:
     return build_network(asked.student, common.shape, common.classes, asked.seed)
 
 
-def receive(common: Common, asked: Begun, weights: Parcel) -> nn.Module:
+def receive(common: Common, asked: Begun, weights: Payload) -> nn.Module:
     """The student on the device, of the weights that the server sent."""
     network = first_student(common, asked)
     unpack_weights(weights, network)

@@ -10,7 +10,7 @@ import numpy as np
 
 from dtkd_opt.distill.costs import costs_of
 from dtkd_opt.distill.data import Dataset
-from dtkd_opt.distill.training import Recipe
+from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.federate.figures import accuracy_figure, gantt
 from dtkd_opt.federate.result import Federation
 from dtkd_opt.federate.spec import Outcome
@@ -81,7 +81,9 @@ def users_table(
 def _found(row: Outcome | None) -> dict[str, Any]:
     """What a row of the table has of an outcome; NaN where there is nothing."""
     if row is None:
-        return dict.fromkeys(("realised_accuracy", "fresh", *_FOUND, *Recipe.model_fields), np.nan)
+        return dict.fromkeys(
+            ("realised_accuracy", "fresh", *_FOUND, *TrainConfig.model_fields), np.nan
+        )
     found = {"realised_accuracy": row.accuracy, "fresh": row.asked.fresh}
     found |= {key: getattr(row, key) for key in _FOUND} | row.asked.recipe.model_dump()
     return {key: np.nan if value is None else value for key, value in found.items()}

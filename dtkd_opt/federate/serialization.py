@@ -14,21 +14,21 @@ from torch import Tensor, nn
 
 from dtkd_opt.federate.party_data import Common, Samples
 
-Parcel: TypeAlias = dict[str, bytes]
+Payload: TypeAlias = dict[str, bytes]
 
 
-def parcel_bits(parcel: Parcel) -> int:
+def parcel_bits(parcel: Payload) -> int:
     """How many bits cross, without any framing."""
     return 8 * sum(map(len, parcel.values()))
 
 
-def pack_samples(samples: Samples, classes: int) -> Parcel:
+def pack_samples(samples: Samples, classes: int) -> Payload:
     """Images as they are stored, and the fewest whole bytes that hold a label."""
     labels = samples.labels.astype(np.min_scalar_type(classes - 1))
     return {"images": samples.raw.tobytes(), "labels": labels.tobytes()}
 
 
-def unpack_samples(parcel: Parcel, common: Common) -> Samples:
+def unpack_samples(parcel: Payload, common: Common) -> Samples:
     """The samples of :func:`pack_samples`."""
     like = common.test.raw
     raw = np.frombuffer(parcel["images"], like.dtype).reshape(-1, *like.shape[1:])
@@ -36,24 +36,24 @@ def unpack_samples(parcel: Parcel, common: Common) -> Samples:
     return Samples(raw, labels.astype(np.int64))
 
 
-def pack_logits(logits: Tensor) -> Parcel:
+def pack_logits(logits: Tensor) -> Payload:
     """(n, K) float32 logits, of which the receiver makes soft labels of its temperature."""
     return {"logits": logits.contiguous().numpy().tobytes()}
 
 
-def unpack_logits(parcel: Parcel, common: Common) -> Tensor:
+def unpack_logits(parcel: Payload, common: Common) -> Tensor:
     """The logits of :func:`pack_logits`."""
     found = np.frombuffer(parcel["logits"], np.float32).reshape(-1, common.classes)
     return torch.from_numpy(found.copy())
 
 
-def pack_weights(network: nn.Module) -> Parcel:
+def pack_weights(network: nn.Module) -> Payload:
     """All that a network's function needs: weights and running statistics, in their own order."""
     state = network.state_dict().values()
     return {"weights": b"".join(value.contiguous().numpy().tobytes() for value in state)}
 
 
-def unpack_weights(parcel: Parcel, network: nn.Module) -> None:
+def unpack_weights(parcel: Payload, network: nn.Module) -> None:
     """Put the weights of :func:`pack_weights` into a network of the same kind."""
     data, start, state = parcel["weights"], 0, network.state_dict()
     for name, value in state.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from dtkd_opt.distill.training import Recipe
+from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.records.accuracy import Place
 from dtkd_opt.records.fields import Count, Fraction, Name, NonNegative, Record, Text
 from dtkd_opt.records.solution import Number, Whole
@@ -27,7 +27,7 @@ class Asked(Record):
     user: Name
     student: Name
     place: Place
-    recipe: Recipe
+    recipe: TrainConfig
     seed: Whole  # of the first weights and the order of samples
     data: Name
     data_sha256: Text

@@ -23,7 +23,7 @@ from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.problem.evaluate import Plan
 from dtkd_opt.problem.generate import GeneratorParams, generate_instance
-from dtkd_opt.problem.options import OptionTable, build_options
+from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.records.calibration import shipped_calibration
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import Termination
@@ -122,12 +122,12 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode; a seed decides it and all that follow. `options` are not used."""
         super().reset(seed=seed)
-        self.instance, self.table = self._draw()
-        self._slots = find_slots(self.table, self._n_models, self._n_ranks)
-        order = np.arange(self.table.n_users)
+        self.instance, self.options = self._draw()
+        self._slots = find_slots(self.options, self._n_models, self._n_ranks)
+        order = np.arange(self.options.n_users)
         if self._order == "random":
             order = self.np_random.permutation(order)
-        self._episode, self._over = Episode(self.table, order), False
+        self._episode, self._over = Episode(self.options, order), False
         return self._observe(), self._info()
 
     def step(
@@ -146,7 +146,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
             last = self._slots.rows.shape[1] - 1
             raise UsageError(f"action must be from 0 to {last}, got {action!r}")
         row = int(self._slots.rows[self._episode.user, action])
-        left = self.table.n_users - self._episode.decided
+        left = self.options.n_users - self._episode.decided
         if row < 0:
             return self._fail("inadmissible", left)
         try:
@@ -170,7 +170,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         return mask
 
     def choice(self) -> NDArray[np.int64]:
-        """(N,) rows of `table` that the users of the finished episode took.
+        """(N,) rows of `options` that the users of the finished episode took.
 
         Raises
         ------
@@ -184,7 +184,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
     def plan(self) -> Plan:
         """The finished episode as a plan: what every user does, with optimal shares."""
         choice = self.choice()
-        return make_plan(self.table, choice, self._episode.allocation.shares)
+        return make_plan(self.options, choice, self._episode.allocation.shares)
 
     def result(self, gap: float = 1e-6) -> Result:
         """The finished episode as :func:`dtkd_opt.solve` returns it, with the prices' bound.
@@ -200,7 +200,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
 
         return run(self.instance, Method("agent", agent, None), Stop(gap), 0, None)
 
-    def _draw(self) -> tuple[Instance, OptionTable]:
+    def _draw(self) -> tuple[Instance, Options]:
         if self._fixed is not None and self._table is not None:
             return self._fixed, self._table
         users = int(self.np_random.integers(self._fewest, self._most + 1))
@@ -229,9 +229,9 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         }
         if episode.finished:
             info["choice"] = self.choice()
-            info["objective_s"] = episode.cost_s / self.table.n_users
+            info["objective_s"] = episode.cost_s / self.options.n_users
             if self._certify:
-                info["bound_s"] = maximise_bound(self.table).value / self.table.n_users
+                info["bound_s"] = maximise_bound(self.options).value / self.options.n_users
                 info["gap"] = relative_gap(info["objective_s"], info["bound_s"])
         return info
 

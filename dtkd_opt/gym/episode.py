@@ -19,7 +19,7 @@ import numpy as np
 from dtkd_opt.pricing.allocation import allocate
 from dtkd_opt.pricing.equal_shares import equal_share_choice, without_limits
 from dtkd_opt.pricing.response import respond
-from dtkd_opt.problem.options import OptionTable, pool_delays
+from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.problem.server_ranking import server_ranks, strongest_servers
 
@@ -39,18 +39,18 @@ class Slots:
     servers: Index  # (N, R)
 
 
-def count_ranks(table: OptionTable) -> int:
+def count_ranks(options: Options) -> int:
     """R, the most servers that a user has options with."""
-    return int(server_ranks(table)[1].max()) + 1
+    return int(server_ranks(options)[1].max()) + 1
 
 
-def find_slots(table: OptionTable, n_models: int, n_ranks: int) -> Slots:
+def find_slots(options: Options, n_models: int, n_ranks: int) -> Slots:
     """The slots of all users, for M students and R servers each."""
-    order, rank = server_ranks(table)
-    user = table.user[order]
-    rows = np.full((table.n_users, 2 * n_models * n_ranks), -1)
-    rows[user, (rank * 2 + table.place[order]) * n_models + table.model[order]] = order
-    return Slots(rows, strongest_servers(table, n_ranks))
+    order, rank = server_ranks(options)
+    user = options.user[order]
+    rows = np.full((options.n_users, 2 * n_models * n_ranks), -1)
+    rows[user, (rank * 2 + options.place[order]) * n_models + options.model[order]] = order
+    return Slots(rows, strongest_servers(options, n_ranks))
 
 
 class Episode:
@@ -58,29 +58,29 @@ class Episode:
 
     Parameters
     ----------
-    table
+    options
         The option table of an instance.
     order
         (N,) the users, as they decide.
     """
 
-    def __init__(self, table: OptionTable, order: Index):
-        self.table, self.order, self.decided = table, order, 0
-        self.choice = equal_share_choice(table)  # x_i: rows of the table
-        self._free = without_limits(table)
+    def __init__(self, options: Options, order: Index):
+        self.options, self.order, self.decided = options, order, 0
+        self.choice = equal_share_choice(options)  # x_i: rows of the table
+        self._free = without_limits(options)
         self.allocation = allocate(self._free, self.choice)
         self.cost_s = self._cost()  # C(x_i)
         self.unit_s = float(self.allocation.delay.mean())
-        self.reference_s = self.cost_s / table.n_users  # J(x_0)
+        self.reference_s = self.cost_s / options.n_users  # J(x_0)
 
     @property
     def finished(self) -> bool:
-        return self.decided == self.table.n_users
+        return self.decided == self.options.n_users
 
     @property
     def user(self) -> int:
         """Whose turn it is; of a finished episode, whose it was last."""
-        return int(self.order[min(self.decided, self.table.n_users - 1)])
+        return int(self.order[min(self.decided, self.options.n_users - 1)])
 
     def decide(self, row: int) -> float:
         """The user at hand takes a row of the table; returns what that is worth [s].
@@ -93,15 +93,17 @@ class Episode:
         self.choice[self.user] = row
         self.decided += 1
         before = self.cost_s
-        if self.table.constrained:
-            self.allocation = allocate(self.table, self.choice[np.sort(self.order[: self.decided])])
-        if not self.finished or not self.table.constrained:
+        if self.options.constrained:
+            self.allocation = allocate(
+                self.options, self.choice[np.sort(self.order[: self.decided])]
+            )
+        if not self.finished or not self.options.constrained:
             self.allocation = allocate(self._free, self.choice)
         self.cost_s = self._cost()
         return before - self.cost_s
 
     def _cost(self) -> float:
-        return float(np.sum(self.allocation.delay + self.table.error_cost_s[self.choice]))
+        return float(np.sum(self.allocation.delay + self.options.error_cost_s[self.choice]))
 
     def option_costs(self) -> Array:
         """(5, k) what each option of the user at hand costs [s]: device, three pools, error.
@@ -109,7 +111,7 @@ class Episode:
         A pool's cost is min_b d(b) + λ b, delay and price of the share, over shares up to the whole
         pool; the price λ is that of C(x_i). The error's is what exceeds the user's least.
         """
-        own = self.table.cut(slice(self.user, self.user + 1))
+        own = self.options.cut(slice(self.user, self.user + 1))
         some = np.maximum(self.allocation.prices, np.finfo(float).tiny)  # pools that nobody uses
         capacity, prices = own.capacity[:, own.server], some[:, own.server]
         shares = np.minimum(respond(own, some).shares, capacity)
@@ -126,18 +128,18 @@ class Episode:
         x / (x + u), u the mean delay of x_0.
         """
         rows, servers = slots.rows[self.user], slots.servers[self.user]
-        options = np.zeros((len(FEATURES), len(rows)))
+        features = np.zeros((len(FEATURES), len(rows)))
         there = np.flatnonzero(rows >= 0)
-        own = rows[there] - self.table.start[self.user]
-        options[0, there] = 1.0
-        options[1:, there] = self._seen(self.option_costs()[:, own])
+        own = rows[there] - self.options.start[self.user]
+        features[0, there] = 1.0
+        features[1:, there] = self._seen(self.option_costs()[:, own])
         pools = np.zeros((POOL_FEATURES, len(servers)))
         near = servers[servers >= 0]
-        equal = self.table.n_users / self.table.n_servers
-        worth = self.allocation.prices[:, near] * self.table.capacity[:, near]
+        equal = self.options.n_users / self.options.n_servers
+        worth = self.allocation.prices[:, near] * self.options.capacity[:, near]
         pools[:, servers >= 0] = self._seen(worth / equal)
         return np.concatenate(
-            [options.T.ravel(), pools.T.ravel(), [self.decided / self.table.n_users]]
+            [features.T.ravel(), pools.T.ravel(), [self.decided / self.options.n_users]]
         )
 
     def _seen(self, seconds: Array) -> Array:

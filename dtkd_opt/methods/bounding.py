@@ -13,7 +13,7 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.bundle import LARGE, MAX_STEPS, maximise_bound
 from dtkd_opt.pricing.equal_shares import equal_share_choice
-from dtkd_opt.pricing.lagrangian import PricedPoint, find_shortage
+from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import POOLS
 
@@ -22,7 +22,7 @@ _KEPT = 64  # distinct choices of the last priced points that are tried as incum
 
 def price_bound(
     search: Search, tolerance: float = 1e-9, *, max_steps: int = MAX_STEPS
-) -> PricedPoint:
+) -> DualPoint:
     """Raise the search's bound to the best of the prices, found in at most `max_steps` steps.
 
     The first point is priced even after the time limit: there is always a bound.
@@ -42,20 +42,20 @@ def price_and_round(
     *,
     start: Array | None = None,
     prove: bool = True,
-) -> PricedPoint:
+) -> DualPoint:
     """Raise the bound by prices, offer the choices met on the way, improve them by exchanges.
 
     `start` are prices (3, S) to begin with, if something is known of them. Without `prove` the
     search's bound stays as it is: what follows must prove it by itself.
     """
-    if start is None and len(search.table) <= LARGE:
-        _try(search, equal_share_choice(search.table))  # to keep, however soon it stops
+    if start is None and len(search.options) <= LARGE:
+        _try(search, equal_share_choice(search.options))  # to keep, however soon it stops
     search.enter("prices")
     met: deque[Index] = deque(maxlen=_KEPT)
     best = _maximise(search, tolerance, met, prove, start=start)
     search.enter("rounding")
     _try(search, best.choice)
-    if search.table.constrained:  # the best prices' choice need not keep the limits
+    if search.options.constrained:  # the best prices' choice need not keep the limits
         for choice in {choice.tobytes(): choice for choice in reversed(met)}.values():
             if search.proven or search.remaining_s <= 0:
                 break
@@ -78,41 +78,46 @@ def _maximise(
     prove: bool,
     max_steps: int = MAX_STEPS,
     start: Array | None = None,
-) -> PricedPoint:
+) -> DualPoint:
     """The best prices; every point raises the bound and leaves its choice in `met`."""
-    table, checked = search.table, 0.0
+    options, checked = search.options, 0.0
 
-    def visit(point: PricedPoint) -> None:
+    def visit(point: DualPoint) -> None:
         nonlocal checked
         if prove:
-            search.raise_bound(point.value / table.n_users)
+            search.raise_bound(point.value / options.n_users)
         met.append(point.choice)
         if search.priced is None or point.value > search.priced.value:
             search.priced = point
-        if table.constrained and point.value > 1.1 * checked:  # the bound of an infeasible
+        if options.constrained and point.value > 1.1 * checked:  # the bound of an infeasible
             checked = point.value  # instance has no end: look for the proof while it climbs
             _check_shortage(search, point.prices)
 
     best = maximise_bound(
-        table, start, tolerance=tolerance, max_steps=max_steps, deadline=search.ends_at, visit=visit
+        options,
+        start,
+        tolerance=tolerance,
+        max_steps=max_steps,
+        deadline=search.ends_at,
+        visit=visit,
     )
-    if table.constrained:
+    if options.constrained:
         _check_shortage(search, best.prices)
     return best
 
 
 def _check_shortage(search: Search, prices: Array) -> None:
     """Raise InfeasibleError if these prices prove that no choice keeps the limits."""
-    shortage = find_shortage(search.table, prices)
-    if shortage is None:
+    proof = find_infeasibility_proof(search.options, prices)
+    if proof is None:
         return
     instance = search.instance
-    p, s = np.unravel_index(int(np.argmax(shortage.value)), shortage.value.shape)
-    needy = np.argsort(-shortage.cost)[:8]
-    names = ", ".join(f'"{instance.users[n].name}"' for n in needy if shortage.cost[n] > 0)
+    p, s = np.unravel_index(int(np.argmax(proof.value)), proof.value.shape)
+    needy = np.argsort(-proof.cost)[:8]
+    names = ", ".join(f'"{instance.users[n].name}"' for n in needy if proof.cost[n] > 0)
     raise InfeasibleError(
         f"{instance.name} has no feasible solution: whatever its users choose, keeping all limits "
-        f"(deadline_s, energy_j) takes at least {shortage.cost.sum():.4g} times the servers' pools "
+        f"(deadline_s, energy_j) takes at least {proof.cost.sum():.4g} times the servers' pools "
         f'at the prices that prove it; the {POOLS[p]} of server "{instance.servers[s].name}" is '
         f"scarcest, the most is asked by {names}"
     )

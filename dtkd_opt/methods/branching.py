@@ -18,7 +18,7 @@ from dtkd_opt.methods.proof_tree import Leaf, Proof
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import ChoiceInfeasible, allocate
 from dtkd_opt.pricing.bundle import bundle_of
-from dtkd_opt.pricing.lagrangian import Lagrangian, PricedPoint, price
+from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian, price
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.solution import Termination
 
@@ -32,15 +32,15 @@ class _Open:
     value: float
     number: int
     rows: Index = field(compare=False)
-    point: PricedPoint = field(compare=False)
+    point: DualPoint = field(compare=False)
     fractions: Array = field(compare=False)
 
 
 class Branching:
     """The state of one proof: open nodes by their bound, and the tree so far."""
 
-    def __init__(self, search: Search, root: PricedPoint):
-        self.search, self.table = search, search.table
+    def __init__(self, search: Search, root: DualPoint):
+        self.search, self.options = search, search.options
         self.proof = Proof()
         self.open: list[_Open] = []
         self.closed = np.inf  # the least value of the closed leaves
@@ -50,13 +50,13 @@ class Branching:
     @property
     def cutoff(self) -> float:
         """N · J from which on a bound proves the gap."""
-        return self.search.cutoff * self.table.n_users
+        return self.search.cutoff * self.options.n_users
 
     @property
     def bound(self) -> float:
         """The least of all leaves and open nodes, a lower bound on J [s]."""
         least = min(self.closed, self.open[0].value if self.open else np.inf)
-        return float(least) / self.table.n_users
+        return float(least) / self.options.n_users
 
     def run(self, max_nodes: int | None = None) -> Termination:
         """Branch until the gap is proven, or until `max_nodes` are priced in all; by default the
@@ -71,7 +71,7 @@ class Branching:
         limit = max_nodes or search.stop.iterations or 2**62
         search.enter("branching")
         if not self.nodes:
-            self._enter(0, np.arange(len(self.table)), self._in_work.prices)
+            self._enter(0, np.arange(len(self.options)), self._in_work.prices)
         while not search.proven:
             self._raise_bound()
             if search.proven or not self.open:
@@ -97,16 +97,16 @@ class Branching:
     def _branch(self, node: _Open) -> None:
         """Drop what reduced costs exclude, then split one user's options in two."""
         number, rows = self._fix(node)
-        left = np.bincount(self.table.user[rows], minlength=self.table.n_users)
-        share = node.fractions * (left[self.table.user] > 1)
+        left = np.bincount(self.options.user[rows], minlength=self.options.n_users)
+        share = node.fractions * (left[self.options.user] > 1)
         share[np.setdiff1d(np.arange(len(share)), rows)] = 0.0
         user, inside = self._most_split(share, rows, left)
         if user < 0:
             self._settle(number, rows, node.point)
             return
         first, second = self.proof.split(number, user, inside)
-        outside = rows[(self.table.user[rows] != user) | ~np.isin(rows, inside)]
-        kept = rows[(self.table.user[rows] != user) | np.isin(rows, inside)]
+        outside = rows[(self.options.user[rows] != user) | ~np.isin(rows, inside)]
+        kept = rows[(self.options.user[rows] != user) | np.isin(rows, inside)]
         for child, own in ((first, kept), (second, outside)):
             self._enter(child, own, node.point.prices)
 
@@ -116,16 +116,16 @@ class Branching:
             return -1, rows[:0]
         row = int(np.argmax(np.minimum(share, 1 - share)))
         if min(share[row], 1 - share[row]) < 1e-6:  # nothing is split: any user with a choice
-            several = rows[left[self.table.user[rows]] > 1]
+            several = rows[left[self.options.user[rows]] > 1]
             row = int(several[0])
-        return int(self.table.user[row]), np.array([row])
+        return int(self.options.user[row]), np.array([row])
 
     def _fix(self, node: _Open) -> tuple[int, Index]:
         """Options that a better plan could still take, and the node where they are left."""
         number, rows = node.number, node.rows
         value = node.value + node.point.reduced_cost
         out = np.flatnonzero(value >= self.cutoff)
-        user = self.table.user[rows]
+        user = self.options.user[rows]
         for n in np.unique(user[out]):
             mine = out[user[out] == n]
             leaf, number = self.proof.split(number, int(n), rows[mine])
@@ -139,7 +139,7 @@ class Branching:
     def _enter(self, number: int, rows: Index, prices: Array) -> None:
         """Price a node; close it, or keep it open."""
         self.nodes += 1
-        part = self.table.take(rows)
+        part = self.options.take(rows)
         bundle = bundle_of(Lagrangian(part), prices)
         for _ in range(_STEPS):
             missing = self.cutoff - bundle.best.value
@@ -150,14 +150,14 @@ class Branching:
             self._close(number, point.prices, point.value)
             return
         self._try(rows[point.choice])
-        fractions = np.zeros(len(self.table))
+        fractions = np.zeros(len(self.options))
         fractions[rows] = bundle.fractions()
         heapq.heappush(self.open, _Open(point.value, number, rows, point, fractions))
 
-    def _settle(self, number: int, rows: Index, point: PricedPoint) -> None:
+    def _settle(self, number: int, rows: Index, point: DualPoint) -> None:
         """Close a node with one option a user: its allocation's prices prove its own value."""
         self._try(rows)
-        part = self.table.take(rows)
+        part = self.options.take(rows)
         try:
             prices = allocate(part, np.arange(len(part))).prices
         except ChoiceInfeasible:

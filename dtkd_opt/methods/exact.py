@@ -17,9 +17,9 @@ from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.constrained_allocation import Conflict
-from dtkd_opt.pricing.lagrangian import PricedPoint
+from dtkd_opt.pricing.lagrangian import DualPoint
 from dtkd_opt.pricing.response import respond
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.fields import Count, Flag, Record
 from dtkd_opt.records.solution import Termination
@@ -44,22 +44,22 @@ def exact(search: Search, seed: int, params: ExactParams) -> Termination:
         return "gap_reached"
     if search.remaining_s <= 0:
         return "time_limit"
-    left = np.arange(len(search.table))
+    left = np.arange(len(search.options))
     if params.fixing and search.incumbent is not None:
         left = unfixed_options(search, point)
-        if len(left) == search.table.n_users:  # only the incumbent's choice is left
+        if len(left) == search.options.n_users:  # only the incumbent's choice is left
             search.raise_bound(search.objective)
             return "gap_reached"
     try:
         termination = Rounds(search, point, left, seed, params).run()
     finally:  # however it ends, HiGHS's bound may be the worse
-        search.raise_bound(point.value / search.table.n_users)
+        search.raise_bound(point.value / search.options.n_users)
     return "gap_reached" if search.proven else termination
 
 
-def unfixed_options(search: Search, point: PricedPoint) -> Index:
+def unfixed_options(search: Search, point: DualPoint) -> Index:
     """Rows of the options that a plan better than the incumbent could still take."""
-    least = (point.value + point.reduced_cost) / search.table.n_users
+    least = (point.value + point.reduced_cost) / search.options.n_users
     return np.flatnonzero(least <= search.objective * (1 + 1e-12))
 
 
@@ -69,7 +69,7 @@ class Rounds:
     def __init__(
         self,
         search: Search,
-        point: PricedPoint,
+        point: DualPoint,
         left: Index,
         seed: int,
         params: ExactParams,
@@ -82,9 +82,9 @@ class Rounds:
         # HiGHS's tolerances are absolute: a unit of time in which delays are about one
         usual = float(np.mean(point.response.delay[point.choice]))
         self.unit_s = unit_s or 10.0 ** round(np.log10(usual))
-        self.table: OptionTable = search.table.take(left).in_unit(self.unit_s)
+        self.options: Options = search.options.take(left).in_unit(self.unit_s)
         self.algebra = perspective
-        self.model = perspective.build(self.table)
+        self.model = perspective.build(self.options)
         self.variables = list(perspective.binaries(self.model))
         search.keep_time()
         self.milp = StandingMilp(self.model, params.highs, seed)
@@ -147,16 +147,16 @@ class Rounds:
             return True
         self._add_tangents(taken, allocation.shares)
         prices = np.where(allocation.prices > 0, allocation.prices, self.point.prices)
-        shares = respond(self.table, prices / self.unit_s).shares
+        shares = respond(self.options, prices / self.unit_s).shares
         self._add_tangents(np.arange(len(self.left)), shares)
         return True
 
-    def _add_tangents(self, options: Index, shares: Array) -> None:
+    def _add_tangents(self, rows: Index, shares: Array) -> None:
         """Tangents of some options of the MILP; in pieces, which on large ones take seconds."""
-        for first in range(0, len(options), _PIECE):
+        for first in range(0, len(rows), _PIECE):
             self.search.keep_time()
             piece = slice(first, first + _PIECE)
-            self.milp.add(self.algebra.add_tangents(self.model, options[piece], shares[:, piece]))
+            self.milp.add(self.algebra.add_tangents(self.model, rows[piece], shares[:, piece]))
 
     def _tangents_at_incumbent(self) -> None:
         incumbent = self.search.incumbent
@@ -167,9 +167,9 @@ class Rounds:
 
     def _cut_off(self, conflict: Conflict, taken: Index) -> None:
         """Forbid what a conflict proves impossible: by its prices, and its users' own choice."""
-        at_server = np.flatnonzero(self.table.server == conflict.server)
-        prices = np.tile(conflict.prices[:, None], (1, self.table.n_servers))
-        cost: Array = respond(self.table.take(at_server), prices, least=True).cost
+        at_server = np.flatnonzero(self.options.server == conflict.server)
+        prices = np.tile(conflict.prices[:, None], (1, self.options.n_servers))
+        cost: Array = respond(self.options.take(at_server), prices, least=True).cost
         own = taken[conflict.users]
         self.milp.add(
             [

@@ -18,7 +18,7 @@ import numpy as np
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
 from dtkd_opt.pricing.response import respond
-from dtkd_opt.problem.options import OptionTable, pool_delays
+from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
 
 _CANDIDATES = 400  # options that pairs are made of
@@ -44,10 +44,10 @@ def improve(search: Search, allocated: tuple[Index, Allocation] | None = None) -
     best = search.objective
     if allocated is not None:
         choice, prices = allocated[0], allocated[1].prices
-        best = mean_cost(search.table, choice, allocated[1])
+        best = mean_cost(search.options, choice, allocated[1])
     for _ in range(_ROUNDS):
         search.keep_time()
-        better = _better(search.table, choice, prices, best)
+        better = _better(search.options, choice, prices, best)
         if better is None:
             break
         choice, allocation, best = better
@@ -57,38 +57,38 @@ def improve(search: Search, allocated: tuple[Index, Allocation] | None = None) -
 
 
 def _better(
-    table: OptionTable, choice: Index, prices: Array, best: float
+    options: Options, choice: Index, prices: Array, best: float
 ) -> tuple[Index, Allocation, float] | None:
     """The first of the most promising moves that is better when allocated exactly."""
-    for options in _moves(table, choice, prices):
+    for move in _moves(options, choice, prices):
         moved = choice.copy()
-        moved[table.user[options]] = options
+        moved[options.user[move]] = move
         try:
-            allocation = allocate(table, moved)
+            allocation = allocate(options, moved)
         except ChoiceInfeasible:
             continue
-        value = mean_cost(table, moved, allocation)
+        value = mean_cost(options, moved, allocation)
         if value < best * (1 - 1e-13):
             return moved, allocation, value
     return None
 
 
-def _moves(table: OptionTable, choice: Index, prices: Array) -> Iterator[Index]:
+def _moves(options: Options, choice: Index, prices: Array) -> Iterator[Index]:
     """Sets of one or two options that promise a better choice, most promising first."""
     idle = prices <= 0
-    response = respond(table, np.where(idle, _any_price(table, prices), prices))
-    cost, shares = _costs(table, prices, response.shares)
-    change = cost - np.repeat(cost[choice], np.diff(table.start))
+    response = respond(options, np.where(idle, _any_price(options, prices), prices))
+    cost, shares = _costs(options, prices, response.shares)
+    change = cost - np.repeat(cost[choice], np.diff(options.start))
     candidates = _cheapest(change, choice, _CANDIDATES)
     if not len(candidates):
         return
-    demand = _demand_changes(table, choice, candidates, shares)
-    softness = _softness(table, choice, prices, shares, response.elasticity)
+    demand = _demand_changes(options, choice, candidates, shares)
+    softness = _softness(options, choice, prices, shares, response.elasticity)
     scaled = demand / np.sqrt(softness)
     pairs = scaled @ scaled.T
     alone = change[candidates] + np.diag(pairs) / 2
     pairs += alone[:, None] + alone[None, :]
-    user = table.user[candidates]
+    user = options.user[candidates]
     pairs[user[:, None] == user[None, :]] = np.inf
     np.fill_diagonal(pairs, alone)  # the move of one user alone
     for place in np.argsort(pairs, axis=None)[: 2 * _TRIALS : 2]:
@@ -101,14 +101,14 @@ def _moves(table: OptionTable, choice: Index, prices: Array) -> Iterator[Index]:
             yield np.array([row])
 
 
-def _costs(table: OptionTable, prices: Array, shares: Array) -> tuple[Array, Array]:
+def _costs(options: Options, prices: Array, shares: Array) -> tuple[Array, Array]:
     """Costs (K,) of all options, and the shares (3, K) that count; of idle pools all is to be had
     for nothing, as one newcomer would."""
-    price = prices[:, table.server]
+    price = prices[:, options.server]
     bought = np.where(price > 0, shares, 0.0)
-    had = np.where(price > 0, shares, table.capacity[:, table.server])
-    delay = table.device_delay_s + pool_delays(table, had).sum(axis=0)
-    return delay + table.error_cost_s + (price * bought).sum(axis=0), bought
+    had = np.where(price > 0, shares, options.capacity[:, options.server])
+    delay = options.device_delay_s + pool_delays(options, had).sum(axis=0)
+    return delay + options.error_cost_s + (price * bought).sum(axis=0), bought
 
 
 def _cheapest(change: Array, choice: Index, count: int) -> Index:
@@ -120,34 +120,34 @@ def _cheapest(change: Array, choice: Index, count: int) -> Index:
     return rows
 
 
-def _demand_changes(table: OptionTable, choice: Index, candidates: Index, shares: Array) -> Array:
+def _demand_changes(options: Options, choice: Index, candidates: Index, shares: Array) -> Array:
     """(M, 3 S) what each candidate adds to the pools' demand, its user's old option gone."""
-    demand = np.zeros((len(candidates), 3, table.n_servers))
+    demand = np.zeros((len(candidates), 3, options.n_servers))
     rows = np.arange(len(candidates))
-    old = choice[table.user[candidates]]
-    for sign, options in ((1.0, candidates), (-1.0, old)):
+    old = choice[options.user[candidates]]
+    for sign, taken in ((1.0, candidates), (-1.0, old)):
         np.add.at(
             demand,
-            (rows[:, None], np.arange(3)[None, :], table.server[options][:, None]),
-            sign * shares[:, options].T,
+            (rows[:, None], np.arange(3)[None, :], options.server[taken][:, None]),
+            sign * shares[:, taken].T,
         )
     return demand.reshape(len(candidates), -1)
 
 
 def _softness(
-    table: OptionTable, choice: Index, prices: Array, shares: Array, elasticity: Array
+    options: Options, choice: Index, prices: Array, shares: Array, elasticity: Array
 ) -> Array:
     """(3 S,) D: how fast the choice's demand falls with each price."""
     fall = -(shares * elasticity)[:, choice]
-    total = [np.bincount(table.server[choice], x, minlength=table.n_servers) for x in fall]
-    least = 1e-3 * table.capacity  # of pools that limits hold
+    total = [np.bincount(options.server[choice], x, minlength=options.n_servers) for x in fall]
+    least = 1e-3 * options.capacity  # of pools that limits hold
     with np.errstate(divide="ignore"):
         softness: Array = (np.maximum(np.array(total), least) / np.maximum(prices, 0.0)).ravel()
     return softness
 
 
-def _any_price(table: OptionTable, prices: Array) -> Array:
+def _any_price(options: Options, prices: Array) -> Array:
     """Positive prices for pools that nobody uses, of the order of the others."""
     used = prices > 0
-    worth = float((prices * table.capacity)[used].mean()) if used.any() else 1.0
-    return worth / table.capacity
+    worth = float((prices * options.capacity)[used].mean()) if used.any() else 1.0
+    return worth / options.capacity

@@ -1,7 +1,7 @@
 """Proof that no choice at all keeps the limits, where one set of prices does not suffice.
 
 The options are split until prices prove of each part that its users ask for more than the pools
-hold (`find_shortage`), or until a feasible plan turns up.
+hold (`find_infeasibility_proof`), or until a feasible plan turns up.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dtkd_opt.errors import InfeasibleError
 from dtkd_opt.methods.search import NoPlanError, Search
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.bundle import maximise_bound
-from dtkd_opt.pricing.lagrangian import PricedPoint, find_shortage
+from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof
 from dtkd_opt.pricing.response import respond
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 
 _PARTS = 2000
@@ -66,13 +66,13 @@ def prove_infeasible(search: Search, prices: Array) -> bool:
         At the search's time limit.
     """
     search.enter("proving that there is no plan")
-    parts = [(np.arange(len(search.table)), prices)]
+    parts = [(np.arange(len(search.options)), prices)]
     for _ in range(_PARTS):
         if not parts:
             return True
         search.keep_time()
         rows, start = parts.pop()
-        part = search.table.take(rows)
+        part = search.options.take(rows)
         point = _unproven(part, start, search.ends_at)
         if point is None:
             continue
@@ -85,11 +85,11 @@ def prove_infeasible(search: Search, prices: Array) -> bool:
     return False
 
 
-def _unproven(part: OptionTable, start: Array, deadline: float) -> PricedPoint | None:
+def _unproven(part: Options, start: Array, deadline: float) -> DualPoint | None:
     """None if prices prove that a part has no plan, else the best prices met."""
 
-    def visit(point: PricedPoint) -> None:
-        if find_shortage(part, point.prices) is not None:
+    def visit(point: DualPoint) -> None:
+        if find_infeasibility_proof(part, point.prices) is not None:
             raise _Short
 
     try:
@@ -106,7 +106,7 @@ def _feasible(search: Search, choice: Index) -> bool:
     return True
 
 
-def _split(part: OptionTable, point: PricedPoint) -> list[Index]:
+def _split(part: Options, point: DualPoint) -> list[Index]:
     """The options of two parts that share them out; nothing where each user has only one.
 
     The user whose limits cost most is split: its cheapest option for them, and the others.

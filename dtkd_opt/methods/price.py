@@ -38,7 +38,7 @@ def price(search: Search, seed: int, params: PriceParams) -> Termination:
     NoPlanError
         When neither a plan nor such a proof was found.
     """
-    patience: int | None = _PATIENCE_LIMITED if search.table.constrained else _PATIENCE
+    patience: int | None = _PATIENCE_LIMITED if search.options.constrained else _PATIENCE
     if search.stop.iterations is not None:
         patience = None
     termination, branching = _bound_and_branch(search, params, patience)

@@ -38,7 +38,7 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
 from dtkd_opt.pricing.equal_shares import best_rows, first_prices, without_limits
 from dtkd_opt.pricing.response import free_shares, least_uploads
-from dtkd_opt.problem.options import OptionTable, pool_delays
+from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.problem.server_ranking import strongest_servers
 from dtkd_opt.records.fields import Amount, Count, Flag, Fraction, Record, raise_faults
@@ -95,15 +95,15 @@ def q_learning(search: Search, seed: int, params: QLearningParams) -> Terminatio
     NoPlanError
         When no plan was met and there is no such proof.
     """
-    table = search.table
+    options = search.options
     if params.cold:
         price_bound(search)
-        values = np.zeros(len(table))
+        values = np.zeros(len(options))
     else:
         values = -price_and_round(search).cost / (1 - params.discount)
     search.enter("Q-learning")
     rounds = min(search.stop.iterations or params.rounds, params.rounds)
-    learner = Learner(table, values, params, rounds, np.random.default_rng(seed))
+    learner = Learner(options, values, params, rounds, np.random.default_rng(seed))
     for number in range(rounds):
         if search.proven:
             return "gap_reached"
@@ -127,16 +127,16 @@ def _reported(number: int) -> bool:
 
 def _offer(search: Search, choice: Index, allocation: Allocation) -> None:
     """A round's own choice, if it was allocated exactly and is better than the incumbent."""
-    if search.table.constrained:
+    if search.options.constrained:
         return  # its allocation knows no limits
-    if mean_cost(search.table, choice, allocation) < search.objective:
+    if mean_cost(search.options, choice, allocation) < search.objective:
         search.offer_plan(choice, allocation.shares, allocation.prices)
 
 
 def _offer_greedy(search: Search, learner: Learner) -> None:
     """The choice that the tables hold for the best, unless even without limits it is worse."""
     choice = learner.greedy()
-    if mean_cost(search.table, choice, allocate(learner.free, choice)) < search.objective:
+    if mean_cost(search.options, choice, allocate(learner.free, choice)) < search.objective:
         with suppress(ChoiceInfeasible):
             search.offer(choice)
 
@@ -146,17 +146,17 @@ class Learner:
 
     def __init__(
         self,
-        table: OptionTable,
+        options: Options,
         values: Array,
         params: QLearningParams,
         rounds: int,
         rng: np.random.Generator,
     ):
-        self.table, self.params, self.rounds, self.rng = table, params, rounds, rng
-        self.free, self.least = without_limits(table), least_uploads(table)
-        self.congestion = Congestion(table, params.levels)
+        self.options, self.params, self.rounds, self.rng = options, params, rounds, rng
+        self.free, self.least = without_limits(options), least_uploads(options)
+        self.congestion = Congestion(options, params.levels)
         self.state = self.congestion.states(self.congestion.usual)
-        self.q = QTable(table.start, self.congestion.sizes, values)
+        self.q = QTable(options.start, self.congestion.sizes, values)
 
     def greedy(self) -> Index:
         """(N,) each user's best option in its state."""
@@ -165,9 +165,9 @@ class Learner:
     def play(self, number: int) -> tuple[Index, Allocation]:
         """One round: its choice and allocation; the tables learn from it."""
         params = self.params
-        choice = explored(self.greedy(), self.table.start, self.epsilon(number), self.rng)
+        choice = explored(self.greedy(), self.options.start, self.epsilon(number), self.rng)
         allocation = allocate(self.free, choice)
-        reward, prices = rewards(self.table, choice, allocation, params.penalty, self.least)
+        reward, prices = rewards(self.options, choice, allocation, params.penalty, self.least)
         following = self.congestion.states(prices)
         self.q.learn(self.state, choice, reward, following, params.learning_rate, params.discount)
         self.state = following
@@ -189,22 +189,22 @@ def explored(choice: Index, start: Index, epsilon: float, rng: np.random.Generat
 
 
 def rewards(
-    table: OptionTable, choice: Index, allocation: Allocation, penalty: float, least: Array
+    options: Options, choice: Index, allocation: Allocation, penalty: float, least: Array
 ) -> tuple[Array, Array]:
     """(N,) r_n [s] of a choice that is allocated without limits, and the prices λ (3, S).
 
     `least` are the table's least uplink shares, (K,) from :func:`least_uploads`.
     """
     delay, shares, prices = allocation.delay, allocation.shares, allocation.prices
-    if np.isfinite(table.uplink_limit_s[choice]).any():
-        delay, shares, prices = within_budgets(table.take(choice), prices, least[choice])
-    paid = (prices[:, table.server[choice]] * shares).sum(axis=0)
-    late = np.maximum(delay / table.deadline_s[choice] - 1, 0.0)
-    reward: Array = -(delay + table.error_cost_s[choice] + paid) * (1 + penalty * late)
+    if np.isfinite(options.uplink_limit_s[choice]).any():
+        delay, shares, prices = within_budgets(options.take(choice), prices, least[choice])
+    paid = (prices[:, options.server[choice]] * shares).sum(axis=0)
+    late = np.maximum(delay / options.deadline_s[choice] - 1, 0.0)
+    reward: Array = -(delay + options.error_cost_s[choice] + paid) * (1 + penalty * late)
     return reward, prices
 
 
-def within_budgets(chosen: OptionTable, prices: Array, least: Array) -> tuple[Array, Array, Array]:
+def within_budgets(chosen: Options, prices: Array, least: Array) -> tuple[Array, Array, Array]:
     """Delays (N,), shares (3, N) and prices (3, S) near those at which the shares fit the pools.
 
     Shares fall like λ^-1/2 where no energy budget holds them from below, so that a step
@@ -228,12 +228,12 @@ class Congestion:
     apart the levels of all servers that it reaches, of many the strongest.
     """
 
-    def __init__(self, table: OptionTable, levels: int):
-        self.levels, self.capacity = levels, table.capacity
-        self.usual = first_prices(table)
-        self._usual_s = np.maximum((self.usual * table.capacity).sum(axis=0), 1e-300)
+    def __init__(self, options: Options, levels: int):
+        self.levels, self.capacity = levels, options.capacity
+        self.usual = first_prices(options)
+        self._usual_s = np.maximum((self.usual * options.capacity).sum(axis=0), 1e-300)
         seen = int(np.log(_MOST_STATES) / np.log(levels)) if levels > 1 else 1
-        self.servers = strongest_servers(table, seen)
+        self.servers = strongest_servers(options, seen)
         self.sizes = levels ** (self.servers >= 0).sum(axis=1)
 
     def states(self, prices: Array) -> Index:
@@ -256,18 +256,18 @@ class QTable:
     """
 
     def __init__(self, start: Index, sizes: Index, values: Array):
-        self.start, self.options = start, np.diff(start)
-        ends = np.cumsum(sizes * self.options)
-        self._first = ends - sizes * self.options
+        self.start, self.widths = start, np.diff(start)
+        ends = np.cumsum(sizes * self.widths)
+        self._first = ends - sizes * self.widths
         user = np.repeat(np.arange(len(sizes)), sizes)  # of each user's each state
-        blocks = self.options[user]
+        blocks = self.widths[user]
         within = np.arange(int(ends[-1])) - np.repeat(np.cumsum(blocks) - blocks, blocks)
         self.values: Array = values[np.repeat(start[user], blocks) + within]
         self.visits = np.zeros(len(self.values), np.int32)
 
     def best(self, state: Index) -> tuple[Index, Array]:
         """(N,) each user's best option in its state, as a row of the option table, and its Q."""
-        rows = np.repeat(self._offset(state), self.options) + np.arange(self.start[-1])
+        rows = np.repeat(self._offset(state), self.widths) + np.arange(self.start[-1])
         q = self.values[rows]
         best = best_rows(q, self.start)
         return best, q[best]
@@ -292,5 +292,5 @@ class QTable:
 
     def _offset(self, state: Index) -> Index:
         """(N,) what to add to a row of the option table to find its value."""
-        offset: Index = self._first + state * self.options - self.start[:-1]
+        offset: Index = self._first + state * self.widths - self.start[:-1]
         return offset

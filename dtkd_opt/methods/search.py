@@ -14,9 +14,9 @@ import numpy as np
 
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
-from dtkd_opt.pricing.lagrangian import PricedPoint
+from dtkd_opt.pricing.lagrangian import DualPoint
 from dtkd_opt.problem.evaluate import Evaluation, Plan, evaluate
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import SERVER, Instance
 
@@ -51,7 +51,7 @@ class TimeIsUp(Exception):
     """The time limit ends the method here; what the search holds is its answer."""
 
 
-Watch = Callable[[Progress], None]
+Callback = Callable[[Progress], None]
 
 
 def relative_gap(incumbent: float, bound: float) -> float:
@@ -75,13 +75,13 @@ class Search:
     """The state of one run of a method."""
 
     def __init__(
-        self, instance: Instance, table: OptionTable, stop: Stop, watch: Watch | None = None
+        self, instance: Instance, options: Options, stop: Stop, callback: Callback | None = None
     ):
-        self.instance, self.table, self.stop = instance, table, stop
-        self._watch = watch
+        self.instance, self.options, self.stop = instance, options, stop
+        self._callback = callback
         self.started = time.monotonic()
         self.incumbent: Incumbent | None = None
-        self.priced: PricedPoint | None = None  # the best point of the prices so far
+        self.priced: DualPoint | None = None  # the best point of the prices so far
         self.claim = float("inf")  # objective of a plan from elsewhere, whose gap is asked for
         self.bound = -float("inf")
         self.refuted = False  # whether a bound was found above a feasible plan: proves nothing
@@ -155,14 +155,14 @@ class Search:
         ChoiceInfeasible
             When its limits cannot be kept.
         """
-        allocation = allocate(self.table, choice)
-        if mean_cost(self.table, choice, allocation) < self.objective:
+        allocation = allocate(self.options, choice)
+        if mean_cost(self.options, choice, allocation) < self.objective:
             self.offer_plan(choice, allocation.shares, allocation.prices)
         return allocation
 
     def offer_plan(self, choice: Index, shares: Array, prices: Array) -> None:
         """Keep a choice with given shares if it is feasible and the best so far."""
-        plan = make_plan(self.table, choice, shares)
+        plan = make_plan(self.options, choice, shares)
         evaluation = evaluate(self.instance, plan)
         if evaluation.violations:
             raise ArithmeticError("; ".join(evaluation.violations[:3]))
@@ -176,20 +176,20 @@ class Search:
     def _report(self) -> None:
         progress = Progress(self.phase, self.bound, self.objective, self.elapsed_s)
         self.history.append(progress)
-        if self._watch is not None:
-            self._watch(progress)
+        if self._callback is not None:
+            self._callback(progress)
 
 
-def make_plan(table: OptionTable, choice: Index, shares: Array) -> Plan:
+def make_plan(options: Options, choice: Index, shares: Array) -> Plan:
     """The plan of a choice: (N,) rows of the table and (3, N) shares of its servers' pools."""
-    place = table.place[choice]
+    place = options.place[choice]
     return Plan(
-        model=table.model[choice],
+        model=options.model[choice],
         place=place,
-        server=table.server[choice],
+        server=options.server[choice],
         uplink_hz=shares[0],
         downlink_hz=shares[1],
-        cpu_hz=np.where(place == SERVER, shares[2], table.device_hz[choice]),
+        cpu_hz=np.where(place == SERVER, shares[2], options.device_hz[choice]),
     )
 
 

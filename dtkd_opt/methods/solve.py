@@ -13,17 +13,17 @@ from dtkd_opt import __version__
 from dtkd_opt.errors import InfeasibleError, UsageError
 from dtkd_opt.methods import Method, get_method
 from dtkd_opt.methods.search import (
+    Callback,
     Incumbent,
     NoPlanError,
     Progress,
     Search,
     Stop,
     TimeIsUp,
-    Watch,
     describe_conflicts,
 )
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
-from dtkd_opt.problem.options import OptionTable, build_options
+from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.records.instance import PLACES, Instance
 from dtkd_opt.records.solution import FORMAT, Solution, Status, Termination, UserPlans
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
@@ -70,8 +70,8 @@ def solve(
     iterations: int | None = None,
     seed: int = 0,
     params: Any = None,
-    watch: Watch | None = None,
-    table: OptionTable | None = None,
+    callback: Callback | None = None,
+    options: Options | None = None,
 ) -> Result:
     """Solve an instance.
 
@@ -93,7 +93,7 @@ def solve(
         The method's settings, such as ``ExactParams``; None for its defaults.
     watch
         Called with a :class:`Progress` whenever bound, incumbent or phase change.
-    table
+    options
         The instance's option table, if it is at hand: from :func:`build_options`.
 
     Returns
@@ -124,8 +124,8 @@ def solve(
             ),
             int(seed),
             params,
-            watch,
-            table,
+            callback,
+            options,
         )
 
 
@@ -149,8 +149,8 @@ def run(
     stop: Stop,
     seed: int,
     params: Any,
-    watch: Watch | None = None,
-    table: OptionTable | None = None,
+    callback: Callback | None = None,
+    options: Options | None = None,
 ) -> Result:
     """As :func:`solve`, of a method that need not have a name known here; limits are not checked.
 
@@ -160,11 +160,11 @@ def run(
     search: Search | None = None
     termination: Termination
     try:
-        table = build_options(instance) if table is None else table
+        options = build_options(instance) if options is None else options
     except InfeasibleError as error:
         termination, reason = "infeasible", str(error)
     else:
-        search = Search(instance, table, stop, watch)
+        search = Search(instance, options, stop, callback)
         termination, reason = _attempt(chosen, search, seed, params)
         if not np.isfinite(search.bound) and not search.refuted and termination != "infeasible":
             termination, reason = _bounded(search, termination, reason)

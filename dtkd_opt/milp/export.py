@@ -71,8 +71,8 @@ def _nonlinear(instance: Instance, formulation: str) -> Any:
     from dtkd_opt.formulations import minlp, perspective
     from dtkd_opt.problem.options import build_options
 
-    table = build_options(instance)  # raises with the reason where a user has no option
-    return minlp.build(instance) if formulation == "minlp" else perspective.build_nonlinear(table)
+    options = build_options(instance)  # raises with the reason where a user has no option
+    return minlp.build(instance) if formulation == "minlp" else perspective.build_nonlinear(options)
 
 
 def _linear(instance: Instance, time_limit: float | None) -> tuple[Any, float]:
@@ -87,7 +87,7 @@ def _linear(instance: Instance, time_limit: float | None) -> tuple[Any, float]:
     stop = Stop(time_limit=float("inf") if time_limit is None else time_limit)
     search = Search(instance, build_options(instance), stop)
     point = price_and_round(search, prove=False)
-    everything = np.arange(len(search.table))
+    everything = np.arange(len(search.options))
     rounds = Rounds(search, point, everything, 0, ExactParams(fixing=False), unit_s=1.0)
     if rounds.run() == "interrupted":
         raise KeyboardInterrupt

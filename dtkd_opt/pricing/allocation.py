@@ -14,7 +14,7 @@ import numpy as np
 
 from dtkd_opt.pricing import uplink
 from dtkd_opt.pricing.constrained_allocation import Conflict, solve_server
-from dtkd_opt.problem.options import OptionTable, pool_delays
+from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
 
 _STEPS = 100
@@ -39,12 +39,12 @@ class ChoiceInfeasible(Exception):
         super().__init__(f"{len(conflicts)} servers cannot keep their users' limits")
 
 
-def allocate(table: OptionTable, choice: Index) -> Allocation:
+def allocate(options: Options, choice: Index) -> Allocation:
     """Optimal shares when user n takes option ``choice[n]`` of the table.
 
     Parameters
     ----------
-    table
+    options
         The option table of an instance.
     choice
         (N,) row of the table for each user, or for some of them: the others ask for nothing.
@@ -61,9 +61,9 @@ def allocate(table: OptionTable, choice: Index) -> Allocation:
     ValueError
         When the choice has two options of a user.
     """
-    if np.bincount(table.user[choice]).max(initial=0) > 1:
+    if np.bincount(options.user[choice]).max(initial=0) > 1:
         raise ValueError("choice must not have two options of a user")
-    chosen = table.take(choice)
+    chosen = options.take(choice)
     limited = np.isfinite(chosen.deadline_s) | np.isfinite(chosen.uplink_limit_s)
     shares, prices = _without_limits(chosen)
     weight = np.ones(len(chosen))
@@ -75,7 +75,7 @@ def allocate(table: OptionTable, choice: Index) -> Allocation:
             conflicts.append(found)
             continue
         prices[:, s], response = found
-        shares[:, rows] = _filled(response.shares, np.zeros_like(rows), table.capacity[:, [s]])
+        shares[:, rows] = _filled(response.shares, np.zeros_like(rows), options.capacity[:, [s]])
         weight[rows] = response.weight
     if conflicts:
         raise ChoiceInfeasible(conflicts)
@@ -83,12 +83,12 @@ def allocate(table: OptionTable, choice: Index) -> Allocation:
     return Allocation(shares, prices, delay, weight)
 
 
-def mean_cost(table: OptionTable, choice: Index, allocation: Allocation) -> float:
+def mean_cost(options: Options, choice: Index, allocation: Allocation) -> float:
     """J [s] of a choice with its allocation."""
-    return float(np.mean(allocation.delay + table.error_cost_s[choice]))
+    return float(np.mean(allocation.delay + options.error_cost_s[choice]))
 
 
-def _without_limits(chosen: OptionTable) -> tuple[Array, Array]:
+def _without_limits(chosen: Options) -> tuple[Array, Array]:
     """Shares (3, N) and prices (3, S) of a choice if it had no limits."""
     servers, prices = chosen.server, np.zeros_like(chosen.capacity)
     shares = np.zeros((3, len(chosen)))
@@ -102,7 +102,7 @@ def _without_limits(chosen: OptionTable) -> tuple[Array, Array]:
     return _filled(shares, servers, chosen.capacity), prices
 
 
-def _uplink_shares(chosen: OptionTable) -> tuple[Array, Array]:
+def _uplink_shares(chosen: Options) -> tuple[Array, Array]:
     """Uplink shares (N,) and prices (S,): Newton's method on log demand = log band in log price.
 
     Between slopes of -1 and -1/2 the steps converge from anywhere.

@@ -16,8 +16,8 @@ from typing import Protocol
 import numpy as np
 
 from dtkd_opt.pricing.equal_shares import first_prices
-from dtkd_opt.pricing.lagrangian import Lagrangian, PricedPoint
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.solvers.clarabel import MasterQP
 from dtkd_opt.solvers.highs import MasterLP
@@ -30,20 +30,20 @@ _BOX = 0.2  # relative half-width of the prices' box that options are screened f
 
 
 def maximise_bound(
-    table: OptionTable,
+    options: Options,
     start: Array | None = None,
     *,
     tolerance: float = 1e-9,
     max_steps: int = MAX_STEPS,
     deadline: float = np.inf,
     target: float = np.inf,
-    visit: Callable[[PricedPoint], None] | None = None,
-) -> PricedPoint:
+    visit: Callable[[DualPoint], None] | None = None,
+) -> DualPoint:
     """The best prices found, and with them the best bound.
 
     Parameters
     ----------
-    table
+    options
         The option table.
     start
         (3, S) first prices; zeros are lifted to a small positive value. By default those of equal
@@ -57,9 +57,9 @@ def maximise_bound(
     visit
         Called with every point evaluated: each is a valid bound and suggests a choice.
     """
-    if len(table) > LARGE:
-        return _maximise_large(table, start, tolerance, max_steps, deadline, target, visit)
-    bundle = bundle_of(Lagrangian(table), first_prices(table) if start is None else start)
+    if len(options) > LARGE:
+        return _maximise_large(options, start, tolerance, max_steps, deadline, target, visit)
+    bundle = bundle_of(Lagrangian(options), first_prices(options) if start is None else start)
     for step in range(max_steps + 1):
         if visit is not None:
             visit(bundle.last)
@@ -71,14 +71,14 @@ def maximise_bound(
 
 
 def _maximise_large(
-    table: OptionTable,
+    options: Options,
     start: Array | None,
     tolerance: float,
     max_steps: int,
     deadline: float,
     target: float,
-    visit: Callable[[PricedPoint], None] | None,
-) -> PricedPoint:
+    visit: Callable[[DualPoint], None] | None,
+) -> DualPoint:
     """The best prices of a large table, mostly found on a small part of its options.
 
     Some of the users, with pools in proportion, tell about where the prices are. Within a box
@@ -86,15 +86,15 @@ def _maximise_large(
     and at its best point all options once more. The box moves and grows until it holds that point.
     """
     if start is None:
-        thin = table.thin(-(-len(table) // LARGE))
+        thin = options.thin(-(-len(options) // LARGE))
         start = maximise_bound(thin, tolerance=tolerance, deadline=deadline).prices
-    lagrangian = Lagrangian(table)
+    lagrangian = Lagrangian(options)
     width = _BOX
-    best: PricedPoint | None = None
+    best: DualPoint | None = None
     while True:
-        centre = _positive(table, start)
+        centre = _positive(options, start)
         low, high = centre * (1 - width), centre * (1 + width)
-        few = table.take(lagrangian.screen(low, high))
+        few = options.take(lagrangian.screen(low, high))
         bundle = bundle_of(Lagrangian(few), centre)
         for _ in range(max_steps):
             if time.monotonic() > deadline or not bundle.advance(tolerance):
@@ -111,24 +111,24 @@ def _maximise_large(
         width = min(2 * width, _WIDEST)
 
 
-def _positive(table: OptionTable, prices: Array) -> Array:
+def _positive(options: Options, prices: Array) -> Array:
     """Prices with those that are zero or next to it lifted a little."""
-    values = prices * table.capacity
-    lifted: Array = np.maximum(values, 1e-9 * values.sum()) / table.capacity
+    values = prices * options.capacity
+    lifted: Array = np.maximum(values, 1e-9 * values.sum()) / options.capacity
     return lifted
 
 
 def bundle_of(lagrangian: Lagrangian, start: Array) -> Bundle:
     """The bundle that suits a table, its first point at prices `start` of shape (3, S)."""
-    kind = BoxBundle if lagrangian.table.constrained else RootBundle
+    kind = BoxBundle if lagrangian.options.constrained else RootBundle
     return kind(lagrangian, start)
 
 
 class Bundle(Protocol):
     """Points priced so far, and a master that proposes the next."""
 
-    best: PricedPoint
-    last: PricedPoint
+    best: DualPoint
+    last: DualPoint
 
     def advance(self, tolerance: float) -> bool:
         """Price one more point; False when no prices promise more than |L| times this."""
@@ -137,8 +137,8 @@ class Bundle(Protocol):
         """(K,) the relaxed choice at the master's optimum: its weights on the points' choices."""
 
 
-def _fractions(table: OptionTable, choices: list[Index], weights: Array) -> Array:
-    share = np.zeros(len(table))
+def _fractions(options: Options, choices: list[Index], weights: Array) -> Array:
+    share = np.zeros(len(options))
     for choice, weight in zip(choices, weights, strict=True):
         if weight > 1e-9:
             share[choice] += weight
@@ -150,9 +150,9 @@ class RootBundle:
 
     def __init__(self, lagrangian: Lagrangian, start: Array):
         self.lagrangian = lagrangian
-        capacity = lagrangian.table.capacity
+        capacity = lagrangian.options.capacity
         values = (start * capacity).ravel()
-        self.unit_s = max(float(values.sum()), 1e-6 * lagrangian.table.n_users)
+        self.unit_s = max(float(values.sum()), 1e-6 * lagrangian.options.n_users)
         self.master = MasterQP(values.size)
         self.choices: list[Index] = []
         self.last = self.best = self._price(np.sqrt(np.maximum(values / self.unit_s, 1e-3)))
@@ -171,20 +171,20 @@ class RootBundle:
             self.best = self.last
         return True
 
-    def _price(self, roots: Array) -> PricedPoint:
+    def _price(self, roots: Array) -> DualPoint:
         self.roots = roots
-        capacity = self.lagrangian.table.capacity
+        capacity = self.lagrangian.options.capacity
         values = roots**2 * self.unit_s
         return self.lagrangian.at(values.reshape(capacity.shape) / capacity)
 
     def _add_cut(self) -> None:
-        roots, demand = self.roots, self.last.demand / self.lagrangian.table.capacity
+        roots, demand = self.roots, self.last.demand / self.lagrangian.options.capacity
         value = (self.last.value - self.base) / self.unit_s + float(roots @ roots)
         self.master.add_cut(value, 2 * roots * demand.ravel(), roots)
         self.choices.append(self.last.choice)
 
     def fractions(self) -> Array:
-        return _fractions(self.lagrangian.table, self.choices, self.master.weights())
+        return _fractions(self.lagrangian.options, self.choices, self.master.weights())
 
 
 class BoxBundle:
@@ -192,9 +192,9 @@ class BoxBundle:
 
     def __init__(self, lagrangian: Lagrangian, start: Array):
         self.lagrangian, self.width = lagrangian, 0.5
-        table = lagrangian.table
-        values = (start * table.capacity).ravel()
-        self.total = max(float(values.sum()), 1e-6 * table.n_users)
+        options = lagrangian.options
+        values = (start * options.capacity).ravel()
+        self.total = max(float(values.sum()), 1e-6 * options.n_users)
         self.floor = 1e-9 * self.total
         self.centre = np.maximum(values, 1e-3 * self.total)
         self.scale = np.maximum(self.centre, 1e-2 * self.total)
@@ -230,8 +230,8 @@ class BoxBundle:
             self.widen(2.0)
         self.centre, self.best = values, self.last
 
-    def _price(self, values: Array) -> PricedPoint:
-        capacity = self.lagrangian.table.capacity
+    def _price(self, values: Array) -> DualPoint:
+        capacity = self.lagrangian.options.capacity
         return self.lagrangian.at(values.reshape(capacity.shape) / capacity)
 
     def _add_cut(self, values: Array) -> None:
@@ -239,7 +239,7 @@ class BoxBundle:
         self.choices.append(self.last.choice)
 
     def fractions(self) -> Array:
-        return _fractions(self.lagrangian.table, self.choices, self.master.weights())
+        return _fractions(self.lagrangian.options, self.choices, self.master.weights())
 
     def propose(self) -> tuple[Array, float] | None:
         """The model's maximiser in the box and its value; None where numbers end."""

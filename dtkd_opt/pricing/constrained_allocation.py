@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dtkd_opt.pricing.response import Response, respond
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import POOLS
 
@@ -46,15 +46,15 @@ class Conflict:
         )
 
 
-def solve_server(table: OptionTable, server: int, rows: Index) -> tuple[Array, Response] | Conflict:
+def solve_server(options: Options, server: int, rows: Index) -> tuple[Array, Response] | Conflict:
     """Prices of one server's pools and the responses to them, or why there are none."""
-    dual = _Dual(table, server)
+    dual = _Dual(options, server)
     point = dual.at(dual.start())
     for step in range(_STEPS):
         if np.abs(point.error).max(initial=0.0) <= _TOLERANCE:
             break
-        if step >= 8 and table.constrained:
-            conflict = find_conflict(table, dual.spread(point.prices), server, rows)
+        if step >= 8 and options.constrained:
+            conflict = find_conflict(options, dual.spread(point.prices), server, rows)
             if conflict is not None:
                 return conflict
         following = dual.search(point)
@@ -87,20 +87,20 @@ class _Point:
 class _Dual:
     """The concave dual of one server's subproblem in its pools' prices."""
 
-    def __init__(self, table: OptionTable, server: int):
-        self.table, self.capacity = table, table.capacity[:, server]
-        self.used = table.needs.sum(axis=1) > 0
+    def __init__(self, options: Options, server: int):
+        self.options, self.capacity = options, options.capacity[:, server]
+        self.used = options.needs.sum(axis=1) > 0
 
     def start(self) -> Array:
         """Prices at which closed-form demands fill the pools: (Σ √need / capacity)²."""
-        roots = np.sqrt(self.table.needs).sum(axis=1)
+        roots = np.sqrt(self.options.needs).sum(axis=1)
         return np.where(self.used, (roots / self.capacity) ** 2, 1.0)
 
     def spread(self, prices: Array) -> Array:
-        return np.tile(prices[:, None], (1, self.table.n_servers))
+        return np.tile(prices[:, None], (1, self.options.n_servers))
 
     def at(self, prices: Array) -> _Point:
-        response = respond(self.table, self.spread(prices))
+        response = respond(self.options, self.spread(prices))
         demand, used = response.shares.sum(axis=1), self.used
         surplus = (prices * (demand - self.capacity))[used]
         error = np.log(demand[used] / self.capacity[used])
@@ -160,21 +160,21 @@ class _Dual:
             yield np.linalg.solve(slope - damping * np.diag(spent), -point.surplus)
 
 
-def find_conflict(table: OptionTable, prices: Array, server: int, rows: Index) -> Conflict | None:
+def find_conflict(options: Options, prices: Array, server: int, rows: Index) -> Conflict | None:
     """A proof, from prices of one server's pools, that its users ask for too much, or None.
 
     Parameters
     ----------
-    table
+    options
         The chosen options of the server's users.
     prices
         (3, S), any positive prices; only the server's column matters.
     rows
         The users' numbers in the choice, for the report.
     """
-    capacity = table.capacity[:, server]
+    capacity = options.capacity[:, server]
     worth = float(prices[:, server] @ capacity)
-    cost = respond(table, prices, least=True).cost
+    cost = respond(options, prices, least=True).cost
     if cost.sum() <= worth * (1 + 1e-12):
         return None
     order = np.argsort(-cost, kind="stable")

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt.pricing.allocation import allocate
-from dtkd_opt.problem.options import OptionTable, pool_delays
+from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
 
 
-def equal_shares(table: OptionTable) -> Array:
+def equal_shares(options: Options) -> Array:
     """(3, K) shares of each option if each pool were shared by the N / S users of a server."""
-    return table.capacity[:, table.server] * (table.n_servers / table.n_users)
+    return options.capacity[:, options.server] * (options.n_servers / options.n_users)
 
 
 def best_rows(value: NDArray[np.floating], start: Index) -> Index:
@@ -25,24 +25,24 @@ def best_rows(value: NDArray[np.floating], start: Index) -> Index:
     return best
 
 
-def cheapest_options(table: OptionTable, cost: Array) -> Index:
+def cheapest_options(options: Options, cost: Array) -> Index:
     """(N,) each user's first option of least cost; -1 where all are inf."""
-    rows = best_rows(-cost, table.start)
+    rows = best_rows(-cost, options.start)
     return np.where(np.isfinite(cost[rows]), rows, -1)
 
 
-def equal_share_choice(table: OptionTable) -> Index:
+def equal_share_choice(options: Options) -> Index:
     """(N,) each user's best option at equal shares."""
-    delay = table.device_delay_s + pool_delays(table, equal_shares(table)).sum(axis=0)
-    return cheapest_options(table, delay + table.error_cost_s)
+    delay = options.device_delay_s + pool_delays(options, equal_shares(options)).sum(axis=0)
+    return cheapest_options(options, delay + options.error_cost_s)
 
 
-def without_limits(table: OptionTable) -> OptionTable:
+def without_limits(options: Options) -> Options:
     """The same options without deadlines and upload limits: every choice has an allocation."""
-    free = np.full(len(table), np.inf)
-    return replace(table, deadline_s=free, uplink_limit_s=free)
+    free = np.full(len(options), np.inf)
+    return replace(options, deadline_s=free, uplink_limit_s=free)
 
 
-def first_prices(table: OptionTable) -> Array:
+def first_prices(options: Options) -> Array:
     """(3, S) prices of the equal-share choice without its limits; 0 for a pool it does not use."""
-    return allocate(without_limits(table), equal_share_choice(table)).prices
+    return allocate(without_limits(options), equal_share_choice(options)).prices

@@ -17,7 +17,7 @@ import numpy as np
 
 from dtkd_opt.pricing import uplink
 from dtkd_opt.pricing.response import Response, respond
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 
 _ROUNDING = 1e-13  # relative: hundreds of units in the last place
@@ -25,10 +25,10 @@ _PART = 100_000  # options priced at a time: what fits a processor's cache
 
 
 @dataclass(frozen=True, eq=False)
-class PricedPoint:
+class DualPoint:
     """The Lagrangian at one set of prices."""
 
-    table: OptionTable
+    options: Options
     prices: Array  # (3, S) [s per Hz, s per Hz, s per cycle/s]
     value: float  # L(λ) [s], a lower bound on N · J
     demand: Array  # (3, S) what the users' cheapest options buy [Hz, Hz, cycles/s]
@@ -38,67 +38,67 @@ class PricedPoint:
     @property
     def gradient(self) -> Array:
         """(3, S) dL / d(λ C): (demand - C) / C."""
-        return (self.demand - self.table.capacity) / self.table.capacity
+        return (self.demand - self.options.capacity) / self.options.capacity
 
     @cached_property
     def reduced_cost(self) -> Array:
         """(K,) cost above the user's cheapest option [s]."""
-        reduced: Array = self.cost - np.repeat(self.cost[self.choice], np.diff(self.table.start))
+        reduced: Array = self.cost - np.repeat(self.cost[self.choice], np.diff(self.options.start))
         return reduced
 
     @cached_property
     def response(self) -> Response:
         """What all options buy, one by one: slower than the prices' own groups."""
-        return respond(self.table, self.prices)
+        return respond(self.options, self.prices)
 
 
-def price(table: OptionTable, prices: Array) -> PricedPoint:
+def price(options: Options, prices: Array) -> DualPoint:
     """Lagrangian value, demand, choice and costs at positive prices of shape (3, S)."""
-    return Lagrangian(table).at(prices)
+    return Lagrangian(options).at(prices)
 
 
 class Lagrangian:
     """L as a function of the prices, for one option table."""
 
-    def __init__(self, table: OptionTable):
-        self.table = table
-        self._parts = [_Part(table, users) for users in _user_slices(table)]
+    def __init__(self, options: Options):
+        self.options = options
+        self._parts = [_Part(options, users) for users in _user_slices(options)]
 
-    def at(self, prices: Array) -> PricedPoint:
+    def at(self, prices: Array) -> DualPoint:
         """L and what comes with it at positive prices of shape (3, S)."""
-        table = self.table
-        cost, choice = np.empty(len(table)), np.empty(table.n_users, np.int64)
-        cheapest, demand = np.empty(table.n_users), np.zeros_like(table.capacity)
+        options = self.options
+        cost, choice = np.empty(len(options)), np.empty(options.n_users, np.int64)
+        cheapest, demand = np.empty(options.n_users), np.zeros_like(options.capacity)
         for part in self._parts:
             cost[part.rows], cheapest[part.users], choice[part.users], bought = part.at(prices)
             demand += bought
-        total, worth = float(cheapest.sum()), float((prices * table.capacity).sum())
+        total, worth = float(cheapest.sum()), float((prices * options.capacity).sum())
         # high prices cancel against the pools' worth: what rounding may add is taken off the bound
         value = total - worth - _ROUNDING * (abs(total) + worth)
-        return PricedPoint(table, prices, value, demand, choice, cost)
+        return DualPoint(options, prices, value, demand, choice, cost)
 
     def screen(self, low: Array, high: Array) -> Index:
         """Rows of the options that may be a user's cheapest at some prices from low to high."""
         return np.concatenate([part.screen(low, high) + part.rows.start for part in self._parts])
 
 
-def _user_slices(table: OptionTable) -> list[slice]:
+def _user_slices(options: Options) -> list[slice]:
     """Slices of whole users with about `_PART` options each."""
-    ends = np.arange(_PART, len(table) + _PART, _PART)
-    cuts = np.unique(np.minimum(np.searchsorted(table.start, ends), table.n_users))
+    ends = np.arange(_PART, len(options) + _PART, _PART)
+    cuts = np.unique(np.minimum(np.searchsorted(options.start, ends), options.n_users))
     return [slice(int(a), int(b)) for a, b in zip(np.append(0, cuts[:-1]), cuts, strict=True)]
 
 
 class _Part:
     """The options of some users, with what the prices do not change."""
 
-    def __init__(self, table: OptionTable, users: slice):
+    def __init__(self, options: Options, users: slice):
         self.users, self.rows = (
             users,
-            slice(int(table.start[users.start]), int(table.start[users.stop])),
+            slice(int(options.start[users.start]), int(options.start[users.stop])),
         )
-        own = table if self.rows == slice(0, len(table)) else table.cut(users)
-        self.table, self.start = own, own.start[:-1]
+        own = options if self.rows == slice(0, len(options)) else options.cut(users)
+        self.options, self.start = own, own.start[:-1]
         self.sizes = np.diff(own.start)
         self.fixed = own.device_delay_s + own.error_cost_s
         self.roots = np.sqrt(np.array([own.downlink_work, own.server_cycles]))
@@ -107,7 +107,7 @@ class _Part:
 
     def _group_uploads(self) -> None:
         """Runs of options with the same upload: a user's students at one place and server."""
-        own = self.table
+        own = self.options
         keys = (own.user, own.server, own.uplink_bits, own.uplink_snr_hz, own.uplink_limit_s)
         new = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
         first = np.append(0, np.flatnonzero(new) + 1)
@@ -127,7 +127,7 @@ class _Part:
 
     def at(self, prices: Array) -> tuple[Array, Array, Index, Array]:
         """Costs (K,), least costs (N,), rows of the cheapest (N,), and their demand (3, S)."""
-        own = self.table
+        own = self.options
         log_c = np.log(prices[0])[self.group_server[self.uploads]] + self.log_a
         log_z = np.maximum(uplink.near(log_c), self.least_log_z)
         upload = np.zeros((2, len(self.group_sizes)))  # delay and what its share costs
@@ -160,7 +160,7 @@ class _Part:
         (√need - √need') 2 √λ, least at one end of the box, and their uploads not at all when they
         are the same; that makes the comparison sharp.
         """
-        own = self.table
+        own = self.options
         rival = np.repeat(self.at((low + high) / 2)[2] - self.rows.start, self.sizes)
         least = self.fixed - self.fixed[rival]
         for p in range(2):
@@ -191,7 +191,7 @@ class _Part:
 
     def _late(self, upload: Array, rest: Array) -> Index:
         """Options that miss their deadline unless they pay for it."""
-        own, timed = self.table, self.timed
+        own, timed = self.options, self.timed
         delay = own.device_delay_s[timed] + upload[timed] + rest[timed]
         late: Index = timed[delay > own.deadline_s[timed]]
         return late
@@ -199,13 +199,13 @@ class _Part:
     def _first(self, cheapest: Array) -> Index:
         """(N,) the first marked row of each user."""
         rows = np.flatnonzero(cheapest)
-        user = self.table.user[rows]
+        user = self.options.user[rows]
         first: Index = rows[np.append(True, user[1:] != user[:-1])]
         return first
 
     def _shares(self, choice: Index, log_z: Array, pools: Array, prices: Array) -> Array:
         """(3, N) what the users' cheapest options buy where no deadline binds."""
-        own = self.table
+        own = self.options
         group = np.searchsorted(np.cumsum(self.group_sizes), choice, side="right")
         place = np.full(len(self.group_sizes), -1)
         place[self.uploads] = np.arange(len(self.uploads))
@@ -216,22 +216,22 @@ class _Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Shortage:
+class InfeasibilityProof:
     """Proof that no choice keeps the limits: each user's least cost, with the pools worth one."""
 
     cost: Array  # (N,) sums to more than 1
     value: Array  # (3, S) worth of each pool, sums to 1
 
 
-def find_shortage(table: OptionTable, prices: Array) -> Shortage | None:
+def find_infeasibility_proof(options: Options, prices: Array) -> InfeasibilityProof | None:
     """A proof, from any positive prices of shape (3, S), that an instance is infeasible, or None.
 
     Whatever user n chooses, shares that keep its limits cost at least the least over its options;
     if these sum to more than the pools are worth, no plan exists (weak duality).
     """
-    value = prices * table.capacity
-    least = respond(table, prices, least=True).cost
-    cost = np.minimum.reduceat(least, table.start[:-1])
+    value = prices * options.capacity
+    least = respond(options, prices, least=True).cost
+    cost = np.minimum.reduceat(least, options.start[:-1])
     if cost.sum() <= value.sum() * (1 + 1e-12):
         return None
-    return Shortage(cost / value.sum(), value / value.sum())
+    return InfeasibilityProof(cost / value.sum(), value / value.sum())

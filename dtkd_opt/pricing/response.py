@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dtkd_opt.pricing import uplink
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 
 _STEPS = 60
@@ -44,14 +44,14 @@ class _Delays(NamedTuple):
 class _Curves:
     """The options' delays as functions of the weight, at fixed prices."""
 
-    def __init__(self, table: OptionTable, prices: Array):
-        self.table, self.needs = table, table.needs
-        self.prices = prices[:, table.server]
-        self.uploads = table.uplink_bits > 0
-        bits = np.where(self.uploads, table.uplink_bits, 1.0)
-        self.unit_s = np.where(self.uploads, table.uplink_bits / table.uplink_snr_hz, 0.0)
-        self.log_c = np.log(self.prices[0]) + 2 * np.log(table.uplink_snr_hz) - np.log(bits)
-        self.least_log_z = least_uploads(table)
+    def __init__(self, options: Options, prices: Array):
+        self.options, self.needs = options, options.needs
+        self.prices = prices[:, options.server]
+        self.uploads = options.uplink_bits > 0
+        bits = np.where(self.uploads, options.uplink_bits, 1.0)
+        self.unit_s = np.where(self.uploads, options.uplink_bits / options.uplink_snr_hz, 0.0)
+        self.log_c = np.log(self.prices[0]) + 2 * np.log(options.uplink_snr_hz) - np.log(bits)
+        self.least_log_z = least_uploads(options)
         self.base = np.sqrt(self.needs[1:] * self.prices[1:])  # delay at weight 1
 
     def at(
@@ -78,22 +78,22 @@ class _Curves:
         return _Delays(np.array([np.where(uploads, upload, 0.0), *rest]), log_z, elastic)
 
 
-def least_uploads(table: OptionTable) -> Array:
+def least_uploads(options: Options) -> Array:
     """(K,) log(b / γ) of the least uplink share that keeps the upload limit; -inf without one."""
-    limit = table.uplink_limit_s
-    limited = np.flatnonzero((table.uplink_bits > 0) & (limit > 0) & np.isfinite(limit))
-    least = np.full(len(table), -np.inf)
-    bits, snr = table.uplink_bits[limited], table.uplink_snr_hz[limited]
+    limit = options.uplink_limit_s
+    limited = np.flatnonzero((options.uplink_bits > 0) & (limit > 0) & np.isfinite(limit))
+    least = np.full(len(options), -np.inf)
+    bits, snr = options.uplink_bits[limited], options.uplink_snr_hz[limited]
     least[limited] = uplink.for_delay(np.log(limit[limited]) - np.log(bits / snr * uplink.LN2))
     return least
 
 
-def free_shares(table: OptionTable, prices: Array, least: Array | float = -np.inf) -> Array:
+def free_shares(options: Options, prices: Array, least: Array | float = -np.inf) -> Array:
     """Closed forms of the shares that options buy which have no deadline.
 
     Parameters
     ----------
-    table
+    options
         K options on S servers.
     prices
         (3, S), positive.
@@ -104,20 +104,20 @@ def free_shares(table: OptionTable, prices: Array, least: Array | float = -np.in
     -------
     (3, K) shares [Hz, Hz, cycles/s], the uplink's to about 1e-10.
     """
-    price = prices[:, table.server]
-    uploads = table.uplink_bits > 0
-    bits = np.where(uploads, table.uplink_bits, 1.0)
-    log_z = uplink.near(np.log(price[0]) + 2 * np.log(table.uplink_snr_hz) - np.log(bits))
-    wanted = table.uplink_snr_hz * np.exp(np.maximum(log_z, least))
-    return np.array([np.where(uploads, wanted, 0.0), *np.sqrt(table.needs[1:] / price[1:])])
+    price = prices[:, options.server]
+    uploads = options.uplink_bits > 0
+    bits = np.where(uploads, options.uplink_bits, 1.0)
+    log_z = uplink.near(np.log(price[0]) + 2 * np.log(options.uplink_snr_hz) - np.log(bits))
+    wanted = options.uplink_snr_hz * np.exp(np.maximum(log_z, least))
+    return np.array([np.where(uploads, wanted, 0.0), *np.sqrt(options.needs[1:] / price[1:])])
 
 
-def respond(table: OptionTable, prices: Array, *, least: bool = False) -> Response:
+def respond(options: Options, prices: Array, *, least: bool = False) -> Response:
     """Best shares of every option at given prices.
 
     Parameters
     ----------
-    table
+    options
         K options on S servers.
     prices
         (3, S), positive: seconds per Hz, per Hz and per cycle/s.
@@ -129,25 +129,25 @@ def respond(table: OptionTable, prices: Array, *, least: bool = False) -> Respon
     Response
         With `least`, `cost` is λ · shares alone: a lower bound on what the option must buy.
     """
-    curves = _Curves(table, prices)
-    log_weight = np.full(len(table), -np.inf if least else 0.0)
-    bound = np.isfinite(table.deadline_s) & (table.needs.sum(axis=0) > 0)
+    curves = _Curves(options, prices)
+    log_weight = np.full(len(options), -np.inf if least else 0.0)
+    bound = np.isfinite(options.deadline_s) & (options.needs.sum(axis=0) > 0)
     if bound.any():
         rows = np.flatnonzero(bound)
         if not least:
-            delay = table.device_delay_s + curves.at(log_weight).pools.sum(axis=0)
-            rows = np.flatnonzero(bound & (delay > table.deadline_s))
+            delay = options.device_delay_s + curves.at(log_weight).pools.sum(axis=0)
+            rows = np.flatnonzero(bound & (delay > options.deadline_s))
         log_weight[rows] = _meet_deadlines(curves, rows)
     pools, log_z, elasticity = curves.at(log_weight)
     with np.errstate(divide="ignore", invalid="ignore"):
         rest = np.where(pools[1:] > 0, curves.needs[1:] / pools[1:], 0.0)
-    shares = np.array([table.uplink_snr_hz * np.exp(log_z), *rest])
-    delay = table.device_delay_s + pools.sum(axis=0)
+    shares = np.array([options.uplink_snr_hz * np.exp(log_z), *rest])
+    delay = options.device_delay_s + pools.sum(axis=0)
     weight = np.exp(log_weight)
     # the deadline's multiplier times what is over: zero but for rounding, and with it the cost is
     # a lower bound for any weight (weak duality), however the root search ended
-    over = np.zeros(len(table))
-    over[bound] = delay[bound] - table.deadline_s[bound]
+    over = np.zeros(len(options))
+    over[bound] = delay[bound] - options.deadline_s[bound]
     cost = (curves.prices * shares).sum(axis=0)
     cost += weight * over if least else delay + (weight - 1) * over
     return Response(cost, delay, shares, weight, elasticity)
@@ -160,9 +160,9 @@ def _meet_deadlines(curves: _Curves, rows: Index) -> Array:
     weight is closed form, and without the limit. That one is found by Newton's method on the
     logarithm of the delay beyond its limit at infinite shares, almost linear in log(1 + θ).
     """
-    table, unit = curves.table, curves.unit_s[rows]
-    deadline = table.deadline_s[rows] - table.device_delay_s[rows]
-    smallest = np.finfo(float).eps * table.deadline_s[rows]  # what rounding leaves of a deadline
+    options, unit = curves.options, curves.unit_s[rows]
+    deadline = options.deadline_s[rows] - options.device_delay_s[rows]
+    smallest = np.finfo(float).eps * options.deadline_s[rows]  # what rounding leaves of a deadline
     target = np.log(np.maximum(deadline - unit * uplink.LN2, smallest))
     log_weight = np.zeros(len(rows))
     for _ in range(_STEPS):
@@ -175,7 +175,7 @@ def _meet_deadlines(curves: _Curves, rows: Index) -> Array:
         log_weight = log_weight + step
         if np.abs(step).max(initial=0.0) <= 1e-13 * (1 + np.abs(log_weight).max(initial=0.0)):
             break
-    slack = deadline - np.where(curves.uploads[rows], table.uplink_limit_s[rows], np.inf)
+    slack = deadline - np.where(curves.uploads[rows], options.uplink_limit_s[rows], np.inf)
     with np.errstate(divide="ignore"):
         at_limit = 2 * np.log(curves.base[:, rows].sum(axis=0) / np.maximum(slack, smallest))
     return np.where(slack > 0, np.minimum(log_weight, at_limit), log_weight)

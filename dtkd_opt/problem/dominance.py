@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Index
 
 
-def undominated(table: OptionTable) -> Index:
+def undominated(options: Options) -> Index:
     """Rows of the options that no other of the same user, place and server is as good as.
 
     Of equal options the first stays.
     """
-    group = np.array([table.user, table.place, table.server])
+    group = np.array([options.user, options.place, options.server])
     worth = np.array(
-        [table.device_delay_s, table.error_cost_s, table.downlink_work, table.server_cycles]
+        [options.device_delay_s, options.error_cost_s, options.downlink_work, options.server_cycles]
     )
-    dominated = np.zeros(len(table), bool)
-    for step in range(1, len(table)):
+    dominated = np.zeros(len(options), bool)
+    for step in range(1, len(options)):
         same = (group[:, step:] == group[:, :-step]).all(axis=0)
         if not same.any():
             break

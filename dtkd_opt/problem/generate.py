@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.problem.options import OptionTable, build_options, pool_delays
+from dtkd_opt.problem.options import Options, build_options, pool_delays
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.accuracy import AccuracyTable, best_accuracy
 from dtkd_opt.records.calibration import Accuracy, Calibration, shipped_calibration
@@ -39,7 +39,7 @@ def generate_instance(
     seed: int = 0,
     params: GeneratorParams | None = None,
     name: str | None = None,
-    table: Calibration | None = None,
+    calibration: Calibration | None = None,
     accuracy: Accuracy = "mean",
 ) -> Instance:
     """A random instance of users around edge servers.
@@ -54,7 +54,7 @@ def generate_instance(
         Everything else; deadlines are drawn so that a plan exists.
     name
         The instance's name; by default n<users>, with -s<servers> where there are several.
-    table, accuracy
+    calibration, accuracy
         Models and task are a calibrated table's, with its "mean", "lower95" or "fitted" accuracy;
         by default those of :func:`shipped_calibration`.
 
@@ -67,10 +67,10 @@ def generate_instance(
     """
     params = params or GeneratorParams()
     _check(users, servers, seed, params)
-    table = table or shipped_calibration()
-    models = table.models_with(accuracy)
+    calibration = calibration or shipped_calibration()
+    models = calibration.models_with(accuracy)
     try:
-        return _draw(users, servers, seed, params, name, table.task, models)
+        return _draw(users, servers, seed, params, name, calibration.task, models)
     except InputError as error:
         raise UsageError(error.faults[0]) from None
     except ValidationError as error:
@@ -207,15 +207,15 @@ def _with_deadlines(
     return instance.model_copy(update={"users": instance.users.replace(deadline_s=deadline)})
 
 
-def _attached_delay(table: OptionTable) -> Array:
+def _attached_delay(options: Options) -> Array:
     """(N,) least delay at the strongest server, its pools shared equally by its users."""
-    strongest = np.maximum.reduceat(table.uplink_snr_hz, table.start[:-1])
-    attached = table.uplink_snr_hz == strongest[table.user]
-    home = np.zeros(table.n_users, int)
-    home[table.user[attached]] = table.server[attached]
-    users = np.bincount(home, minlength=table.n_servers)
-    at_home = (table.capacity / np.maximum(users, 1))[:, table.server]
-    pools = pool_delays(table, at_home)
-    delay = table.device_delay_s + pools.sum(axis=0)
-    kept = attached & (pools[0] <= table.uplink_limit_s)
-    return np.minimum.reduceat(np.where(kept, delay, np.inf), table.start[:-1])
+    strongest = np.maximum.reduceat(options.uplink_snr_hz, options.start[:-1])
+    attached = options.uplink_snr_hz == strongest[options.user]
+    home = np.zeros(options.n_users, int)
+    home[options.user[attached]] = options.server[attached]
+    users = np.bincount(home, minlength=options.n_servers)
+    at_home = (options.capacity / np.maximum(users, 1))[:, options.server]
+    pools = pool_delays(options, at_home)
+    delay = options.device_delay_s + pools.sum(axis=0)
+    kept = attached & (pools[0] <= options.uplink_limit_s)
+    return np.minimum.reduceat(np.where(kept, delay, np.inf), options.start[:-1])

@@ -22,7 +22,7 @@ _BLOCK = 2**15  # options looked at together
 
 
 @dataclass(frozen=True, eq=False)
-class OptionTable:
+class Options:
     """Flat arrays over the K options, sorted by user; all of shape (K,) unless said otherwise."""
 
     user: Index
@@ -63,13 +63,13 @@ class OptionTable:
         """Whether any option has a deadline or an upload limit."""
         return bool(np.isfinite(self.deadline_s).any() or np.isfinite(self.uplink_limit_s).any())
 
-    def take(self, rows: Index | NDArray[np.bool_]) -> OptionTable:
+    def take(self, rows: Index | NDArray[np.bool_]) -> Options:
         """The table of some options only (a mask or sorted indices); users keep their numbers."""
         flat = {name: getattr(self, name)[rows] for name in ("user", *_COLUMNS)}
         start = np.searchsorted(flat["user"], np.arange(self.n_users + 1))
         return replace(self, **flat, start=start)
 
-    def cut(self, users: slice) -> OptionTable:
+    def cut(self, users: slice) -> Options:
         """The table of consecutive users, numbered from 0: views, no copies but the numbers."""
         first, last = self.start[users.start], self.start[users.stop]
         flat = {name: getattr(self, name)[first:last] for name in _COLUMNS}
@@ -77,7 +77,7 @@ class OptionTable:
         start = self.start[users.start : users.stop + 1] - first
         return replace(self, **flat, user=number, start=start)
 
-    def of(self, users: Index) -> OptionTable:
+    def of(self, users: Index) -> Options:
         """The table of some users (sorted), numbered from 0, with the pools as they are."""
         if len(users) and users[-1] - users[0] == len(users) - 1:  # all between: without copies
             return self.cut(slice(int(users[0]), int(users[-1]) + 1))
@@ -92,7 +92,7 @@ class OptionTable:
         start = np.append(0, np.cumsum(sizes))
         return np.arange(start[-1]) + np.repeat(self.start[users] - start[:-1], sizes), start
 
-    def thin(self, every: int) -> OptionTable:
+    def thin(self, every: int) -> Options:
         """The table of about one user in `every`, drawn at random, with pools in proportion.
 
         A fixed stride could meet a pattern of the users, such as who is attached to which server.
@@ -101,7 +101,7 @@ class OptionTable:
         users = np.sort(np.random.default_rng(0).choice(self.n_users, size, replace=False))
         return replace(self.of(users), capacity=self.capacity * (size / self.n_users))
 
-    def in_unit(self, seconds: float) -> OptionTable:
+    def in_unit(self, seconds: float) -> Options:
         """The same table with time counted in units of `seconds`; shares keep their meaning.
 
         Delays are need / speed, so that the needs shrink with the unit too.
@@ -118,10 +118,10 @@ class OptionTable:
         return replace(self, **{name: getattr(self, name) / seconds for name in timed})
 
 
-_COLUMNS = [f.name for f in fields(OptionTable) if f.name not in ("user", "capacity", "start")]
+_COLUMNS = [f.name for f in fields(Options) if f.name not in ("user", "capacity", "start")]
 
 
-def build_options(instance: Instance) -> OptionTable:
+def build_options(instance: Instance) -> Options:
     """All admissible options of an instance.
 
     Raises
@@ -142,7 +142,7 @@ def build_options(instance: Instance) -> OptionTable:
     for name in columns.keys() - {"capacity", "start"}:
         columns[name] = columns[name][~broken]
     columns["start"] = np.concatenate([[0], np.cumsum(kept)])
-    return OptionTable(**columns)
+    return Options(**columns)
 
 
 def _all_choices(instance: Instance) -> Choices:
@@ -168,11 +168,11 @@ def _all_choices(instance: Instance) -> Choices:
     )
 
 
-def _all_options(instance: Instance) -> OptionTable:
+def _all_options(instance: Instance) -> Options:
     """Every reachable option with its figures, admissible or not."""
     every = _all_choices(instance)
     pools = ("uplink_hz", "downlink_hz", "cpu_hz")
-    return OptionTable(
+    return Options(
         user=every.user,
         model=every.model,
         place=every.place,
@@ -200,81 +200,81 @@ def _blocks(size: int) -> Iterator[slice]:
         yield slice(first, first + _BLOCK)
 
 
-def _figures(options: Choices) -> dict[str, Array]:
-    """The columns of the table that are numbers."""
-    accuracy, device_hz = options.accuracy(), _device_hz(options)
+def _figures(chosen: Choices) -> dict[str, Array]:
+    """The columns of the options that are numbers."""
+    accuracy, device_hz = chosen.accuracy(), _device_hz(chosen)
     return {
         "accuracy": accuracy,
-        "error_cost_s": options.instance.seconds_per_error * (1 - accuracy),
-        "device_delay_s": _device_delay(options, device_hz),
+        "error_cost_s": chosen.instance.seconds_per_error * (1 - accuracy),
+        "device_delay_s": _device_delay(chosen, device_hz),
         "device_hz": device_hz,
-        "uplink_bits": options.upload_bits(),
-        "uplink_snr_hz": options.uplink_snr_hz(),
-        "uplink_limit_s": _uplink_limit(options),
-        "downlink_work": options.download_bits() / options.downlink_efficiency(),
-        "server_cycles": options.server_cycles(),
-        "deadline_s": options.of_user("deadline_s"),
+        "uplink_bits": chosen.upload_bits(),
+        "uplink_snr_hz": chosen.uplink_snr_hz(),
+        "uplink_limit_s": _uplink_limit(chosen),
+        "downlink_work": chosen.download_bits() / chosen.downlink_efficiency(),
+        "server_cycles": chosen.server_cycles(),
+        "deadline_s": chosen.of_user("deadline_s"),
     }
 
 
-def _device_hz(options: Choices) -> Array:
+def _device_hz(chosen: Choices) -> Array:
     """The fastest frequency within CPU and energy budget on the device, 0 at the server."""
     fastest = physics.device_frequency(
-        options.training_cycles(),
-        options.of_user("cpu_hz"),
-        options.of_user("kappa"),
-        options.of_user("energy_j"),
+        chosen.training_cycles(),
+        chosen.of_user("cpu_hz"),
+        chosen.of_user("kappa"),
+        chosen.of_user("energy_j"),
     )
-    return np.where(options.on_server, 0.0, fastest)
+    return np.where(chosen.on_server, 0.0, fastest)
 
 
-def _device_delay(options: Choices, device_hz: Array) -> Array:
+def _device_delay(chosen: Choices, device_hz: Array) -> Array:
     """E_p D c_m / f [s] on the device, 0 at the server."""
-    delay = physics.compute_delay(options.training_cycles(), device_hz)
-    return np.where(options.on_server, 0.0, delay)
+    delay = physics.compute_delay(chosen.training_cycles(), device_hz)
+    return np.where(chosen.on_server, 0.0, delay)
 
 
-def _uplink_limit(options: Choices) -> Array:
+def _uplink_limit(chosen: Choices) -> Array:
     """E_n / p_n [s]: the longest upload within the energy budget, inf on the device."""
-    limit = options.of_user("energy_j") / options.of_user("tx_power_w")
-    return np.where(options.on_server, limit, np.inf)
+    limit = chosen.of_user("energy_j") / chosen.of_user("tx_power_w")
+    return np.where(chosen.on_server, limit, np.inf)
 
 
-def pool_delays(table: OptionTable, shares: Array, rows: slice = slice(None)) -> Array:
+def pool_delays(options: Options, shares: Array, rows: slice = slice(None)) -> Array:
     """(3, K) delay [s] of each option (or of some rows) in its pools, with given (3, K) shares."""
-    rate = physics.uplink_rate(shares[0], table.uplink_snr_hz[rows])
+    rate = physics.uplink_rate(shares[0], options.uplink_snr_hz[rows])
     return np.array(
         [
-            physics.transfer_delay(table.uplink_bits[rows], rate),
-            physics.transfer_delay(table.downlink_work[rows], shares[1]),
-            physics.compute_delay(table.server_cycles[rows], shares[2]),
+            physics.transfer_delay(options.uplink_bits[rows], rate),
+            physics.transfer_delay(options.downlink_work[rows], shares[1]),
+            physics.compute_delay(options.server_cycles[rows], shares[2]),
         ]
     )
 
 
-def _broken_limits(table: OptionTable, instance: Instance) -> list[tuple[str, NDArray[np.bool_]]]:
+def _broken_limits(options: Options, instance: Instance) -> list[tuple[str, NDArray[np.bool_]]]:
     """For each kind of limit, which options break it even with the whole pools."""
-    floor = instance.users.min_accuracy[table.user]
-    energy, late = np.zeros(len(table), bool), np.zeros(len(table), bool)
-    for rows in _blocks(len(table) if table.constrained else 0):
-        pools = pool_delays(table, table.capacity[:, table.server[rows]], rows)
-        energy[rows] = pools[0] > table.uplink_limit_s[rows]
-        late[rows] = table.device_delay_s[rows] + pools.sum(axis=0) > table.deadline_s[rows]
-    return [("min_accuracy", table.accuracy < floor), ("energy_j", energy), ("deadline_s", late)]
+    floor = instance.users.min_accuracy[options.user]
+    energy, late = np.zeros(len(options), bool), np.zeros(len(options), bool)
+    for rows in _blocks(len(options) if options.constrained else 0):
+        pools = pool_delays(options, options.capacity[:, options.server[rows]], rows)
+        energy[rows] = pools[0] > options.uplink_limit_s[rows]
+        late[rows] = options.device_delay_s[rows] + pools.sum(axis=0) > options.deadline_s[rows]
+    return [("min_accuracy", options.accuracy < floor), ("energy_j", energy), ("deadline_s", late)]
 
 
 def _why_empty(
-    table: OptionTable,
+    options: Options,
     reasons: list[tuple[str, NDArray[np.bool_]]],
     empty: Index,
     instance: Instance,
 ) -> str:
     lines = []
     for n in empty[:10]:
-        mine = slice(table.start[n], table.start[n + 1])
+        mine = slice(options.start[n], options.start[n + 1])
         limits = [name for name, broken in reasons if broken[mine].any()]
         values = ", ".join(f"{name} {getattr(instance.users[n], name):g}" for name in limits)
-        own = table.take(np.arange(table.start[n], table.start[n + 1]))
+        own = options.take(np.arange(options.start[n], options.start[n + 1]))
         pools = pool_delays(own, own.capacity[:, own.server])
         best = float((own.device_delay_s + pools.sum(axis=0)).min())
         lines.append(

@@ -7,9 +7,9 @@ import numpy as np
 from dtkd_opt import __version__
 from dtkd_opt.errors import InputError
 from dtkd_opt.methods.proof_tree import Leaf, Proof, Split
-from dtkd_opt.methods.search import Search, Stop, Watch
+from dtkd_opt.methods.search import Callback, Search, Stop
 from dtkd_opt.methods.solve import check_limits
-from dtkd_opt.problem.options import OptionTable, build_options
+from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.proof.check import check_plan
 from dtkd_opt.records.certificate import Certificate, Incumbent, Node, gap_above
@@ -29,7 +29,7 @@ def certify(
     *,
     target: float = 1e-6,
     time_limit: float | None = None,
-    watch: Watch | None = None,
+    callback: Callback | None = None,
 ) -> Certificate:
     """Prove a gap for a solution, recomputed from its plan alone.
 
@@ -65,11 +65,11 @@ def certify(
     if evaluation is None or faults:
         raise InputError("solution", faults)
     stop = Stop(gap=target, time_limit=float("inf") if time_limit is None else time_limit)
-    search = Search(instance, build_options(instance), stop, watch)
+    search = Search(instance, build_options(instance), stop, callback)
     search.claim = evaluation.objective
     with KeepOnCtrlC():
         _, proof = price_with_proof(search, PriceParams())
-    nodes, prices = _nodes(instance, search.table, proof)
+    nodes, prices = _nodes(instance, search.options, proof)
     bound = min(node.bound for node in nodes if isinstance(node, CertifiedLeaf))
     objective = evaluation.objective * _ROUNDED_UP
     return Certificate(
@@ -98,17 +98,17 @@ def _incumbent(solution: Solution) -> Incumbent:
     )
 
 
-def _nodes(instance: Instance, table: OptionTable, proof: Proof) -> tuple[tuple[Node, ...], Array]:
+def _nodes(instance: Instance, options: Options, proof: Proof) -> tuple[tuple[Node, ...], Array]:
     """The proof's nodes in the certificate's terms, and its distinct sets of prices."""
     sets: dict[bytes, int] = {}
     prices: list[Array] = []
     nodes: list[Node] = []
     for node in proof.nodes:
         if isinstance(node, Split):
-            options = _options(instance, table, node.options)
+            listed = _options(instance, options, node.options)
             nodes.append(
                 CertifiedSplit(
-                    user=node.user, options=options, inside=node.inside, outside=node.outside
+                    user=node.user, options=listed, inside=node.inside, outside=node.outside
                 )
             )
             continue
@@ -116,23 +116,21 @@ def _nodes(instance: Instance, table: OptionTable, proof: Proof) -> tuple[tuple[
         number = sets.setdefault(node.prices.tobytes(), len(sets))
         if number == len(prices):
             prices.append(node.prices)
-        value = node.value / table.n_users
+        value = node.value / options.n_users
         nodes.append(CertifiedLeaf(prices=number, bound=value - _ROUNDED_DOWN * abs(value)))
     return tuple(nodes), np.array(prices)
 
 
-def _options(
-    instance: Instance, table: OptionTable, rows: Index
-) -> tuple[tuple[int, str, int], ...]:
+def _options(instance: Instance, options: Options, rows: Index) -> tuple[tuple[int, str, int], ...]:
     """(model, place, server) of some options.
 
     A device that downloads nothing is one option in the table and one for each server in the file.
     """
-    options = []
+    listed = []
     for row in rows:
-        servers = [int(table.server[row])]
-        if table.place[row] == DEVICE and table.downlink_work[row] == 0:
+        servers = [int(options.server[row])]
+        if options.place[row] == DEVICE and options.downlink_work[row] == 0:
             servers = list(range(len(instance.servers)))
-        place = PLACES[table.place[row]]
-        options += [(int(table.model[row]), place, server) for server in servers]
-    return tuple(options)
+        place = PLACES[options.place[row]]
+        listed += [(int(options.model[row]), place, server) for server in servers]
+    return tuple(listed)

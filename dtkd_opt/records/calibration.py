@@ -93,7 +93,7 @@ class Curve(Record):
         return [cell.used if accuracy == "mean" else cell.used_lower95 for cell in self.cells]
 
 
-class Lift(Record):
+class DistillationGain(Record):
     """Accuracy with soft labels minus that with hard ones, same seed, weights and samples."""
 
     student: Name
@@ -143,7 +143,7 @@ class Calibration(Record):
     networks: tuple[Network, ...]
     models: Annotated[tuple[Model, ...], Field(min_length=1)]
     curves: tuple[Curve, ...]
-    lifts: tuple[Lift, ...]
+    lifts: tuple[DistillationGain, ...]
     choices: tuple[Choice, ...]
 
     @model_validator(mode="after")

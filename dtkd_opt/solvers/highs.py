@@ -153,7 +153,7 @@ class StandingMilp:
         self._highs.setSolution(len(index), index, np.array([v for _, v in values], float))
 
     def run(
-        self, rel_gap: float, time_limit: float, watch: Callable[[float], None] | None = None
+        self, rel_gap: float, time_limit: float, callback: Callable[[float], None] | None = None
     ) -> MilpOutcome:
         """Solve in a worker thread; Ctrl-C ends the run and is reported, not raised.
 
@@ -167,17 +167,17 @@ class StandingMilp:
         self._set("mip_rel_gap", rel_gap)
         self._highs.setOptionValue("time_limit", max(time_limit, 1e-3))
         tolerance = self._least_tolerance
-        interrupted = self._run_with(tolerance, watch)
+        interrupted = self._run_with(tolerance, callback)
         # HiGHS may reject its own optimum for an infeasibility of just the tolerance: loosen it
         while self._rejected() and tolerance < 1e-6 and not interrupted:
             tolerance *= 10
-            interrupted = self._run_with(tolerance, watch)
+            interrupted = self._run_with(tolerance, callback)
         return self._outcome(interrupted)
 
     def _rejected(self) -> bool:
         return bool(self._highs.getModelStatus() == highspy.HighsModelStatus.kSolveError)
 
-    def _run_with(self, tolerance: float, watch: Callable[[float], None] | None) -> bool:
+    def _run_with(self, tolerance: float, callback: Callable[[float], None] | None) -> bool:
         """One run at a feasibility tolerance; True if Ctrl-C stopped it (see KeepOnCtrlC)."""
         self._set("mip_feasibility_tolerance", tolerance)
         self._set("primal_feasibility_tolerance", tolerance)
@@ -194,8 +194,8 @@ class StandingMilp:
         try:
             threading.Thread(target=work, daemon=True).start()
             while not done.wait(0.05):
-                if watch is not None and np.isfinite(self._dual_bound):
-                    watch(self._dual_bound)
+                if callback is not None and np.isfinite(self._dual_bound):
+                    callback(self._dual_bound)
             return False
         except BaseException as error:
             self._stop.set()

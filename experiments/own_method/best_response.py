@@ -10,12 +10,12 @@ from dtkd_opt.records.solution import Termination
 
 def best_response(search: Search, seed: int, params: None) -> Termination:
     """Twenty rounds, or until nobody changes; the search keeps the best plan and its bound."""
-    table, choice = search.table, equal_share_choice(search.table)
+    options, choice = search.options, equal_share_choice(search.options)
     for _ in range(search.stop.iterations or 20):
         search.keep_time()
-        worth = search.offer(choice).prices * table.capacity
+        worth = search.offer(choice).prices * options.capacity
         worth = np.maximum(worth, 1e-6 * worth.sum() + 1e-9)  # unused pools are not free
-        following = price(table, worth / table.capacity).choice
+        following = price(options, worth / options.capacity).choice
         if np.array_equal(following, choice):
             break
         choice = following

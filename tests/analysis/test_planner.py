@@ -97,22 +97,24 @@ def test_gains_of_another_shape_or_without_any_server(gain: np.ndarray) -> None:
 def test_a_dominated_option_is_never_the_cheapest(instance: do.Instance, seed: int) -> None:
     """Each user's least cost is the same without dominated options, at any prices and gains."""
     try:
-        table = do.build_options(instance)
+        options = do.build_options(instance)
     except do.InfeasibleError:
         return
-    rows = undominated(table)
-    assert set(table.user[rows]) == set(table.user)
+    rows = undominated(options)
+    assert set(options.user[rows]) == set(options.user)
     rng = np.random.default_rng(seed)
-    factor = 10 ** rng.uniform(-2, 2, table.capacity.shape)
-    prices = factor / table.capacity
+    factor = 10 ** rng.uniform(-2, 2, options.capacity.shape)
+    prices = factor / options.capacity
     # as other channels would have it, better ones, with which no option breaks a limit
-    better = 10 ** rng.uniform(0, 2, (table.n_users, table.n_servers))[table.user, table.server]
+    better = (
+        10 ** rng.uniform(0, 2, (options.n_users, options.n_servers))[options.user, options.server]
+    )
     for changed in (
-        table,
+        options,
         replace(
-            table,
-            uplink_snr_hz=table.uplink_snr_hz * better,
-            downlink_work=table.downlink_work / better,
+            options,
+            uplink_snr_hz=options.uplink_snr_hz * better,
+            downlink_work=options.downlink_work / better,
         ),
     ):
         few, every = (price(part, prices) for part in (changed.take(rows), changed))

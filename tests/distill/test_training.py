@@ -18,9 +18,9 @@ from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.loss import distillation_loss, soften
 from dtkd_opt.distill.networks import STUDENTS, TEACHER, build_network
 from dtkd_opt.distill.teacher import load_teacher, teacher_recipe
-from dtkd_opt.distill.training import Diverged, Recipe, accuracy, predict, train
+from dtkd_opt.distill.training import Diverged, TrainConfig, accuracy, predict, train
 
-QUICK = Recipe(epochs=2, batch_size=16, learning_rate=2e-3)
+QUICK = TrainConfig(epochs=2, batch_size=16, learning_rate=2e-3)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_without_a_mirrored_sample_soft_labels_change_nothing(digits: Dataset) -
 def test_students_learn_the_labels_and_what_the_teacher_says(digits: Dataset) -> None:
     images, labels = shard(digits, 500)
     test = digits.images[digits.test], digits.labels[digits.test]
-    recipe = Recipe(epochs=20, batch_size=32, learning_rate=5e-3)
+    recipe = TrainConfig(epochs=20, batch_size=32, learning_rate=5e-3)
     network = build_network("mlp64", digits.shape, 10, seed=0)
     train(network, images, labels, recipe=recipe, seed=0)
     assert accuracy(network, *test) > 0.9
@@ -152,14 +152,14 @@ def test_an_epoch_is_told_and_takes_all_batches(digits: Dataset) -> None:
 @pytest.mark.parametrize(("samples", "batches"), [(2, 1), (3, 1), (5, 2), (16, 4), (17, 5)])
 def test_no_batch_holds_a_sample_alone(digits: Dataset, samples: int, batches: int) -> None:
     """Of one sample and one pixel, as here, there is no variance to normalise by."""
-    recipe = Recipe(epochs=1, batch_size=4)
+    recipe = TrainConfig(epochs=1, batch_size=4)
     network = build_network("resnet8", digits.shape, 10, seed=0)
     assert train(network, *shard(digits, samples), recipe=recipe, seed=0).steps == batches
 
 
 def test_a_training_that_diverges_tells_its_recipe(digits: Dataset) -> None:
     network = build_network("mlp16", digits.shape, 10, seed=0)
-    wild = Recipe(epochs=3, batch_size=16, learning_rate=1e30)
+    wild = TrainConfig(epochs=3, batch_size=16, learning_rate=1e30)
     with pytest.raises(Diverged, match=r"loss is \w+ after \d+ steps .*rate 1e\+30.*lower"):
         train(network, *shard(digits, 50), recipe=wild, seed=0)
 
@@ -189,7 +189,7 @@ def test_other_settings_are_other_teachers(few: Dataset, tmp_path: Path) -> None
     others = [
         load_teacher(few, tmp_path, recipe=QUICK, seed=1),
         load_teacher(few, tmp_path, recipe=QUICK, rows=few.train[:50]),
-        load_teacher(few, tmp_path, recipe=Recipe(epochs=1, batch_size=64)),
+        load_teacher(few, tmp_path, recipe=TrainConfig(epochs=1, batch_size=64)),
     ]
     assert len({teacher.sha256 for teacher in [first, *others]}) == 4
     assert len(list(tmp_path.iterdir())) == 4

@@ -82,12 +82,12 @@ def test_alone_no_label_crosses_and_no_teacher_is_asked(
     assert os.listdir(tmp_path) == []  # nor trained
     assert users.learning_rate.tolist() == [2e-3] * 4
     assert users.predicted_accuracy.to_numpy() == pytest.approx(planned.solution.users.accuracy)
-    from dtkd_opt.distill.training import Recipe, accuracy
+    from dtkd_opt.distill.training import TrainConfig, accuracy
     from dtkd_opt.federate.shards import training_seed
 
     rows, seed = deal(data, problem, "iid", 0)[1].rows, training_seed(0, 1)
     network = build_network(users.model[1], data.shape, 10, seed)
-    recipe = Recipe(epochs=EPOCHS, batch_size=16, learning_rate=2e-3, tau=3.0, alpha=0.8)
+    recipe = TrainConfig(epochs=EPOCHS, batch_size=16, learning_rate=2e-3, tau=3.0, alpha=0.8)
     train(network, data.images[rows], data.labels[rows], recipe=recipe, seed=seed)
     reached = accuracy(network, data.images[data.test], data.labels[data.test])
     assert users.realised_accuracy[1] == pytest.approx(reached)

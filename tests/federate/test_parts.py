@@ -14,7 +14,7 @@ from dtkd_opt.distill.costs import count_costs
 from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.networks import STUDENTS, build_network
 from dtkd_opt.distill.teacher import Teacher, load_teacher
-from dtkd_opt.distill.training import Recipe, predict, train
+from dtkd_opt.distill.training import TrainConfig, predict, train
 from dtkd_opt.federate import protocol as sides
 from dtkd_opt.federate.party_data import Case, Common, Samples, case_of, common_of
 from dtkd_opt.federate.serialization import (
@@ -34,7 +34,7 @@ from dtkd_opt.proof.check import plan_of
 from tests.support.federating import SHARES, instance
 from tests.support.helpers import INSTANCES
 
-RECIPE = Recipe(epochs=2, batch_size=16, learning_rate=1e-2)
+RECIPE = TrainConfig(epochs=2, batch_size=16, learning_rate=1e-2)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def data() -> Dataset:
 @pytest.fixture(scope="module")
 def teacher(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Teacher:
     """Of few samples and epochs, so that it is unsure."""
-    few = Recipe(epochs=2, batch_size=32)
+    few = TrainConfig(epochs=2, batch_size=32)
     return load_teacher(data, tmp_path_factory.mktemp("t"), recipe=few, rows=data.train[:300])
 
 

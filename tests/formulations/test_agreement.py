@@ -17,7 +17,7 @@ import dtkd_opt as do
 from dtkd_opt.formulations import allocation, minlp, perspective
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.equal_shares import first_prices
-from dtkd_opt.problem.options import OptionTable, pool_delays
+from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.solvers.highs import HighsParams, StandingMilp
 from tests.support.helpers import all_choices, mean_objective, trial_table
 
@@ -73,7 +73,7 @@ def instance_of(case: str) -> do.Instance:
     """A tiny instance with two students, small enough to enumerate."""
     *counts, seconds_per_error = CASES[case]
     params = do.GeneratorParams(seconds_per_error=seconds_per_error)
-    instance = do.generate_instance(*counts, params, table=trial_table())
+    instance = do.generate_instance(*counts, params, options=trial_table())
     limits = LIMITS.get(case, ({},) * len(instance.users))
     users = zip(instance.users, limits, strict=True)
     return instance.model_copy(
@@ -84,10 +84,10 @@ def instance_of(case: str) -> do.Instance:
     )
 
 
-def enumerated(table: OptionTable) -> tuple[float, Any]:
+def enumerated(options: Options) -> tuple[float, Any]:
     """The least J over all choices and a choice that has it."""
-    best = min(all_choices(table), key=lambda choice: mean_objective(table, choice))
-    return mean_objective(table, best), best
+    best = min(all_choices(options), key=lambda choice: mean_objective(options, choice))
+    return mean_objective(options, best), best
 
 
 def scip(model: pyo.ConcreteModel, folder: Path, feasible_to: float = 1e-8) -> float:
@@ -107,7 +107,7 @@ def scip(model: pyo.ConcreteModel, folder: Path, feasible_to: float = 1e-8) -> f
     return float(solver.getPrimalbound())
 
 
-def without(instance: do.Instance, *limits: str) -> OptionTable:
+def without(instance: do.Instance, *limits: str) -> Options:
     """The option table when no user has these limits."""
     users = tuple(u.model_copy(update=dict.fromkeys(limits)) for u in instance.users)
     return do.build_options(instance.model_copy(update={"users": users}))
@@ -128,9 +128,9 @@ def test_limits_change_the_optimum(case: str, names: tuple[str, ...]) -> None:
 
 
 def test_a_deadline_and_an_upload_limit_bind() -> None:
-    table = do.build_options(instance_of("limits"))
-    _, choice = enumerated(table)
-    picked, allocation = table.take(choice), do.allocate(table, choice)
+    options = do.build_options(instance_of("limits"))
+    _, choice = enumerated(options)
+    picked, allocation = options.take(choice), do.allocate(options, choice)
     upload = pool_delays(picked, allocation.shares)[0]
     assert (allocation.delay >= picked.deadline_s * (1 - 1e-9)).any()
     assert (allocation.weight > 1).any()
@@ -140,25 +140,25 @@ def test_a_deadline_and_an_upload_limit_bind() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_nonlinear_formulations_share_one_optimum(case: str, tmp_path: Path) -> None:
     instance = instance_of(case)
-    table = do.build_options(instance)
-    best, choice = enumerated(table)
+    options = do.build_options(instance)
+    best, choice = enumerated(options)
     assert scip(minlp.build(instance), tmp_path) == pytest.approx(best, rel=1e-6)
-    assert scip(perspective.build_nonlinear(table), tmp_path) == pytest.approx(best, rel=1e-6)
-    assert scip(allocation.build(table, choice), tmp_path) == pytest.approx(best, rel=1e-6)
+    assert scip(perspective.build_nonlinear(options), tmp_path) == pytest.approx(best, rel=1e-6)
+    assert scip(allocation.build(options, choice), tmp_path) == pytest.approx(best, rel=1e-6)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_milp_reaches_the_same_optimum_from_below(case: str) -> None:
     """With tangents at the optimum the MILP's value is J; with few, it is a lower bound."""
-    table = do.build_options(instance_of(case))
-    best, _ = enumerated(table)
-    model = perspective.build(table)
-    point = maximise_bound(table, first_prices(table))
-    perspective.add_tangents(model, range(len(table)), point.response.shares)
+    options = do.build_options(instance_of(case))
+    best, _ = enumerated(options)
+    model = perspective.build(options)
+    point = maximise_bound(options, first_prices(options))
+    perspective.add_tangents(model, range(len(options)), point.response.shares)
     few = milp_value(model)
     assert few <= best * (1 + 1e-9)
-    for other in all_choices(table):
-        perspective.add_tangents(model, other, do.allocate(table, other).shares)
+    for other in all_choices(options):
+        perspective.add_tangents(model, other, do.allocate(options, other).shares)
     exact = milp_value(model)
     assert few <= exact * (1 + 1e-9)
     assert exact == pytest.approx(best, rel=1e-8)
@@ -175,15 +175,15 @@ def test_relaxed_values(case: str, tmp_path: Path) -> None:
     """Relaxing x: the MILP is worth the best prices' bound, the perspectives almost; SCIP needs
     minutes for the MINLP with deadlines even so, and there it is left out."""
     instance = instance_of(case)
-    table = do.build_options(instance)
-    point = maximise_bound(table, first_prices(table))
-    model = perspective.build(table)
-    perspective.add_tangents(model, range(len(table)), point.response.shares)
+    options = do.build_options(instance)
+    point = maximise_bound(options, first_prices(options))
+    model = perspective.build(options)
+    perspective.add_tangents(model, range(len(options)), point.response.shares)
     values = {
-        "optimum": enumerated(table)[0],
-        "prices": point.value / table.n_users,
+        "optimum": enumerated(options)[0],
+        "prices": point.value / options.n_users,
         "milp": milp_value(relaxed(model)),
-        "perspective": scip(relaxed(perspective.build_nonlinear(table)), tmp_path, 1e-6),
+        "perspective": scip(relaxed(perspective.build_nonlinear(options)), tmp_path, 1e-6),
     }
     if case != "limits":
         values["minlp"] = scip(relaxed(minlp.build(instance)), tmp_path, 1e-6)
@@ -202,20 +202,20 @@ def relaxed(model: pyo.ConcreteModel) -> pyo.ConcreteModel:
 
 def test_tangents_touch_from_below() -> None:
     """Each tangent equals the delay at its share and lies below it everywhere else."""
-    table = do.build_options(instance_of("plain"))
-    for k in np.flatnonzero(table.uplink_bits > 0)[:2]:
-        for p, capacity in enumerate(table.capacity[:, 0]):
+    options = do.build_options(instance_of("plain"))
+    for k in np.flatnonzero(options.uplink_bits > 0)[:2]:
+        for p, capacity in enumerate(options.capacity[:, 0]):
             at = 0.3 * capacity
-            level, slope = perspective.tangent(table, p, int(k), at)
+            level, slope = perspective.tangent(options, p, int(k), at)
             for share in capacity * np.geomspace(1e-4, 1, 20):
                 line = level + slope * share / perspective.SCALE[p]
-                assert line <= delay(table, p, int(k), share) * (1 + 1e-12)
+                assert line <= delay(options, p, int(k), share) * (1 + 1e-12)
             touch = level + slope * at / perspective.SCALE[p]
-            assert touch == pytest.approx(delay(table, p, int(k), at), rel=1e-12)
+            assert touch == pytest.approx(delay(options, p, int(k), at), rel=1e-12)
 
 
-def delay(table: OptionTable, p: int, k: int, share: float) -> float:
+def delay(options: Options, p: int, k: int, share: float) -> float:
     if p:
-        return float(table.needs[p, k] / share)
-    rate = share * np.log2(1 + table.uplink_snr_hz[k] / share)
-    return float(table.uplink_bits[k] / rate)
+        return float(options.needs[p, k] / share)
+    rate = share * np.log2(1 + options.uplink_snr_hz[k] / share)
+    return float(options.uplink_bits[k] / rate)

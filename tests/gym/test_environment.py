@@ -77,7 +77,7 @@ def test_the_reward_of_a_better_plan_is_higher() -> None:
     env.reset(seed=0)
     total, info = 0.0, {}
     for row in best.choice:
-        slot = env.table.place[row] * 6 + env.table.model[row]
+        slot = env.options.place[row] * 6 + env.options.model[row]
         _, reward, _, _, info = env.step(slot)
         total += float(reward)
     assert total > 0
@@ -110,16 +110,16 @@ def test_masks_are_the_options_that_users_have() -> None:
     env = OffloadingEnv(do.generate_instance(8, 2, 5, LIMITS), order="instance")
     _, info = env.reset(seed=0)
     for user in range(8):
-        count = int(np.diff(env.table.start)[user])
+        count = int(np.diff(env.options.start)[user])
         assert info["user"] == user
         assert info["action_mask"].sum() == env.action_masks().sum() == count
-        options = env.table.take(env.table.user == user)
+        options = env.options.take(env.options.user == user)
         pick = int(np.argmin(options.server_cycles))  # the device if it may, and no conflict
         slot = np.flatnonzero(info["action_mask"])
         at = options.place[pick] * 6 + options.model[pick]
         _, _, done, _, info = env.step(next(s for s in slot if s % 12 == at))
     assert done
-    assert len(np.unique(np.diff(env.table.start))) > 1  # limits took some options away
+    assert len(np.unique(np.diff(env.options.start))) > 1  # limits took some options away
 
 
 def test_a_slot_without_an_option_ends_the_episode_at_a_price() -> None:

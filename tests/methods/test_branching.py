@@ -18,7 +18,7 @@ from dtkd_opt.methods.price import PriceParams, price_with_proof
 from dtkd_opt.methods.proof_tree import Leaf, Proof, Split
 from dtkd_opt.methods.search import Search, Stop, TimeIsUp
 from dtkd_opt.pricing.lagrangian import price
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.records.solution import Termination
 from tests.support.helpers import all_choices, mean_objective
 from tests.support.strategies import instances
@@ -38,14 +38,14 @@ def prove(
 ) -> Proven:
     """The proof of an instance that can be enumerated."""
     try:
-        table = do.build_options(instance)
+        options = do.build_options(instance)
     except do.InfeasibleError:
         assume(False)
         raise
-    sizes = np.diff(table.start).astype(float)
+    sizes = np.diff(options.start).astype(float)
     if np.prod(sizes) > most or sizes.max() == 1:
         assume(False)
-    search = Search(instance, table, Stop(gap=gap, iterations=iterations))
+    search = Search(instance, options, Stop(gap=gap, iterations=iterations))
     try:
         termination, proof = price_with_proof(search, PriceParams())
     except do.InfeasibleError:
@@ -54,10 +54,10 @@ def prove(
     return search, proof, termination
 
 
-def leaves(table: OptionTable, proof: Proof) -> list[tuple[Leaf, np.ndarray]]:
+def leaves(options: Options, proof: Proof) -> list[tuple[Leaf, np.ndarray]]:
     """The leaves with the rows of the options that their plans may take; each node met once."""
     found, seen = [], set()
-    waiting = [(0, np.ones(len(table), bool))]
+    waiting = [(0, np.ones(len(options), bool))]
     while waiting:
         number, allowed = waiting.pop()
         assert number not in seen
@@ -67,19 +67,19 @@ def leaves(table: OptionTable, proof: Proof) -> list[tuple[Leaf, np.ndarray]]:
             found.append((node, np.flatnonzero(allowed)))
             continue
         assert isinstance(node, Split)
-        assert (table.user[node.options] == node.user).all()
-        listed = np.zeros(len(table), bool)
+        assert (options.user[node.options] == node.user).all()
+        listed = np.zeros(len(options), bool)
         listed[node.options] = True
-        other = table.user != node.user
+        other = options.user != node.user
         waiting.append((node.inside, allowed & (listed | other)))
         waiting.append((node.outside, allowed & ~listed))
     assert seen == set(range(len(proof.nodes)))
     return found
 
 
-def values_of(table: OptionTable) -> dict[bytes, float]:
+def values_of(options: Options) -> dict[bytes, float]:
     """N · J of every choice."""
-    return {c.tobytes(): table.n_users * mean_objective(table, c) for c in all_choices(table)}
+    return {c.tobytes(): options.n_users * mean_objective(options, c) for c in all_choices(options)}
 
 
 @functools.cache
@@ -90,23 +90,23 @@ def values_at(seed: int) -> dict[bytes, float]:
 
 def check_proof(search: Search, proof: Proof, values: dict[bytes, float] | None = None) -> int:
     """Every choice is in exactly one leaf and costs no less than it claims; how many leaves."""
-    table = search.table
-    values = values_of(table) if values is None else values
+    options = search.options
+    values = values_of(options) if values is None else values
     met: list[bytes] = []
-    found = leaves(table, proof)
+    found = leaves(options, proof)
     for leaf, rows in found:
-        mine = [rows[table.user[rows] == n] for n in range(table.n_users)]
-        part = table.take(rows)
+        mine = [rows[options.user[rows] == n] for n in range(options.n_users)]
+        part = options.take(rows)
         for choice in map(np.array, itertools.product(*mine)):
             met.append(choice.tobytes())
-            rounding = 1e-12 * (abs(leaf.value) + float((leaf.prices * table.capacity).sum()))
+            rounding = 1e-12 * (abs(leaf.value) + float((leaf.prices * options.capacity).sum()))
             assert leaf.value <= values[choice.tobytes()] + rounding
         if all(len(rows) for rows in mine):  # a verifier prices the leaf again
             again = price(part, np.maximum(leaf.prices, 1e-300)).value
             assert leaf.value <= again + 1e-11 * abs(again)
     assert len(met) == len(values)
     assert set(met) == set(values)
-    bound = min(leaf.value for leaf, _ in found) / table.n_users
+    bound = min(leaf.value for leaf, _ in found) / options.n_users
     assert search.bound <= max(bound, -math.inf) * (1 + 1e-12) + 1e-300
     return len(found)
 
@@ -141,12 +141,12 @@ def test_the_gap_is_proven_by_the_leaves(gap: float) -> None:
     for seed in (5,):
         search, proof, termination = prove(tiny(seed, 3, 2, None), gap=gap)
         count = check_proof(search, proof)
-        table = search.table
-        best = min(mean_objective(table, choice) for choice in all_choices(table))
+        options = search.options
+        best = min(mean_objective(options, choice) for choice in all_choices(options))
         assert best * (1 - 1e-12) <= search.objective <= best * (1 + gap + 1e-9)
         if gap:
             assert termination == "gap_reached"
-            least = min(leaf.value for leaf, _ in leaves(table, proof)) / table.n_users
+            least = min(leaf.value for leaf, _ in leaves(options, proof)) / options.n_users
             assert least >= search.objective * (1 - gap) * (1 - 1e-12)
             assert count >= 1
 

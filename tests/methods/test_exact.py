@@ -16,7 +16,7 @@ from dtkd_opt.methods.bounding import price_and_round
 from dtkd_opt.methods.exact import Rounds
 from dtkd_opt.methods.search import Search, Stop
 from dtkd_opt.pricing.constrained_allocation import Conflict
-from dtkd_opt.problem.options import Index, OptionTable, pool_delays
+from dtkd_opt.problem.options import Index, Options, pool_delays
 from dtkd_opt.solvers.highs import StandingMilp
 from tests.support.helpers import INSTANCES, all_choices, mean_objective, random_choice
 from tests.support.paths import DATA
@@ -28,10 +28,10 @@ NO_FIXING = do.ExactParams(fixing=False)
 def enumerate_optimum(instance: do.Instance) -> float:
     """Least J over all choices, each allocated exactly; inf if no choice is feasible."""
     try:
-        table = do.build_options(instance)
+        options = do.build_options(instance)
     except do.InfeasibleError:
         return math.inf
-    return min(mean_objective(table, choice) for choice in all_choices(table))
+    return min(mean_objective(options, choice) for choice in all_choices(options))
 
 
 def small_instance(seed: int, users: int, servers: int, limits: float) -> do.Instance:
@@ -169,10 +169,10 @@ def test_user_without_an_option_is_named() -> None:
 
 def test_pools_that_cannot_serve_all_deadlines_are_named() -> None:
     instance = do.generate_instance(30, 1, 0)
-    table = do.build_options(instance)
-    pools = pool_delays(table, table.capacity[:, table.server])
-    alone = table.device_delay_s + pools.sum(axis=0)
-    least = np.minimum.reduceat(alone, table.start[:-1])
+    options = do.build_options(instance)
+    pools = pool_delays(options, options.capacity[:, options.server])
+    alone = options.device_delay_s + pools.sum(axis=0)
+    least = np.minimum.reduceat(alone, options.start[:-1])
     users = tuple(
         u.model_copy(update={"deadline_s": float(1.05 * least[n])})
         for n, u in enumerate(instance.users)
@@ -208,9 +208,9 @@ def test_choices_that_cannot_keep_their_limits_are_cut_off() -> None:
     conflict it no longer can, and other choices stay."""
     instance = do.generate_instance(6, 1, 2, do.GeneratorParams(deadlines=1.0))
     search = Search(instance, do.build_options(instance), Stop())
-    everything = np.arange(len(search.table))
+    everything = np.arange(len(search.options))
     rounds = Rounds(search, price_and_round(search), everything, 0, do.ExactParams())
-    choice, conflict = infeasible_choice(search.table)
+    choice, conflict = infeasible_choice(search.options)
     model = rounds.model
     model.fixed = pyo.Constraint(expr=sum(model.x[int(k)] for k in choice) == len(choice))
     model.tangents.clear()
@@ -223,13 +223,13 @@ def test_choices_that_cannot_keep_their_limits_are_cut_off() -> None:
     assert StandingMilp(model, do.HighsParams(), 0).run(1e-6, 10.0).reason == "optimal"
 
 
-def infeasible_choice(table: OptionTable) -> tuple[Index, Conflict]:
+def infeasible_choice(options: Options) -> tuple[Index, Conflict]:
     """A choice whose deadlines cannot be kept together, and the proof."""
     rng = np.random.default_rng(0)
     for _ in range(1000):
-        choice = random_choice(table, rng)
+        choice = random_choice(options, rng)
         try:
-            do.allocate(table, choice)
+            do.allocate(options, choice)
         except do.ChoiceInfeasible as error:
             return choice, error.conflicts[0]
     raise AssertionError("no infeasible choice among 1000")
@@ -260,15 +260,15 @@ def test_hard_numerics_never_give_a_false_proof(name: str, best: float) -> None:
 def test_a_refuted_bound_proves_nothing() -> None:
     """A bound above a feasible plan is a contradiction: it is not used, and nothing is proven."""
     instance = do.generate_instance(3)
-    table = do.build_options(instance)
-    search = Search(instance, table, Stop(gap=1.0))
-    search.offer(table.start[:-1])
+    options = do.build_options(instance)
+    search = Search(instance, options, Stop(gap=1.0))
+    search.offer(options.start[:-1])
     search.raise_bound(2 * search.objective)
     assert search.refuted
     assert not search.proven
     assert search.bound == -math.inf
-    late = Search(instance, table, Stop(gap=1.0))
+    late = Search(instance, options, Stop(gap=1.0))
     late.raise_bound(2 * search.objective)
-    late.offer(table.start[:-1])
+    late.offer(options.start[:-1])
     assert late.refuted
     assert late.bound == -math.inf

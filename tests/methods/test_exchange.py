@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from dtkd_opt.problem.move import Index, Options
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -15,12 +16,11 @@ from dtkd_opt.methods import exchange
 from dtkd_opt.methods.exchange import improve
 from dtkd_opt.methods.search import Search, Stop, TimeIsUp
 from dtkd_opt.pricing.response import respond
-from dtkd_opt.problem.options import Index, OptionTable
 from tests.support.helpers import (
     INSTANCES,
     mean_objective,
     random_choice,
-    random_table,
+    random_options,
     trial_table,
 )
 from tests.support.strategies import instances
@@ -29,40 +29,40 @@ SEEDS = st.integers(0, 10_000)
 LIMITS = do.GeneratorParams(deadlines=0.5, energy_budgets=0.5)
 
 
-def predicted(table: OptionTable, choice: Index, options: Index) -> float:
-    """Δ of the module's text for a move to some options: N · ΔJ, from the choice's own prices."""
-    prices = do.allocate(table, choice).prices
-    response = respond(table, prices)
-    cost = response.cost + table.error_cost_s
-    old = choice[table.user[options]]
-    demand = exchange._demand_changes(table, choice, options, response.shares).sum(axis=0)
-    softness = exchange._softness(table, choice, prices, response.shares, response.elasticity)
-    return float((cost[options] - cost[old]).sum() + (demand**2 / softness).sum() / 2)
+def predicted(options: Options, choice: Index, move: Index) -> float:
+    """Δ of the module's text for a move to some move: N · ΔJ, from the choice's own prices."""
+    prices = do.allocate(options, choice).prices
+    response = respond(options, prices)
+    cost = response.cost + options.error_cost_s
+    old = choice[options.user[move]]
+    demand = exchange._demand_changes(options, choice, move, response.shares).sum(axis=0)
+    softness = exchange._softness(options, choice, prices, response.shares, response.elasticity)
+    return float((cost[move] - cost[old]).sum() + (demand**2 / softness).sum() / 2)
 
 
-def true_change(table: OptionTable, choice: Index, options: Index) -> float:
+def true_change(options: Options, choice: Index, move: Index) -> float:
     """N · ΔJ of a move, both choices allocated."""
     moved = choice.copy()
-    moved[table.user[options]] = options
-    return table.n_users * (mean_objective(table, moved) - mean_objective(table, choice))
+    moved[options.user[move]] = move
+    return options.n_users * (mean_objective(options, moved) - mean_objective(options, choice))
 
 
-def a_move(table: OptionTable, choice: Index, rng: np.random.Generator, users: int) -> Index:
-    """Other options for some users."""
-    movers = np.sort(rng.permutation(table.n_users)[:users])
-    options = []
+def a_move(options: Options, choice: Index, rng: np.random.Generator, users: int) -> Index:
+    """Other move for some users."""
+    movers = np.sort(rng.permutation(options.n_users)[:users])
+    move = []
     for n in movers:
-        mine = np.arange(table.start[n], table.start[n + 1])
-        options.append(rng.choice(mine[mine != choice[n]]))
-    return np.array(options)
+        mine = np.arange(options.start[n], options.start[n + 1])
+        move.append(rng.choice(mine[mine != choice[n]]))
+    return np.array(move)
 
 
-def served(table: OptionTable, rng: np.random.Generator) -> Index:
+def served(options: Options, rng: np.random.Generator) -> Index:
     """A choice that uses every pool: half the users at the device, half at a server."""
-    choice = random_choice(table, rng)
-    for n in range(table.n_users):
-        mine = np.arange(table.start[n], table.start[n + 1])
-        choice[n] = rng.choice(mine[table.place[mine] == n % 2])
+    choice = random_choice(options, rng)
+    for n in range(options.n_users):
+        mine = np.arange(options.start[n], options.start[n + 1])
+        choice[n] = rng.choice(mine[options.place[mine] == n % 2])
     return choice
 
 
@@ -71,22 +71,22 @@ def served(table: OptionTable, rng: np.random.Generator) -> Index:
 def test_without_uploads_a_move_brings_what_it_promises(seed: int, users: int, moves: int) -> None:
     """Downlink and CPU: (Σ √need)² / C is quadratic, so that the second order is all there is."""
     rng = np.random.default_rng(seed)
-    table = random_table(users, 1, seed)
-    table = replace(table, uplink_bits=np.zeros(len(table)))
-    choice = served(table, rng)
-    options = a_move(table, choice, rng, moves)
+    options = random_options(users, 1, seed)
+    options = replace(options, uplink_bits=np.zeros(len(options)))
+    choice = served(options, rng)
+    move = a_move(options, choice, rng, moves)
     # the uplink has no price, but prices must be positive: nobody asks for it
-    prices = do.allocate(table, choice).prices
+    prices = do.allocate(options, choice).prices
     assert prices[0, 0] == 0
     used = np.where(prices > 0, prices, 1e-9)
-    response = respond(table, used)
-    cost = response.cost + table.error_cost_s
-    demand = exchange._demand_changes(table, choice, options, response.shares).sum(axis=0)
-    softness = exchange._softness(table, choice, used, response.shares, response.elasticity)
-    old = choice[table.user[options]]
-    promise = (cost[options] - cost[old]).sum() + (demand**2 / softness).sum() / 2
-    total = table.n_users * mean_objective(table, choice)
-    assert promise == pytest.approx(true_change(table, choice, options), abs=1e-9 * total)
+    response = respond(options, used)
+    cost = response.cost + options.error_cost_s
+    demand = exchange._demand_changes(options, choice, move, response.shares).sum(axis=0)
+    softness = exchange._softness(options, choice, used, response.shares, response.elasticity)
+    old = choice[options.user[move]]
+    promise = (cost[move] - cost[old]).sum() + (demand**2 / softness).sum() / 2
+    total = options.n_users * mean_objective(options, choice)
+    assert promise == pytest.approx(true_change(options, choice, move), abs=1e-9 * total)
 
 
 def test_with_uploads_a_promise_is_true_to_second_order() -> None:
@@ -96,11 +96,11 @@ def test_with_uploads_a_promise_is_true_to_second_order() -> None:
     for users in (10, 160):
         errors = []
         for seed in range(30):
-            table = random_table(users, 1, seed)
-            choice = served(table, rng)
-            options = a_move(table, choice, rng, 1 + seed % 2)
-            change = true_change(table, choice, options)
-            errors.append(abs(predicted(table, choice, options) - change))
+            options = random_options(users, 1, seed)
+            choice = served(options, rng)
+            move = a_move(options, choice, rng, 1 + seed % 2)
+            change = true_change(options, choice, move)
+            errors.append(abs(predicted(options, choice, move) - change))
             assert errors[-1] <= 1e-2 * (0.1 + abs(change))
         mean.append(float(np.mean(errors)))
     assert mean[1] < mean[0] / 16
@@ -111,14 +111,14 @@ def test_the_second_order_matters() -> None:
     rng = np.random.default_rng(1)
     better = 0
     for seed in range(20):
-        table = random_table(30, 1, seed)
-        choice = served(table, rng)
-        options = a_move(table, choice, rng, 2)
-        response = respond(table, do.allocate(table, choice).prices)
-        cost = response.cost + table.error_cost_s
-        first = float((cost[options] - cost[choice[table.user[options]]]).sum())
-        true = true_change(table, choice, options)
-        better += abs(predicted(table, choice, options) - true) < abs(first - true) / 5
+        options = random_options(30, 1, seed)
+        choice = served(options, rng)
+        move = a_move(options, choice, rng, 2)
+        response = respond(options, do.allocate(options, choice).prices)
+        cost = response.cost + options.error_cost_s
+        first = float((cost[move] - cost[choice[options.user[move]]]).sum())
+        true = true_change(options, choice, move)
+        better += abs(predicted(options, choice, move) - true) < abs(first - true) / 5
     assert better >= 16
 
 
@@ -127,22 +127,22 @@ def test_the_second_order_matters() -> None:
 def test_moves_are_the_most_promising_first(seed: int, servers: int) -> None:
     """What `_moves` yields first promises most, and each user moves once."""
     rng = np.random.default_rng(seed)
-    table = random_table(8, servers, seed)
-    choice = random_choice(table, rng)
-    prices = do.allocate(table, choice).prices
+    options = random_options(8, servers, seed)
+    choice = random_choice(options, rng)
+    prices = do.allocate(options, choice).prices
     assume((prices > 0).all())
-    moves = list(exchange._moves(table, choice, prices))
-    promises = [predicted(table, choice, options) for options in moves]
+    moves = list(exchange._moves(options, choice, prices))
+    promises = [predicted(options, choice, move) for move in moves]
     assert not promises or promises[0] <= min(promises) + 1e-9
     singles = [
-        predicted(table, choice, np.array([k])) for k in np.setdiff1d(range(len(table)), choice)
+        predicted(options, choice, np.array([k])) for k in np.setdiff1d(range(len(options)), choice)
     ]
     if min(singles) < -1e-9:
         assert promises[0] <= min(singles) + 1e-9
-    for options in moves:
-        assert len(options) in (1, 2)
-        assert len(set(table.user[options])) == len(options)
-        assert not set(options) & set(choice)
+    for move in moves:
+        assert len(move) in (1, 2)
+        assert len(set(options.user[move])) == len(move)
+        assert not set(move) & set(choice)
 
 
 # --- the search
@@ -158,7 +158,7 @@ def search_at(instance: do.Instance, choice: Index | None, time_limit: float = m
 def check_local_optimum(search: Search, before: float, slack: float) -> None:
     """Feasible, no worse than before, no user alone can do better by
     more than `slack`."""
-    table, incumbent = search.table, search.incumbent
+    options, incumbent = search.options, search.incumbent
     assert incumbent is not None
     assert search.objective <= before
     again = do.evaluate(search.instance, incumbent.plan)
@@ -166,10 +166,10 @@ def check_local_optimum(search: Search, before: float, slack: float) -> None:
     assert again.objective == search.objective
     if math.isinf(slack):
         return
-    for k in np.setdiff1d(np.arange(len(table)), incumbent.choice):
+    for k in np.setdiff1d(np.arange(len(options)), incumbent.choice):
         moved = incumbent.choice.copy()
-        moved[table.user[k]] = k
-        assert mean_objective(table, moved) >= search.objective * (1 - slack)
+        moved[options.user[k]] = k
+        assert mean_objective(options, moved) >= search.objective * (1 - slack)
 
 
 @settings(max_examples=15, deadline=None)
@@ -177,8 +177,8 @@ def check_local_optimum(search: Search, before: float, slack: float) -> None:
 def test_no_single_move_is_left(seed: int, users: int, servers: int) -> None:
     """Where every pool has users; for idle ones see below."""
     instance = do.generate_instance(users, servers, seed)
-    table = do.build_options(instance)
-    search = search_at(instance, random_choice(table, np.random.default_rng(seed)))
+    options = do.build_options(instance)
+    search = search_at(instance, random_choice(options, np.random.default_rng(seed)))
     before = search.objective
     improve(search)
     assert search.incumbent is not None
@@ -189,19 +189,19 @@ def test_no_single_move_is_left(seed: int, users: int, servers: int) -> None:
 @pytest.mark.parametrize(("users", "servers", "seed"), [(1, 1, 1), (3, 2, 19), (4, 3, 11)])
 def test_no_single_move_to_an_idle_server_is_left(users: int, servers: int, seed: int) -> None:
     instance = do.generate_instance(users, servers, seed)
-    table = do.build_options(instance)
-    search = search_at(instance, random_choice(table, np.random.default_rng(seed)))
+    options = do.build_options(instance)
+    search = search_at(instance, random_choice(options, np.random.default_rng(seed)))
     before = search.objective
     improve(search)
     check_local_optimum(search, before, 1e-12)
 
 
-def feasible_choice(table: OptionTable, seed: int) -> Index | None:
+def feasible_choice(options: Options, seed: int) -> Index | None:
     """A random choice that keeps all limits, if one turns up."""
     rng = np.random.default_rng(seed)
     for _ in range(50):
-        choice = random_choice(table, rng)
-        if math.isfinite(mean_objective(table, choice)):
+        choice = random_choice(options, rng)
+        if math.isfinite(mean_objective(options, choice)):
             return choice
     return None
 
@@ -220,7 +220,7 @@ def test_limits_are_kept(seed: int, users: int, servers: int) -> None:
 
 def test_no_single_move_is_left_where_limits_bind() -> None:
     """One user alone could take 63 % off J."""
-    instance = do.generate_instance(6, 1, 4, LIMITS, table=trial_table())
+    instance = do.generate_instance(6, 1, 4, LIMITS, options=trial_table())
     search = search_at(instance, feasible_choice(do.build_options(instance), 4))
     before = search.objective
     improve(search)
@@ -232,12 +232,12 @@ def test_no_single_move_is_left_where_limits_bind() -> None:
 def test_any_magnitude_stays_feasible_and_gets_no_worse(instance: do.Instance, seed: int) -> None:
     """Idle pools, zero fresh samples, zero ρ, limits: from any feasible choice."""
     try:
-        table = do.build_options(instance)
+        options = do.build_options(instance)
     except do.InfeasibleError:
         assume(False)
         raise
-    choice = random_choice(table, np.random.default_rng(seed))
-    assume(math.isfinite(mean_objective(table, choice)))
+    choice = random_choice(options, np.random.default_rng(seed))
+    assume(math.isfinite(mean_objective(options, choice)))
     search = search_at(instance, choice)
     before = search.objective
     improve(search)
@@ -250,10 +250,10 @@ def test_any_magnitude_stays_feasible_and_gets_no_worse(instance: do.Instance, s
 def test_exchanges_come_close_to_the_best(name: str) -> None:
     """From the best of a few random choices to within 1 % of the optimum."""
     instance = do.read_instance(INSTANCES / f"{name}.json")
-    table = do.build_options(instance)
+    options = do.build_options(instance)
     rng = np.random.default_rng(0)
-    choices = [random_choice(table, rng) for _ in range(200)]
-    choice = min(choices, key=lambda c: mean_objective(table, c))
+    choices = [random_choice(options, rng) for _ in range(200)]
+    choice = min(choices, key=lambda c: mean_objective(options, c))
     search = search_at(instance, choice)
     before = search.objective
     improve(search)
@@ -275,8 +275,8 @@ def test_the_best_plan_is_left_as_it_is() -> None:
 
 def test_one_option_a_user_leaves_nothing_to_exchange() -> None:
     instance = do.generate_instance(4, 1, 0)
-    table = do.build_options(instance)
-    only = table.take(table.start[:-1])
+    options = do.build_options(instance)
+    only = options.take(options.start[:-1])
     search = Search(instance, only, Stop())
     search.offer(np.arange(4))
     before = search.incumbent
@@ -310,10 +310,10 @@ def test_an_idle_server_is_joined() -> None:
         one.model_copy(update={"name": f"u{n}", "channel_gain": (gain, gain)}) for n in range(4)
     )
     instance = instance.model_copy(update={"users": people})
-    table = do.build_options(instance)
+    options = do.build_options(instance)
     crowded = np.array(
         [
-            np.flatnonzero((table.user == n) & (table.server == 0) & (table.place == 1))[0]
+            np.flatnonzero((options.user == n) & (options.server == 0) & (options.place == 1))[0]
             for n in range(4)
         ]
     )

@@ -25,9 +25,9 @@ def close_deadlines(seed: int, factor: float) -> do.Instance:
     """Three users with two students; deadlines are a multiple of their delays without others."""
     instance = do.generate_instance(3, 2, seed)
     instance = instance.model_copy(update={"models": instance.models[2:5:2]})
-    table = do.build_options(instance)
-    alone = table.device_delay_s + whole_pools(table).sum(axis=0)
-    least = np.minimum.reduceat(alone, table.start[:-1])
+    options = do.build_options(instance)
+    alone = options.device_delay_s + whole_pools(options).sum(axis=0)
+    least = np.minimum.reduceat(alone, options.start[:-1])
     return with_deadlines(instance, (factor * least).tolist())
 
 
@@ -49,9 +49,9 @@ def test_the_proof_agrees_with_enumeration() -> None:
     for seed in range(6):
         for factor in (1.2, 1.5, 1.8, 2.4):
             search = search_of(close_deadlines(seed, factor))
-            table = search.table
-            proven = infeasible.prove_infeasible(search, first_prices(table))
-            best = min(mean_objective(table, choice) for choice in all_choices(table))
+            options = search.options
+            proven = infeasible.prove_infeasible(search, first_prices(options))
+            best = min(mean_objective(options, choice) for choice in all_choices(options))
             assert proven == math.isinf(best), (seed, factor)
             assert (search.incumbent is None) == proven
             verdicts.append(proven)
@@ -75,4 +75,4 @@ def test_exact_asks_for_the_proof_and_says_so_when_there_is_none(
 def test_the_proof_ends_at_the_time_limit() -> None:
     search = search_of(needs_splits(), time_limit=1e-9)
     with pytest.raises(TimeIsUp):
-        infeasible.prove_infeasible(search, first_prices(search.table))
+        infeasible.prove_infeasible(search, first_prices(search.options))

@@ -191,7 +191,7 @@ def solve_with(method: Run, instance: do.Instance, **stop: float) -> do.Result:
 
 def offer_first(search: Search, seed: int, params: None) -> Termination:
     """Each user's first option, and no bound."""
-    search.offer(search.table.start[:-1])
+    search.offer(search.options.start[:-1])
     return "heuristic_end"
 
 
@@ -255,7 +255,7 @@ def test_a_choice_without_an_allocation_says_whose_limits() -> None:
     instance = do.generate_instance(20, 1, 3, params)
 
     def slowest(search: Search, seed: int, params: None) -> Termination:
-        search.offer(cheapest_options(search.table, -search.table.server_cycles))
+        search.offer(cheapest_options(search.options, -search.options.server_cycles))
         return "heuristic_end"
 
     result = solve_with(slowest, instance)

@@ -38,12 +38,12 @@ with (INSTANCES / "best.csv").open() as file:
 def enumerate_optimum(instance: do.Instance, most: float = 600) -> float:
     """Least J over all choices, each allocated exactly; inf if no choice is feasible."""
     try:
-        table = do.build_options(instance)
+        options = do.build_options(instance)
     except do.InfeasibleError:
         return math.inf
-    if np.prod(np.diff(table.start).astype(float)) > most:
+    if np.prod(np.diff(options.start).astype(float)) > most:
         assume(False)
-    return min(mean_objective(table, choice) for choice in all_choices(table))
+    return min(mean_objective(options, choice) for choice in all_choices(options))
 
 
 def check_against_enumeration(instance: do.Instance) -> None:
@@ -115,9 +115,9 @@ def close_deadlines(seed: int, factor: float) -> do.Instance:
     """Three users with two students; deadlines are a multiple of their delays without others."""
     instance = do.generate_instance(3, 2, seed)
     instance = instance.model_copy(update={"models": instance.models[2:5:2]})
-    table = do.build_options(instance)
-    alone = table.device_delay_s + whole_pools(table).sum(axis=0)
-    least = np.minimum.reduceat(alone, table.start[:-1])
+    options = do.build_options(instance)
+    alone = options.device_delay_s + whole_pools(options).sum(axis=0)
+    least = np.minimum.reduceat(alone, options.start[:-1])
     people = tuple(
         one.model_copy(update={"deadline_s": float(factor * least[n])})
         for n, one in enumerate(instance.users)
@@ -172,11 +172,11 @@ def test_one_model_leaves_two_places() -> None:
 def test_one_option_a_user(method: str) -> None:
     """Users whose deadlines leave each its fastest option only."""
     instance = do.generate_instance(3, 1, 0)
-    table = do.build_options(instance)
-    alone = table.device_delay_s + whole_pools(table).sum(axis=0)
+    options = do.build_options(instance)
+    alone = options.device_delay_s + whole_pools(options).sum(axis=0)
     people = []
     for n, one in enumerate(instance.users):
-        fastest = np.sort(alone[table.start[n] : table.start[n + 1]])
+        fastest = np.sort(alone[options.start[n] : options.start[n + 1]])
         people.append(one.model_copy(update={"deadline_s": float(fastest[:2].mean())}))
     instance = instance.model_copy(update={"users": tuple(people)})
     assert len(do.build_options(instance)) == 3
@@ -188,8 +188,8 @@ def test_one_option_a_user(method: str) -> None:
 def test_a_deadline_that_leaves_no_slack(slack: float) -> None:
     """One user whose deadline is its best delay with whole pools, or hardly more."""
     free = small_instance(user("a"))
-    table = do.build_options(free)
-    alone = table.device_delay_s + whole_pools(table).sum(axis=0)
+    options = do.build_options(free)
+    alone = options.device_delay_s + whole_pools(options).sum(axis=0)
     for k in np.argsort(alone)[1:4]:
         check_against_enumeration(small_instance(user("a", deadline_s=float(alone[k] * slack))))
 

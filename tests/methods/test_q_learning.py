@@ -32,13 +32,13 @@ from tests.support.helpers import (
     all_choices,
     mean_objective,
     random_choice,
-    random_table,
+    random_options,
 )
 
 COLD = QLearningParams(cold=True, rounds=500)
 
 
-# --- the table and its update
+# --- the q_table and its update
 
 
 def value_iteration(reward: Array, following: Array, discount: float) -> Array:
@@ -55,46 +55,46 @@ def test_a_tiny_decision_process_is_solved_as_by_value_iteration(discount: float
     rng = np.random.default_rng(0)
     reward, following = rng.normal(size=(2, 3, 2)), rng.integers(0, 3, (2, 3, 2))
     start, sizes = np.array([0, 2, 4]), np.array([3, 3])
-    table = QTable(start, sizes, np.zeros(4))
+    q_table = QTable(start, sizes, np.zeros(4))
     state, users = np.zeros(2, np.int64), np.arange(2)
     for _ in range(20_000):
         state = np.where(rng.random(2) < 0.2, rng.integers(0, 3, 2), state)  # sees every state
         action = rng.integers(0, 2, 2)
         gain, new = reward[users, state, action], following[users, state, action]
-        table.learn(state, start[:-1] + action, gain, new, 0.2, discount)
+        q_table.learn(state, start[:-1] + action, gain, new, 0.2, discount)
         state = new
     for n in range(2):
         want = value_iteration(reward[n], following[n], discount)
         for s in range(3):
             at = np.full(2, s)
-            best, top = table.best(at)
+            best, top = q_table.best(at)
             assert best[n] - start[n] == want[s].argmax()
             assert top[n] == pytest.approx(want[s].max(), abs=1e-6)
 
 
 def test_first_visits_average_and_later_ones_follow() -> None:
     """α = max(0.25, 1 / visits): the mean of the first four rewards, then a moving one."""
-    table = QTable(np.array([0, 1]), np.array([1]), np.array([7.0]))
+    q_table = QTable(np.array([0, 1]), np.array([1]), np.array([7.0]))
     one = np.zeros(1, np.int64)
     for number, reward in enumerate([1.0, 3.0, 5.0, 7.0], start=1):
-        table.learn(one, one, np.array([reward]), one, 0.25, 0.0)
-        assert table.values[0] == pytest.approx(np.mean([1.0, 3.0, 5.0, 7.0][:number]))
-    table.learn(one, one, np.array([8.0]), one, 0.25, 0.0)
-    assert table.values[0] == pytest.approx(4.0 + 0.25 * 4.0)
+        q_table.learn(one, one, np.array([reward]), one, 0.25, 0.0)
+        assert q_table.values[0] == pytest.approx(np.mean([1.0, 3.0, 5.0, 7.0][:number]))
+    q_table.learn(one, one, np.array([8.0]), one, 0.25, 0.0)
+    assert q_table.values[0] == pytest.approx(4.0 + 0.25 * 4.0)
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 10_000))
 def test_best_is_each_users_first_best_option(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    options = rng.integers(1, 5, rng.integers(1, 6))
-    sizes = rng.integers(1, 4, len(options))
-    start = np.append(0, np.cumsum(options))
+    widths = rng.integers(1, 5, rng.integers(1, 6))
+    sizes = rng.integers(1, 4, len(widths))
+    start = np.append(0, np.cumsum(widths))
     values = rng.integers(0, 3, start[-1]).astype(float)  # many ties
-    table = QTable(start, sizes, values)
+    q_table = QTable(start, sizes, values)
     state = rng.integers(0, sizes)
-    rows, top = table.best(state)
-    for n in range(len(options)):
+    rows, top = q_table.best(state)
+    for n in range(len(widths)):
         own = values[start[n] : start[n + 1]]
         assert rows[n] == start[n] + own.argmax()
         assert top[n] == own.max()
@@ -113,10 +113,10 @@ def test_users_explore_as_often_as_they_should() -> None:
 
 
 def test_states_are_the_digits_of_the_congestion_of_the_servers_in_reach() -> None:
-    table = random_table(9, 3, 0)
-    congestion = Congestion(table, 3)
+    options = random_options(9, 3, 0)
+    congestion = Congestion(options, 3)
     for s in range(3):
-        reached = np.isin(np.arange(9), table.user[table.server == s])
+        reached = np.isin(np.arange(9), options.user[options.server == s])
         assert ((congestion.servers == s).any(axis=1) == reached).all()
     low, high = congestion.states(congestion.usual * 0.5), congestion.states(congestion.usual * 2)
     reach = (congestion.servers >= 0).sum(axis=1)
@@ -128,11 +128,11 @@ def test_states_are_the_digits_of_the_congestion_of_the_servers_in_reach() -> No
 
 
 def test_of_many_servers_the_strongest_count() -> None:
-    table = random_table(6, 8, 1)
-    servers = strongest_servers(table, 2)
+    options = random_options(6, 8, 1)
+    servers = strongest_servers(options, 2)
     for n in range(6):
-        mine = table.user == n
-        best = dict(zip(table.server[mine], table.uplink_snr_hz[mine], strict=True))
+        mine = options.user == n
+        best = dict(zip(options.server[mine], options.uplink_snr_hz[mine], strict=True))
         ranked = sorted(best, key=lambda s: -best[s])[:2]
         assert [s for s in servers[n] if s >= 0] == ranked
 
@@ -142,39 +142,41 @@ def test_of_many_servers_the_strongest_count() -> None:
 def test_a_reward_is_minus_the_priced_cost(seed: int) -> None:
     """Without limits an option costs at its allocation's prices what the Lagrangian says."""
     rng = np.random.default_rng(seed)
-    table = random_table(int(rng.integers(1, 8)), int(rng.integers(1, 4)), seed)
-    choice = random_choice(table, rng)
-    allocation = allocate(table, choice)
-    reward, prices = rewards(table, choice, allocation, 5.0, least_uploads(table))
+    options = random_options(int(rng.integers(1, 8)), int(rng.integers(1, 4)), seed)
+    choice = random_choice(options, rng)
+    allocation = allocate(options, choice)
+    reward, prices = rewards(options, choice, allocation, 5.0, least_uploads(options))
     assert (prices == allocation.prices).all()
-    point = price(table, np.where(prices > 0, prices, 1e-30))
+    point = price(options, np.where(prices > 0, prices, 1e-30))
     assert -reward == pytest.approx(point.cost[choice], rel=1e-9)
 
 
 def test_lateness_is_paid_for() -> None:
-    table = random_table(5, 1, 3)
-    choice = random_choice(table, np.random.default_rng(0))
-    allocation = allocate(table, choice)
-    least = least_uploads(table)
-    on_time, _ = rewards(table, choice, allocation, 2.0, least)
+    options = random_options(5, 1, 3)
+    choice = random_choice(options, np.random.default_rng(0))
+    allocation = allocate(options, choice)
+    least = least_uploads(options)
+    on_time, _ = rewards(options, choice, allocation, 2.0, least)
     deadline = np.repeat(allocation.delay * np.array([0.5, 0.8, 1.0, 2.0, np.inf]), 12)
-    late, _ = rewards(replace(table, deadline_s=deadline), choice, allocation, 2.0, least)
+    late, _ = rewards(replace(options, deadline_s=deadline), choice, allocation, 2.0, least)
     assert late / on_time == pytest.approx([3.0, 1.5, 1.0, 1.0, 1.0])
 
 
 def test_energy_budgets_raise_the_prices_of_the_uplink() -> None:
     """Near the exact allocation's, where shares fit the pools; it is far from them without."""
     instance = do.read_instance(INSTANCES / "n50-energy.json")
-    table = do.build_options(instance)
+    options = do.build_options(instance)
     incumbent = do.solve(instance, gap=1e-4).incumbent
     assert incumbent is not None
-    exact = allocate(table, incumbent.choice)
-    free = allocate(replace(table, uplink_limit_s=np.full(len(table), np.inf)), incumbent.choice)
+    exact = allocate(options, incumbent.choice)
+    free = allocate(
+        replace(options, uplink_limit_s=np.full(len(options), np.inf)), incumbent.choice
+    )
     assert free.prices[0, 0] < 0.95 * exact.prices[0, 0]
-    chosen = table.take(incumbent.choice)
+    chosen = options.take(incumbent.choice)
     delay, shares, prices = within_budgets(chosen, free.prices, least_uploads(chosen))
     assert prices == pytest.approx(exact.prices, rel=0.05)
-    assert shares.sum(axis=1) == pytest.approx(table.capacity[:, 0], rel=0.05)
+    assert shares.sum(axis=1) == pytest.approx(options.capacity[:, 0], rel=0.05)
     assert delay == pytest.approx(exact.delay, rel=0.05)
 
 
@@ -184,8 +186,8 @@ def test_energy_budgets_raise_the_prices_of_the_uplink() -> None:
 def test_two_users_find_the_optimum_of_all_their_choices() -> None:
     for seed in range(5):
         instance = do.generate_instance(2, 1, seed)
-        table = do.build_options(instance)
-        best = min(mean_objective(table, choice) for choice in all_choices(table))
+        options = do.build_options(instance)
+        best = min(mean_objective(options, choice) for choice in all_choices(options))
         result = do.solve(instance, "q-learning", params=COLD, gap=0.0)
         assert result.objective == pytest.approx(best, rel=1e-9)
         assert result.bound <= best * (1 + 1e-12)
@@ -214,11 +216,11 @@ def test_prices_settle_about_where_the_best_ones_are(seed: int) -> None:
     Not nearer, since options that are no longer taken keep values of busier rounds.
     """
     instance = do.read_instance(INSTANCES / "n50.json")
-    table, rounds = do.build_options(instance), 4000
+    options, rounds = do.build_options(instance), 4000
     best = do.solve(instance).incumbent
     assert best is not None
     rng = np.random.default_rng(seed)
-    learner = Learner(table, np.zeros(len(table)), QLearningParams(), rounds, rng)
+    learner = Learner(options, np.zeros(len(options)), QLearningParams(), rounds, rng)
     prices = np.array([learner.play(number)[1].prices for number in range(rounds)])
     first, last = prices[:200] / best.prices, prices[-200:] / best.prices
     assert last.mean(axis=0) == pytest.approx(1.0, abs=0.25)

@@ -51,22 +51,22 @@ def test_watch_is_called_by_the_callers_thread_only() -> None:
     threads: set[int] = set()
     phases: set[str] = set()
 
-    def watch(progress: Progress) -> None:
+    def callback(progress: Progress) -> None:
         threads.add(threading.get_ident())
         phases.add(progress.phase)
 
-    do.solve(do.generate_instance(30), "exact", params=NO_FIXING, watch=watch)
+    do.solve(do.generate_instance(30), "exact", params=NO_FIXING, callback=callback)
     assert threads == {threading.get_ident()}
     assert "HiGHS round 1" in phases
 
 
 def test_an_error_in_watch_ends_the_run_and_reaches_the_caller() -> None:
-    def watch(progress: Progress) -> None:
+    def callback(progress: Progress) -> None:
         if progress.phase.startswith("HiGHS"):
             raise LookupError("my display is gone")
 
     with pytest.raises(LookupError, match="display"):
-        do.solve(do.generate_instance(10), "exact", params=NO_FIXING, watch=watch)
+        do.solve(do.generate_instance(10), "exact", params=NO_FIXING, callback=callback)
 
 
 def test_time_that_runs_out_while_the_milp_is_built_keeps_plan_and_bound(
@@ -97,6 +97,6 @@ def test_iterations_of_a_baseline_are_steps_of_its_prices() -> None:
 
 
 def test_allocate_refuses_two_options_of_a_user() -> None:
-    table = do.build_options(do.generate_instance(3))
+    options = do.build_options(do.generate_instance(3))
     with pytest.raises(ValueError, match="two options of a user"):
-        do.allocate(table, table.start[:-1].repeat(2))
+        do.allocate(options, options.start[:-1].repeat(2))

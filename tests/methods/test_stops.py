@@ -89,7 +89,7 @@ def test_arithmetic_that_fails_keeps_the_plan(
 
 def test_progress_is_monotone() -> None:
     seen: list[do.Progress] = []
-    do.solve(do.generate_instance(30, 2, 1), watch=seen.append)
+    do.solve(do.generate_instance(30, 2, 1), callback=seen.append)
     bounds, incumbents = [p.bound for p in seen], [p.incumbent for p in seen]
     assert incumbents == sorted(incumbents, reverse=True)
     assert all(b <= i * (1 + 1e-12) for b, i in zip(bounds, incumbents, strict=True))

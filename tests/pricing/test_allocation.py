@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 import dtkd_opt as do
-from dtkd_opt.problem.options import Index, OptionTable, pool_delays
+from dtkd_opt.problem.options import Index, Options, pool_delays
 from dtkd_opt.problem.physics import uplink_rate
 from tests.support.duality import dual_value
 from tests.support.helpers import Cases, constrained_case, free_case
 
 
-def clarabel(table: OptionTable, choice: Index) -> tuple[str, float]:
+def clarabel(options: Options, choice: Index) -> tuple[str, float]:
     """The same problem by cvxpy and Clarabel, in fractions of the pools."""
     import cvxpy as cp
 
-    picked = table.take(choice)
-    size, capacity = len(picked), table.capacity[:, picked.server]
+    picked = options.take(choice)
+    size, capacity = len(picked), options.capacity[:, picked.server]
     share, delay = cp.Variable((3, size), nonneg=True), cp.Variable((3, size), nonneg=True)
     held = []
     for n in range(size):
@@ -42,7 +42,7 @@ def clarabel(table: OptionTable, choice: Index) -> tuple[str, float]:
     late = np.flatnonzero(np.isfinite(picked.deadline_s))
     if len(late):
         held.append(total[late] <= picked.deadline_s[late])
-    for s in range(table.n_servers):
+    for s in range(options.n_servers):
         mine = np.flatnonzero(picked.server == s)
         if len(mine):
             held.append(cp.sum(share[:, mine], axis=1) <= 1)
@@ -61,13 +61,13 @@ def test_clarabel_agrees() -> None:
     pytest.importorskip("cvxpy")
     verdicts: Counter[str] = Counter()
     for seed in range(60):
-        table, choice = free_case(seed) if seed % 5 == 0 else constrained_case(seed, 0.7, 1.1)
-        status, value = clarabel(table, choice)
+        options, choice = free_case(seed) if seed % 5 == 0 else constrained_case(seed, 0.7, 1.1)
+        status, value = clarabel(options, choice)
         if status not in ("optimal", "infeasible"):
             verdicts["inconclusive"] += 1
             continue
         try:
-            total = float(do.allocate(table, choice).delay.sum())
+            total = float(do.allocate(options, choice).delay.sum())
         except do.ChoiceInfeasible as error:
             if min(conflict.excess for conflict in error.conflicts) < 1 + 1e-6:
                 verdicts["inconclusive"] += 1  # closer than Clarabel can tell
@@ -87,14 +87,14 @@ def test_clarabel_agrees() -> None:
 
 def test_pools_are_filled_and_never_overrun(cases: Cases) -> None:
     """Every pool that someone needs, to 1e-9; others hand out nothing and have no price."""
-    for table, choice, allocation in cases:
-        needs, server = table.needs[:, choice], table.server[choice]
-        for s in range(table.n_servers):
+    for options, choice, allocation in cases:
+        needs, server = options.needs[:, choice], options.server[choice]
+        for s in range(options.n_servers):
             mine = server == s
             used = needs[:, mine].sum(axis=1) > 0
             handed = allocation.shares[:, mine].sum(axis=1)
-            assert handed[used] == pytest.approx(table.capacity[used, s], rel=1e-9)
-            assert (handed <= table.capacity[:, s] * (1 + 1e-15)).all()
+            assert handed[used] == pytest.approx(options.capacity[used, s], rel=1e-9)
+            assert (handed <= options.capacity[:, s] * (1 + 1e-15)).all()
             assert (handed[~used] == 0).all()
             assert (allocation.prices[used, s] > 0).all()
             assert (allocation.prices[~used, s] == 0).all()
@@ -103,8 +103,8 @@ def test_pools_are_filled_and_never_overrun(cases: Cases) -> None:
 
 def test_limits_are_kept(cases: Cases) -> None:
     bound = Counter[str]()
-    for table, choice, allocation in cases:
-        picked = table.take(choice)
+    for options, choice, allocation in cases:
+        picked = options.take(choice)
         pools = pool_delays(picked, allocation.shares)
         delay = picked.device_delay_s + pools.sum(axis=0)
         assert allocation.delay == pytest.approx(delay, rel=1e-12)
@@ -117,8 +117,8 @@ def test_limits_are_kept(cases: Cases) -> None:
 
 def test_weight_above_one_only_where_the_deadline_binds(cases: Cases) -> None:
     raised = 0
-    for table, choice, allocation in cases:
-        deadline = table.deadline_s[choice]
+    for options, choice, allocation in cases:
+        deadline = options.deadline_s[choice]
         assert (allocation.weight >= 1).all()
         above = allocation.weight > 1
         assert allocation.delay[above] == pytest.approx(deadline[above], rel=1e-9)
@@ -129,8 +129,8 @@ def test_weight_above_one_only_where_the_deadline_binds(cases: Cases) -> None:
 def test_shares_are_stationary(cases: Cases) -> None:
     """weight · -dT/dx = λ in each pool; where the upload limit holds a share, λ is the larger."""
     held = 0
-    for table, choice, allocation in cases:
-        picked = table.take(choice)
+    for options, choice, allocation in cases:
+        picked = options.take(choice)
         price = allocation.prices[:, picked.server]
         weight, shares = allocation.weight, allocation.shares
         for p in (1, 2):
@@ -154,15 +154,15 @@ def test_shares_are_stationary(cases: Cases) -> None:
 def test_prices_are_the_marginal_values_of_the_pools(cases: Cases) -> None:
     """-d ΣT / dC by central differences, wherever the pool matters."""
     compared = 0
-    for table, choice, allocation in cases[:12]:
+    for options, choice, allocation in cases[:12]:
         total = allocation.delay.sum()
-        for p, s in np.argwhere(allocation.prices * table.capacity > 1e-3 * total):
+        for p, s in np.argwhere(allocation.prices * options.capacity > 1e-3 * total):
             h, values = 1e-5, []
             for sign in (-1, 1):
-                capacity = table.capacity.copy()
+                capacity = options.capacity.copy()
                 capacity[p, s] *= 1 + sign * h
-                values.append(do.allocate(replace(table, capacity=capacity), choice).delay.sum())
-            slope = (values[0] - values[1]) / (2 * h * table.capacity[p, s])
+                values.append(do.allocate(replace(options, capacity=capacity), choice).delay.sum())
+            slope = (values[0] - values[1]) / (2 * h * options.capacity[p, s])
             assert slope == pytest.approx(allocation.prices[p, s], rel=1e-4)
             compared += 1
     assert compared > 20
@@ -173,19 +173,20 @@ def test_prices_are_the_marginal_values_of_the_pools(cases: Cases) -> None:
 
 def test_weak_duality_closes(cases: Cases) -> None:
     """No allocation can be better than the prices' value, recomputed here; ours is equal."""
-    for table, choice, allocation in cases:
+    for options, choice, allocation in cases:
         total = allocation.delay.sum()
-        assert dual_value(table, choice, allocation) == pytest.approx(total, rel=1e-9)
+        assert dual_value(options, choice, allocation) == pytest.approx(total, rel=1e-9)
 
 
 def test_any_other_prices_are_worth_less(cases: Cases) -> None:
     """The value at other prices stays below the least delay: it is a bound, not a coincidence."""
     rng = np.random.default_rng(0)
-    for table, choice, allocation in cases[:8]:
+    for options, choice, allocation in cases[:8]:
         other = replace(
-            allocation, prices=allocation.prices * np.exp(rng.normal(0, 0.3, (3, table.n_servers)))
+            allocation,
+            prices=allocation.prices * np.exp(rng.normal(0, 0.3, (3, options.n_servers))),
         )
-        assert dual_value(table, choice, other) < allocation.delay.sum() * (1 - 1e-6)
+        assert dual_value(options, choice, other) < allocation.delay.sum() * (1 - 1e-6)
 
 
 # --- monotone and symmetric
@@ -194,20 +195,20 @@ def test_any_other_prices_are_worth_less(cases: Cases) -> None:
 @pytest.mark.parametrize("pool", range(3))
 def test_more_of_a_pool_never_costs_more(pool: int, cases: Cases) -> None:
     gained = 0
-    for table, choice, allocation in cases:
-        for s in range(table.n_servers):
-            capacity = table.capacity.copy()
+    for options, choice, allocation in cases:
+        for s in range(options.n_servers):
+            capacity = options.capacity.copy()
             capacity[pool, s] *= 1.1
-            more = do.allocate(replace(table, capacity=capacity), choice).delay.sum()
+            more = do.allocate(replace(options, capacity=capacity), choice).delay.sum()
             assert more <= allocation.delay.sum() * (1 + 1e-10)
             gained += more < allocation.delay.sum() * (1 - 1e-6)
     assert gained > 10
 
 
 def test_relabelling_users_permutes_the_shares(cases: Cases) -> None:
-    for seed, (table, choice, allocation) in enumerate(cases):
+    for seed, (options, choice, allocation) in enumerate(cases):
         order = np.random.default_rng(seed).permutation(len(choice))
-        again = do.allocate(table, choice[order])
+        again = do.allocate(options, choice[order])
         assert again.shares == pytest.approx(allocation.shares[:, order], rel=1e-8)
         assert again.delay == pytest.approx(allocation.delay[order], rel=1e-9)
         assert again.prices == pytest.approx(allocation.prices, rel=1e-6)
@@ -215,7 +216,7 @@ def test_relabelling_users_permutes_the_shares(cases: Cases) -> None:
 
 def test_servers_do_not_touch_each_other(cases: Cases) -> None:
     """The users of one server get the same shares with and without the other servers' users."""
-    for table, choice, allocation in cases:
-        mine = np.flatnonzero(table.server[choice] == table.server[choice[0]])
-        alone = do.allocate(table, choice[mine])
+    for options, choice, allocation in cases:
+        mine = np.flatnonzero(options.server[choice] == options.server[choice[0]])
+        alone = do.allocate(options, choice[mine])
         assert alone.shares.tolist() == allocation.shares[:, mine].tolist()

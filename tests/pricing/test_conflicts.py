@@ -12,33 +12,33 @@ from scipy.optimize import minimize_scalar
 import dtkd_opt as do
 from dtkd_opt.pricing.constrained_allocation import Conflict, find_conflict
 from dtkd_opt.pricing.equal_shares import first_prices
-from dtkd_opt.problem.options import SERVER, Index, OptionTable, pool_delays
+from dtkd_opt.problem.options import SERVER, Index, Options, pool_delays
 from dtkd_opt.problem.physics import Array
 from tests.support.duality import share_for_delay
 from tests.support.helpers import (
     Cases,
     constrained_case,
+    options_at,
     random_choice,
-    random_table,
+    random_options,
     small_instance,
-    tables_of,
     user,
     verdict,
     whole_pools,
     with_limits,
 )
 
-Conflicts = list[tuple[OptionTable, Index, Conflict]]
+Conflicts = list[tuple[Options, Index, Conflict]]
 
 
-def least_cost(table: OptionTable, k: int, price: Array) -> float:
+def least_cost(options: Options, k: int, price: Array) -> float:
     """The least price · shares at which option k keeps its deadline and its upload limit."""
-    budget = float(table.deadline_s[k] - table.device_delay_s[k])
-    limit, uploads = float(table.uplink_limit_s[k]), table.uplink_bits[k] > 0
-    rest = float(np.sqrt(price[1:] * table.needs[1:, k]).sum())
+    budget = float(options.deadline_s[k] - options.device_delay_s[k])
+    limit, uploads = float(options.uplink_limit_s[k]), options.uplink_bits[k] > 0
+    rest = float(np.sqrt(price[1:] * options.needs[1:, k]).sum())
     if not uploads:
         return rest**2 / budget if np.isfinite(budget) else 0.0
-    least = float(table.uplink_bits[k] / table.uplink_snr_hz[k] * np.log(2))
+    least = float(options.uplink_bits[k] / options.uplink_snr_hz[k] * np.log(2))
     most = min(limit, budget)
     if not np.isfinite(most):
         return 0.0
@@ -46,7 +46,7 @@ def least_cost(table: OptionTable, k: int, price: Array) -> float:
 
     def cost(upload_s: float) -> float:
         remaining = rest**2 / (budget - upload_s) if np.isfinite(budget) else 0.0
-        return float(price[0] * np.exp(share_for_delay(table, k, upload_s))) + remaining
+        return float(price[0] * np.exp(share_for_delay(options, k, upload_s))) + remaining
 
     span = most - least
     low, high = least + 1e-9 * span, most if limit < budget else most - 1e-9 * span
@@ -59,9 +59,9 @@ def conflicts() -> Conflicts:
     """25 proofs."""
     found = []
     for seed in range(2000, 2100):
-        table, choice = constrained_case(seed, 0.75, 1.05, most=8)
-        if isinstance(proofs := verdict(table, choice), list):
-            found += [(table, choice, conflict) for conflict in proofs]
+        options, choice = constrained_case(seed, 0.75, 1.05, most=8)
+        if isinstance(proofs := verdict(options, choice), list):
+            found += [(options, choice, conflict) for conflict in proofs]
         if len(found) >= 25:
             break
     return found
@@ -69,14 +69,14 @@ def conflicts() -> Conflicts:
 
 def test_conflicts_are_proofs(conflicts: Conflicts) -> None:
     """Keeping the limits of the named users costs more than the pools are worth, done by hand."""
-    for table, choice, conflict in conflicts:
-        on_server = choice[table.server[choice] == conflict.server]
-        capacity = table.capacity[:, conflict.server]
+    for options, choice, conflict in conflicts:
+        on_server = choice[options.server[choice] == conflict.server]
+        capacity = options.capacity[:, conflict.server]
         assert (conflict.prices > 0).all()
         assert conflict.prices @ capacity == pytest.approx(1.0, rel=1e-12)
-        assert (table.server[choice[conflict.users]] == conflict.server).all()
-        named = [least_cost(table, int(k), conflict.prices) for k in choice[conflict.users]]
-        everyone = [least_cost(table, int(k), conflict.prices) for k in on_server]
+        assert (options.server[choice[conflict.users]] == conflict.server).all()
+        named = [least_cost(options, int(k), conflict.prices) for k in choice[conflict.users]]
+        everyone = [least_cost(options, int(k), conflict.prices) for k in on_server]
         assert sum(named) > 1
         assert sum(everyone) == pytest.approx(conflict.excess, rel=1e-6)
         assert conflict.pool == int(np.argmax(conflict.prices * capacity))
@@ -85,9 +85,9 @@ def test_conflicts_are_proofs(conflicts: Conflicts) -> None:
 
 
 def test_conflicts_persist_among_their_users_alone(conflicts: Conflicts) -> None:
-    for table, choice, conflict in conflicts:
+    for options, choice, conflict in conflicts:
         with pytest.raises(do.ChoiceInfeasible) as caught:
-            do.allocate(table, choice[conflict.users])
+            do.allocate(options, choice[conflict.users])
         (again,) = caught.value.conflicts
         assert again.server == conflict.server
         assert again.excess > 1
@@ -105,9 +105,9 @@ def test_every_overloaded_server_is_reported() -> None:
     """Two servers, each with deadlines a little above what each user has with all to itself."""
     users = [user(f"u{n}", channel_gain=(2e-12, None)) for n in range(3)]
     users += [user(f"v{n}", channel_gain=(None, 2e-12)) for n in range(3)]
-    table, choice = tables_of(small_instance(*users), SERVER)
-    alone = whole_pools(table)[:, choice].sum(axis=0)
-    tight = with_limits(table, alone * 1.2, np.full(6, np.inf))
+    options, choice = options_at(small_instance(*users), SERVER)
+    alone = whole_pools(options)[:, choice].sum(axis=0)
+    tight = with_limits(options, alone * 1.2, np.full(6, np.inf))
     with pytest.raises(do.ChoiceInfeasible) as caught:
         do.allocate(tight, choice)
     assert [conflict.server for conflict in caught.value.conflicts] == [0, 1]
@@ -115,17 +115,17 @@ def test_every_overloaded_server_is_reported() -> None:
     assert set(caught.value.conflicts[1].users) <= {3, 4, 5}
 
 
-def grid_finds_shares(table: OptionTable, choice: Index, points: int) -> bool:
+def grid_finds_shares(options: Options, choice: Index, points: int) -> bool:
     """Whether any of a grid of splits between two users of a server keeps their limits."""
-    capacity = table.capacity[:, int(table.server[choice[0]])]
+    capacity = options.capacity[:, int(options.server[choice[0]])]
     share = np.linspace(0, 1, points + 2)[1:-1]
     kept: list[Array] = []
     for k, split in zip(choice, (share, 1 - share), strict=True):
-        row = table.take(np.full(points, k))
+        row = options.take(np.full(points, k))
         pools = pool_delays(row, split * capacity[:, None])
-        pools[0, pools[0] > table.uplink_limit_s[k]] = np.inf
+        pools[0, pools[0] > options.uplink_limit_s[k]] = np.inf
         total = pools[0][:, None, None] + pools[1][None, :, None] + pools[2][None, None, :]
-        kept.append(table.device_delay_s[k] + total <= table.deadline_s[k])
+        kept.append(options.device_delay_s[k] + total <= options.deadline_s[k])
     return bool((kept[0] & kept[1]).any())
 
 
@@ -134,14 +134,14 @@ def test_a_grid_of_splits_agrees() -> None:
     verdicts = Counter[bool]()
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        table = random_table(2, 1, seed)
-        choice = random_choice(table, rng)
-        delay = do.allocate(table, choice).delay
+        options = random_options(2, 1, seed)
+        choice = random_choice(options, rng)
+        delay = do.allocate(options, choice).delay
         deadline = delay * rng.uniform(0.8, 1.1, 2)
-        alone = table.device_delay_s[choice] + whole_pools(table)[:, choice].sum(axis=0)
+        alone = options.device_delay_s[choice] + whole_pools(options)[:, choice].sum(axis=0)
         if (deadline <= alone).any():
             continue
-        limited = with_limits(table, deadline, np.full(2, np.inf))
+        limited = with_limits(options, deadline, np.full(2, np.inf))
         try:
             do.allocate(limited, choice)
         except do.ChoiceInfeasible:
@@ -159,11 +159,11 @@ def test_a_grid_of_splits_agrees() -> None:
 
 def test_no_conflict_at_any_prices_where_shares_exist(cases: Cases) -> None:
     rng = np.random.default_rng(0)
-    for table, choice, allocation in cases:
-        base = np.where(allocation.prices > 0, allocation.prices, first_prices(table) + 1e-30)
+    for options, choice, allocation in cases:
+        base = np.where(allocation.prices > 0, allocation.prices, first_prices(options) + 1e-30)
         for _ in range(10):
             prices = base * np.exp(rng.normal(0, 2, base.shape))
-            for s in range(table.n_servers):
-                rows = np.flatnonzero(table.server[choice] == s)
+            for s in range(options.n_servers):
+                rows = np.flatnonzero(options.server[choice] == s)
                 if len(rows):
-                    assert find_conflict(table.take(choice).take(rows), prices, s, rows) is None
+                    assert find_conflict(options.take(choice).take(rows), prices, s, rows) is None

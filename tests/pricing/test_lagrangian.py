@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 import dtkd_opt as do
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.equal_shares import first_prices
-from dtkd_opt.pricing.lagrangian import PricedPoint, find_shortage, price
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof, price
+from dtkd_opt.problem.options import Options
 from tests.support.helpers import (
     all_choices,
-    limited_table,
+    limited_options,
     mean_objective,
+    random_options,
     random_prices,
-    random_table,
     whole_pools,
 )
 from tests.support.strategies import instances
@@ -29,93 +29,93 @@ from tests.support.strategies import instances
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def rounding(point: PricedPoint, table: OptionTable) -> float:
+def rounding(point: DualPoint, options: Options) -> float:
     """What rounding may make of L: a part in 1e12 of the numbers that it is a difference of."""
-    return 1e-12 * (abs(point.value) + float((point.prices * table.capacity).sum()))
+    return 1e-12 * (abs(point.value) + float((point.prices * options.capacity).sum()))
 
 
-def table_of(instance: do.Instance) -> OptionTable:
+def options_of(instance: do.Instance) -> Options:
     """The option table, if the instance has one and enumerating it takes no time."""
     try:
-        table = do.build_options(instance)
+        options = do.build_options(instance)
     except do.InfeasibleError:
         assume(False)
         raise
-    assume(np.prod(np.diff(table.start)) <= 300)
-    return table
+    assume(np.prod(np.diff(options.start)) <= 300)
+    return options
 
 
 # --- the bound
 
 
-def check_bounds(table: OptionTable, seed: int) -> None:
+def check_bounds(options: Options, seed: int) -> None:
     """Random prices ≤ the best prices ≤ the optimum, by enumerating every choice."""
     rng = np.random.default_rng(seed)
-    optimum = min(mean_objective(table, choice) for choice in all_choices(table))
-    size, values = table.n_users, []
+    optimum = min(mean_objective(options, choice) for choice in all_choices(options))
+    size, values = options.n_users, []
     for _ in range(10):
-        point = price(table, random_prices(table, rng))
+        point = price(options, random_prices(options, rng))
         values.append(point.value)
-        assert point.value <= size * optimum + rounding(point, table)
-    best = maximise_bound(table, first_prices(table))
-    assert best.value <= size * optimum + rounding(best, table)
+        assert point.value <= size * optimum + rounding(point, options)
+    best = maximise_bound(options, first_prices(options))
+    assert best.value <= size * optimum + rounding(best, options)
     if math.isfinite(optimum):
         assert best.value >= max(values) - 1e-8 * size * optimum
-    elif table.constrained:
+    elif options.constrained:
         assert best.value >= max(values) * (1 - 1e-8)
 
 
 @settings(max_examples=15, deadline=None)
 @given(instance=instances(max_users=3, max_servers=2, max_models=2), seed=SEEDS)
 def test_bounds_on_any_instance(instance: do.Instance, seed: int) -> None:
-    check_bounds(table_of(instance), seed)
+    check_bounds(options_of(instance), seed)
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_bounds_with_binding_limits(seed: int) -> None:
     users, servers = 1 + seed % 3, 1 + seed % 2
-    check_bounds(limited_table(seed, users, servers, 0.8, 1.2), seed)
+    check_bounds(limited_options(seed, users, servers, 0.8, 1.2), seed)
 
 
 def test_best_prices_are_no_worse_than_any_tried() -> None:
     """Larger instances, also prices right beside the best."""
     rng = np.random.default_rng(0)
     for seed in range(4):
-        table = random_table(30, 1 + seed % 2, seed)
-        best = maximise_bound(table, first_prices(table))
+        options = random_options(30, 1 + seed % 2, seed)
+        best = maximise_bound(options, first_prices(options))
         for spread in (1e-6, 1e-4, 1e-2, 0.1, 1.0):
             other = best.prices * np.exp(rng.uniform(-spread, spread, best.prices.shape))
-            assert price(table, other).value <= best.value * (1 + 1e-8)
+            assert price(options, other).value <= best.value * (1 + 1e-8)
 
 
 def test_start_does_not_matter() -> None:
-    table = random_table(20, 2, 3)
-    best = maximise_bound(table, first_prices(table))
+    options = random_options(20, 2, 3)
+    best = maximise_bound(options, first_prices(options))
     for factor in (0.0, 1e-4, 1e4):
-        again = maximise_bound(table, factor * first_prices(table))
+        again = maximise_bound(options, factor * first_prices(options))
         assert again.value == pytest.approx(best.value, rel=1e-7)
 
 
 def test_the_bound_is_tight_for_many_users() -> None:
     """The gap shrinks like 1/N: the choice at the best prices is within 1 % at N = 50."""
-    table = random_table(50, 1, 1)
-    best = maximise_bound(table, first_prices(table))
-    total = 50 * mean_objective(table, best.choice)
+    options = random_options(50, 1, 1)
+    best = maximise_bound(options, first_prices(options))
+    total = 50 * mean_objective(options, best.choice)
     assert best.value <= total <= best.value * 1.01
 
 
 def test_visits_and_ends() -> None:
     """Every point visited is a valid bound; few steps or no time still give one."""
-    table = random_table(20, 1, 0)
-    visited: list[PricedPoint] = []
-    best = maximise_bound(table, first_prices(table), visit=visited.append)
+    options = random_options(20, 1, 0)
+    visited: list[DualPoint] = []
+    best = maximise_bound(options, first_prices(options), visit=visited.append)
     assert len(visited) > 3
     assert max(point.value for point in visited) == best.value
     visited.clear()
-    short = maximise_bound(table, first_prices(table), max_steps=3, visit=visited.append)
+    short = maximise_bound(options, first_prices(options), max_steps=3, visit=visited.append)
     assert len(visited) == 4  # the first point and three steps
     assert short.value < best.value
-    late = maximise_bound(table, first_prices(table), deadline=time.monotonic() - 1)
+    late = maximise_bound(options, first_prices(options), deadline=time.monotonic() - 1)
     assert late.value <= short.value
 
 
@@ -127,85 +127,85 @@ def test_gradient_is_the_derivative_away_from_kinks() -> None:
     rng = np.random.default_rng(3)
     compared = 0
     for seed in range(20):
-        table = limited_table(seed, 4, 2, 0.9, 1.3) if seed % 2 else random_table(4, 2, seed)
-        point = price(table, random_prices(table, rng, 1.0))
+        options = limited_options(seed, 4, 2, 0.9, 1.3) if seed % 2 else random_options(4, 2, seed)
+        point = price(options, random_prices(options, rng, 1.0))
         for p, s in np.ndindex(point.prices.shape):
             step = np.zeros_like(point.prices)
             step[p, s] = 1e-5 * point.prices[p, s]
-            after, before = price(table, point.prices + step), price(table, point.prices - step)
+            after, before = price(options, point.prices + step), price(options, point.prices - step)
             if (after.choice != point.choice).any() or (before.choice != point.choice).any():
                 continue
-            slope = (after.value - before.value) / (2 * step[p, s] * table.capacity[p, s])
+            slope = (after.value - before.value) / (2 * step[p, s] * options.capacity[p, s])
             assert slope == pytest.approx(point.gradient[p, s], rel=1e-5, abs=1e-5)
             compared += 1
     assert compared > 60
 
 
 def test_gradient_is_demand_over_capacity() -> None:
-    table = random_table(5, 2, 0)
-    point = price(table, random_prices(table, np.random.default_rng(0)))
-    demand = np.zeros_like(table.capacity)
+    options = random_options(5, 2, 0)
+    point = price(options, random_prices(options, np.random.default_rng(0)))
+    demand = np.zeros_like(options.capacity)
     for k in point.choice:
-        demand[:, table.server[k]] += point.response.shares[:, k]
-    assert point.gradient == pytest.approx(demand / table.capacity - 1, rel=1e-12)
+        demand[:, options.server[k]] += point.response.shares[:, k]
+    assert point.gradient == pytest.approx(demand / options.capacity - 1, rel=1e-12)
 
 
 @settings(max_examples=20, deadline=None)
 @given(instance=instances(max_users=4, max_servers=3, max_models=3), seed=SEEDS)
 def test_reduced_costs(instance: do.Instance, seed: int) -> None:
     """Never negative, zero for the choice, and what a user's options cost above the choice."""
-    table = table_of(instance)
-    point = price(table, random_prices(table, np.random.default_rng(seed)))
+    options = options_of(instance)
+    point = price(options, random_prices(options, np.random.default_rng(seed)))
     assert (point.reduced_cost >= 0).all()
     assert (point.reduced_cost[point.choice] == 0).all()
-    assert table.user[point.choice].tolist() == list(range(table.n_users))
-    cost = point.response.cost + table.error_cost_s
-    above = cost - cost[point.choice][table.user]
+    assert options.user[point.choice].tolist() == list(range(options.n_users))
+    cost = point.response.cost + options.error_cost_s
+    above = cost - cost[point.choice][options.user]
     rounded = 1e-12 * float(cost.max())  # what the bound's allowance for rounding may shift
     assert point.reduced_cost == pytest.approx(above, rel=1e-12, abs=rounded)
-    worth = float((point.prices * table.capacity).sum())
+    worth = float((point.prices * options.capacity).sum())
     total = float(cost[point.choice].sum()) - worth
-    assert point.value == pytest.approx(total, abs=rounding(point, table))
+    assert point.value == pytest.approx(total, abs=rounding(point, options))
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_reduced_costs_bound_every_choice_that_takes_the_option(seed: int) -> None:
     """L + reduced cost ≤ N · J of any choice with the option: what fixing rests on."""
-    table = limited_table(seed, 2, 1 + seed % 2, 0.9, 1.3)
-    best = maximise_bound(table, first_prices(table))
-    for choice in all_choices(table):
-        total = table.n_users * mean_objective(table, choice)
-        assert best.value + best.reduced_cost[choice].max() <= total + rounding(best, table)
+    options = limited_options(seed, 2, 1 + seed % 2, 0.9, 1.3)
+    best = maximise_bound(options, first_prices(options))
+    for choice in all_choices(options):
+        total = options.n_users * mean_objective(options, choice)
+        assert best.value + best.reduced_cost[choice].max() <= total + rounding(best, options)
 
 
 # --- infeasible instances
 
 
-def proofs(table: OptionTable, seed: int) -> bool:
-    """Whether any prices met on the way to the best, or random ones, prove a shortage."""
+def proofs(options: Options, seed: int) -> bool:
+    """Whether any prices met on the way to the best, or random ones, prove a proof."""
     rng = np.random.default_rng(seed)
-    prices = [random_prices(table, rng, 5.0) for _ in range(20)]
-    met: list[PricedPoint] = []
-    maximise_bound(table, first_prices(table), max_steps=60, visit=met.append)
+    prices = [random_prices(options, rng, 5.0) for _ in range(20)]
+    met: list[DualPoint] = []
+    maximise_bound(options, first_prices(options), max_steps=60, visit=met.append)
     found = False
     for tried in [*prices, *(point.prices for point in met)]:
-        shortage = find_shortage(table, tried)
-        if shortage is not None:
+        proof = find_infeasibility_proof(options, tried)
+        if proof is not None:
             found = True
-            assert shortage.cost.shape == (table.n_users,)
-            assert shortage.cost.sum() > 1
-            assert shortage.value.sum() == pytest.approx(1.0, rel=1e-12)
-            value = tried * table.capacity
-            assert shortage.value == pytest.approx(value / value.sum(), rel=1e-12)
+            assert proof.cost.shape == (options.n_users,)
+            assert proof.cost.sum() > 1
+            assert proof.value.sum() == pytest.approx(1.0, rel=1e-12)
+            value = tried * options.capacity
+            assert proof.value == pytest.approx(value / value.sum(), rel=1e-12)
     return found
 
 
 @settings(max_examples=15, deadline=None)
 @given(instance=instances(max_users=3, max_servers=2, max_models=2), seed=SEEDS)
 def test_no_shortage_where_a_choice_is_feasible(instance: do.Instance, seed: int) -> None:
-    table = table_of(instance)
-    if any(math.isfinite(mean_objective(table, choice)) for choice in all_choices(table)):
-        assert not proofs(table, seed)
+    options = options_of(instance)
+    if any(math.isfinite(mean_objective(options, choice)) for choice in all_choices(options)):
+        assert not proofs(options, seed)
 
 
 def test_a_shortage_is_a_proof() -> None:
@@ -215,15 +215,19 @@ def test_a_shortage_is_a_proof() -> None:
         users, servers = 2 + seed % 2, 1 + seed % 2
         instance = do.generate_instance(users, servers, seed)
         students = {"models": instance.models[2:4]}
-        table = do.build_options(instance.model_copy(update=students))
+        options = do.build_options(instance.model_copy(update=students))
         least = np.minimum.reduceat(
-            table.device_delay_s + whole_pools(table).sum(axis=0), table.start[:-1]
+            options.device_delay_s + whole_pools(options).sum(axis=0), options.start[:-1]
         )
         slack = [1.001, 1.01, 1.05, 1.5, 3.0][seed % 5]
-        late = table.device_delay_s + whole_pools(table).sum(axis=0) > slack * least[table.user]
-        table = replace(table, deadline_s=slack * least[table.user]).take(~late)
-        exists = any(math.isfinite(mean_objective(table, choice)) for choice in all_choices(table))
-        if proofs(table, seed):
+        late = (
+            options.device_delay_s + whole_pools(options).sum(axis=0) > slack * least[options.user]
+        )
+        options = replace(options, deadline_s=slack * least[options.user]).take(~late)
+        exists = any(
+            math.isfinite(mean_objective(options, choice)) for choice in all_choices(options)
+        )
+        if proofs(options, seed):
             proven += 1
             assert not exists
         feasible += exists
@@ -232,7 +236,7 @@ def test_a_shortage_is_a_proof() -> None:
 
 
 def test_no_shortage_without_limits() -> None:
-    table = random_table(5, 2, 0)
+    options = random_options(5, 2, 0)
     rng = np.random.default_rng(0)
     for _ in range(20):
-        assert find_shortage(table, random_prices(table, rng, 10.0)) is None
+        assert find_infeasibility_proof(options, random_prices(options, rng, 10.0)) is None

@@ -8,31 +8,31 @@ import numpy as np
 import pytest
 
 from dtkd_opt.pricing.response import free_shares, least_uploads, respond
-from dtkd_opt.problem.options import SERVER, OptionTable, pool_delays
+from dtkd_opt.problem.options import SERVER, Options, pool_delays
 from dtkd_opt.problem.physics import Array
-from tests.support.helpers import limited_table, random_prices, random_table, whole_pools
+from tests.support.helpers import limited_options, random_options, random_prices, whole_pools
 
 
-def assert_best_response(table: OptionTable, prices: Array, rng: np.random.Generator) -> None:
+def assert_best_response(options: Options, prices: Array, rng: np.random.Generator) -> None:
     """Limits are kept; no random shares that keep them cost less; the figures belong together."""
-    found = respond(table, prices)
-    paid = prices[:, table.server]
-    pools = pool_delays(table, found.shares)
-    delay = table.device_delay_s + pools.sum(axis=0)
+    found = respond(options, prices)
+    paid = prices[:, options.server]
+    pools = pool_delays(options, found.shares)
+    delay = options.device_delay_s + pools.sum(axis=0)
     cost = delay + (paid * found.shares).sum(axis=0)
     assert found.delay == pytest.approx(delay, rel=1e-10)
     assert found.cost == pytest.approx(cost, rel=1e-10)
     assert (found.weight >= 1).all()
-    assert (delay <= table.deadline_s * (1 + 1e-10)).all()
-    assert (pools[0] <= table.uplink_limit_s * (1 + 1e-10)).all()
+    assert (delay <= options.deadline_s * (1 + 1e-10)).all()
+    assert (pools[0] <= options.uplink_limit_s * (1 + 1e-10)).all()
     above = found.weight > 1 + 1e-9
-    assert delay[above] == pytest.approx(table.deadline_s[above], rel=1e-10)
+    assert delay[above] == pytest.approx(options.deadline_s[above], rel=1e-10)
     for size in (1e-4, 1e-2, 0.1, 1.0):
         for _ in range(20):
             shares = found.shares * np.exp(size * rng.standard_normal(found.shares.shape))
-            pools = pool_delays(table, shares)
-            other = table.device_delay_s + pools.sum(axis=0)
-            kept = (other <= table.deadline_s) & (pools[0] <= table.uplink_limit_s)
+            pools = pool_delays(options, shares)
+            other = options.device_delay_s + pools.sum(axis=0)
+            kept = (other <= options.deadline_s) & (pools[0] <= options.uplink_limit_s)
             worse = other + (paid * shares).sum(axis=0) >= cost * (1 - 1e-10)
             assert (worse | ~kept).all()
 
@@ -40,21 +40,26 @@ def assert_best_response(table: OptionTable, prices: Array, rng: np.random.Gener
 def test_response_without_limits() -> None:
     rng = np.random.default_rng(0)
     for seed in range(5):
-        table = random_table(4, 2, seed)
-        assert_best_response(table, random_prices(table, rng), rng)
+        options = random_options(4, 2, seed)
+        assert_best_response(options, random_prices(options, rng), rng)
 
 
 def test_shares_without_deadlines_are_closed_forms() -> None:
     """The same as the response's, to the accuracy of the tabulated uplink, budgets included."""
     rng = np.random.default_rng(3)
     for seed in range(5):
-        table = random_table(6, 2, seed)
-        slack = np.exp(rng.uniform(-3, 2, len(table)))
-        limit = np.where(rng.random(len(table)) < 0.5, whole_pools(table)[0] * (1 + slack), np.inf)
-        table, prices = replace(table, uplink_limit_s=limit), random_prices(table, rng)
-        exact, found = respond(table, prices), free_shares(table, prices, least_uploads(table))
+        options = random_options(6, 2, seed)
+        slack = np.exp(rng.uniform(-3, 2, len(options)))
+        limit = np.where(
+            rng.random(len(options)) < 0.5, whole_pools(options)[0] * (1 + slack), np.inf
+        )
+        options, prices = replace(options, uplink_limit_s=limit), random_prices(options, rng)
+        exact, found = (
+            respond(options, prices),
+            free_shares(options, prices, least_uploads(options)),
+        )
         np.testing.assert_allclose(found, exact.shares, rtol=1e-8)
-        assert (found[0] > free_shares(table, prices)[0] * (1 + 1e-6)).any()
+        assert (found[0] > free_shares(options, prices)[0] * (1 + 1e-6)).any()
 
 
 def test_response_within_limits() -> None:
@@ -62,15 +67,15 @@ def test_response_within_limits() -> None:
     rng = np.random.default_rng(1)
     both = 0
     for seed in range(30):
-        table = random_table(4, 2, seed)
-        pools = whole_pools(table)
-        least = table.device_delay_s + pools.sum(axis=0)
-        slack = np.exp(rng.uniform(-7, 2, (2, len(table))))
+        options = random_options(4, 2, seed)
+        pools = whole_pools(options)
+        least = options.device_delay_s + pools.sum(axis=0)
+        slack = np.exp(rng.uniform(-7, 2, (2, len(options))))
         tight = replace(
-            table,
+            options,
             deadline_s=least * (1 + slack[0]),
             uplink_limit_s=np.where(
-                rng.random(len(table)) < 0.5, pools[0] * (1 + slack[1]) + 1e-9, np.inf
+                rng.random(len(options)) < 0.5, pools[0] * (1 + slack[1]) + 1e-9, np.inf
             ),
         )
         prices = random_prices(tight, rng)
@@ -91,44 +96,44 @@ def test_deadline_beyond_the_kink_of_the_upload_limit() -> None:
 
     Newton's method from the flat side of the kink leaps to weights beyond all floats.
     """
-    table = random_table(3, 1, 0)
-    table = table.take(table.place == SERVER)
-    pools = whole_pools(table)
-    table = replace(
-        table,
-        downlink_work=table.downlink_work * 1e-14,
-        server_cycles=table.server_cycles * 1e-14,
+    options = random_options(3, 1, 0)
+    options = options.take(options.place == SERVER)
+    pools = whole_pools(options)
+    options = replace(
+        options,
+        downlink_work=options.downlink_work * 1e-14,
+        server_cycles=options.server_cycles * 1e-14,
         uplink_limit_s=pools[0] * 1.5,
         deadline_s=pools[0] * 1.2,
     )
-    prices = 1000 * pools[0].mean() / table.capacity
-    found = respond(table, prices)
+    prices = 1000 * pools[0].mean() / options.capacity
+    found = respond(options, prices)
     assert (found.weight < 1e9).all()
     assert (found.weight > 1).all()
-    assert found.delay == pytest.approx(table.deadline_s, rel=1e-10)
-    assert_best_response(table, prices, np.random.default_rng(0))
+    assert found.delay == pytest.approx(options.deadline_s, rel=1e-10)
+    assert_best_response(options, prices, np.random.default_rng(0))
 
 
 def test_least_response() -> None:
     """Limits are kept at a cost that no random shares undercut; without limits it is nothing."""
     rng = np.random.default_rng(2)
     for seed in range(10):
-        table = limited_table(seed, 4, 2, 0.8, 1.2)
-        prices = random_prices(table, rng)
-        found = respond(table, prices, least=True)
-        pools = pool_delays(table, np.maximum(found.shares, 1e-300))
-        delay = table.device_delay_s + pools.sum(axis=0)
-        late, held = np.isfinite(table.deadline_s), np.isfinite(table.uplink_limit_s)
-        free = ~late & ~(held & (table.uplink_bits > 0))
+        options = limited_options(seed, 4, 2, 0.8, 1.2)
+        prices = random_prices(options, rng)
+        found = respond(options, prices, least=True)
+        pools = pool_delays(options, np.maximum(found.shares, 1e-300))
+        delay = options.device_delay_s + pools.sum(axis=0)
+        late, held = np.isfinite(options.deadline_s), np.isfinite(options.uplink_limit_s)
+        free = ~late & ~(held & (options.uplink_bits > 0))
         assert (found.cost[free] == 0).all()
-        assert (delay <= table.deadline_s * (1 + 1e-10)).all()
-        assert (pools[0] <= table.uplink_limit_s * (1 + 1e-10)).all()
-        paid = prices[:, table.server]
+        assert (delay <= options.deadline_s * (1 + 1e-10)).all()
+        assert (pools[0] <= options.uplink_limit_s * (1 + 1e-10)).all()
+        paid = prices[:, options.server]
         assert found.cost == pytest.approx((paid * found.shares).sum(axis=0), rel=1e-12)
         for _ in range(50):
             shares = found.shares * np.exp(0.1 * rng.standard_normal(found.shares.shape))
-            pools = pool_delays(table, np.maximum(shares, 1e-300))
-            other = table.device_delay_s + pools.sum(axis=0)
-            kept = (other <= table.deadline_s) & (pools[0] <= table.uplink_limit_s)
+            pools = pool_delays(options, np.maximum(shares, 1e-300))
+            other = options.device_delay_s + pools.sum(axis=0)
+            kept = (other <= options.deadline_s) & (pools[0] <= options.uplink_limit_s)
             worse = (paid * shares).sum(axis=0) >= found.cost * (1 - 1e-10)
             assert (worse | ~kept).all()

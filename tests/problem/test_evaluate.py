@@ -266,9 +266,9 @@ def allocated(users: int, servers: int, seed: int) -> tuple[Instance, do.Plan, A
     """A random instance with limits, the plan of a random feasible choice and its delays."""
     rng = np.random.default_rng(seed)
     instance = do.generate_instance(users, servers, seed)
-    table = do.build_options(instance)
-    choice = random_choice(table, rng)
-    limited = constrain(table, choice, rng, 0.9, 1.5)
+    options = do.build_options(instance)
+    choice = random_choice(options, rng)
+    limited = constrain(options, choice, rng, 0.9, 1.5)
     limits = [
         {
             "deadline_s": None if np.isinf(d) else float(d),

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import dtkd_opt as do
-from dtkd_opt.problem.options import DEVICE, OptionTable, build_options, pool_delays
+from dtkd_opt.problem.options import DEVICE, Options, build_options, pool_delays
 from tests.support.helpers import figures, small_instance, user
 
 
-def identity(table: OptionTable) -> set[tuple[int, ...]]:
+def identity(options: Options) -> set[tuple[int, ...]]:
     """The (user, model, place, server) of each option."""
-    columns = (table.user, table.model, table.place, table.server)
+    columns = (options.user, options.model, options.place, options.server)
     return set(zip(*(column.tolist() for column in columns), strict=True))
 
 
@@ -25,13 +25,13 @@ def kept(**limits: float) -> set[tuple[int, ...]]:
 
 def test_accuracy_floor_excludes_exactly_what_is_below() -> None:
     """Accuracies at 400 samples: 0.76, 0.80 on the device; 0.786, 0.80 at the server."""
-    table = build_options(small_instance(user("u")))
-    for floor in (0.7, 0.77, 0.79, table.accuracy.max()):
+    options = build_options(small_instance(user("u")))
+    for floor in (0.7, 0.77, 0.79, options.accuracy.max()):
         expected = {
             option
             for option, accuracy in zip(
-                zip(table.user, table.model, table.place, table.server, strict=True),
-                table.accuracy,
+                zip(options.user, options.model, options.place, options.server, strict=True),
+                options.accuracy,
                 strict=True,
             )
             if accuracy >= floor
@@ -58,21 +58,21 @@ def test_upload_energy_excludes_exactly_the_servers_too_slow() -> None:
 
 def test_energy_slows_a_device_down_but_keeps_its_options() -> None:
     """√(0.001 J / (1e-28 · 8e7 cycles)) = 3.5e8 Hz, below the CPU's 1.2e9."""
-    table = build_options(small_instance(user("u", energy_j=1e-3)))
-    device = (table.place == DEVICE) & (table.model == 0)
+    options = build_options(small_instance(user("u", energy_j=1e-3)))
+    device = (options.place == DEVICE) & (options.model == 0)
     assert device.sum() == 2
-    assert table.device_hz[device] == pytest.approx(math.sqrt(1e-3 / 8e-21), rel=1e-12)
-    assert table.device_delay_s[device] == pytest.approx(8e7 / math.sqrt(1e-3 / 8e-21), rel=1e-12)
-    assert (table.uplink_limit_s[device] == np.inf).all()
+    assert options.device_hz[device] == pytest.approx(math.sqrt(1e-3 / 8e-21), rel=1e-12)
+    assert options.device_delay_s[device] == pytest.approx(8e7 / math.sqrt(1e-3 / 8e-21), rel=1e-12)
+    assert (options.uplink_limit_s[device] == np.inf).all()
 
 
 def test_deadline_excludes_exactly_what_is_late_with_whole_pools() -> None:
-    table = build_options(small_instance(user("u")))
-    pools = pool_delays(table, table.capacity[:, table.server])
-    least = table.device_delay_s + pools.sum(axis=0)
+    options = build_options(small_instance(user("u")))
+    pools = pool_delays(options, options.capacity[:, options.server])
+    least = options.device_delay_s + pools.sum(axis=0)
     order = np.argsort(least)
-    for k in range(len(table)):
-        expected = identity(table.take(np.sort(order[: k + 1])))
+    for k in range(len(options)):
+        expected = identity(options.take(np.sort(order[: k + 1])))
         assert kept(deadline_s=float(least[order[k]] * (1 + 1e-9))) == expected
 
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
-from dtkd_opt.problem.options import DEVICE, SERVER, OptionTable, build_options, pool_delays
+from dtkd_opt.problem.options import DEVICE, SERVER, Options, build_options, pool_delays
 from dtkd_opt.records.instance import Instance, Place
 from tests.support.helpers import figures, interpolate, small_instance, user
 from tests.support.strategies import instances
 
-PER_OPTION = [f.name for f in fields(OptionTable) if f.name not in ("capacity", "start")]
+PER_OPTION = [f.name for f in fields(Options) if f.name not in ("capacity", "start")]
 
 
 @dataclass
@@ -112,12 +112,12 @@ def broken_limits(instance: Instance, row: Row) -> set[str]:
     return broken
 
 
-def assert_table_is(table: OptionTable, rows: list[Row]) -> None:
+def assert_table_is(options: Options, rows: list[Row]) -> None:
     """Same options in the same order, same numbers."""
-    assert len(table) == len(rows)
+    assert len(options) == len(rows)
     for name in PER_OPTION:
         wanted = [getattr(row, name) for row in rows]
-        assert getattr(table, name) == pytest.approx(wanted, rel=1e-12, abs=1e-12), name
+        assert getattr(options, name) == pytest.approx(wanted, rel=1e-12, abs=1e-12), name
 
 
 MIXED = small_instance(
@@ -130,23 +130,27 @@ MIXED = small_instance(
 
 def test_small_instance_by_hand() -> None:
     """One option of each place, worked out with pencil and paper."""
-    table = build_options(small_instance(user("plain")))
-    device = np.flatnonzero((table.place == DEVICE) & (table.server == 0) & (table.model == 0))[0]
-    server = np.flatnonzero((table.place == SERVER) & (table.server == 0) & (table.model == 0))[0]
+    options = build_options(small_instance(user("plain")))
+    device = np.flatnonzero(
+        (options.place == DEVICE) & (options.server == 0) & (options.model == 0)
+    )[0]
+    server = np.flatnonzero(
+        (options.place == SERVER) & (options.server == 0) & (options.model == 0)
+    )[0]
     efficiency = math.log2(1 + 20 * 1e-11 / (4e-21 * 2e6))
     accuracy = 0.7 + 0.1 * math.log10(4)
-    assert table.device_delay_s[device] == pytest.approx(8e7 / 1.2e9, rel=1e-12)
-    assert table.device_hz[device] == 1.2e9
-    assert table.downlink_work[device] == pytest.approx(96_000 / efficiency, rel=1e-12)
-    assert table.accuracy[device] == pytest.approx(accuracy, rel=1e-12)
-    assert table.error_cost_s[device] == pytest.approx(300 * (1 - accuracy), rel=1e-12)
-    assert table.needs[:, device].tolist() == [0.0, table.downlink_work[device], 0.0]
-    assert table.uplink_bits[server] == 627_200
-    assert table.uplink_snr_hz[server] == pytest.approx(5e8, rel=1e-12)
-    assert table.downlink_work[server] == pytest.approx(1.6e6 / efficiency, rel=1e-12)
-    assert table.server_cycles[server] == pytest.approx(7.5e9 + 8e7, rel=1e-12)
-    assert table.device_delay_s[server] == table.device_hz[server] == 0
-    assert table.capacity.tolist() == [[1e6, 3e6], [2e6, 2e6], [8e9, 8e9]]
+    assert options.device_delay_s[device] == pytest.approx(8e7 / 1.2e9, rel=1e-12)
+    assert options.device_hz[device] == 1.2e9
+    assert options.downlink_work[device] == pytest.approx(96_000 / efficiency, rel=1e-12)
+    assert options.accuracy[device] == pytest.approx(accuracy, rel=1e-12)
+    assert options.error_cost_s[device] == pytest.approx(300 * (1 - accuracy), rel=1e-12)
+    assert options.needs[:, device].tolist() == [0.0, options.downlink_work[device], 0.0]
+    assert options.uplink_bits[server] == 627_200
+    assert options.uplink_snr_hz[server] == pytest.approx(5e8, rel=1e-12)
+    assert options.downlink_work[server] == pytest.approx(1.6e6 / efficiency, rel=1e-12)
+    assert options.server_cycles[server] == pytest.approx(7.5e9 + 8e7, rel=1e-12)
+    assert options.device_delay_s[server] == options.device_hz[server] == 0
+    assert options.capacity.tolist() == [[1e6, 3e6], [2e6, 2e6], [8e9, 8e9]]
 
 
 def test_small_instance_against_the_loop() -> None:
@@ -171,50 +175,50 @@ def test_random_instances_against_the_loop(instance: Instance) -> None:
 
 
 def test_start_bounds_each_users_options() -> None:
-    table = build_options(MIXED)
-    assert table.n_users == 4
-    assert table.n_servers == 2
-    assert table.start[0] == 0
-    assert table.start[-1] == len(table)
-    for n in range(table.n_users):
-        assert (table.user[table.start[n] : table.start[n + 1]] == n).all()
+    options = build_options(MIXED)
+    assert options.n_users == 4
+    assert options.n_servers == 2
+    assert options.start[0] == 0
+    assert options.start[-1] == len(options)
+    for n in range(options.n_users):
+        assert (options.user[options.start[n] : options.start[n + 1]] == n).all()
 
 
 def test_unreachable_servers_are_left_out() -> None:
-    table = build_options(MIXED)
-    assert set(table.server[table.user == 1].tolist()) == {1}
-    assert set(table.server[table.user == 0].tolist()) == {0, 1}
+    options = build_options(MIXED)
+    assert set(options.server[options.user == 1].tolist()) == {1}
+    assert set(options.server[options.user == 0].tolist()) == {0, 1}
 
 
 def test_a_device_that_downloads_nothing_has_one_server() -> None:
     """All samples are fresh: no labels to fetch, so only the strongest server is kept."""
     free = small_instance(user("a"), user("b", fresh_fraction=1.0, channel_gain=(2e-12, 5e-12)))
-    table = build_options(free)
-    mine = table.user == 1
-    device = mine & (table.place == DEVICE)
-    assert table.server[device].tolist() == [1, 1]
-    assert (table.needs[:, device] == 0).all()
-    assert set(table.server[mine & (table.place == SERVER)].tolist()) == {0, 1}
-    assert set(table.server[(table.user == 0) & (table.place == DEVICE)].tolist()) == {0, 1}
+    options = build_options(free)
+    mine = options.user == 1
+    device = mine & (options.place == DEVICE)
+    assert options.server[device].tolist() == [1, 1]
+    assert (options.needs[:, device] == 0).all()
+    assert set(options.server[mine & (options.place == SERVER)].tolist()) == {0, 1}
+    assert set(options.server[(options.user == 0) & (options.place == DEVICE)].tolist()) == {0, 1}
 
 
 @given(data=st.data())
 def test_take_keeps_users(data: st.DataObject) -> None:
     """By mask or by indices: the same rows, users keep their numbers, also those left empty."""
-    table = build_options(MIXED)
-    flags = st.lists(st.booleans(), min_size=len(table), max_size=len(table))
+    options = build_options(MIXED)
+    flags = st.lists(st.booleans(), min_size=len(options), max_size=len(options))
     mask = np.array(data.draw(flags))
-    taken = table.take(mask)
-    again = table.take(np.flatnonzero(mask))
-    assert taken.n_users == table.n_users
+    taken = options.take(mask)
+    again = options.take(np.flatnonzero(mask))
+    assert taken.n_users == options.n_users
     for name in PER_OPTION:
-        assert getattr(taken, name).tolist() == getattr(table, name)[mask].tolist()
+        assert getattr(taken, name).tolist() == getattr(options, name)[mask].tolist()
         assert getattr(again, name).tolist() == getattr(taken, name).tolist()
-    for n in range(table.n_users):
+    for n in range(options.n_users):
         mine = taken.user[taken.start[n] : taken.start[n + 1]]
-        assert mine.tolist() == [n] * int((table.user[mask] == n).sum())
+        assert mine.tolist() == [n] * int((options.user[mask] == n).sum())
     assert again.start.tolist() == taken.start.tolist()
-    assert taken.capacity is table.capacity
+    assert taken.capacity is options.capacity
 
 
 @settings(max_examples=30, deadline=None)
@@ -222,34 +226,34 @@ def test_take_keeps_users(data: st.DataObject) -> None:
 def test_relabelling_users_permutes_the_table(instance: Instance, data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(instance.users))))
     users = tuple(instance.users[n] for n in order)
-    table, relabelled = (
+    options, relabelled = (
         build_options(instance), build_options(instance.model_copy(update={"users": users}))
     )  # fmt: skip
     for new, old in enumerate(order):
-        a = slice(table.start[old], table.start[old + 1])
+        a = slice(options.start[old], options.start[old + 1])
         b = slice(relabelled.start[new], relabelled.start[new + 1])
         for name in PER_OPTION:
             if name != "user":
-                assert getattr(table, name)[a].tolist() == getattr(relabelled, name)[b].tolist()
+                assert getattr(options, name)[a].tolist() == getattr(relabelled, name)[b].tolist()
 
 
 def test_pool_delays() -> None:
     """Against the equations, option by option, at uneven shares."""
     instance = small_instance(user("a"), user("b", fresh_fraction=0.0, samples=900))
-    table = build_options(instance)
-    shares = np.array([[3e5], [7e5], [2e9]]) * np.linspace(0.5, 1.5, len(table))
-    delay = pool_delays(table, shares)
-    for k in range(len(table)):
-        on_server = table.place[k] == SERVER
+    options = build_options(instance)
+    shares = np.array([[3e5], [7e5], [2e9]]) * np.linspace(0.5, 1.5, len(options))
+    delay = pool_delays(options, shares)
+    for k in range(len(options)):
+        on_server = options.place[k] == SERVER
         exact = figures(
             instance,
-            int(table.user[k]),
-            int(table.model[k]),
+            int(options.user[k]),
+            int(options.model[k]),
             "server" if on_server else "device",
-            int(table.server[k]),
+            int(options.server[k]),
             float(shares[0, k]),
             float(shares[1, k]),
-            float(shares[2, k]) if on_server else float(table.device_hz[k]),
+            float(shares[2, k]) if on_server else float(options.device_hz[k]),
         )
         compute = exact.compute_s if on_server else 0.0
         expected = [exact.upload_s, exact.download_s, compute]
@@ -258,10 +262,12 @@ def test_pool_delays() -> None:
 
 def test_another_unit_of_time() -> None:
     """Counted in minutes, every delay is a sixtieth at the same shares."""
-    table = build_options(MIXED)
-    minutes = table.in_unit(60.0)
-    shares = table.capacity[:, table.server] / 3
-    assert pool_delays(minutes, shares) * 60 == pytest.approx(pool_delays(table, shares), rel=1e-14)
+    options = build_options(MIXED)
+    minutes = options.in_unit(60.0)
+    shares = options.capacity[:, options.server] / 3
+    assert pool_delays(minutes, shares) * 60 == pytest.approx(
+        pool_delays(options, shares), rel=1e-14
+    )
     for name in ("device_delay_s", "error_cost_s", "deadline_s", "uplink_limit_s"):
-        assert getattr(minutes, name) * 60 == pytest.approx(getattr(table, name), rel=1e-14)
-    assert minutes.capacity.tolist() == table.capacity.tolist()
+        assert getattr(minutes, name) * 60 == pytest.approx(getattr(options, name), rel=1e-14)
+    assert minutes.capacity.tolist() == options.capacity.tolist()

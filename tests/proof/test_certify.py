@@ -88,11 +88,11 @@ def test_any_plan_of_a_tiny_instance(
     instance = do.generate_instance(users, servers, seed, limits)
     instance = instance.model_copy(update={"models": instance.models[2:5:2]})
     try:
-        table = do.build_options(instance)
+        options = do.build_options(instance)
     except do.InfeasibleError:
         assume(False)
         raise
-    best = min(mean_objective(table, choice) for choice in all_choices(table))
+    best = min(mean_objective(options, choice) for choice in all_choices(options))
     if math.isinf(best):
         assume(False)
     solution = do.solve(instance, "random", seed=seed).solution
@@ -201,7 +201,7 @@ def test_a_time_limit_still_proves_something() -> None:
 def test_progress_is_reported() -> None:
     seen: list[do.Progress] = []
     instance = load("n10-s3")
-    do.certify(instance, do.solve(instance, "greedy").solution, watch=seen.append)
+    do.certify(instance, do.solve(instance, "greedy").solution, callback=seen.append)
     assert "prices" in {progress.phase for progress in seen}
     bounds = [progress.bound for progress in seen]
     assert bounds == sorted(bounds)

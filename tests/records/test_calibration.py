@@ -15,7 +15,7 @@ import dtkd_opt as do
 from dtkd_opt.distill.fit import mean_interval, non_decreasing, power_law
 from dtkd_opt.distill.jobs import VERSION, Job, Training
 from dtkd_opt.distill.select_hyperparameters import choose, chosen_for
-from dtkd_opt.distill.training import Recipe
+from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.records.accuracy import AccuracyTable
 from dtkd_opt.records.calibration import FORMAT, Cell, Curve, Network
 from dtkd_opt.records.instance import Model, Task
@@ -96,7 +96,7 @@ def row(rate: float, seed: int, accuracy: float | None, **change: Any) -> Traini
     job = {
         "data": "digits", "data_sha256": "d", "student": "mlp16", "labels": "server",
         "samples": 100, "seed": seed, "scored_on": "validation",
-        "recipe": Recipe(learning_rate=rate), "partition": "iid", "fresh_fraction": 0.0,
+        "recipe": TrainConfig(learning_rate=rate), "partition": "iid", "fresh_fraction": 0.0,
         "teacher_sha256": "t", "device": "cpu", "version": VERSION,
     }  # fmt: skip
     outcome = "diverged" if accuracy is None else "done"

@@ -157,14 +157,19 @@ def test_no_overflow_at_the_ends(data: bytes) -> None:
     """NumPy's warnings are errors here."""
     instance = validate(Instance, parse_json(data, SOURCE), SOURCE)
     try:
-        table = build_options(instance)
+        options = build_options(instance)
     except InfeasibleError as error:
         assert_plain(error)
     else:
-        for numbers in (table.needs, table.capacity, table.device_delay_s, table.uplink_snr_hz):
+        for numbers in (
+            options.needs,
+            options.capacity,
+            options.device_delay_s,
+            options.uplink_snr_hz,
+        ):
             assert np.isfinite(numbers).all()
-        assert (table.capacity > 0).all()
-        assert (table.uplink_snr_hz > 0).all()
+        assert (options.capacity > 0).all()
+        assert (options.uplink_snr_hz > 0).all()
 
 
 @given(data=st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode()))

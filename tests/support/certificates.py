@@ -10,7 +10,7 @@ import dtkd_opt as do
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.pricing.lagrangian import price
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.certificate import Certificate, Incumbent, Leaf, Node, Split, gap_above
 from dtkd_opt.records.instance import PLACES
@@ -18,21 +18,21 @@ from dtkd_opt.records.instance import PLACES
 LOOSE = 1e-12  # relative: what a producer in floating point keeps from its claims
 
 
-def best_prices(table: OptionTable) -> Array:
+def best_prices(options: Options) -> Array:
     """(3, S) prices of the best bound."""
-    return maximise_bound(table, first_prices(table)).prices
+    return maximise_bound(options, first_prices(options)).prices
 
 
-def incumbent_of(instance: do.Instance, table: OptionTable, choice: Index) -> Incumbent:
+def incumbent_of(instance: do.Instance, options: Options, choice: Index) -> Incumbent:
     """The best plan of a choice as a certificate's columns."""
-    shares = do.allocate(table, choice).shares
-    on_device = table.place[choice] == 0
-    cpu = np.where(on_device, table.device_hz[choice], shares[2])
+    shares = do.allocate(options, choice).shares
+    on_device = options.place[choice] == 0
+    cpu = np.where(on_device, options.device_hz[choice], shares[2])
     return Incumbent(
         name=tuple(user.name for user in instance.users),
-        model=tuple(instance.models[m].name for m in table.model[choice]),
-        place=tuple(PLACES[p] for p in table.place[choice]),
-        server=tuple(instance.servers[s].name for s in table.server[choice]),
+        model=tuple(instance.models[m].name for m in options.model[choice]),
+        place=tuple(PLACES[p] for p in options.place[choice]),
+        server=tuple(instance.servers[s].name for s in options.server[choice]),
         uplink_hz=shares[0],
         downlink_hz=shares[1],
         cpu_hz=cpu,
@@ -80,10 +80,10 @@ def claim(
 
 def root_certificate(instance: do.Instance) -> Certificate:
     """The best prices at the root, and the plan that they suggest."""
-    table = do.build_options(instance)
-    point = maximise_bound(table, first_prices(table))
-    plan = incumbent_of(instance, table, point.choice)
-    value = point.value / table.n_users
+    options = do.build_options(instance)
+    point = maximise_bound(options, first_prices(options))
+    plan = incumbent_of(instance, options, point.choice)
+    value = point.value / options.n_users
     leaf = Leaf(prices=0, bound=value - LOOSE * abs(value))
     return claim(instance, plan, point.prices[None], [leaf])
 
@@ -101,14 +101,14 @@ def tree_certificate(
         Whether each leaf has its own best prices, or all share the root's.
     """
     rng = np.random.default_rng(seed)
-    table = do.build_options(instance)
-    plan = incumbent_of(instance, table, maximise_bound(table, first_prices(table)).choice)
-    prices = [best_prices(table)]
+    options = do.build_options(instance)
+    plan = incumbent_of(instance, options, maximise_bound(options, first_prices(options)).choice)
+    prices = [best_prices(options)]
     tree: list[Node | None] = [None]
-    allowed = {0: np.ones(len(table), bool)}
+    allowed = {0: np.ones(len(options), bool)}
     for _ in range(splits):
         v = int(rng.choice([v for v, node in enumerate(tree) if node is None]))
-        split = _random_split(table, allowed[v], rng, len(tree))
+        split = _random_split(options, allowed[v], rng, len(tree))
         if split is None:
             continue
         node, inside = split
@@ -120,30 +120,32 @@ def tree_certificate(
         if found is not None:
             nodes.append(found)
             continue
-        left = table.take(allowed[v])
+        left = options.take(allowed[v])
         if reprice:
             prices.append(best_prices(left))
         used = len(prices) - 1 if reprice else 0
-        value = price(left, np.maximum(prices[used], 1e-300)).value / table.n_users
+        value = price(left, np.maximum(prices[used], 1e-300)).value / options.n_users
         nodes.append(Leaf(prices=used, bound=value - LOOSE * abs(value)))
     return claim(instance, plan, np.array(prices), nodes)
 
 
 def _random_split(
-    table: OptionTable, allowed: Array, rng: np.random.Generator, size: int
+    options: Options, allowed: Array, rng: np.random.Generator, size: int
 ) -> tuple[Split, tuple[Array, Array]] | None:
     """A split that leaves its user an option on both sides, and the two sides as masks."""
-    counts = np.bincount(table.user[allowed], minlength=table.n_users)
+    counts = np.bincount(options.user[allowed], minlength=options.n_users)
     open_users = np.flatnonzero(counts > 1)
     if not len(open_users):
         return None
     n = int(rng.choice(open_users))
-    mine = np.flatnonzero(allowed & (table.user == n))
+    mine = np.flatnonzero(allowed & (options.user == n))
     chosen = rng.permutation(mine)[: rng.integers(1, len(mine))]
-    options = [(int(table.model[k]), PLACES[table.place[k]], int(table.server[k])) for k in chosen]
-    node = Split(user=n, options=tuple(options), inside=size, outside=size + 1)
-    listed = np.isin(np.arange(len(table)), chosen)
-    others = table.user != n
+    listed = [
+        (int(options.model[k]), PLACES[options.place[k]], int(options.server[k])) for k in chosen
+    ]
+    node = Split(user=n, options=tuple(listed), inside=size, outside=size + 1)
+    listed = np.isin(np.arange(len(options)), chosen)
+    others = options.user != n
     return node, (others | listed, others | ~listed)
 
 

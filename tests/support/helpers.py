@@ -13,125 +13,125 @@ import pytest
 import dtkd_opt as do
 from dtkd_opt.pricing.constrained_allocation import Conflict
 from dtkd_opt.pricing.equal_shares import first_prices
-from dtkd_opt.problem.options import SERVER, Index, OptionTable, pool_delays
+from dtkd_opt.problem.options import SERVER, Index, Options, pool_delays
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.instance import FORMAT, AccuracyTable, Instance, Model, Server, Task, User
 from tests.support.paths import INSTANCES as INSTANCES
 
-Case = tuple[OptionTable, Index]
-Cases = list[tuple[OptionTable, Index, do.Allocation]]
+Case = tuple[Options, Index]
+Cases = list[tuple[Options, Index, do.Allocation]]
 
 
-def all_choices(table: OptionTable) -> Iterator[Index]:
+def all_choices(options: Options) -> Iterator[Index]:
     """Every choice of one option a user."""
-    rows = [range(table.start[n], table.start[n + 1]) for n in range(table.n_users)]
+    rows = [range(options.start[n], options.start[n + 1]) for n in range(options.n_users)]
     for choice in itertools.product(*rows):
         yield np.array(choice)
 
 
-def random_choice(table: OptionTable, rng: np.random.Generator) -> Index:
+def random_choice(options: Options, rng: np.random.Generator) -> Index:
     """One option a user, uniformly."""
-    choice: Index = rng.integers(table.start[:-1], table.start[1:])
+    choice: Index = rng.integers(options.start[:-1], options.start[1:])
     return choice
 
 
-def random_table(users: int, servers: int, seed: int) -> OptionTable:
+def random_options(users: int, servers: int, seed: int) -> Options:
     """The option table of a generated instance without limits."""
     return do.build_options(do.generate_instance(users, servers, seed))
 
 
-def whole_pools(table: OptionTable) -> Array:
+def whole_pools(options: Options) -> Array:
     """(3, K) delay [s] of each option in its pools with all of them to itself."""
-    return pool_delays(table, table.capacity[:, table.server])
+    return pool_delays(options, options.capacity[:, options.server])
 
 
-def with_limits(table: OptionTable, deadline_s: Array, uplink_limit_s: Array) -> OptionTable:
+def with_limits(options: Options, deadline_s: Array, uplink_limit_s: Array) -> Options:
     """The table with other limits, (N,) each; only uploads have the second."""
     return replace(
-        table,
-        deadline_s=deadline_s[table.user],
-        uplink_limit_s=np.where(table.place == SERVER, uplink_limit_s[table.user], np.inf),
+        options,
+        deadline_s=deadline_s[options.user],
+        uplink_limit_s=np.where(options.place == SERVER, uplink_limit_s[options.user], np.inf),
     )
 
 
 def constrain(
-    table: OptionTable, choice: Index, rng: np.random.Generator, low: float, high: float
-) -> OptionTable:
+    options: Options, choice: Index, rng: np.random.Generator, low: float, high: float
+) -> Options:
     """Random limits for a choice, `low` to `high` times what it takes without any.
 
     Some users have a deadline, some uploads a limit. Limits that a user cannot keep with whole
     pools are left out, as the options that break them are in an option table.
     """
     size = len(choice)
-    free = do.allocate(table, choice)
-    uploads = pool_delays(table.take(choice), free.shares)[0]
+    free = do.allocate(options, choice)
+    uploads = pool_delays(options.take(choice), free.shares)[0]
     deadline = free.delay * rng.uniform(low, high, size)
     limit = uploads * rng.uniform(low**2, high, size)
-    pools = whole_pools(table)[:, choice]
-    alone = table.device_delay_s[choice] + pools.sum(axis=0)
+    pools = whole_pools(options)[:, choice]
+    alone = options.device_delay_s[choice] + pools.sum(axis=0)
     held = (rng.random(size) < rng.uniform(0.2, 1)) & (deadline > alone)
     limited = (rng.random(size) < 0.4) & (limit > pools[0])
-    return with_limits(table, np.where(held, deadline, np.inf), np.where(limited, limit, np.inf))
+    return with_limits(options, np.where(held, deadline, np.inf), np.where(limited, limit, np.inf))
 
 
 def constrained_case(seed: int, low: float = 0.9, high: float = 1.4, most: int = 12) -> Case:
     """A random choice of up to `most` users on up to three servers, with limits."""
     rng = np.random.default_rng(seed)
-    table = random_table(int(rng.integers(1, most + 1)), int(rng.integers(1, 4)), seed)
-    choice = random_choice(table, rng)
-    return constrain(table, choice, rng, low, high), choice
+    options = random_options(int(rng.integers(1, most + 1)), int(rng.integers(1, 4)), seed)
+    choice = random_choice(options, rng)
+    return constrain(options, choice, rng, low, high), choice
 
 
 def free_case(seed: int) -> Case:
     rng = np.random.default_rng(seed)
-    table = random_table(int(rng.integers(1, 13)), int(rng.integers(1, 4)), seed)
-    return table, random_choice(table, rng)
+    options = random_options(int(rng.integers(1, 13)), int(rng.integers(1, 4)), seed)
+    return options, random_choice(options, rng)
 
 
-def tables_of(instance: do.Instance, place: int) -> Case:
+def options_at(instance: do.Instance, place: int) -> Case:
     """Each user's first option of a place."""
-    table = do.build_options(instance)
-    rows = np.flatnonzero(table.place == place)
-    first = np.unique(table.user[rows], return_index=True)[1]
-    return table, rows[first]
+    options = do.build_options(instance)
+    rows = np.flatnonzero(options.place == place)
+    first = np.unique(options.user[rows], return_index=True)[1]
+    return options, rows[first]
 
 
-def verdict(table: OptionTable, choice: Index) -> do.Allocation | list[Conflict]:
+def verdict(options: Options, choice: Index) -> do.Allocation | list[Conflict]:
     """An allocation, or the proofs that there is none."""
     try:
-        return do.allocate(table, choice)
+        return do.allocate(options, choice)
     except do.ChoiceInfeasible as error:
         return error.conflicts or pytest.fail("infeasible without a proof")
 
 
-def limited_table(seed: int, users: int, servers: int, low: float, high: float) -> OptionTable:
+def limited_options(seed: int, users: int, servers: int, low: float, high: float) -> Options:
     """Two students, limits around what a random choice takes."""
     rng = np.random.default_rng(seed)
     instance = do.generate_instance(users, servers, seed)
     instance = instance.model_copy(update={"models": instance.models[2:5:2]})
-    table = do.build_options(instance)
-    limited = constrain(table, random_choice(table, rng), rng, low, high)
+    options = do.build_options(instance)
+    limited = constrain(options, random_choice(options, rng), rng, low, high)
     pools = whole_pools(limited)
     late = limited.device_delay_s + pools.sum(axis=0) > limited.deadline_s
     return limited.take(~late & (pools[0] <= limited.uplink_limit_s))
 
 
-def random_prices(table: OptionTable, rng: np.random.Generator, spread: float = 3.0) -> Array:
+def random_prices(options: Options, rng: np.random.Generator, spread: float = 3.0) -> Array:
     """Prices around those of the equal-share choice, up and down by factors of exp(spread)."""
-    base = first_prices(table)
-    worth = (base * table.capacity).sum() / table.capacity.size + 1e-9
-    base = np.where(base > 0, base, worth / table.capacity)
+    base = first_prices(options)
+    worth = (base * options.capacity).sum() / options.capacity.size + 1e-9
+    base = np.where(base > 0, base, worth / options.capacity)
     prices: Array = base * np.exp(rng.uniform(-spread, spread, base.shape))
     return prices
 
 
-def mean_objective(table: OptionTable, choice: Index) -> float:
+def mean_objective(options: Options, choice: Index) -> float:
     """J [s] of a choice at its best allocation; inf where its limits cannot be kept."""
     try:
-        delay = do.allocate(table, choice).delay
+        delay = do.allocate(options, choice).delay
     except do.ChoiceInfeasible:
         return math.inf
-    return float(np.mean(delay + table.error_cost_s[choice]))
+    return float(np.mean(delay + options.error_cost_s[choice]))
 
 
 def small_instance(*users: User, **changes: object) -> Instance:
@@ -235,10 +235,10 @@ def _over(amount: float, rate: float) -> float:
     return amount / rate if rate else math.inf
 
 
-def interpolate(table: AccuracyTable, samples: float, place: str) -> float:
+def interpolate(accuracy: AccuracyTable, samples: float, place: str) -> float:
     """Piecewise linear in log(samples), constant beyond the ends."""
-    values = table.device if place == "device" else table.server
-    grid = table.samples
+    values = accuracy.device if place == "device" else accuracy.server
+    grid = accuracy.samples
     if samples <= grid[0]:
         return values[0]
     for i in range(1, len(grid)):

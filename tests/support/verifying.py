@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import dtkd_opt as do
 from dtkd_opt.pricing.equal_shares import first_prices
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.proof.verify.arrays import Arrays
 from dtkd_opt.proof.verify.balls import Balls
@@ -50,22 +50,22 @@ def odd_instances(draw: st.DrawFn) -> do.Instance:
     return instance.model_copy(update={"users": tuple(changed)})
 
 
-def table_of(instance: do.Instance, most: float = 200) -> OptionTable:
+def options_of(instance: do.Instance, most: float = 200) -> Options:
     """The option table, if there is one and enumerating it takes no time."""
     try:
-        table = do.build_options(instance)
+        options = do.build_options(instance)
     except do.InfeasibleError:
         assume(False)
         raise
-    assume(np.prod(np.diff(table.start)) <= most)
+    assume(np.prod(np.diff(options.start)) <= most)
     # what reaches its floor but for rounding is an option to the table, and none to balls
-    assume((table.accuracy > instance.users.min_accuracy[table.user] + 1e-12).all())
-    return table
+    assume((options.accuracy > instance.users.min_accuracy[options.user] + 1e-12).all())
+    return options
 
 
-def any_prices(table: OptionTable, rng: np.random.Generator) -> Array:
+def any_prices(options: Options, rng: np.random.Generator) -> Array:
     """(3, S) prices: sensible, far off, zero, or beyond all measure."""
-    base = first_prices(table)
+    base = first_prices(options)
     prices: Array = base * np.exp(rng.uniform(-1, 1, base.shape) * rng.choice([0.1, 1, 5, 30]))
     odd = rng.random(base.shape) < rng.choice([0.0, 0.3])
     return np.where(odd, rng.choice([0.0, 1e-320, 1e-99, 1e99, 1e305], base.shape), prices)
@@ -75,6 +75,6 @@ def both(instance: do.Instance) -> tuple[Balls, Arrays]:
     return Balls(instance), Arrays(instance)
 
 
-def choice_of(table: OptionTable, rows: Index) -> Index:
+def choice_of(options: Options, rows: Index) -> Index:
     """(3, N) model, place and server of some of the table's options."""
-    return np.array([table.model[rows], table.place[rows], table.server[rows]])
+    return np.array([options.model[rows], options.place[rows], options.server[rows]])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flwr.app import Array, ArrayRecord, Message
 
-from dtkd_opt.federate.serialization import Parcel
+from dtkd_opt.federate.serialization import Payload
 
 PARCEL, TASK, FOUND, FAULT = "parcel", "task", "found", "fault"  # records of a message
 
 
-def array_record(parcel: Parcel) -> ArrayRecord:
+def array_record(parcel: Payload) -> ArrayRecord:
     """A parcel as it goes into a message."""
     return ArrayRecord(
         {
@@ -19,7 +19,7 @@ def array_record(parcel: Parcel) -> ArrayRecord:
     )
 
 
-def parcel_in(message: Message) -> Parcel:
+def parcel_in(message: Message) -> Payload:
     """The parcel of a message; empty where it has none."""
     records = message.content.array_records
     return {name: array.data for name, array in records.get(PARCEL, {}).items()}

@@ -17,7 +17,7 @@ from dtkd_opt.federate import protocol as sides
 from dtkd_opt.federate.flower.files import read_agent, read_common, read_teacher
 from dtkd_opt.federate.flower.messages import FAULT, FOUND, PARCEL, TASK, array_record, parcel_in
 from dtkd_opt.federate.flower.status_files import MEETING_S, append, dead, say_fault, say_started
-from dtkd_opt.federate.serialization import Parcel, pack_weights, parcel_bits
+from dtkd_opt.federate.serialization import Payload, pack_weights, parcel_bits
 from dtkd_opt.federate.spec import Asked, Outcome
 from dtkd_opt.runtime.jobs import this_worker
 
@@ -74,7 +74,7 @@ class _Course:
         self.common = read_common(folder)
         self.teacher = read_teacher(folder, self.common)
         self.node: dict[int, int] = {}  # of each client that was met
-        self.up: dict[int, Parcel] = {}
+        self.up: dict[int, Payload] = {}
         self.row: dict[int, Outcome] = {}  # as far as it is known
 
     def run(self) -> None:

@@ -31,7 +31,7 @@ from dtkd_opt.pricing.equal_shares import (
     first_prices,
 )
 from dtkd_opt.pricing.response import free_shares, respond
-from dtkd_opt.problem.options import OptionTable, pool_delays
+from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
 
 FEATURES = (
@@ -62,7 +62,7 @@ Allocate = Callable[[Index], Allocation]
 class State:
     """A choice of all users, and what its allocation tells."""
 
-    table: OptionTable
+    options: Options
     scale: Array  # (N,) the unit of each user's costs [s]
     choice: Index  # (N,) rows of the table
     prices: Array  # (3, S) [s per Hz, s per Hz, s per cycle/s]
@@ -79,57 +79,59 @@ class Priced:
     cost: Array  # (K,) T + ρ (1 - a) + λ · x [s]
 
 
-def price_options(table: OptionTable, prices: Array) -> Priced:
+def price_options(options: Options, prices: Array) -> Priced:
     """The best shares of each option at prices of shape (3, S), cut to the size of the pools."""
-    capacity = table.capacity[:, table.server]
+    capacity = options.capacity[:, options.server]
     price = np.maximum(prices, _FREE)
-    shares = free_shares(table, price)
-    limited = _limited(table)
+    shares = free_shares(options, price)
+    limited = _limited(options)
     if limited.any():  # closed forms know of no limits
-        shares[:, limited] = respond(table.take(limited), price).shares
+        shares[:, limited] = respond(options.take(limited), price).shares
     shares = np.minimum(shares, capacity)
-    delay, payment = pool_delays(table, shares), prices[:, table.server] * shares
-    cost = table.device_delay_s + table.error_cost_s + (delay + payment).sum(axis=0)
+    delay, payment = pool_delays(options, shares), prices[:, options.server] * shares
+    cost = options.device_delay_s + options.error_cost_s + (delay + payment).sum(axis=0)
     return Priced(delay, payment, shares / capacity, cost)
 
 
-def first_choices(table: OptionTable) -> Iterator[Index]:
+def first_choices(options: Options) -> Iterator[Index]:
     """Choices to begin with: the best at equal shares; with limits, also what keeps them cheapest.
 
     Either may still break limits when it is allocated.
     """
-    yield equal_share_choice(table)
-    if table.constrained:
-        prices = first_prices(table)
-        mean = float((prices * table.capacity).mean()) or 1.0
-        prices = np.where(prices > 0, prices, mean / table.capacity)
-        yield cheapest_options(table, respond(table, prices, least=True).cost)
+    yield equal_share_choice(options)
+    if options.constrained:
+        prices = first_prices(options)
+        mean = float((prices * options.capacity).mean()) or 1.0
+        prices = np.where(prices > 0, prices, mean / options.capacity)
+        yield cheapest_options(options, respond(options, prices, least=True).cost)
 
 
-def _limited(table: OptionTable) -> NDArray[np.bool_]:
-    limited: NDArray[np.bool_] = np.isfinite(table.deadline_s) | np.isfinite(table.uplink_limit_s)
+def _limited(options: Options) -> NDArray[np.bool_]:
+    limited: NDArray[np.bool_] = np.isfinite(options.deadline_s) | np.isfinite(
+        options.uplink_limit_s
+    )
     return limited
 
 
-def begin(table: OptionTable, choice: Index, prices: Array) -> State:
+def begin(options: Options, choice: Index, prices: Array) -> State:
     """The state at the start: a choice and the prices of its allocation."""
-    usual = first_prices(table)
+    usual = first_prices(options)
     least = [
         np.minimum.reduceat(price_options(part, usual).cost, part.start[:-1])
-        for part in map(table.of, _blocks(table, np.arange(table.n_users)))
+        for part in map(options.of, _blocks(options, np.arange(options.n_users)))
     ]
-    return State(table, np.concatenate(least), choice, prices, np.zeros_like(prices))
+    return State(options, np.concatenate(least), choice, prices, np.zeros_like(prices))
 
 
-def begin_with(table: OptionTable, choices: Iterable[Index]) -> State | None:
+def begin_with(options: Options, choices: Iterable[Index]) -> State | None:
     """The state of the first of some choices that keeps its limits; None if none does."""
     for choice in choices:
         with suppress(ChoiceInfeasible):
-            return begin(table, choice, allocate(table, choice).prices)
+            return begin(options, choice, allocate(options, choice).prices)
     return None
 
 
-def features(state: State, users: Index) -> tuple[OptionTable, NDArray[np.float32]]:
+def features(state: State, users: Index) -> tuple[Options, NDArray[np.float32]]:
     """What some users know of each of their options.
 
     Parameters
@@ -145,10 +147,10 @@ def features(state: State, users: Index) -> tuple[OptionTable, NDArray[np.float3
         The table of these users' options, numbered from 0, and their features (K, F) in the order
         of :data:`FEATURES`.
     """
-    part = state.table.of(users)
+    part = state.options.of(users)
     priced = price_options(part, state.prices)
     sizes = np.diff(part.start)
-    current = state.choice[users] - state.table.start[users] + part.start[:-1]
+    current = state.choice[users] - state.options.start[users] + part.start[:-1]
     now, scale = np.repeat(current, sizes), np.repeat(state.scale[users], sizes)
     least = np.repeat(np.minimum.reduceat(priced.cost, part.start[:-1]), sizes)
     here = part.server == part.server[now]
@@ -174,10 +176,10 @@ def wishes(state: State, movers: Index, value: Callable[[NDArray[np.float32]], A
     `value` gives (K,) values of (K, F) features; it is asked block after block of users.
     """
     wanted = state.choice.copy()
-    for users in _blocks(state.table, movers):
+    for users in _blocks(state.options, movers):
         part, known = features(state, users)
         best = best_rows(value(known), part.start)
-        wanted[users] = state.table.start[users] + best - part.start[:-1]
+        wanted[users] = state.options.start[users] + best - part.start[:-1]
     return wanted
 
 
@@ -200,7 +202,7 @@ def move(state: State, wanted: Index, allocate: Allocate) -> State:
     used = (state.prices > 0) & (prices > 0)
     ratio = np.divide(prices, state.prices, where=used, out=np.ones_like(prices))
     rise = np.clip(np.log(ratio), -1.0, 1.0)
-    return State(state.table, state.scale, choice, prices, rise)
+    return State(state.options, state.scale, choice, prices, rise)
 
 
 def rewards(state: State, wanted: Index) -> Array:
@@ -209,8 +211,8 @@ def rewards(state: State, wanted: Index) -> Array:
     How much less a user would add to N · J with its best option, in its scale, and
     :data:`PENALTY` if it could not have what it wanted.
     """
-    added = contributions(state.table, price_options(state.table, state.prices), state.choice)
-    least = np.minimum.reduceat(added, state.table.start[:-1])
+    added = contributions(state.options, price_options(state.options, state.prices), state.choice)
+    least = np.minimum.reduceat(added, state.options.start[:-1])
     lost = (added[state.choice] - least) / state.scale
     reward: Array = -np.minimum(lost + PENALTY * (wanted != state.choice), WORST)
     return reward
@@ -232,7 +234,7 @@ def _settle(state: State, wanted: Index, allocate: Allocate) -> tuple[Index, Arr
             choice = np.where(blamed if blamed.any() else moved, state.choice, choice)
 
 
-def contributions(table: OptionTable, priced: Priced, choice: Index) -> Array:
+def contributions(options: Options, priced: Priced, choice: Index) -> Array:
     """(K,) seconds that users add to N · J = Σ T + ρ (1 - a), each option instead of `choice`.
 
     With x the shares that an option buys of pools C and y the user's present ones there,
@@ -242,15 +244,15 @@ def contributions(table: OptionTable, priced: Priced, choice: Index) -> Array:
     for downlink and CPU, where a user's delay is λ x and all wait (Σ √need)² / C, this is exactly
     the difference that the user makes; for the uplink nearly so.
     """
-    now = np.repeat(choice, np.diff(table.start))
-    here = table.server == table.server[now]
+    now = np.repeat(choice, np.diff(options.start))
+    here = options.server == options.server[now]
     change = (priced.payment * (priced.part - 2 * here * priced.part[:, now])).sum(axis=0)
     added: Array = priced.cost + change
     return added
 
 
-def _blocks(table: OptionTable, users: Index) -> Iterator[Index]:
+def _blocks(options: Options, users: Index) -> Iterator[Index]:
     """Sorted users, so many at a time that they have about `_BLOCK` options."""
-    ends = np.cumsum(np.diff(table.start)[users])
+    ends = np.cumsum(np.diff(options.start)[users])
     cuts = np.searchsorted(ends, np.arange(_BLOCK, ends[-1] if len(ends) else 0, _BLOCK))
     yield from (block for block in np.split(users, cuts) if len(block))

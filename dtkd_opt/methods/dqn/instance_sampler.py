@@ -12,14 +12,14 @@ from dtkd_opt.methods.search import relative_gap
 from dtkd_opt.pricing.allocation import Allocation, allocate, mean_cost
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.problem.generate import GeneratorParams, generate_instance
-from dtkd_opt.problem.options import OptionTable, build_options
+from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.problem.physics import Index
 
 VALIDATION_SEED = 500_000  # of the first instance that networks are compared on
 TRAINING_SEED = 1_000_000  # instances to train with have seeds from here on
 
 
-def draw_table(seed: int, most_users: int) -> OptionTable:
+def draw_table(seed: int, most_users: int) -> Options:
     """The options of a random instance: 10 users to `most_users`, up to three servers.
 
     One in ten has deadlines and one in ten energy budgets; the price of an error varies.
@@ -35,12 +35,12 @@ def draw_table(seed: int, most_users: int) -> OptionTable:
     return build_options(generate_instance(users, servers, seed, params))
 
 
-def first_state(table: OptionTable, rng: np.random.Generator) -> State | None:
+def first_state(options: Options, rng: np.random.Generator) -> State | None:
     """One game in five starts at random; None where no choice to begin with keeps its limits."""
-    choices = first_choices(table)
+    choices = first_choices(options)
     if rng.random() < 0.2:
-        choices = chain([rng.integers(table.start[:-1], table.start[1:])], choices)
-    return begin_with(table, choices)
+        choices = chain([rng.integers(options.start[:-1], options.start[1:])], choices)
+    return begin_with(options, choices)
 
 
 class Validation:
@@ -51,17 +51,17 @@ class Validation:
         for seed in range(VALIDATION_SEED, TRAINING_SEED):
             if len(self._games) == count:
                 break
-            table = draw_table(seed, most_users)
-            state = first_state(table, np.random.default_rng(seed))
+            options = draw_table(seed, most_users)
+            state = first_state(options, np.random.default_rng(seed))
             if state is not None:
-                bound = maximise_bound(table, tolerance=1e-6).value / table.n_users
+                bound = maximise_bound(options, tolerance=1e-6).value / options.n_users
                 self._games.append((state, bound))
 
     def gaps(self, network: QNetwork) -> list[float]:
         """Relative gaps of the best choices met when the network plays."""
         settings, gaps = DqnParams(), []
         for state, bound in self._games:
-            game = _Game(state.table)
+            game = _Game(state.options)
             rng = np.random.default_rng(0)
             for _ in play(state, network, settings, settings.rounds, game.allocate, rng):
                 pass
@@ -72,10 +72,10 @@ class Validation:
 class _Game:
     """Allocates, and keeps the least J."""
 
-    def __init__(self, table: OptionTable):
-        self.table, self.least = table, float("inf")
+    def __init__(self, options: Options):
+        self.options, self.least = options, float("inf")
 
     def allocate(self, choice: Index) -> Allocation:
-        allocation = allocate(self.table, choice)
-        self.least = min(self.least, mean_cost(self.table, choice, allocation))
+        allocation = allocate(self.options, choice)
+        self.least = min(self.least, mean_cost(self.options, choice, allocation))
         return allocation

@@ -42,7 +42,7 @@ from dtkd_opt.methods.dqn.game import (
 from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import ChoiceInfeasible, allocate
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.fields import Count, Name, Record, Text
 from dtkd_opt.records.files import parse_json, read_bytes, sha256, validate, write_atomic
@@ -183,23 +183,23 @@ def _all_rounds(
     need a fifth of the rounds to mend what the sample got wrong.
     """
     assert search.incumbent is not None
-    table, choice, prices = search.table, search.incumbent.choice, search.incumbent.prices
-    every = table.n_users // params.sample
+    options, choice, prices = search.options, search.incumbent.choice, search.incumbent.prices
+    every = options.n_users // params.sample
     found = (
-        _rehearse(search, table.thin(every), network, params, rounds, rng) if every >= 2 else None
+        _rehearse(search, options.thin(every), network, params, rounds, rng) if every >= 2 else None
     )
     if found is None:
-        yield from play(begin(table, choice, prices), network, params, rounds, search.offer, rng)
+        yield from play(begin(options, choice, prices), network, params, rounds, search.offer, rng)
         return
-    state = begin(table, choice, found)
-    state = move(state, wishes(state, np.arange(table.n_users), network.values), search.offer)
+    state = begin(options, choice, found)
+    state = move(state, wishes(state, np.arange(options.n_users), network.values), search.offer)
     yield state
     yield from play(state, network, params, -(-rounds // 5), search.offer, rng)
 
 
 def _rehearse(
     search: Search,
-    sample: OptionTable,
+    sample: Options,
     network: QNetwork,
     params: DqnParams,
     rounds: int,
@@ -226,7 +226,7 @@ def play(
     """The states after each round in which movers drawn by `rng` follow the network."""
     for number in range(rounds):
         share = params.share(number, rounds)
-        movers = np.flatnonzero(rng.random(state.table.n_users) < share)
+        movers = np.flatnonzero(rng.random(state.options.n_users) < share)
         wanted = wishes(state, movers, network.values)
         state = move(state, wanted, allocate)
         yield state
@@ -234,7 +234,7 @@ def play(
 
 def _offer_first(search: Search) -> None:
     """Offer the first choice to begin with that keeps its limits."""
-    for choice in first_choices(search.table):
+    for choice in first_choices(search.options):
         with suppress(ChoiceInfeasible):
             search.offer(choice)
             return

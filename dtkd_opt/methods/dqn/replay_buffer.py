@@ -115,15 +115,15 @@ class Game:
         `values` gives (K,) values of (K, F) features; `exploration` is the probability that a move
         is not the greedy one.
         """
-        state, known, users = self.state, self._known, self.state.table.n_users
+        state, known, users = self.state, self._known, self.state.options.n_users
         asked = rng.random(users) < self.share
         asked[rng.integers(users)] = True
-        picked = _other(known, state.table.start, rng)
+        picked = _other(known, state.options.start, rng)
         greedy = rng.random(users) >= exploration
         if greedy.any():
-            picked = np.where(greedy, best_rows(values(known), state.table.start), picked)
+            picked = np.where(greedy, best_rows(values(known), state.options.start), picked)
         wanted = np.where(asked, picked, state.choice)
-        self.state = move(state, wanted, partial(allocate, state.table))
+        self.state = move(state, wanted, partial(allocate, state.options))
         self.played += 1
         self._known = self._look()
         reward = rewards(self.state, wanted)
@@ -132,7 +132,7 @@ class Game:
 
     def _look(self) -> Known:
         """(K, F) what all users know of their options now."""
-        return features(self.state, np.arange(self.state.table.n_users))[1]
+        return features(self.state, np.arange(self.state.options.n_users))[1]
 
 
 def _other(known: Known, start: Index, rng: np.random.Generator) -> Index:
@@ -156,12 +156,12 @@ def _remembered(
     users: Index,
 ) -> Transitions:
     """The part of a round that is kept: that of some users."""
-    rows, start = state.table.rows_of(users)
+    rows, start = state.options.rows_of(users)
     return Transitions(
         taken=taken[users],
         reward=reward[users].astype(np.float32),
         following=following[rows],
         start=start,
-        current=state.choice[users] - state.table.start[users] + start[:-1],
+        current=state.choice[users] - state.options.start[users] + start[:-1],
         share=np.full(len(users), share, np.float32),
     )

@@ -33,7 +33,7 @@ from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.threads import one_thread
 
 OPTIONS = ("seed", "steps", "minutes", "users")  # settings that the command line has
-Watch = Callable[[Training], None]
+Callback = Callable[[Training], None]
 
 
 def train_dqn(
@@ -42,7 +42,7 @@ def train_dqn(
     *,
     resume: bool = False,
     device: str = "cpu",
-    watch: Watch | None = None,
+    callback: Callback | None = None,
 ) -> Training:
     """Train a network for `dqn` and write it, its checkpoint and its learning curve.
 
@@ -80,7 +80,7 @@ def train_dqn(
         load(training, folder)
     save(training, folder)  # a folder that takes no files is found out now, not after hours
     with KeepOnCtrlC(at_once=False) as ctrl_c, one_thread():
-        _train(training, folder, watch, ctrl_c)
+        _train(training, folder, callback, ctrl_c)
         _write(training, folder)
     return training
 
@@ -111,7 +111,9 @@ def _prepare(folder: Path, resume: bool) -> None:
         raise UsageError(f"{folder} holds a checkpoint: resume it, or choose another folder")
 
 
-def _train(training: Training, folder: Path, watch: Watch | None, ctrl_c: KeepOnCtrlC) -> None:
+def _train(
+    training: Training, folder: Path, callback: Callback | None, ctrl_c: KeepOnCtrlC
+) -> None:
     """The loop: a round of a game, an update, and now and then a report."""
     params = training.params
     validation = Validation(params.validation, params.users)
@@ -129,8 +131,8 @@ def _train(training: Training, folder: Path, watch: Watch | None, ctrl_c: KeepOn
             training.add(_row(training, validation))
             training.seconds = monotonic() - started
             _write(training, folder)
-        if watch is not None and training.step % 100 == 0:
-            watch(training)
+        if callback is not None and training.step % 100 == 0:
+            callback(training)
 
 
 def _write(training: Training, folder: Path) -> None:

@@ -18,7 +18,7 @@ import torch
 
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.teacher import load_teacher
-from dtkd_opt.distill.training import Recipe, predict
+from dtkd_opt.distill.training import TrainConfig, predict
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.federate.flower import flower as engine
 from dtkd_opt.federate.flower.files import (
@@ -90,7 +90,7 @@ def test_where_a_run_breaks_down_the_others_have_failed(
 
 def tasks(cache: Path) -> list[tuple[Case, Asked]]:
     data = load_data("digits")
-    few = Recipe(epochs=1, batch_size=32)
+    few = TrainConfig(epochs=1, batch_size=32)
     teacher = load_teacher(data, cache, recipe=few, rows=data.train[:300])
     common, found = common_of(data), []
     for n, fresh in enumerate((20, 0, 60)):

@@ -24,16 +24,16 @@ from dtkd_opt.methods.dqn.game import (
 )
 from dtkd_opt.methods.dqn.method import QNetwork, play, torch
 from dtkd_opt.pricing.equal_shares import best_rows
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Index
 from dtkd_opt.records.instance import SERVER
 from tests.support.helpers import (
     INSTANCES,
     all_choices,
-    limited_table,
+    limited_options,
     mean_objective,
     random_choice,
-    random_table,
+    random_options,
     small_instance,
     user,
     with_limits,
@@ -41,31 +41,31 @@ from tests.support.helpers import (
 from tests.support.strategies import instances
 
 
-def state_of(table: OptionTable, choice: Index) -> State:
-    return begin(table, choice, do.allocate(table, choice).prices)
+def state_of(options: Options, choice: Index) -> State:
+    return begin(options, choice, do.allocate(options, choice).prices)
 
 
-def known_of(table: OptionTable, choice: Index) -> np.ndarray:
+def known_of(options: Options, choice: Index) -> np.ndarray:
     """The features of all options after one round in which everybody may move."""
-    state = state_of(table, choice)
-    users = np.arange(table.n_users)
+    state = state_of(options, choice)
+    users = np.arange(options.n_users)
     known = features(state, users)[1]
-    cheapest = best_rows(-known[:, FEATURES.index("reduced")], table.start)
-    return features(move(state, cheapest, partial(do.allocate, table)), users)[1]
+    cheapest = best_rows(-known[:, FEATURES.index("reduced")], options.start)
+    return features(move(state, cheapest, partial(do.allocate, options)), users)[1]
 
 
 def test_features_know_no_unit_of_time() -> None:
-    table = random_table(12, 3, seed=1)
-    choice = random_choice(table, np.random.default_rng(1))
-    known = known_of(table, choice)
-    assert known.shape == (len(table), len(FEATURES))
+    options = random_options(12, 3, seed=1)
+    choice = random_choice(options, np.random.default_rng(1))
+    known = known_of(options, choice)
+    assert known.shape == (len(options), len(FEATURES))
     assert np.abs(known).max() <= 1
-    np.testing.assert_allclose(known_of(table.in_unit(60.0), choice), known, atol=1e-6)
+    np.testing.assert_allclose(known_of(options.in_unit(60.0), choice), known, atol=1e-6)
 
 
 def test_features_do_not_depend_on_the_number_of_users() -> None:
     """Each user twice in pools twice as large: the same, but for the part that one user buys."""
-    once = random_table(40, 2, seed=2)
+    once = random_options(40, 2, seed=2)
     first = np.repeat(np.arange(once.n_users), 2)
     sizes = np.diff(once.start)[first]
     start = np.append(0, np.cumsum(sizes))
@@ -88,13 +88,13 @@ def test_features_do_not_depend_on_the_number_of_users() -> None:
 @given(instances())
 def test_any_instance_has_features_and_is_played(instance: do.Instance) -> None:
     try:
-        table = do.build_options(instance)
+        options = do.build_options(instance)
     except do.InfeasibleError:
         return
-    state = begin_with(table, first_choices(table))
+    state = begin_with(options, first_choices(options))
     if state is None:
         return
-    assert np.isfinite(features(state, np.arange(table.n_users))[1]).all()
+    assert np.isfinite(features(state, np.arange(options.n_users))[1]).all()
     result = do.solve(instance, "dqn", iterations=5)
     assert result.solution.termination != "stalled", result.reason
     assert do.check(instance, result.solution) == []
@@ -123,42 +123,42 @@ def test_contributions_are_differences_of_the_objective() -> None:
     """Exactly, where nothing is uploaded: each option of a user against none at all."""
     instance = do.generate_instance(6, 2, seed=4)
     users = [u.model_copy(update={"fresh_fraction": 0.0}) for u in instance.users]
-    table = do.build_options(instance.model_copy(update={"users": users}))
-    choice = random_choice(table, np.random.default_rng(4))
+    options = do.build_options(instance.model_copy(update={"users": users}))
+    choice = random_choice(options, np.random.default_rng(4))
 
     def total(rows: Index) -> float:
-        return float((do.allocate(table, rows).delay + table.error_cost_s[rows]).sum())
+        return float((do.allocate(options, rows).delay + options.error_cost_s[rows]).sum())
 
-    priced = price_options(table, do.allocate(table, choice).prices)
-    added = contributions(table, priced, choice)
+    priced = price_options(options, do.allocate(options, choice).prices)
+    added = contributions(options, priced, choice)
     reached = np.flatnonzero((priced.part < 1).all(axis=0))  # those that need not be cut off
     for row in reached:
-        others = np.delete(choice, table.user[row])
+        others = np.delete(choice, options.user[row])
         difference = total(np.append(others, row)) - total(others)
         assert added[row] == pytest.approx(difference, rel=1e-9)
-    assert len(reached) > len(table) / 2
+    assert len(reached) > len(options) / 2
 
 
 def test_rewards_are_zero_where_nobody_can_do_better() -> None:
-    table = random_table(1, 1, seed=5)
-    best = min(all_choices(table), key=lambda choice: mean_objective(table, choice))
-    worst = max(all_choices(table), key=lambda choice: mean_objective(table, choice))
-    assert rewards(state_of(table, best), best)[0] == 0
-    assert rewards(state_of(table, worst), worst)[0] < 0
+    options = random_options(1, 1, seed=5)
+    best = min(all_choices(options), key=lambda choice: mean_objective(options, choice))
+    worst = max(all_choices(options), key=lambda choice: mean_objective(options, choice))
+    assert rewards(state_of(options, best), best)[0] == 0
+    assert rewards(state_of(options, worst), worst)[0] < 0
 
 
 def test_moves_that_break_limits_are_taken_back_and_cost() -> None:
     for seed in range(40):
-        table = limited_table(seed, users=6, servers=2, low=0.9, high=1.4)
+        options = limited_options(seed, users=6, servers=2, low=0.9, high=1.4)
         start = next(
-            (c for c in first_choices(table) if np.isfinite(mean_objective(table, c))), None
+            (c for c in first_choices(options) if np.isfinite(mean_objective(options, c))), None
         )
         rng = np.random.default_rng(seed)
-        wanted = random_choice(table, rng)
-        if start is None or np.isfinite(mean_objective(table, wanted)):
+        wanted = random_choice(options, rng)
+        if start is None or np.isfinite(mean_objective(options, wanted)):
             continue
-        state = move(state_of(table, start), wanted, partial(do.allocate, table))
-        assert np.isfinite(mean_objective(table, state.choice))
+        state = move(state_of(options, start), wanted, partial(do.allocate, options))
+        assert np.isfinite(mean_objective(options, state.choice))
         back = state.choice != wanted
         assert back.any()
         np.testing.assert_array_equal(state.choice[back], start[back])
@@ -169,8 +169,8 @@ def test_moves_that_break_limits_are_taken_back_and_cost() -> None:
 
 def test_two_users_reach_the_optimum() -> None:
     instance = small_instance(user("a"), user("b", samples=900, channel_gain=(2e-12, 1e-11)))
-    table = do.build_options(instance)
-    optimum = min(mean_objective(table, choice) for choice in all_choices(table))
+    options = do.build_options(instance)
+    optimum = min(mean_objective(options, choice) for choice in all_choices(options))
     result = do.solve(instance, "dqn")
     assert result.bound <= optimum * (1 + 1e-12)
     assert optimum * (1 - 1e-12) <= result.objective
@@ -190,14 +190,14 @@ def test_the_shipped_network_does_well_on_instances_it_never_saw(seed: int) -> N
 
 def undamped(instance: do.Instance) -> float:
     """J of the best choice met when all users always take what is cheapest at the prices."""
-    table, met = do.build_options(instance), []
+    options, met = do.build_options(instance), []
 
     def allocate(choice: Index) -> do.Allocation:
-        met.append(mean_objective(table, choice))
-        return do.allocate(table, choice)
+        met.append(mean_objective(options, choice))
+        return do.allocate(options, choice)
 
     params = do.DqnParams(first_share=1.0, last_share=1.0)
-    start = state_of(table, next(first_choices(table)))
+    start = state_of(options, next(first_choices(options)))
     for _ in play(start, QNetwork(4), params, params.rounds, allocate, np.random.default_rng(0)):
         pass
     return min(met)
@@ -249,11 +249,11 @@ def test_a_sample_keeps_the_time_too() -> None:
 
 
 def test_an_instance_without_a_plan_is_said_to_have_none() -> None:
-    table = random_table(8, 1, seed=7)
+    options = random_options(8, 1, seed=7)
     instance = do.generate_instance(8, 1, seed=7)
-    at_server = table.take(table.place == SERVER)
+    at_server = options.take(options.place == SERVER)
     limit = np.full(8, 0.3 * do.allocate(at_server, at_server.start[:-1]).delay.min())
     tight = with_limits(at_server, limit, np.full(8, np.inf))
-    result = do.solve(instance, "dqn", table=tight)
+    result = do.solve(instance, "dqn", options=tight)
     assert result.status in ("infeasible", "unknown")
     assert result.reason

@@ -104,11 +104,11 @@ def test_training_lowers_the_gap_of_a_network_that_fears_every_move() -> None:
 def stop_at(step: int) -> Callable[[Training], None]:
     """Ctrl-C, as the terminal sends it, once a training has come so far."""
 
-    def watch(training: Training) -> None:
+    def callback(training: Training) -> None:
         if training.step == step:
             os.kill(os.getpid(), signal.SIGINT)
 
-    return watch
+    return callback
 
 
 def test_a_training_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_training_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path) 
     settings = params(300, report_every=150, exploration=0.7, memory=80)
     whole = do.train_dqn(tmp_path / "whole", settings)
     for resume, step in ((False, 100), (True, 200), (True, 0)):
-        last = do.train_dqn(tmp_path / "parts", settings, resume=resume, watch=stop_at(step))
+        last = do.train_dqn(tmp_path / "parts", settings, resume=resume, callback=stop_at(step))
         assert last.step == (step or 300)
     for name in ("dqn.safetensors", "dqn.json"):
         mine, theirs = ((tmp_path / x / name).read_bytes() for x in ("parts", "whole"))

@@ -18,7 +18,7 @@ from tests.support.verifying import (
     both,
     load,
     odd_instances,
-    table_of,
+    options_of,
 )
 
 flint = pytest.importorskip("flint")
@@ -28,10 +28,10 @@ flint = pytest.importorskip("flint")
 @given(instance=odd_instances(), seed=SEEDS)
 def test_arrays_are_below_balls(instance: do.Instance, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    table = table_of(instance, math.inf)
+    options = options_of(instance, math.inf)
     balls, arrays = both(instance)
     for _ in range(5):
-        prices = any_prices(table, rng)
+        prices = any_prices(options, rng)
         upper, lower = (a.option_costs(prices) for a in (balls, arrays))
         assert (lower <= upper).all()
 
@@ -39,18 +39,18 @@ def test_arrays_are_below_balls(instance: do.Instance, seed: int) -> None:
 @pytest.mark.parametrize("name", [*SMALL, "n50", "n50-deadlines", "n50-energy", "n40-s3"])
 def test_arrays_are_within_1e_12_of_balls(name: str) -> None:
     instance = load(name)
-    table = do.build_options(instance)
+    options = do.build_options(instance)
     rng = np.random.default_rng(5)
     balls, arrays = both(instance)
     for k in range(10):
-        prices = first_prices(table) * np.exp(rng.uniform(-1, 1, (3, table.n_servers)) * k / 3)
+        prices = first_prices(options) * np.exp(rng.uniform(-1, 1, (3, options.n_servers)) * k / 3)
         upper, lower = (
-            a.option_costs(prices).reshape(table.n_users, -1).min(axis=1) for a in (balls, arrays)
+            a.option_costs(prices).reshape(options.n_users, -1).min(axis=1) for a in (balls, arrays)
         )
         assert (lower <= upper).all()
         assert (upper - lower <= 1e-12 * upper).all()
-        value = price(table, prices).value
-        worth = float((prices * table.capacity).sum())
+        value = price(options, prices).value
+        worth = float((prices * options.capacity).sum())
         # as tight as the solver's own bound, which knows nothing of whole pools
         assert upper.sum() - worth >= value - 1e-12 * (abs(value) + worth)
 

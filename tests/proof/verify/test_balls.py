@@ -28,7 +28,7 @@ from tests.support.verifying import (
     choice_of,
     load,
     odd_instances,
-    table_of,
+    options_of,
 )
 
 flint = pytest.importorskip("flint")
@@ -38,23 +38,23 @@ flint = pytest.importorskip("flint")
 def test_figures_are_those_of_evaluate_rounded_outward(arithmetic: Any) -> None:
     for name in SMALL:
         instance = load(name)
-        table = do.build_options(instance)
-        choice = random_choice(table, np.random.default_rng(0))
+        options = do.build_options(instance)
+        choice = random_choice(options, np.random.default_rng(0))
         try:
-            plan = incumbent_of(instance, table, choice)
+            plan = incumbent_of(instance, options, choice)
         except do.ChoiceInfeasible:
             continue
         shares = np.array([plan.uplink_hz, plan.downlink_hz, plan.cpu_hz])
-        options = choice_of(table, choice)
+        taken = choice_of(options, choice)
         cost, delay, energy, accuracy = both(instance)[arithmetic == "arrays"].figures(
-            options, shares
+            taken, shares
         )
-        true = do.evaluate(instance, do.Plan(*options, *shares))
+        true = do.evaluate(instance, do.Plan(*taken, *shares))
         assert true.delay_s == pytest.approx(delay, rel=5e-14)
         assert true.energy_j == pytest.approx(energy, rel=5e-14)
         assert true.accuracy == pytest.approx(accuracy, rel=5e-14)
         assert cost.mean() == pytest.approx(true.objective, rel=1e-13)
-        exact = both(instance)[0].figures(options, shares)
+        exact = both(instance)[0].figures(taken, shares)
         assert (cost >= exact[0] * (1 - 1e-15)).all()
         assert (accuracy <= exact[3] * (1 + 1e-15)).all()
 
@@ -82,21 +82,21 @@ def test_no_option_costs_less_than_its_bound(instance: do.Instance, seed: int) -
     Wherever the balls' bounds are evaluated: what proposes that is not trusted.
     """
     rng = np.random.default_rng(seed)
-    table = table_of(instance, math.inf)
-    prices = any_prices(table, rng)
-    cap = table.capacity[:, table.server]
+    options = options_of(instance, math.inf)
+    prices = any_prices(options, rng)
+    cap = options.capacity[:, options.server]
     lower = [a.option_costs(prices) for a in (*both(instance), astray(instance, rng))]
     assert all((bound >= 0).all() for bound in lower)
-    at = (table.user, table.model, table.place, table.server)
+    at = (options.user, options.model, options.place, options.server)
     for _ in range(20):
         shares = cap * np.exp(-rng.exponential(size=cap.shape) * rng.choice([0.1, 1, 10]))
-        pools = pool_delays(table, shares)
-        delay = table.device_delay_s + pools.sum(axis=0)
-        fits = (delay <= table.deadline_s) & (pools[0] <= table.uplink_limit_s)
-        used = np.where(table.needs > 0, shares, 0.0)
+        pools = pool_delays(options, shares)
+        delay = options.device_delay_s + pools.sum(axis=0)
+        fits = (delay <= options.deadline_s) & (pools[0] <= options.uplink_limit_s)
+        used = np.where(options.needs > 0, shares, 0.0)
         with np.errstate(over="ignore"):
-            paid = (prices[:, table.server] * used).sum(axis=0)
-        total = delay + table.error_cost_s + paid
+            paid = (prices[:, options.server] * used).sum(axis=0)
+        total = delay + options.error_cost_s + paid
         for bound in lower:
             assert (bound[at][fits] <= total[fits] * (1 + 1e-13)).all()
 
@@ -115,10 +115,12 @@ def test_accuracy(instance: do.Instance) -> None:
 def test_a_least_share_is_used_only_if_proven() -> None:
     """Of an upload's least bandwidth a ball must show that less takes too much energy."""
     instance = load("n20-energy")
-    table = do.build_options(instance)
-    limited = np.flatnonzero(np.isfinite(table.uplink_limit_s) & (table.uplink_bits > 0))
-    keys = [column[limited] for column in (table.user, table.model, table.place, table.server)]
-    least = Arrays(instance).proposals(first_prices(table))[*keys, 0]
+    options = do.build_options(instance)
+    limited = np.flatnonzero(np.isfinite(options.uplink_limit_s) & (options.uplink_bits > 0))
+    keys = [
+        column[limited] for column in (options.user, options.model, options.place, options.server)
+    ]
+    least = Arrays(instance).proposals(first_prices(options))[*keys, 0]
     assert (least > 0).all()
     for k, share in enumerate(least[:20].tolist()):
         n, m, p, s = (int(column[k]) for column in keys)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
-from dtkd_opt.problem.options import OptionTable
+from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.proof.verify import verify
 from dtkd_opt.proof.verify.tree import leaf_sums
@@ -28,19 +28,19 @@ from tests.support.verifying import (
     any_prices,
     load,
     odd_instances,
-    table_of,
+    options_of,
 )
 
 
 def random_tree(
-    instance: do.Instance, table: OptionTable, rng: np.random.Generator
+    instance: do.Instance, options: Options, rng: np.random.Generator
 ) -> tuple[list[Node], list[Array]]:
     """Up to six splits by random lists, also empty ones, and what each node leaves of the table."""
     tree: list[Node] = [Leaf(prices=0, bound=0.0)]
-    left = [np.ones(len(table), bool)]
+    left = [np.ones(len(options), bool)]
     for _ in range(rng.integers(0, 7)):
         v = int(rng.choice([v for v, node in enumerate(tree) if isinstance(node, Leaf)]))
-        n = int(rng.integers(table.n_users))
+        n = int(rng.integers(options.n_users))
         every = [
             (m, PLACES[p], s)
             for m in range(len(instance.models))
@@ -50,9 +50,12 @@ def random_tree(
         options = [option for option in every if rng.random() < rng.choice([0.1, 0.5])]
         tree[v] = Split(user=n, options=tuple(options), inside=len(tree), outside=len(tree) + 1)
         tree += [Leaf(prices=0, bound=0.0)] * 2
-        keys = zip(table.model, table.place, table.server, strict=True)
+        keys = zip(options.model, options.place, options.server, strict=True)
         listed = np.array([(m, PLACES[p], s) in options for m, p, s in keys])
-        left += [left[v] & (listed | (table.user != n)), left[v] & (~listed | (table.user != n))]
+        left += [
+            left[v] & (listed | (options.user != n)),
+            left[v] & (~listed | (options.user != n)),
+        ]
     return tree, left
 
 
@@ -61,14 +64,14 @@ def random_tree(
 def test_weak_duality_by_enumeration(instance: do.Instance, seed: int, arithmetic: Any) -> None:
     """At any prices, no leaf of any tree proves more than the best plan that is left to it."""
     rng = np.random.default_rng(seed)
-    table = table_of(instance)
-    choices = np.array(list(all_choices(table)))
-    values = np.array([mean_objective(table, choice) for choice in choices])
+    options = options_of(instance)
+    choices = np.array(list(all_choices(options)))
+    values = np.array([mean_objective(options, choice) for choice in choices])
     assume(np.isfinite(values).any())
-    tree, left = random_tree(instance, table, rng)
+    tree, left = random_tree(instance, options, rng)
     best = [np.where(mask[choices].all(axis=1), values, np.inf).min() for mask in left]
-    plan = incumbent_of(instance, table, choices[np.argmin(values)])
-    prices = np.array([any_prices(table, rng) for _ in range(3)])
+    plan = incumbent_of(instance, options, choices[np.argmin(values)])
+    prices = np.array([any_prices(options, rng) for _ in range(3)])
     claims = [
         node if isinstance(node, Split) else Leaf(prices=int(rng.integers(3)), bound=bound)
         for node, bound in zip(tree, np.where(np.isinf(best), 0.0, best) * (1 + 1e-6), strict=True)

@@ -146,11 +146,11 @@ def test_limits_of_users(arithmetic: Any) -> None:
     """A plan that keeps all limits breaks each as soon as it is a millionth tighter."""
     limits = {"energy_j": 20.0, "deadline_s": 30.0, "min_accuracy": 0.6}
     instance = small_instance(*(user(name, **limits) for name in "ab"))
-    table = do.build_options(instance)
-    for choice in all_choices(table):
-        plan = incumbent_of(instance, table, choice)
+    options = do.build_options(instance)
+    for choice in all_choices(options):
+        plan = incumbent_of(instance, options, choice)
         shares = np.array([plan.uplink_hz, plan.downlink_hz, plan.cpu_hz])
-        _, delay, energy, accuracy = both(instance)[0].figures(choice_of(table, choice), shares)
+        _, delay, energy, accuracy = both(instance)[0].figures(choice_of(options, choice), shares)
         for key, value, word in (
             ("energy_j", energy[1], "takes more than its energy_j"),
             ("deadline_s", delay[1], "takes longer than its deadline_s"),
