@@ -7,8 +7,6 @@
 Solvers are imported on first use, so that `import dtkd_opt` and `dtkd-opt --help` are quick.
 """
 
-__version__ = "0.1.0"
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +38,7 @@ from dtkd_opt.records.calibration import (
 from dtkd_opt.records.certificate import Certificate, read_certificate, write_certificate
 from dtkd_opt.records.instance import Instance, read_instance, write_instance
 from dtkd_opt.records.solution import Solution, read_solution, write_solution
+from dtkd_opt.records.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from dtkd_opt.distill.calibrate import calibrate

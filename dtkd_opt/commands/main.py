@@ -7,7 +7,6 @@ import sys
 
 import click
 
-from dtkd_opt import __version__
 from dtkd_opt.commands.calibrate import calibrate
 from dtkd_opt.commands.certify import certify, verify
 from dtkd_opt.commands.compare import compare
@@ -17,6 +16,7 @@ from dtkd_opt.commands.pareto import pareto
 from dtkd_opt.commands.solve import check, solve
 from dtkd_opt.commands.train_dqn import train_dqn
 from dtkd_opt.errors import DtkdError
+from dtkd_opt.records.version import __version__
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -13,7 +13,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dtkd_opt import __version__
 from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.partition import draw_private, mirrored
@@ -23,6 +22,7 @@ from dtkd_opt.problem.physics import Index
 from dtkd_opt.records.calibration import Labels
 from dtkd_opt.records.fields import Count, Fraction, Name, NonNegative, Record, Text
 from dtkd_opt.records.solution import Number, Whole
+from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
 
 VERSION = f"dtkd-opt {__version__}, torch {torch.__version__}"

@@ -18,9 +18,9 @@ from importlib.metadata import EntryPoint, entry_points
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from dtkd_opt import __version__
 from dtkd_opt.errors import UsageError, printable
 from dtkd_opt.records.solution import Termination
+from dtkd_opt.records.version import __version__
 
 GROUP = "dtkd_opt.methods"
 _OWN = {

@@ -9,7 +9,6 @@ from typing import Any, get_args
 
 import numpy as np
 
-from dtkd_opt import __version__
 from dtkd_opt.errors import InfeasibleError, UsageError
 from dtkd_opt.methods import Method, get_method
 from dtkd_opt.methods.search import (
@@ -26,6 +25,7 @@ from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.records.instance import PLACES, Instance
 from dtkd_opt.records.solution import FORMAT, Solution, Status, Termination, UserPlans
+from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from dtkd_opt import __version__
 from dtkd_opt.errors import InputError
 from dtkd_opt.methods.proof_tree import Leaf, Proof, Split
 from dtkd_opt.methods.search import Callback, Search, Stop
@@ -17,6 +16,7 @@ from dtkd_opt.records.certificate import Leaf as CertifiedLeaf
 from dtkd_opt.records.certificate import Split as CertifiedSplit
 from dtkd_opt.records.instance import DEVICE, PLACES, Instance
 from dtkd_opt.records.solution import Solution
+from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
 # what double precision may be off, far more than it is: claims must hold in exact arithmetic

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from dtkd_opt import __version__
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.methods.dqn.checkpoint import CHECKPOINT, load, save
 from dtkd_opt.methods.dqn.game import VERSION
@@ -29,6 +28,7 @@ from dtkd_opt.methods.dqn.replay_buffer import Game, Transitions, join
 from dtkd_opt.methods.dqn.training import CurveRow, TrainDqnParams, Training
 from dtkd_opt.pricing.equal_shares import best_rows
 from dtkd_opt.records.files import fault_lines
+from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.threads import one_thread
 
