@@ -1,4 +1,4 @@
-"""How the house is built: who may import whom by CONTRIBUTING.md, one door to the solvers."""
+"""How the house is built: rooms and layers as CONTRIBUTING.md has them, and what starting loads."""
 
 from __future__ import annotations
 
@@ -6,124 +6,98 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib.util import resolve_name
-from pathlib import Path
 
 import pytest
+from importlinter.cli import lint_imports
 
 from tests.support.paths import ROOT
 
 FILES = sorted([*(ROOT / "dtkd_opt").rglob("*.py"), *(ROOT / "formulations").rglob("*.py")])
 NAMES = [file.relative_to(ROOT).as_posix() for file in FILES]
-ORDER = ["0", "1", "algebra", "2", "3", "4"]  # of the table's rows
-SOLVERS = ("highspy", "pyomo.contrib.appsi", "pyomo.contrib.solver", "pyomo.opt", "pyomo.solvers")
+TESTS = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "tests").rglob("*.py"))
+LONGEST = 300  # lines of a file
+SOLVERS = ("highspy", "clarabel", "pyomo.contrib.appsi", "pyomo.contrib.solver", "pyomo.opt")
 
 
-def level_table(text: str) -> dict[str, str]:
-    """The level of each file, or of each folder (ending in /), as CONTRIBUTING.md has it."""
-    found = {}
-    for level, files in re.findall(r"^\| (\d|algebra)\b[^|]*\| (.*) \|$", text, re.MULTILINE):
-        folder = ""
-        for name in re.findall(r"`([\w/]+(?:\.py|/))`", files):
-            if name.endswith("/"):  # the row's other files are in this folder
-                folder = name if name == "formulations/" else f"dtkd_opt/{name}"
-                found[folder] = level
-            else:
-                found[f"{folder or 'dtkd_opt/'}{name}"] = level
-    return found
+def layers() -> list[str]:
+    """The packages from the top down, as import-linter holds them."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    found: list[str] = config["tool"]["importlinter"]["contracts"][0]["layers"]
+    return [name.removeprefix("dtkd_opt.") for name in found]
 
 
-LEVELS = {
-    **level_table((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")),
-    "dtkd_opt/__init__.py": "4",
-}
-
-
-def level_of(name: str) -> str | None:
-    """A file's own level, else that of the nearest folder that has one."""
-    for place in (name, *(f"{parent.as_posix()}/" for parent in Path(name).parents)):
-        if place in LEVELS:
-            return LEVELS[place]
-    return None
-
-
-def file_of(module: str) -> str | None:
-    """The file of a module of this project; None of anything else."""
-    path = module.replace(".", "/")
-    return next((name for name in (f"{path}.py", f"{path}/__init__.py") if name in NAMES), None)
-
-
-def imported(name: str) -> Iterator[str]:
-    """Every module or name in one that a file imports anywhere, as `a.b.c`."""
-    path = Path(name)
-    package = ".".join(path.parent.parts)
-    for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+def imported(name: str) -> Iterator[tuple[str, str]]:
+    """Every (module, name in it) that a file imports with `from`, wherever it stands."""
+    path = ROOT / name
+    package = ".".join(path.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
             module = resolve_name("." * node.level + (node.module or ""), package)
-            yield from (f"{module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):  # for import_module
-            named = re.match(r"(?:dtkd_opt|formulations)(?:\.\w+)+", node.value)
-            if named:
-                yield named[0]
+            yield from ((module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
 
 
-def files_imported(name: str) -> set[str]:
-    """The project's files that a file imports; the version may be had by all."""
-    found = set()
-    for what in set(imported(name)) - {"dtkd_opt.__version__"}:
-        parts = what.split(".")
-        files = (file_of(".".join(parts[:end])) for end in range(len(parts), 0, -1))
-        file = next((file for file in files if file is not None), None)
-        if file is not None:
-            found.add(file)
-    return found
+def test_layers_hold() -> None:
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
 
 
-def uses_solver(name: str) -> bool:
-    text = (ROOT / name).read_text(encoding="utf-8")
-    names = [f"{what}." for what in imported(name)]
-    return "SolverFactory" in text or any(
-        what.startswith(f"{solver}.") for what in names for solver in SOLVERS
-    )
+def test_every_package_is_a_layer_and_in_contributing() -> None:
+    inside = (ROOT / "dtkd_opt").iterdir()
+    packages = {path.name for path in inside if path.is_dir() and path.name != "__pycache__"}
+    assert {*layers()} == {*packages, "errors"}
+    words = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)(?:/|\.py)` \|", words, re.MULTILINE)
+    assert listed == layers()[::-1]
 
 
-def test_every_module_has_a_level_and_every_name_in_the_table_a_module() -> None:
-    assert sorted(set(LEVELS.values())) == sorted(ORDER)
-    assert [name for name in NAMES if level_of(name) is None] == []
-    assert [name for name in LEVELS if not (ROOT / name).exists()] == []
+def test_few_files_lie_at_the_top() -> None:
+    inside = (ROOT / "dtkd_opt").iterdir()
+    assert {path.name for path in inside if path.is_file()} == {
+        "__init__.py", "__main__.py", "errors.py", "py.typed"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_imports_go_down_only(name: str) -> None:
-    """Inside functions and for type checking too; formulations serve the methods and above."""
-    level = level_of(name)
-    if level is None:
-        pytest.fail(f"{name} is in no row of CONTRIBUTING.md's table")
-    allowed = set(ORDER[: ORDER.index(level) + 1]) - ({"algebra"} if level == "2" else set())
-    found = {other: level_of(other) for other in files_imported(name)}
-    assert {other: at for other, at in found.items() if at not in allowed} == {}
+def test_modules_named_in_texts_are_in_lower_packages(name: str) -> None:
+    """import-linter does not see what `import_module` is given."""
+    order, own = layers()[::-1], name.split("/")[1]
+    if own not in order:
+        return  # the top re-exports everything
+    named = re.findall(r'"dtkd_opt\.(\w+)[\w.:]*"', (ROOT / name).read_text(encoding="utf-8"))
+    assert [other for other in named if other in order[order.index(own) + 1 :]] == []
 
 
-def test_imports_are_found_wherever_they_stand() -> None:
-    """One known import of each kind, so that the tests above do not look at nothing."""
-    assert "dtkd_opt/problem/physics.py" in files_imported(
-        "dtkd_opt/problem/evaluate.py"
-    )  # from package
-    assert "dtkd_opt/problem/options.py" in files_imported(
-        "dtkd_opt/pricing/lagrangian.py"
-    )  # from module
-    assert "formulations/perspective.py" in files_imported("dtkd_opt/methods/exact.py")  # inside
-    assert "dtkd_opt/solvers/highs.py" in files_imported(
-        "dtkd_opt/__init__.py"
-    )  # for type checking
-    assert "dtkd_opt/methods/baselines.py" in files_imported("dtkd_opt/methods/__init__.py")  # text
+@pytest.mark.parametrize("name", NAMES)
+def test_no_file_is_too_long(name: str) -> None:
+    assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= LONGEST
 
 
-def test_solvers_are_called_by_highs_only() -> None:
-    assert [name for name in NAMES if uses_solver(name)] == ["dtkd_opt/solvers/highs.py"]
+@pytest.mark.parametrize("name", [*NAMES, *TESTS])
+def test_nobody_imports_a_private_name(name: str) -> None:
+    private = re.compile(r"(?:^|\.)_[a-z]\w*")  # not __version__
+    ours = [
+        f"{module}.{what}"
+        for module, what in imported(name)
+        if module.split(".")[0] in ("dtkd_opt", "tests")
+    ]
+    assert [where for where in ours if private.search(where)] == []
+
+
+def test_only_solvers_call_solvers() -> None:
+    def calls(name: str) -> bool:
+        if "SolverFactory" in (ROOT / name).read_text(encoding="utf-8"):
+            return True
+        return any(
+            module == solver or module.startswith(f"{solver}.")
+            for module, _ in imported(name)
+            for solver in SOLVERS
+        )
+
+    assert {name.rsplit("/", 1)[0] for name in NAMES if calls(name)} == {"dtkd_opt/solvers"}
 
 
 @pytest.mark.parametrize("words", [[], ["--help"]], ids=["import", "help"])
