@@ -24,7 +24,7 @@ from dtkd_opt.problem.physics import Index
 def build(options: Options, choice: Index) -> pyo.ConcreteModel:
     """The NLP of a choice: (N,) rows of the option table, one a user."""
     model = pyo.ConcreteModel("allocation")
-    model.options = options.take(choice)
+    model.options = options.select_rows(choice)
     _variables(model)
     model.pools = pyo.Constraint(range(3), range(options.n_servers), rule=_pool)
     model.delays = pyo.Constraint(model.SHARES, rule=_pool_delay)

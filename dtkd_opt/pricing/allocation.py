@@ -63,14 +63,14 @@ def allocate(options: Options, choice: Index) -> Allocation:
     """
     if np.bincount(options.user[choice]).max(initial=0) > 1:
         raise ValueError("choice must not have two options of a user")
-    chosen = options.take(choice)
+    chosen = options.select_rows(choice)
     limited = np.isfinite(chosen.deadline_s) | np.isfinite(chosen.uplink_limit_s)
     shares, prices = _without_limits(chosen)
     weight = np.ones(len(chosen))
     conflicts: list[Conflict] = []
     for s in np.unique(chosen.server[limited]):
         rows = np.flatnonzero(chosen.server == s)
-        found = solve_server(chosen.take(rows), s, rows)
+        found = solve_server(chosen.select_rows(rows), s, rows)
         if isinstance(found, Conflict):
             conflicts.append(found)
             continue
@@ -117,7 +117,7 @@ def _uplink_shares(chosen: Options) -> tuple[Array, Array]:
     # as if delays were bits / share, the closed form of the other pools
     log_price = 2 * np.log(np.bincount(server, np.sqrt(bits)) / band)
     for _ in range(_STEPS):
-        log_z, slope = uplink.cheapest(log_price[server] + log_a)
+        log_z, slope = uplink.priced_minimiser(log_price[server] + log_a)
         part = snr * np.exp(log_z)
         demand = np.bincount(server, part)
         error = np.log(demand / band)

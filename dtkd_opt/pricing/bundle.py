@@ -59,7 +59,7 @@ def maximise_bound(
     """
     if len(options) > LARGE:
         return _maximise_large(options, start, tolerance, max_steps, deadline, target, visit)
-    bundle = bundle_of(Lagrangian(options), first_prices(options) if start is None else start)
+    bundle = make_bundle(Lagrangian(options), first_prices(options) if start is None else start)
     for step in range(max_steps + 1):
         if visit is not None:
             visit(bundle.last)
@@ -86,7 +86,7 @@ def _maximise_large(
     and at its best point all options once more. The box moves and grows until it holds that point.
     """
     if start is None:
-        thin = options.thin(-(-len(options) // LARGE))
+        thin = options.subsample(-(-len(options) // LARGE))
         start = maximise_bound(thin, tolerance=tolerance, deadline=deadline).prices
     lagrangian = Lagrangian(options)
     width = _BOX
@@ -94,8 +94,8 @@ def _maximise_large(
     while True:
         centre = _positive(options, start)
         low, high = centre * (1 - width), centre * (1 + width)
-        few = options.take(lagrangian.screen(low, high))
-        bundle = bundle_of(Lagrangian(few), centre)
+        few = options.select_rows(lagrangian.screen(low, high))
+        bundle = make_bundle(Lagrangian(few), centre)
         for _ in range(max_steps):
             if time.monotonic() > deadline or not bundle.advance(tolerance):
                 break
@@ -118,9 +118,9 @@ def _positive(options: Options, prices: Array) -> Array:
     return lifted
 
 
-def bundle_of(lagrangian: Lagrangian, start: Array) -> Bundle:
+def make_bundle(lagrangian: Lagrangian, start: Array) -> Bundle:
     """The bundle that suits a table, its first point at prices `start` of shape (3, S)."""
-    kind = BoxBundle if lagrangian.options.constrained else RootBundle
+    kind = BoxstepBundle if lagrangian.options.constrained else QuadraticBundle
     return kind(lagrangian, start)
 
 
@@ -145,7 +145,7 @@ def _fractions(options: Options, choices: list[Index], weights: Array) -> Array:
     return share
 
 
-class RootBundle:
+class QuadraticBundle:
     """Planes for L(w) + |w|² at the points so far; w² = λ C in units of its first sum."""
 
     def __init__(self, lagrangian: Lagrangian, start: Array):
@@ -187,7 +187,7 @@ class RootBundle:
         return _fractions(self.lagrangian.options, self.choices, self.master.weights())
 
 
-class BoxBundle:
+class BoxstepBundle:
     """The cutting planes collected so far and the box in which the next point is sought."""
 
     def __init__(self, lagrangian: Lagrangian, start: Array):

@@ -174,7 +174,7 @@ def find_conflict(options: Options, prices: Array, server: int, rows: Index) -> 
     """
     capacity = options.capacity[:, server]
     worth = float(prices[:, server] @ capacity)
-    cost = respond(options, prices, least=True).cost
+    cost = respond(options, prices, min_cost=True).cost
     if cost.sum() <= worth * (1 + 1e-12):
         return None
     order = np.argsort(-cost, kind="stable")

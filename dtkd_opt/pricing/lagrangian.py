@@ -97,7 +97,7 @@ class _Part:
             users,
             slice(int(options.start[users.start]), int(options.start[users.stop])),
         )
-        own = options if self.rows == slice(0, len(options)) else options.cut(users)
+        own = options if self.rows == slice(0, len(options)) else options.slice_users(users)
         self.options, self.start = own, own.start[:-1]
         self.sizes = np.diff(own.start)
         self.fixed = own.device_delay_s + own.error_cost_s
@@ -123,13 +123,13 @@ class _Part:
             ratio = np.log(limit) - np.log(self.unit_s * uplink.LN2)
         self.least_log_z = np.full(len(bits), -np.inf)
         limited = np.isfinite(ratio)
-        self.least_log_z[limited] = uplink.for_delay(ratio[limited])
+        self.least_log_z[limited] = uplink.inverse_phi(ratio[limited])
 
     def at(self, prices: Array) -> tuple[Array, Array, Index, Array]:
         """Costs (K,), least costs (N,), rows of the cheapest (N,), and their demand (3, S)."""
         own = self.options
         log_c = np.log(prices[0])[self.group_server[self.uploads]] + self.log_a
-        log_z = np.maximum(uplink.near(log_c), self.least_log_z)
+        log_z = np.maximum(uplink.interpolated_minimiser(log_c), self.least_log_z)
         upload = np.zeros((2, len(self.group_sizes)))  # delay and what its share costs
         upload[0, self.uploads] = self.unit_s * uplink.phi(log_z)
         upload[1, self.uploads] = self.unit_s * np.exp(log_c + log_z)
@@ -139,7 +139,7 @@ class _Part:
         cost = self.fixed + np.repeat(upload.sum(axis=0), self.group_sizes) + 2 * rest
         cost *= 1 - 2 * _ROUNDING
         late = self._late(np.repeat(upload[0], self.group_sizes), rest)
-        held = respond(own.take(late), prices) if len(late) else None
+        held = respond(own.select_rows(late), prices) if len(late) else None
         if held is not None:
             size = held.cost + held.weight * held.delay + own.error_cost_s[late]
             cost[late] = held.cost + own.error_cost_s[late] - _ROUNDING * size
@@ -184,7 +184,7 @@ class _Part:
     def _upload_cost(self, prices: Array) -> Array:
         """(groups,) least upload delay and price of its share [s]."""
         log_c = np.log(prices[0])[self.group_server[self.uploads]] + self.log_a
-        log_z = np.maximum(uplink.near(log_c), self.least_log_z)
+        log_z = np.maximum(uplink.interpolated_minimiser(log_c), self.least_log_z)
         cost = np.zeros(len(self.group_sizes))
         cost[self.uploads] = self.unit_s * (uplink.phi(log_z) + np.exp(log_c + log_z))
         return cost
@@ -230,7 +230,7 @@ def find_infeasibility_proof(options: Options, prices: Array) -> InfeasibilityPr
     if these sum to more than the pools are worth, no plan exists (weak duality).
     """
     value = prices * options.capacity
-    least = respond(options, prices, least=True).cost
+    least = respond(options, prices, min_cost=True).cost
     cost = np.minimum.reduceat(least, options.start[:-1])
     if cost.sum() <= value.sum() * (1 + 1e-12):
         return None

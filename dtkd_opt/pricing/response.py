@@ -51,7 +51,7 @@ class _Curves:
         bits = np.where(self.uploads, options.uplink_bits, 1.0)
         self.unit_s = np.where(self.uploads, options.uplink_bits / options.uplink_snr_hz, 0.0)
         self.log_c = np.log(self.prices[0]) + 2 * np.log(options.uplink_snr_hz) - np.log(bits)
-        self.least_log_z = least_uploads(options)
+        self.least_log_z = min_upload_log_shares(options)
         self.base = np.sqrt(self.needs[1:] * self.prices[1:])  # delay at weight 1
 
     def at(
@@ -64,7 +64,7 @@ class _Curves:
         uploads = self.uploads[rows]
         least = self.least_log_z[rows] if held else -np.inf
         log_c = np.clip(self.log_c[rows] - log_weight, -600.0, 600.0)
-        log_z, slope = uplink.cheapest(log_c)
+        log_z, slope = uplink.priced_minimiser(log_c)
         log_z = np.where(np.isneginf(log_weight), -np.inf, log_z)
         at_limit = log_z <= least
         log_z = np.where(uploads, np.maximum(log_z, least), -np.inf)
@@ -78,13 +78,13 @@ class _Curves:
         return _Delays(np.array([np.where(uploads, upload, 0.0), *rest]), log_z, elastic)
 
 
-def least_uploads(options: Options) -> Array:
+def min_upload_log_shares(options: Options) -> Array:
     """(K,) log(b / γ) of the least uplink share that keeps the upload limit; -inf without one."""
     limit = options.uplink_limit_s
     limited = np.flatnonzero((options.uplink_bits > 0) & (limit > 0) & np.isfinite(limit))
     least = np.full(len(options), -np.inf)
     bits, snr = options.uplink_bits[limited], options.uplink_snr_hz[limited]
-    least[limited] = uplink.for_delay(np.log(limit[limited]) - np.log(bits / snr * uplink.LN2))
+    least[limited] = uplink.inverse_phi(np.log(limit[limited]) - np.log(bits / snr * uplink.LN2))
     return least
 
 
@@ -107,7 +107,9 @@ def free_shares(options: Options, prices: Array, least: Array | float = -np.inf)
     price = prices[:, options.server]
     uploads = options.uplink_bits > 0
     bits = np.where(uploads, options.uplink_bits, 1.0)
-    log_z = uplink.near(np.log(price[0]) + 2 * np.log(options.uplink_snr_hz) - np.log(bits))
+    log_z = uplink.interpolated_minimiser(
+        np.log(price[0]) + 2 * np.log(options.uplink_snr_hz) - np.log(bits)
+    )
     wanted = options.uplink_snr_hz * np.exp(np.maximum(log_z, least))
     return np.array([np.where(uploads, wanted, 0.0), *np.sqrt(options.needs[1:] / price[1:])])
 
@@ -169,8 +171,8 @@ def _meet_deadlines(curves: _Curves, rows: Index) -> Array:
         pools, log_z, elasticity = curves.at(log_weight, rows, held=False)
         w = np.exp(-np.where(np.isneginf(log_z), 0.0, log_z))
         rest = pools[1:].sum(axis=0)
-        beyond = unit * uplink.LN2 * uplink.excess(w) + rest
-        fall = unit * uplink.fall(w) * -elasticity[0] + rest / 2
+        beyond = unit * uplink.LN2 * uplink.phi_excess(w) + rest
+        fall = unit * uplink.phi_slope(w) * -elasticity[0] + rest / 2
         step = (np.log(beyond) - target) * beyond / fall
         log_weight = log_weight + step
         if np.abs(step).max(initial=0.0) <= 1e-13 * (1 + np.abs(log_weight).max(initial=0.0)):

@@ -116,7 +116,7 @@ def _table() -> Array:
     return np.stack([log_z[:-1], rise[:-1], second, third], axis=1)
 
 
-def for_delay(log_ratio: Array) -> Array:
+def inverse_phi(log_ratio: Array) -> Array:
     """log z at which φ(z) equals a given delay, by Newton's method on log(φ / ln 2 - 1).
 
     Parameters

@@ -98,7 +98,7 @@ class MasterLP:
         return np.append(self._weights, np.zeros(self._highs.getNumRow() - len(self._weights)))
 
 
-class StandingMilp:
+class PersistentMilp:
     """A Pyomo MILP that stays loaded in HiGHS between runs; cuts are added, nothing is rebuilt."""
 
     def __init__(self, model: Any, params: HighsParams, seed: int):

@@ -251,7 +251,7 @@ def test_a_bound_that_a_plan_refutes_is_not_replaced() -> None:
 
 def test_a_choice_without_an_allocation_says_whose_limits() -> None:
     """Everybody at the server, with deadlines made for equal shares of better choices."""
-    params = do.GeneratorParams(deadlines=1.0)
+    params = do.GeneratorSettings(deadlines=1.0)
     instance = do.generate_instance(20, 1, 3, params)
 
     def slowest(search: Search, seed: int, params: None) -> Termination:

@@ -84,7 +84,7 @@ def test_equal_users_get_equal_shares(limit: str) -> None:
     if limit == "deadline":
         options = with_limits(options, delay * 1.0001, free)
     if limit == "upload":
-        upload = pool_delays(options.take(choice), do.allocate(options, choice).shares)[0]
+        upload = pool_delays(options.select_rows(choice), do.allocate(options, choice).shares)[0]
         options = with_limits(options, free, upload * 1.0001)
     allocation = do.allocate(options, choice)
     wanted = np.repeat(options.capacity[:, :1] / 7, 7, axis=1)
@@ -151,7 +151,7 @@ def test_five_hundred_constrained_choices() -> None:
             assert all(conflict.excess > 1 for conflict in allocation)
             verdicts["infeasible"] += 1
             continue
-        picked = options.take(choice)
+        picked = options.select_rows(choice)
         pools = pool_delays(picked, allocation.shares)
         assert (allocation.delay <= picked.deadline_s * (1 + 1e-9)).all()
         assert (pools[0] <= picked.uplink_limit_s * (1 + 1e-9)).all()

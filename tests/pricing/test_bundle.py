@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 import dtkd_opt as do
 from dtkd_opt.pricing import bundle
 from dtkd_opt.pricing import lagrangian as prices
-from dtkd_opt.pricing.bundle import BoxBundle, Bundle, RootBundle, bundle_of, maximise_bound
+from dtkd_opt.pricing.bundle import (
+    BoxstepBundle,
+    Bundle,
+    QuadraticBundle,
+    make_bundle,
+    maximise_bound,
+)
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian, price
 from dtkd_opt.pricing.response import respond
@@ -30,8 +36,8 @@ from tests.support.helpers import (
 from tests.support.strategies import instances
 
 SEEDS = st.integers(0, 2**32 - 1)
-LIMITS = do.GeneratorParams(deadlines=0.5, energy_budgets=0.5)
-BOTH = pytest.mark.parametrize("kind", [RootBundle, BoxBundle])
+LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5)
+BOTH = pytest.mark.parametrize("kind", [QuadraticBundle, BoxstepBundle])
 
 
 def climbed(kind: Callable[[Lagrangian, Array], Bundle], options: Options) -> Bundle:
@@ -52,15 +58,15 @@ def climbed(kind: Callable[[Lagrangian, Array], Bundle], options: Options) -> Bu
 def test_both_bundles_find_the_same_bound(users: int, servers: int, seed: int) -> None:
     """Also where a server is nobody's, so that its pools are worth nothing."""
     options = random_options(users, servers, seed)
-    root, box = climbed(RootBundle, options), climbed(BoxBundle, options)
+    root, box = climbed(QuadraticBundle, options), climbed(BoxstepBundle, options)
     assert root.best.value == pytest.approx(box.best.value, rel=1e-8)
 
 
 def test_limits_choose_the_box() -> None:
     free, limited = random_options(4, 2, 0), limited_options(0, 3, 2, 0.9, 1.3)
-    assert isinstance(bundle_of(Lagrangian(free), first_prices(free)), RootBundle)
+    assert isinstance(make_bundle(Lagrangian(free), first_prices(free)), QuadraticBundle)
     assert limited.constrained
-    assert isinstance(bundle_of(Lagrangian(limited), first_prices(limited)), BoxBundle)
+    assert isinstance(make_bundle(Lagrangian(limited), first_prices(limited)), BoxstepBundle)
 
 
 @BOTH
@@ -89,7 +95,7 @@ def test_no_visited_value_exceeds_the_optimum_with_limits(seed: int) -> None:
     options = limited_options(seed, 3, 1 + seed % 2, 0.85, 1.2)
     optimum = options.n_users * min(mean_objective(options, c) for c in all_choices(options))
     visited: list[DualPoint] = []
-    maximise_bound(options, visit=visited.append)
+    maximise_bound(options, callback=visited.append)
     for point in visited:
         rounding = 1e-12 * float((point.prices * options.capacity).sum())
         assert point.value <= optimum * (1 + 1e-12) + rounding
@@ -124,7 +130,7 @@ def test_fractions_are_a_relaxed_choice_that_fits_the_pools(
 def test_fractions_with_limits_sum_to_one() -> None:
     for seed in range(4):
         options = limited_options(seed, 4, 2, 0.9, 1.3)
-        made = climbed(BoxBundle, options)
+        made = climbed(BoxstepBundle, options)
         total = np.add.reduceat(made.fractions(), options.start[:-1])
         assert total == pytest.approx(np.ones(options.n_users), abs=1e-6)
 
@@ -133,13 +139,13 @@ def test_fractions_with_limits_sum_to_one() -> None:
 
 
 @pytest.mark.parametrize("limits", [None, LIMITS])
-def test_a_target_stops_early(limits: do.GeneratorParams | None) -> None:
+def test_a_target_stops_early(limits: do.GeneratorSettings | None) -> None:
     options = do.build_options(do.generate_instance(30, 2, 5, limits))
     all_visited: list[DualPoint] = []
-    best = maximise_bound(options, visit=all_visited.append)
+    best = maximise_bound(options, callback=all_visited.append)
     target = best.value * (1 - 1e-3)
     visited: list[DualPoint] = []
-    point = maximise_bound(options, target=target, visit=visited.append)
+    point = maximise_bound(options, target=target, callback=visited.append)
     assert len(visited) < len(all_visited)
     assert point.value >= target
     assert all(earlier.value < target for earlier in visited[:-1])
@@ -174,7 +180,7 @@ def shrink(monkeypatch: pytest.MonkeyPatch, box: float) -> list[int]:
 def test_large_tables_get_the_same_bound(
     users: int,
     servers: int,
-    limits: do.GeneratorParams | None,
+    limits: do.GeneratorSettings | None,
     box: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -184,7 +190,7 @@ def test_large_tables_get_the_same_bound(
     kept = shrink(monkeypatch, box)
     assert len(options) > bundle.LARGE
     visited: list[DualPoint] = []
-    found = maximise_bound(options, tolerance=1e-11, visit=visited.append)
+    found = maximise_bound(options, tolerance=1e-11, callback=visited.append)
     assert found.value == pytest.approx(expected.value, rel=1e-9)
     assert found.cost.shape == (len(options),)
     assert found.value == price(options, found.prices).value
@@ -196,7 +202,7 @@ def test_large_tables_get_the_same_bound(
 @pytest.mark.parametrize("box", [0.2, 0.02, 0.002])
 @pytest.mark.parametrize("limits", [None, LIMITS])
 def test_a_box_that_is_too_narrow_is_left(
-    limits: do.GeneratorParams | None, box: float, monkeypatch: pytest.MonkeyPatch
+    limits: do.GeneratorSettings | None, box: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Started far from the best prices, the box moves or grows until the best is inside it."""
     options = do.build_options(do.generate_instance(250, 2, 3, limits))
@@ -204,7 +210,7 @@ def test_a_box_that_is_too_narrow_is_left(
     shrink(monkeypatch, box)
     visited: list[DualPoint] = []
     start = 1.5 * expected.prices
-    found = maximise_bound(options, start, tolerance=1e-11, visit=visited.append)
+    found = maximise_bound(options, start, tolerance=1e-11, callback=visited.append)
     assert len(visited) > 1
     assert found.value == pytest.approx(expected.value, rel=1e-9)
     assert all(point.value <= expected.value * (1 + 1e-9) for point in visited)
@@ -216,7 +222,7 @@ def test_a_large_table_stops_at_its_target(monkeypatch: pytest.MonkeyPatch) -> N
     expected = maximise_bound(options)
     shrink(monkeypatch, 0.05)
     visited: list[DualPoint] = []
-    point = maximise_bound(options, target=0.5 * expected.value, visit=visited.append)
+    point = maximise_bound(options, target=0.5 * expected.value, callback=visited.append)
     assert point.value >= 0.5 * expected.value
     assert len(visited) == 1
 
@@ -266,7 +272,7 @@ def test_screening_keeps_the_cheapest(
     low, high = boxes(options, rng)
     kept = lagrangian.screen(low, high)
     assert (np.diff(kept) > 0).all()
-    few = options.take(kept)
+    few = options.select_rows(kept)
     corners = [low, high, (low + high) / 2]
     corners += [np.where(rng.random(low.shape) < 0.5, low, high) for _ in range(4)]
     corners += [low + rng.random(low.shape) * (high - low) for _ in range(4)]
@@ -288,7 +294,7 @@ def test_screening_keeps_the_cheapest_of_any_instance(instance: do.Instance, see
         raise
     rng = np.random.default_rng(seed)
     low, high = boxes(options, rng)
-    few = options.take(Lagrangian(options).screen(low, high))
+    few = options.select_rows(Lagrangian(options).screen(low, high))
     for _ in range(6):
         inside = low + rng.random(low.shape) * (high - low)
         full, part_of = price(options, inside), price(few, inside)
@@ -312,7 +318,7 @@ def test_thin_keeps_pools_in_proportion() -> None:
     one = do.generate_instance(1, 1, 0)
     people = tuple(one.users[0].model_copy(update={"name": f"u{n}"}) for n in range(12))
     options = do.build_options(one.model_copy(update={"users": people}))
-    thin = options.thin(4)
+    thin = options.subsample(4)
     assert thin.n_users == 3
     whole, part = maximise_bound(options), maximise_bound(thin)
     assert part.value * 4 == pytest.approx(whole.value, rel=1e-8)

@@ -121,7 +121,7 @@ def grid_finds_shares(options: Options, choice: Index, points: int) -> bool:
     share = np.linspace(0, 1, points + 2)[1:-1]
     kept: list[Array] = []
     for k, split in zip(choice, (share, 1 - share), strict=True):
-        row = options.take(np.full(points, k))
+        row = options.select_rows(np.full(points, k))
         pools = pool_delays(row, split * capacity[:, None])
         pools[0, pools[0] > options.uplink_limit_s[k]] = np.inf
         total = pools[0][:, None, None] + pools[1][None, :, None] + pools[2][None, None, :]
@@ -166,4 +166,9 @@ def test_no_conflict_at_any_prices_where_shares_exist(cases: Cases) -> None:
             for s in range(options.n_servers):
                 rows = np.flatnonzero(options.server[choice] == s)
                 if len(rows):
-                    assert find_conflict(options.take(choice).take(rows), prices, s, rows) is None
+                    assert (
+                        find_conflict(
+                            options.select_rows(choice).select_rows(rows), prices, s, rows
+                        )
+                        is None
+                    )

@@ -208,8 +208,8 @@ def test_take_keeps_users(data: st.DataObject) -> None:
     options = build_options(MIXED)
     flags = st.lists(st.booleans(), min_size=len(options), max_size=len(options))
     mask = np.array(data.draw(flags))
-    taken = options.take(mask)
-    again = options.take(np.flatnonzero(mask))
+    taken = options.select_rows(mask)
+    again = options.select_rows(np.flatnonzero(mask))
     assert taken.n_users == options.n_users
     for name in PER_OPTION:
         assert getattr(taken, name).tolist() == getattr(options, name)[mask].tolist()
@@ -263,7 +263,7 @@ def test_pool_delays() -> None:
 def test_another_unit_of_time() -> None:
     """Counted in minutes, every delay is a sixtieth at the same shares."""
     options = build_options(MIXED)
-    minutes = options.in_unit(60.0)
+    minutes = options.in_time_unit(60.0)
     shares = options.capacity[:, options.server] / 3
     assert pool_delays(minutes, shares) * 60 == pytest.approx(
         pool_delays(options, shares), rel=1e-14

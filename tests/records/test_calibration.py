@@ -177,7 +177,7 @@ def test_each_kind_of_accuracy() -> None:
         with pytest.raises(do.InputError, match=f"that takes {needs} or more"):
             few.models_with(kind)
         with pytest.raises(do.InputError, match=f"that takes {needs} or more"):
-            do.generate_instance(3, table=few, accuracy=kind)
+            do.generate_instance(3, calibration=few, accuracy=kind)
 
 
 def test_an_instance_takes_the_models_of_its_own_epochs() -> None:
@@ -195,8 +195,8 @@ def test_an_instance_takes_the_models_of_its_own_epochs() -> None:
 
 def test_generated_instances_take_a_table() -> None:
     table = some_table()
-    params = do.GeneratorParams(accuracy_floors=1.0)
-    made = do.generate_instance(20, params=params, table=table, accuracy="lower95")
+    params = do.GeneratorSettings(accuracy_floors=1.0)
+    made = do.generate_instance(20, settings=params, calibration=table, accuracy="lower95")
     assert (made.task, made.models) == (TASK, table.models_with("lower95"))
     assert max(user.min_accuracy for user in made.users) < 0.83
 

@@ -64,7 +64,7 @@ def constrain(
     """
     size = len(choice)
     free = do.allocate(options, choice)
-    uploads = pool_delays(options.take(choice), free.shares)[0]
+    uploads = pool_delays(options.select_rows(choice), free.shares)[0]
     deadline = free.delay * rng.uniform(low, high, size)
     limit = uploads * rng.uniform(low**2, high, size)
     pools = whole_pools(options)[:, choice]
@@ -113,7 +113,7 @@ def limited_options(seed: int, users: int, servers: int, low: float, high: float
     limited = constrain(options, random_choice(options, rng), rng, low, high)
     pools = whole_pools(limited)
     late = limited.device_delay_s + pools.sum(axis=0) > limited.deadline_s
-    return limited.take(~late & (pools[0] <= limited.uplink_limit_s))
+    return limited.select_rows(~late & (pools[0] <= limited.uplink_limit_s))
 
 
 def random_prices(options: Options, rng: np.random.Generator, spread: float = 3.0) -> Array:
