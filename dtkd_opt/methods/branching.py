@@ -17,8 +17,8 @@ from dtkd_opt.methods.exchange import improve
 from dtkd_opt.methods.proof_tree import Leaf, Proof
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import ChoiceInfeasible, allocate
-from dtkd_opt.pricing.bundle import make_bundle
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian, price
+from dtkd_opt.pricing.masters import make_bundle
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.solution import Termination
 
