@@ -1,4 +1,4 @@
-"""Wheel, sdist, a wheel from the sdist and an editable install: each has `dtkd_opt.formulations`."""
+"""Wheel, sdist, a wheel from the sdist, an editable install: all have `dtkd_opt.formulations`."""
 
 from __future__ import annotations
 

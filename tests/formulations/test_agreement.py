@@ -19,7 +19,8 @@ from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.solvers.highs import HighsParams, PersistentMilp
-from tests.support.helpers import all_choices, mean_objective, trial_table
+from tests.support.instances import trial_calibration
+from tests.support.options import all_choices, mean_objective
 
 pyscipopt = pytest.importorskip("pyscipopt")
 
@@ -73,7 +74,7 @@ def instance_of(case: str) -> do.Instance:
     """A tiny instance with two students, small enough to enumerate."""
     *counts, seconds_per_error = CASES[case]
     params = do.GeneratorSettings(seconds_per_error=seconds_per_error)
-    instance = do.generate_instance(*counts, params, calibration=trial_table())
+    instance = do.generate_instance(*counts, params, calibration=trial_calibration())
     limits = LIMITS.get(case, ({},) * len(instance.users))
     users = zip(instance.users, limits, strict=True)
     return instance.model_copy(

@@ -14,7 +14,7 @@ from gymnasium.utils.env_checker import check_env
 
 import dtkd_opt as do
 from dtkd_opt.gym.environment import ID, OffloadingEnv
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 LIMITS = do.GeneratorSettings(deadlines=0.3, energy_budgets=0.5, accuracy_floors=0.5)
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ import dtkd_opt as do
 from dtkd_opt.gym.episode import Episode, Slots, count_ranks, find_slots, observation_size
 from dtkd_opt.pricing.equal_shares import equal_share_choice
 from dtkd_opt.problem.options import Options, pool_delays
-from tests.support.helpers import limited_options, mean_objective, random_choice, random_options
+from tests.support.options import limited_options, mean_objective, random_choice, random_options
 
 SEEDS = range(6)
 

@@ -20,7 +20,7 @@ from dtkd_opt.methods.search import Search, Stop, TimeIsUp
 from dtkd_opt.pricing.lagrangian import price
 from dtkd_opt.problem.options import Options
 from dtkd_opt.records.solution import Termination
-from tests.support.helpers import all_choices, mean_objective
+from tests.support.options import all_choices, mean_objective
 from tests.support.strategies import instances
 
 LIMITS = do.GeneratorSettings(deadlines=0.6, energy_budgets=0.4)

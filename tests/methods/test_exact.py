@@ -18,8 +18,8 @@ from dtkd_opt.methods.search import Search, Stop
 from dtkd_opt.pricing.constrained_allocation import Conflict
 from dtkd_opt.problem.options import Index, Options, pool_delays
 from dtkd_opt.solvers.highs import PersistentMilp
-from tests.support.helpers import INSTANCES, all_choices, mean_objective, random_choice
-from tests.support.paths import DATA
+from tests.support.options import all_choices, mean_objective, random_choice
+from tests.support.paths import DATA, INSTANCES
 from tests.support.strategies import instances
 
 NO_FIXING = do.ExactParams(fixing=False)

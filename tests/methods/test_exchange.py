@@ -16,13 +16,9 @@ from dtkd_opt.methods import exchange
 from dtkd_opt.methods.exchange import improve
 from dtkd_opt.methods.search import Search, Stop, TimeIsUp
 from dtkd_opt.pricing.response import respond
-from tests.support.helpers import (
-    INSTANCES,
-    mean_objective,
-    random_choice,
-    random_options,
-    trial_table,
-)
+from tests.support.instances import trial_calibration
+from tests.support.options import mean_objective, random_choice, random_options
+from tests.support.paths import INSTANCES
 from tests.support.strategies import instances
 
 SEEDS = st.integers(0, 10_000)
@@ -220,7 +216,7 @@ def test_limits_are_kept(seed: int, users: int, servers: int) -> None:
 
 def test_no_single_move_is_left_where_limits_bind() -> None:
     """One user alone could take 63 % off J."""
-    instance = do.generate_instance(6, 1, 4, LIMITS, calibration=trial_table())
+    instance = do.generate_instance(6, 1, 4, LIMITS, calibration=trial_calibration())
     search = search_at(instance, feasible_choice(do.build_options(instance), 4))
     before = search.objective
     improve(search)

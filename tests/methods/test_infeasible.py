@@ -11,7 +11,7 @@ import dtkd_opt as do
 from dtkd_opt.methods import infeasible
 from dtkd_opt.methods.search import Search, Stop, TimeIsUp
 from dtkd_opt.pricing.equal_shares import first_prices
-from tests.support.helpers import all_choices, mean_objective, whole_pools
+from tests.support.options import all_choices, mean_objective, whole_pools
 
 
 def needs_splits() -> do.Instance:

@@ -19,8 +19,7 @@ from dtkd_opt.methods.search import Search, Stop
 from dtkd_opt.methods.solve import run
 from dtkd_opt.pricing.equal_shares import cheapest_options
 from dtkd_opt.records.solution import Termination
-from tests.support.helpers import INSTANCES
-from tests.support.paths import ROOT
+from tests.support.paths import INSTANCES, ROOT
 
 EXAMPLE = ROOT / "experiments" / "own_method"
 CLI = "from dtkd_opt.commands.main import main; main()"

@@ -12,14 +12,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
-from tests.support.helpers import (
-    INSTANCES,
-    all_choices,
-    mean_objective,
-    small_instance,
-    user,
-    whole_pools,
-)
+from tests.support.instances import small_instance, user
+from tests.support.options import all_choices, mean_objective, whole_pools
+from tests.support.paths import INSTANCES
 from tests.support.strategies import instances
 
 SEEDS = st.integers(0, 10_000)

@@ -27,13 +27,8 @@ from dtkd_opt.pricing.lagrangian import price
 from dtkd_opt.pricing.response import min_upload_log_shares
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.problem.server_ranking import strongest_servers
-from tests.support.helpers import (
-    INSTANCES,
-    all_choices,
-    mean_objective,
-    random_choice,
-    random_options,
-)
+from tests.support.options import all_choices, mean_objective, random_choice, random_options
+from tests.support.paths import INSTANCES
 
 COLD = QLearningParams(cold=True, rounds=500)
 

@@ -13,7 +13,7 @@ import dtkd_opt as do
 from dtkd_opt.problem.options import Index, Options, pool_delays
 from dtkd_opt.problem.physics import uplink_rate
 from tests.support.duality import dual_value
-from tests.support.helpers import Cases, constrained_case, free_case
+from tests.support.options import Cases, constrained_case, free_case
 
 
 def clarabel(options: Options, choice: Index) -> tuple[str, float]:

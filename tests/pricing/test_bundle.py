@@ -13,12 +13,7 @@ from dtkd_opt.pricing import lagrangian as prices
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian, price
 from dtkd_opt.problem.physics import Array
-from tests.support.helpers import (
-    all_choices,
-    limited_options,
-    mean_objective,
-    random_options,
-)
+from tests.support.options import all_choices, limited_options, mean_objective, random_options
 
 LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5)
 

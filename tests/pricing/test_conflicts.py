@@ -15,15 +15,14 @@ from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.problem.options import SERVER, Index, Options, pool_delays
 from dtkd_opt.problem.physics import Array
 from tests.support.duality import share_for_delay
-from tests.support.helpers import (
+from tests.support.instances import small_instance, user
+from tests.support.options import (
     Cases,
+    allocate_or_conflicts,
     constrained_case,
     options_at,
     random_choice,
     random_options,
-    small_instance,
-    user,
-    verdict,
     whole_pools,
     with_limits,
 )
@@ -60,7 +59,7 @@ def conflicts() -> Conflicts:
     found = []
     for seed in range(2000, 2100):
         options, choice = constrained_case(seed, 0.75, 1.05, most=8)
-        if isinstance(proofs := verdict(options, choice), list):
+        if isinstance(proofs := allocate_or_conflicts(options, choice), list):
             found += [(options, choice, conflict) for conflict in proofs]
         if len(found) >= 25:
             break

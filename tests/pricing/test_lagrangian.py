@@ -16,7 +16,7 @@ from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof, price
 from dtkd_opt.problem.options import Options
-from tests.support.helpers import (
+from tests.support.options import (
     all_choices,
     limited_options,
     mean_objective,

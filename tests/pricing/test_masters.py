@@ -17,7 +17,7 @@ from dtkd_opt.pricing.masters import BoxstepBundle, Bundle, QuadraticBundle, mak
 from dtkd_opt.pricing.response import respond
 from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array
-from tests.support.helpers import (
+from tests.support.options import (
     all_choices,
     limited_options,
     mean_objective,

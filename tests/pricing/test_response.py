@@ -10,7 +10,7 @@ import pytest
 from dtkd_opt.pricing.response import free_shares, min_upload_log_shares, respond
 from dtkd_opt.problem.options import SERVER, Options, pool_delays
 from dtkd_opt.problem.physics import Array
-from tests.support.helpers import limited_options, random_options, random_prices, whole_pools
+from tests.support.options import limited_options, random_options, random_prices, whole_pools
 
 
 def assert_best_response(options: Options, prices: Array, rng: np.random.Generator) -> None:

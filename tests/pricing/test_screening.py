@@ -13,10 +13,7 @@ from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.lagrangian import Lagrangian, price
 from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array
-from tests.support.helpers import (
-    random_options,
-    random_prices,
-)
+from tests.support.options import random_options, random_prices
 from tests.support.strategies import instances
 
 SEEDS = st.integers(0, 2**32 - 1)

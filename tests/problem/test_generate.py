@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 BEST = {
     row["instance"]: row

@@ -9,7 +9,8 @@ import pytest
 
 import dtkd_opt as do
 from dtkd_opt.problem.options import DEVICE, Options, build_options, pool_delays
-from tests.support.helpers import figures, small_instance, user
+from tests.support.equations import figures
+from tests.support.instances import small_instance, user
 
 
 def identity(options: Options) -> set[tuple[int, ...]]:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import dtkd_opt as do
 from dtkd_opt.problem.options import DEVICE, SERVER, Options, build_options, pool_delays
 from dtkd_opt.records.instance import Instance, Place
-from tests.support.helpers import figures, interpolate, small_instance, user
+from tests.support.equations import figures, interpolate
+from tests.support.instances import small_instance, user
 from tests.support.strategies import instances
 
 PER_OPTION = [f.name for f in fields(Options) if f.name not in ("capacity", "start")]

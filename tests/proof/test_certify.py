@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 import dtkd_opt as do
 from dtkd_opt.records.certificate import Leaf, Split
 from tests.support.command_line import fails, run
-from tests.support.helpers import INSTANCES, all_choices, mean_objective, small_instance, user
+from tests.support.instances import small_instance, user
+from tests.support.options import all_choices, mean_objective
+from tests.support.paths import INSTANCES
 
 pytest.importorskip("flint")
 

@@ -19,7 +19,7 @@ from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.records.accuracy import AccuracyTable
 from dtkd_opt.records.calibration import FORMAT, Cell, Curve, Network
 from dtkd_opt.records.instance import Model, Task
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 SIZES = (100, 300, 1000, 3000)
 PROGRAM = [sys.executable, "-m", "dtkd_opt"]

@@ -27,17 +27,16 @@ from dtkd_opt.pricing.equal_shares import argmax_by_user
 from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Index
 from dtkd_opt.records.instance import SERVER
-from tests.support.helpers import (
-    INSTANCES,
+from tests.support.instances import small_instance, user
+from tests.support.options import (
     all_choices,
     limited_options,
     mean_objective,
     random_choice,
     random_options,
-    small_instance,
-    user,
     with_limits,
 )
+from tests.support.paths import INSTANCES
 from tests.support.strategies import instances
 
 
