@@ -157,7 +157,7 @@ class _Block:
 
         Variable screening over a box of prices. Costs only rise with each price. Of two options of
         one server the pools' costs differ by (√need - √need') 2 √λ, smallest at one end of the box,
-        and their uploads not at all when they are the same; that makes the comparison sharp.
+        and their uploads not at all when they are the same; that makes the comparison tight.
         """
         own = self.options
         cheapest = np.repeat(self.at((low + high) / 2)[2] - self.rows.start, self.sizes)

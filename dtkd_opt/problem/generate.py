@@ -196,7 +196,7 @@ def _with_deadlines(
 ) -> Instance:
     """Deadlines of 1.02 to 1.5 times a delay that all users can have at the same time.
 
-    That delay is each user's least over models and places at its strongest server, when the users
+    That delay is each user's minimum over models and places at its strongest server, when the users
     of a server share its pools equally: a feasible plan by construction.
     """
     size = len(instance.users)
@@ -210,7 +210,7 @@ def _with_deadlines(
 
 
 def _equal_share_delay(options: Options) -> Array:
-    """(N,) least delay at the strongest server, its pools shared equally by its users."""
+    """(N,) minimum delay at the strongest server, its pools shared equally by its users."""
     strongest = np.maximum.reduceat(options.uplink_snr_hz, options.start[:-1])
     attached = options.uplink_snr_hz == strongest[options.user]
     home = np.zeros(options.n_users, int)

@@ -55,7 +55,7 @@ class MasterLP:
         self._highs.setOptionValue("output_flag", False)
         self._highs.setOptionValue("presolve", "off")
         self._highs.setOptionValue("threads", 1)
-        for side in ("primal", "dual"):  # the model's promise decides when to stop
+        for side in ("primal", "dual"):  # the predicted gain decides when to stop
             self._highs.setOptionValue(f"{side}_feasibility_tolerance", 1e-10)
         free = np.append(np.zeros(size), -INF)
         self._highs.addVars(size + 1, free, np.full(size + 1, INF))

@@ -58,7 +58,7 @@ def conflicts() -> Conflicts:
     """25 proofs."""
     found = []
     for seed in range(2000, 2100):
-        options, choice = constrained_case(seed, 0.75, 1.05, most=8)
+        options, choice = constrained_case(seed, 0.75, 1.05, max_users=8)
         if isinstance(proofs := allocate_or_conflicts(options, choice), list):
             found += [(options, choice, conflict) for conflict in proofs]
         if len(found) >= 25:
