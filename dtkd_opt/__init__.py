@@ -24,7 +24,7 @@ from dtkd_opt.methods.solve import Result, solve
 from dtkd_opt.milp.export import export
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate
 from dtkd_opt.problem.evaluate import Evaluation, Plan, evaluate
-from dtkd_opt.problem.generate import GeneratorParams, generate_instance
+from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.proof.certify import certify
 from dtkd_opt.proof.check import check
@@ -80,7 +80,7 @@ __all__ = [
     "FedAvgPlan",
     "Federation",
     "Front",
-    "GeneratorParams",
+    "GeneratorSettings",
     "HighsParams",
     "InfeasibleError",
     "InputError",

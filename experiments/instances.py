@@ -46,8 +46,8 @@ ALL = {
 def write_instances() -> None:
     """Write every shipped instance."""
     for name, (users, servers, limits) in ALL.items():
-        params = do.GeneratorParams(**limits)
-        instance = do.generate_instance(users, servers, seed=0, params=params, name=name)
+        params = do.GeneratorSettings(**limits)
+        instance = do.generate_instance(users, servers, seed=0, settings=params, name=name)
         do.write_instance(instance, INSTANCES / f"{name}.json")
 
 

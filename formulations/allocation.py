@@ -22,9 +22,9 @@ from dtkd_opt.problem.physics import Index
 
 
 def build(options: Options, choice: Index) -> pyo.ConcreteModel:
-    """The NLP of a choice: (N,) rows of the option table, one a user."""
+    """The NLP of a choice: (N,) rows of the options, one for each user."""
     model = pyo.ConcreteModel("allocation")
-    model.options = options.take(choice)
+    model.options = options.select_rows(choice)
     _variables(model)
     model.pools = pyo.Constraint(range(3), range(options.n_servers), rule=_pool)
     model.delays = pyo.Constraint(model.SHARES, rule=_pool_delay)
@@ -47,8 +47,8 @@ def _variables(model: pyo.ConcreteModel) -> None:
         return 1e-9 * capacity, capacity
 
     def limit(_: Any, p: int, n: int) -> tuple[float, float | None]:
-        most = float(options.uplink_limit_s[n]) if p == UPLINK else np.inf
-        return 0.0, most if np.isfinite(most) else None
+        longest = float(options.uplink_limit_s[n]) if p == UPLINK else np.inf
+        return 0.0, longest if np.isfinite(longest) else None
 
     model.share = pyo.Var(
         model.SHARES,
@@ -86,7 +86,7 @@ def _total_delay(model: pyo.ConcreteModel, n: int) -> Any:
 def _deadline(model: pyo.ConcreteModel, n: int) -> Any:
     """T_n ≤ T_n^max [s]."""
     if model.options.needs[:, n].sum() == 0:
-        return pyo.Constraint.Skip  # nothing to decide; the option table has checked it
+        return pyo.Constraint.Skip  # nothing to decide; `build_options` has checked it
     return _total_delay(model, n) <= float(model.options.deadline_s[n])
 
 

@@ -14,7 +14,8 @@ Units inside: MHz, Mbit, Gcycles, seconds, which keeps coefficients near one.
 | x_k | x[k] | – | user takes option k = (m, place, s) |
 | b_k^ul, b_k^dl, f_k | share[p, k] | MHz, MHz, Gcycles/s | the option's share of pool p |
 | t_k^p | delay[p, k] | s | its delay there |
-| d_k | fixed delay | s | E_p D c_m / f on the device |
+| r_k^ul | uplink_rate[k] | Mbit/s | its uplink rate, in the MINLP |
+| d_k | (constant) | s | E_p D c_m / f on the device |
 """
 
 from __future__ import annotations
@@ -36,9 +37,13 @@ def build(options: Options) -> pyo.ConcreteModel:
     """The MILP: add tangents with :func:`add_tangents` before solving it."""
     model = pyo.ConcreteModel("perspective MILP")
     _variables(model, options)
-    _common(model, options)
+    model.one_option = pyo.Constraint(range(options.n_users), rule=_one_option)
+    model.pools = pyo.Constraint(range(3), range(options.n_servers), rule=_pool)
+    model.deadlines = pyo.Constraint(_with_deadline(options), rule=_deadline)
+    model.upload_energy = pyo.Constraint(_with_upload_limit(options), rule=_upload_energy)
+    model.J = pyo.Objective(rule=_objective)
     model.tangents = pyo.ConstraintList(doc="t ≥ (T(b0) - T'(b0) b0) x + T'(b0) b")
-    model.conflicts = pyo.ConstraintList(doc="choices that provably ask for too much")
+    model.conflicts = pyo.ConstraintList(doc="choices that provably exceed a server's pools")
     return model
 
 
@@ -50,21 +55,30 @@ def build_nonlinear(options: Options) -> pyo.ConcreteModel:
     """
     model = pyo.ConcreteModel("perspective MINLP")
     _variables(model, options)
-    for p, k in model.SHARES:
-        model.share[p, k].setlb(_idle(model, p, k))
-        model.share[p, k].set_value(model.share[p, k].ub / options.n_users)
-    model.rate = pyo.Var([k for p, k in model.SHARES if p == UPLINK])
-    for k in model.rate:
-        model.rate[k].setlb(_rate_at(model, k, _idle(model, UPLINK, k)))
-        model.rate[k].setub(_rate_at(model, k, model.share[UPLINK, k].ub))
-    _common(model, options)
-    model.rates = pyo.Constraint(model.rate.index_set(), rule=_uplink_rate)
+    _idle_shares_and_rates(model)
+    model.one_option = pyo.Constraint(range(options.n_users), rule=_one_option)
+    model.pools = pyo.Constraint(range(3), range(options.n_servers), rule=_pool)
+    model.deadlines = pyo.Constraint(_with_deadline(options), rule=_deadline)
+    model.upload_energy = pyo.Constraint(_with_upload_limit(options), rule=_upload_energy)
+    model.J = pyo.Objective(rule=_objective)
+    model.uplink_rates = pyo.Constraint(model.uplink_rate.index_set(), rule=_uplink_rate)
     model.delays = pyo.Constraint(model.SHARES, rule=_perspective_delay)
     return model
 
 
+def _idle_shares_and_rates(model: pyo.ConcreteModel) -> None:
+    """r_k^ul, and lower bounds above zero of shares and rates: delays divide by them."""
+    for p, k in model.SHARES:
+        model.share[p, k].setlb(_idle(model, p, k))
+        model.share[p, k].set_value(model.share[p, k].ub / model.options.n_users)
+    model.uplink_rate = pyo.Var([k for p, k in model.SHARES if p == UPLINK])
+    for k in model.uplink_rate:
+        model.uplink_rate[k].setlb(_rate_at(model, k, _idle(model, UPLINK, k)))
+        model.uplink_rate[k].setub(_rate_at(model, k, model.share[UPLINK, k].ub))
+
+
 def _idle(model: pyo.ConcreteModel, p: int, k: int) -> float:
-    """What an option that is not taken keeps, free of charge: delays divide by shares."""
+    """The share that an option keeps which is not taken, free of charge."""
     return float(min(1e-4, 1e-2 / model.options.n_users) * model.share[p, k].ub)
 
 
@@ -74,15 +88,12 @@ def _rate_at(model: pyo.ConcreteModel, k: int, share: float) -> float:
     return float(uplink_rate(np.array(share), np.array(snr)))
 
 
-def _common(model: pyo.ConcreteModel, options: Options) -> None:
-    model.one_option = pyo.Constraint(range(options.n_users), rule=_one_option)
-    model.pools = pyo.Constraint(range(3), range(options.n_servers), rule=_pool)
-    model.deadlines = pyo.Constraint(
-        np.flatnonzero(np.isfinite(options.deadline_s)), rule=_deadline
-    )
-    limited = np.isfinite(options.uplink_limit_s) & (options.uplink_bits > 0)
-    model.upload_energy = pyo.Constraint(np.flatnonzero(limited), rule=_upload_energy)
-    model.J = pyo.Objective(rule=_objective)
+def _with_deadline(options: Options) -> Index:
+    return np.flatnonzero(np.isfinite(options.deadline_s))
+
+
+def _with_upload_limit(options: Options) -> Index:
+    return np.flatnonzero(np.isfinite(options.uplink_limit_s) & (options.uplink_bits > 0))
 
 
 def _variables(model: pyo.ConcreteModel, options: Options) -> None:
@@ -140,14 +151,14 @@ def _upload_energy(model: pyo.ConcreteModel, k: int) -> Any:
 
 
 def _objective(model: pyo.ConcreteModel) -> Any:
-    """J = (1/N) Σ_k [ T_k + ρ (1 - a_k) x_k ] [s]; each user's least error is a constant."""
+    """J = (1/N) Σ_k [ T_k + ρ (1 - a_k) x_k ] [s]; users' smallest error costs are constant."""
     options = model.options
-    least = np.minimum.reduceat(options.error_cost_s, options.start[:-1])
-    extra = options.error_cost_s - least[options.user]
+    base = np.minimum.reduceat(options.error_cost_s, options.start[:-1])
+    extra = options.error_cost_s - base[options.user]
     total = pyo.quicksum(
         _option_delay(model, k) + float(extra[k]) * model.x[k] for k in range(len(options))
     )
-    return (total + float(least.sum())) / options.n_users
+    return (total + float(base.sum())) / options.n_users
 
 
 def _uplink_rate(model: pyo.ConcreteModel, k: int) -> Any:
@@ -155,13 +166,13 @@ def _uplink_rate(model: pyo.ConcreteModel, k: int) -> Any:
     snr = float(model.options.uplink_snr_hz[k] / SCALE[UPLINK])
     b, x = model.share[UPLINK, k], model.x[k]
     rate = b * pyo.log(1 + snr * x / b) / float(np.log(2))
-    return model.rate[k] <= rate + model.rate[k].lb * (1 - x)
+    return model.uplink_rate[k] <= rate + model.uplink_rate[k].lb * (1 - x)
 
 
 def _perspective_delay(model: pyo.ConcreteModel, p: int, k: int) -> Any:
     """t_k ≥ need x_k² / (rate or share), convex; the square changes nothing where x is binary."""
     need = float(model.options.needs[p, k] / SCALE[p])
-    speed = model.rate[k] if p == UPLINK else model.share[p, k]
+    speed = model.uplink_rate[k] if p == UPLINK else model.share[p, k]
     return model.delay[p, k] >= need * model.x[k] ** 2 / speed
 
 
@@ -186,10 +197,10 @@ def add_tangents(model: pyo.ConcreteModel, rows: Iterable[int], shares: Array) -
     ----------
     model
         From :func:`build`.
-    options
-        Rows k of the option table.
+    rows
+        (K',) rows k of the options.
     shares
-        (3, K') shares [Hz, Hz, cycles/s], a column for each of `options`.
+        (3, K') shares [Hz, Hz, cycles/s], a column for each of `rows`.
 
     Returns
     -------
@@ -210,10 +221,10 @@ def _tangent(model: pyo.ConcreteModel, p: int, k: int, share: float) -> Any:
 
 
 def add_conflict(model: pyo.ConcreteModel, rows: Index, cost: Array) -> Any:
-    """Σ_{k at s} cost_k x_k ≤ 1: options of one server must buy at least cost_k of its pools.
+    """Σ_{k at s} cost_k x_k ≤ 1: option k of one server needs at least cost_k of its pools.
 
-    `cost_k` is the least that keeps option k's limits, priced so that the pools are worth one:
-    valid for every feasible choice (`dtkd_opt.pricing.allocation.Conflict` has the proof).
+    `cost_k` is the minimum that keeps option k's limits, priced so that the pools are worth one:
+    valid for every feasible choice (proof: `dtkd_opt.pricing.constrained_allocation.Conflict`).
     """
     terms = (float(c) * model.x[int(k)] for k, c in zip(rows, cost, strict=True) if c > 0)
     return model.conflicts.add(pyo.quicksum(terms) <= 1)

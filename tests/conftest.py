@@ -10,7 +10,7 @@ import pytest
 
 import dtkd_opt as do
 from tests.support import rivals
-from tests.support.helpers import Cases, constrained_case
+from tests.support.options import Cases, constrained_case
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from dtkd_opt.errors import InfeasibleError, InputError
 from dtkd_opt.methods.search import Callback
 from dtkd_opt.methods.solve import Result, solve
-from dtkd_opt.problem.choices import Choices
+from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.dominance import undominated
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.problem.physics import Array
@@ -107,7 +107,7 @@ def _screened(instance: Instance) -> Options | None:
         options = build_options(instance)
     except InfeasibleError:
         return None
-    return options.take(undominated(options))
+    return options.select_rows(undominated(options))
 
 
 def _depends_on_gains(instance: Instance) -> bool:
@@ -119,9 +119,9 @@ def _depends_on_gains(instance: Instance) -> bool:
 
 def _with_gains(options: Options, instance: Instance) -> Options:
     """The table with what follows from the gains computed anew."""
-    chosen = Choices(instance, options.user, options.model, options.place, options.server)
+    chosen = Demands(instance, options.user, options.model, options.place, options.server)
     return replace(
         options,
         uplink_snr_hz=chosen.uplink_snr_hz(),
-        downlink_work=chosen.download_bits() / chosen.downlink_efficiency(),
+        downlink_work=chosen.downlink_work(),
     )

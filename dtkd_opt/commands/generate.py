@@ -53,14 +53,14 @@ def generate(
       dtkd-opt generate --users 50 --servers 3 --deadlines 0.5 --output my.json
       dtkd-opt generate --users 50 --models fashion-mnist.json --output my.json
     """
-    from dtkd_opt.problem.generate import GeneratorParams, generate_instance
+    from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
     from dtkd_opt.records.calibration import read_calibration
     from dtkd_opt.records.instance import write_instance
 
     given = {key: value for key, value in params.items() if value is not None}
     table = None if models is None else read_calibration(models)
     instance = generate_instance(
-        users, servers, seed, GeneratorParams(**given), name, table, accuracy
+        users, servers, seed, GeneratorSettings(**given), name, table, accuracy
     )
     written = write_instance(instance, output)
     say(f"written: {' and '.join(map(str, written))} ({instance.description})")

@@ -8,9 +8,9 @@ import numpy as np
 
 from dtkd_opt.errors import InfeasibleError, UsageError
 from dtkd_opt.federate.table import hard_models, table_for
-from dtkd_opt.pricing.uplink import LN2, for_delay
+from dtkd_opt.pricing.uplink import LN2, inverse_phi
 from dtkd_opt.problem import physics
-from dtkd_opt.problem.choices import Choices
+from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.records.instance import SERVER, Instance
@@ -119,7 +119,7 @@ def _plan(
 ) -> FedAvgPlan:
     users, count = instance.users, len(instance.users)
     server = np.nanargmax(users.channel_gain, axis=1).astype(np.int64)
-    chosen = Choices(instance, np.arange(count), np.full(count, m), np.full(count, SERVER), server)
+    chosen = Demands(instance, np.arange(count), np.full(count, m), np.full(count, SERVER), server)
     equal = chosen.of_server("uplink_hz") / np.bincount(server)[server]
     radio = len(epochs) * physics.upload_energy(users.tx_power_w, _upload(chosen, equal))
     # a user whose radio alone is beyond its budget gets no cycles, and an endless delay
@@ -146,13 +146,13 @@ def _plan(
     )
 
 
-def _upload(chosen: Choices, uplink_hz: Array) -> Array:
+def _upload(chosen: Demands, uplink_hz: Array) -> Array:
     """Seconds of sending the weights up once, with shares (…, N) of the uplink."""
     rate = physics.uplink_rate(uplink_hz, chosen.uplink_snr_hz())
     return physics.transfer_delay(chosen.of_model("bits"), rate)
 
 
-def _broadcast(chosen: Choices) -> Array:
+def _broadcast(chosen: Demands) -> Array:
     """(N,) seconds of sending the weights down to all users of a server at once."""
     weakest = np.full(int(chosen.server.max()) + 1, np.inf)
     np.minimum.at(weakest, chosen.server, chosen.downlink_efficiency())
@@ -160,7 +160,7 @@ def _broadcast(chosen: Choices) -> Array:
     return physics.transfer_delay(chosen.of_model("bits"), rate)
 
 
-def _shares(chosen: Choices, trained: Array, equal: Array, least: Array) -> Array:
+def _shares(chosen: Demands, trained: Array, equal: Array, least: Array) -> Array:
     """(N,) shares of the uplink with which the last user of each server is done soonest.
 
     All then end together, but those who would with less than their `least` share. Where somebody
@@ -176,7 +176,7 @@ def _shares(chosen: Choices, trained: Array, equal: Array, least: Array) -> Arra
     return shares
 
 
-def _soonest(chosen: Choices, trained: Array, least: Array, band_hz: float, latest: float) -> Array:
+def _soonest(chosen: Demands, trained: Array, least: Array, band_hz: float, latest: float) -> Array:
     """Shares of one server's band, by bisection of when all are done: `latest` or before."""
     snr_hz = chosen.uplink_snr_hz()
     fastest = chosen.of_model("bits") * LN2 / snr_hz  # upload over an endless band
@@ -184,7 +184,7 @@ def _soonest(chosen: Choices, trained: Array, least: Array, band_hz: float, late
     def needed(end: float) -> Array:
         left = np.maximum(end - trained, 0.0)
         with np.errstate(divide="ignore"):
-            log_z = for_delay(np.log(left / fastest))
+            log_z = inverse_phi(np.log(left / fastest))
         shares: Array = np.maximum(snr_hz * np.exp(log_z), least)
         return shares
 

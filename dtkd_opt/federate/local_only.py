@@ -9,7 +9,7 @@ from dtkd_opt.federate.planned import Planned
 from dtkd_opt.federate.table import alone, table_for
 from dtkd_opt.methods.solve import solve
 from dtkd_opt.problem import physics
-from dtkd_opt.problem.choices import Choices
+from dtkd_opt.problem.demands import Demands
 from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.records.instance import DEVICE, Instance
 
@@ -58,7 +58,7 @@ def _check_limits(problem: Instance) -> None:
     count, many = len(problem.users), len(problem.models)
     user, model = np.divmod(np.arange(count * many), many)
     server = np.nanargmax(problem.users.channel_gain, axis=1)[user]  # nothing crosses
-    chosen = Choices(problem, user, model, np.full(len(user), DEVICE), server)
+    chosen = Demands(problem, user, model, np.full(len(user), DEVICE), server)
     cycles = chosen.training_cycles()
     budget = [chosen.of_user(name) for name in ("cpu_hz", "kappa", "energy_j")]
     delay = physics.compute_delay(cycles, physics.device_frequency(cycles, *budget))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dtkd_opt.problem import physics
-from dtkd_opt.problem.choices import Choices
+from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.evaluate import Plan
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import SERVER, Instance
@@ -59,7 +59,7 @@ def clock(instance: Instance, plan: Plan) -> Clock:
     return Clock(plan.place, seconds)
 
 
-def planned(instance: Instance, plan: Plan) -> Choices:
+def planned(instance: Instance, plan: Plan) -> Demands:
     """What every user does, with the bits that are to cross: `upload_bits`, `download_bits`."""
     users = np.arange(len(instance.users))
-    return Choices(instance, users, plan.model, plan.place, plan.server)
+    return Demands(instance, users, plan.model, plan.place, plan.server)

@@ -22,7 +22,7 @@ from dtkd_opt.methods.solve import Result, run
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.problem.evaluate import Plan
-from dtkd_opt.problem.generate import GeneratorParams, generate_instance
+from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.records.calibration import shipped_calibration
 from dtkd_opt.records.instance import Instance
@@ -95,12 +95,12 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         *,
         users: int | tuple[int, int] = 10,
         servers: int = 1,
-        params: GeneratorParams | None = None,
+        params: GeneratorSettings | None = None,
         order: Order = "random",
         certify: bool = False,
         penalty: float = 10.0,
     ):
-        self._params = params or GeneratorParams()
+        self._params = params or GeneratorSettings()
         self._fewest, self._most = _checked(users, order, penalty)
         self._servers = _whole(servers, "servers")
         reach = _whole(self._params.reach, "reach")

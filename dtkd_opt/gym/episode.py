@@ -111,7 +111,7 @@ class Episode:
         A pool's cost is min_b d(b) + λ b, delay and price of the share, over shares up to the whole
         pool; the price λ is that of C(x_i). The error's is what exceeds the user's least.
         """
-        own = self.options.cut(slice(self.user, self.user + 1))
+        own = self.options.slice_users(slice(self.user, self.user + 1))
         some = np.maximum(self.allocation.prices, np.finfo(float).tiny)  # pools that nobody uses
         capacity, prices = own.capacity[:, own.server], some[:, own.server]
         shares = np.minimum(respond(own, some).shares, capacity)

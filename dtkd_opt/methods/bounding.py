@@ -99,7 +99,7 @@ def _maximise(
         tolerance=tolerance,
         max_steps=max_steps,
         deadline=search.ends_at,
-        visit=visit,
+        callback=visit,
     )
     if options.constrained:
         _check_shortage(search, best.prices)

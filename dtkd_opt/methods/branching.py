@@ -17,8 +17,8 @@ from dtkd_opt.methods.exchange import improve
 from dtkd_opt.methods.proof_tree import Leaf, Proof
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import ChoiceInfeasible, allocate
-from dtkd_opt.pricing.bundle import bundle_of
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian, price
+from dtkd_opt.pricing.masters import make_bundle
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.solution import Termination
 
@@ -139,8 +139,8 @@ class Branching:
     def _enter(self, number: int, rows: Index, prices: Array) -> None:
         """Price a node; close it, or keep it open."""
         self.nodes += 1
-        part = self.options.take(rows)
-        bundle = bundle_of(Lagrangian(part), prices)
+        part = self.options.select_rows(rows)
+        bundle = make_bundle(Lagrangian(part), prices)
         for _ in range(_STEPS):
             missing = self.cutoff - bundle.best.value
             if missing <= 0 or not bundle.advance(self._tolerance(bundle.best.value, missing)):
@@ -157,7 +157,7 @@ class Branching:
     def _settle(self, number: int, rows: Index, point: DualPoint) -> None:
         """Close a node with one option a user: its allocation's prices prove its own value."""
         self._try(rows)
-        part = self.options.take(rows)
+        part = self.options.select_rows(rows)
         try:
             prices = allocate(part, np.arange(len(part))).prices
         except ChoiceInfeasible:

@@ -23,7 +23,7 @@ from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.fields import Count, Flag, Record
 from dtkd_opt.records.solution import Termination
-from dtkd_opt.solvers.highs import HighsParams, MilpOutcome, StandingMilp
+from dtkd_opt.solvers.highs import HighsParams, MilpOutcome, PersistentMilp
 
 TANGENTS_AT = (0.7, 1.0, 1.4)
 _PIECE = 2000  # options whose tangents are added between two looks at the clock
@@ -82,12 +82,12 @@ class Rounds:
         # HiGHS's tolerances are absolute: a unit of time in which delays are about one
         usual = float(np.mean(point.response.delay[point.choice]))
         self.unit_s = unit_s or 10.0 ** round(np.log10(usual))
-        self.options: Options = search.options.take(left).in_unit(self.unit_s)
+        self.options: Options = search.options.select_rows(left).in_time_unit(self.unit_s)
         self.algebra = perspective
         self.model = perspective.build(self.options)
         self.variables = list(perspective.binaries(self.model))
         search.keep_time()
-        self.milp = StandingMilp(self.model, params.highs, seed)
+        self.milp = PersistentMilp(self.model, params.highs, seed)
         for factor in TANGENTS_AT:
             self._add_tangents(np.arange(len(left)), factor * point.response.shares[:, left])
         self.seen: set[bytes] = set()
@@ -169,7 +169,7 @@ class Rounds:
         """Forbid what a conflict proves impossible: by its prices, and its users' own choice."""
         at_server = np.flatnonzero(self.options.server == conflict.server)
         prices = np.tile(conflict.prices[:, None], (1, self.options.n_servers))
-        cost: Array = respond(self.options.take(at_server), prices, least=True).cost
+        cost: Array = respond(self.options.select_rows(at_server), prices, min_cost=True).cost
         own = taken[conflict.users]
         self.milp.add(
             [

@@ -72,7 +72,7 @@ def prove_infeasible(search: Search, prices: Array) -> bool:
             return True
         search.keep_time()
         rows, start = parts.pop()
-        part = search.options.take(rows)
+        part = search.options.select_rows(rows)
         point = _unproven(part, start, search.ends_at)
         if point is None:
             continue
@@ -93,7 +93,7 @@ def _unproven(part: Options, start: Array, deadline: float) -> DualPoint | None:
             raise _Short
 
     try:
-        return maximise_bound(part, start, max_steps=_STEPS, deadline=deadline, visit=visit)
+        return maximise_bound(part, start, max_steps=_STEPS, deadline=deadline, callback=visit)
     except _Short:
         return None
 
@@ -111,7 +111,7 @@ def _split(part: Options, point: DualPoint) -> list[Index]:
 
     The user whose limits cost most is split: its cheapest option for them, and the others.
     """
-    least = respond(part, point.prices, least=True).cost
+    least = respond(part, point.prices, min_cost=True).cost
     cost = np.minimum.reduceat(least, part.start[:-1])
     several = np.diff(part.start) > 1
     if not several.any():

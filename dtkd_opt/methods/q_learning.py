@@ -36,8 +36,8 @@ from dtkd_opt.methods.bounding import price_and_round, price_bound
 from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
-from dtkd_opt.pricing.equal_shares import best_rows, first_prices, without_limits
-from dtkd_opt.pricing.response import free_shares, least_uploads
+from dtkd_opt.pricing.equal_shares import argmax_by_user, first_prices, without_limits
+from dtkd_opt.pricing.response import free_shares, min_upload_log_shares
 from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.problem.server_ranking import strongest_servers
@@ -153,7 +153,7 @@ class Learner:
         rng: np.random.Generator,
     ):
         self.options, self.params, self.rounds, self.rng = options, params, rounds, rng
-        self.free, self.least = without_limits(options), least_uploads(options)
+        self.free, self.least = without_limits(options), min_upload_log_shares(options)
         self.congestion = Congestion(options, params.levels)
         self.state = self.congestion.states(self.congestion.usual)
         self.q = QTable(options.start, self.congestion.sizes, values)
@@ -197,7 +197,7 @@ def rewards(
     """
     delay, shares, prices = allocation.delay, allocation.shares, allocation.prices
     if np.isfinite(options.uplink_limit_s[choice]).any():
-        delay, shares, prices = within_budgets(options.take(choice), prices, least[choice])
+        delay, shares, prices = within_budgets(options.select_rows(choice), prices, least[choice])
     paid = (prices[:, options.server[choice]] * shares).sum(axis=0)
     late = np.maximum(delay / options.deadline_s[choice] - 1, 0.0)
     reward: Array = -(delay + options.error_cost_s[choice] + paid) * (1 + penalty * late)
@@ -269,7 +269,7 @@ class QTable:
         """(N,) each user's best option in its state, as a row of the option table, and its Q."""
         rows = np.repeat(self._offset(state), self.widths) + np.arange(self.start[-1])
         q = self.values[rows]
-        best = best_rows(q, self.start)
+        best = argmax_by_user(q, self.start)
         return best, q[best]
 
     def learn(

@@ -17,7 +17,7 @@ from dtkd_opt.pricing.constrained_allocation import Conflict, solve_server
 from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
 
-_STEPS = 100
+_MAX_STEPS = 100
 _TOLERANCE = 1e-12
 
 
@@ -40,14 +40,14 @@ class ChoiceInfeasible(Exception):
 
 
 def allocate(options: Options, choice: Index) -> Allocation:
-    """Optimal shares when user n takes option ``choice[n]`` of the table.
+    """Optimal shares when user n takes option ``choice[n]``.
 
     Parameters
     ----------
     options
-        The option table of an instance.
+        The options of an instance.
     choice
-        (N,) row of the table for each user, or for some of them: the others ask for nothing.
+        (N,) row of the options for each user, or for some of them: the others ask for nothing.
 
     Returns
     -------
@@ -57,20 +57,20 @@ def allocate(options: Options, choice: Index) -> Allocation:
     Raises
     ------
     ChoiceInfeasible
-        When limits cannot be kept; says which users, which server and which pool.
+        When limits cannot be kept; names the users, the server and the pool.
     ValueError
         When the choice has two options of a user.
     """
     if np.bincount(options.user[choice]).max(initial=0) > 1:
         raise ValueError("choice must not have two options of a user")
-    chosen = options.take(choice)
+    chosen = options.select_rows(choice)
     limited = np.isfinite(chosen.deadline_s) | np.isfinite(chosen.uplink_limit_s)
     shares, prices = _without_limits(chosen)
     weight = np.ones(len(chosen))
     conflicts: list[Conflict] = []
     for s in np.unique(chosen.server[limited]):
         rows = np.flatnonzero(chosen.server == s)
-        found = solve_server(chosen.take(rows), s, rows)
+        found = solve_server(chosen.select_rows(rows), s, rows)
         if isinstance(found, Conflict):
             conflicts.append(found)
             continue
@@ -116,17 +116,17 @@ def _uplink_shares(chosen: Options) -> tuple[Array, Array]:
     log_a, band = 2 * np.log(snr) - np.log(bits), chosen.capacity[0, used]
     # as if delays were bits / share, the closed form of the other pools
     log_price = 2 * np.log(np.bincount(server, np.sqrt(bits)) / band)
-    for _ in range(_STEPS):
-        log_z, slope = uplink.cheapest(log_price[server] + log_a)
-        part = snr * np.exp(log_z)
-        demand = np.bincount(server, part)
+    for _ in range(_MAX_STEPS):
+        log_z, slope = uplink.priced_minimiser(log_price[server] + log_a)
+        bought = snr * np.exp(log_z)
+        demand = np.bincount(server, bought)
         error = np.log(demand / band)
         if np.abs(error).max() <= _TOLERANCE:
             break
-        log_price -= error * demand / np.bincount(server, part * slope)
+        log_price -= error * demand / np.bincount(server, bought * slope)
     else:
         raise ArithmeticError(f"allocation: an uplink stopped {np.abs(error).max():.1e} off")
-    share[rows], price[used] = part, np.exp(log_price)
+    share[rows], price[used] = bought, np.exp(log_price)
     return share, price
 
 

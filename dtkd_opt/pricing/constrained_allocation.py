@@ -17,16 +17,16 @@ from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import POOLS
 
-_STEPS = 200
+_MAX_STEPS = 200
 _TOLERANCE = 1e-12
-_ROUNDING = 5e-10  # limits that can only just be kept leave this much, half of what plans may
+_MAX_ERROR = 5e-10  # where limits can only just be kept: half of what plans may be off
 
 
 @dataclass(frozen=True, eq=False)
 class Conflict:
     """Proof that the users of one server cannot keep their limits within its pools.
 
-    Whatever shares keep user n's limits cost at least `least_cost` at these prices; summed over
+    Whatever shares keep user n's limits cost at least `min_cost` at these prices; summed over
     `users` that is more than the pools are worth (`prices @ capacity`).
     """
 
@@ -37,7 +37,7 @@ class Conflict:
     excess: float  # cost of all over the pools' worth, > 1
 
     def describe(self, server_name: str, user_names: list[str]) -> str:
-        """One line for a person."""
+        """One line that names the server, the users and the scarcest pool."""
         names = ", ".join(user_names[:8]) + (", …" if len(user_names) > 8 else "")
         return (
             f'server "{server_name}": the limits (deadline_s, energy_j) of {len(user_names)} users '
@@ -50,19 +50,19 @@ def solve_server(options: Options, server: int, rows: Index) -> tuple[Array, Res
     """Prices of one server's pools and the responses to them, or why there are none."""
     dual = _Dual(options, server)
     point = dual.at(dual.start())
-    for step in range(_STEPS):
+    for step in range(_MAX_STEPS):
         if np.abs(point.error).max(initial=0.0) <= _TOLERANCE:
             break
         if step >= 8 and options.constrained:
             conflict = find_conflict(options, dual.spread(point.prices), server, rows)
             if conflict is not None:
                 return conflict
-        following = dual.search(point)
-        if following is None:
+        next_point = dual.search(point)
+        if next_point is None:
             break
-        point = following
-    if (off := point.off) > _ROUNDING:
-        raise ArithmeticError(f"allocation on server {server} stopped {off:.1e} off its pools")
+        point = next_point
+    if (residual := point.residual) > _MAX_ERROR:
+        raise ArithmeticError(f"allocation on server {server} stopped {residual:.1e} off its pools")
     return np.where(dual.used, point.prices, 0.0), point.response
 
 
@@ -77,8 +77,8 @@ class _Point:
     error: Array  # log(demand / capacity) of the used pools
 
     @property
-    def off(self) -> float:
-        """The worst overrun of a pool, or what idle shares could at most save of the delay."""
+    def residual(self) -> float:
+        """The worst overrun of a pool, or the most that idle shares could save of the delay."""
         overrun = float(self.error.max(initial=0.0))
         saving = -float(np.minimum(self.surplus, 0.0).sum())
         return max(overrun, saving / float(self.response.delay.sum()))
@@ -174,7 +174,7 @@ def find_conflict(options: Options, prices: Array, server: int, rows: Index) -> 
     """
     capacity = options.capacity[:, server]
     worth = float(prices[:, server] @ capacity)
-    cost = respond(options, prices, least=True).cost
+    cost = respond(options, prices, min_cost=True).cost
     if cost.sum() <= worth * (1 + 1e-12):
         return None
     order = np.argsort(-cost, kind="stable")

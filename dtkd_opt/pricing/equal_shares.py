@@ -17,7 +17,7 @@ def equal_shares(options: Options) -> Array:
     return options.capacity[:, options.server] * (options.n_servers / options.n_users)
 
 
-def best_rows(value: NDArray[np.floating], start: Index) -> Index:
+def argmax_by_user(value: NDArray[np.floating], start: Index) -> Index:
     """(N,) the first row of greatest value among rows start[n]:start[n + 1]."""
     top = np.maximum.reduceat(value, start[:-1])
     good = np.flatnonzero(value == np.repeat(top, np.diff(start)))
@@ -27,7 +27,7 @@ def best_rows(value: NDArray[np.floating], start: Index) -> Index:
 
 def cheapest_options(options: Options, cost: Array) -> Index:
     """(N,) each user's first option of least cost; -1 where all are inf."""
-    rows = best_rows(-cost, options.start)
+    rows = argmax_by_user(-cost, options.start)
     return np.where(np.isfinite(cost[rows]), rows, -1)
 
 

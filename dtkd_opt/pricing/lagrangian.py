@@ -16,12 +16,12 @@ from functools import cached_property
 import numpy as np
 
 from dtkd_opt.pricing import uplink
-from dtkd_opt.pricing.response import Response, respond
+from dtkd_opt.pricing.response import Response, min_upload_log_shares, respond
 from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 
 _ROUNDING = 1e-13  # relative: hundreds of units in the last place
-_PART = 100_000  # options priced at a time: what fits a processor's cache
+BLOCK = 100_000  # options priced at a time: what fits a processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class DualPoint:
     options: Options
     prices: Array  # (3, S) [s per Hz, s per Hz, s per cycle/s]
     value: float  # L(λ) [s], a lower bound on N · J
-    demand: Array  # (3, S) what the users' cheapest options buy [Hz, Hz, cycles/s]
+    demand: Array  # (3, S) what the users' cheapest options buy
     choice: Index  # (N,) each user's cheapest option
     cost: Array  # (K,) T_k + ρ (1 - a_k) + λ · x_k [s]
 
@@ -48,7 +48,7 @@ class DualPoint:
 
     @cached_property
     def response(self) -> Response:
-        """What all options buy, one by one: slower than the prices' own groups."""
+        """What each option buys, computed one by one: slower than the groups of `Lagrangian`."""
         return respond(self.options, self.prices)
 
 
@@ -62,15 +62,15 @@ class Lagrangian:
 
     def __init__(self, options: Options):
         self.options = options
-        self._parts = [_Part(options, users) for users in _user_slices(options)]
+        self._blocks = [_Block(options, users) for users in _user_slices(options)]
 
     def at(self, prices: Array) -> DualPoint:
         """L and what comes with it at positive prices of shape (3, S)."""
         options = self.options
         cost, choice = np.empty(len(options)), np.empty(options.n_users, np.int64)
         cheapest, demand = np.empty(options.n_users), np.zeros_like(options.capacity)
-        for part in self._parts:
-            cost[part.rows], cheapest[part.users], choice[part.users], bought = part.at(prices)
+        for block in self._blocks:
+            cost[block.rows], cheapest[block.users], choice[block.users], bought = block.at(prices)
             demand += bought
         total, worth = float(cheapest.sum()), float((prices * options.capacity).sum())
         # high prices cancel against the pools' worth: what rounding may add is taken off the bound
@@ -79,17 +79,19 @@ class Lagrangian:
 
     def screen(self, low: Array, high: Array) -> Index:
         """Rows of the options that may be a user's cheapest at some prices from low to high."""
-        return np.concatenate([part.screen(low, high) + part.rows.start for part in self._parts])
+        return np.concatenate(
+            [block.screen(low, high) + block.rows.start for block in self._blocks]
+        )
 
 
 def _user_slices(options: Options) -> list[slice]:
-    """Slices of whole users with about `_PART` options each."""
-    ends = np.arange(_PART, len(options) + _PART, _PART)
+    """Slices of whole users with about `BLOCK` options each."""
+    ends = np.arange(BLOCK, len(options) + BLOCK, BLOCK)
     cuts = np.unique(np.minimum(np.searchsorted(options.start, ends), options.n_users))
     return [slice(int(a), int(b)) for a, b in zip(np.append(0, cuts[:-1]), cuts, strict=True)]
 
 
-class _Part:
+class _Block:
     """The options of some users, with what the prices do not change."""
 
     def __init__(self, options: Options, users: slice):
@@ -97,7 +99,7 @@ class _Part:
             users,
             slice(int(options.start[users.start]), int(options.start[users.stop])),
         )
-        own = options if self.rows == slice(0, len(options)) else options.cut(users)
+        own = options if self.rows == slice(0, len(options)) else options.slice_users(users)
         self.options, self.start = own, own.start[:-1]
         self.sizes = np.diff(own.start)
         self.fixed = own.device_delay_s + own.error_cost_s
@@ -118,18 +120,13 @@ class _Part:
         bits, snr = bits[self.uploads], snr[self.uploads]
         self.unit_s = bits / snr
         self.log_a = 2 * np.log(snr) - np.log(bits)
-        limit = own.uplink_limit_s[first][self.uploads]
-        with np.errstate(divide="ignore"):
-            ratio = np.log(limit) - np.log(self.unit_s * uplink.LN2)
-        self.least_log_z = np.full(len(bits), -np.inf)
-        limited = np.isfinite(ratio)
-        self.least_log_z[limited] = uplink.for_delay(ratio[limited])
+        self.min_log_z = min_upload_log_shares(own, first[self.uploads])
 
     def at(self, prices: Array) -> tuple[Array, Array, Index, Array]:
-        """Costs (K,), least costs (N,), rows of the cheapest (N,), and their demand (3, S)."""
+        """Costs (K,), users' minima (N,), rows of the cheapest (N,), and their demand (3, S)."""
         own = self.options
         log_c = np.log(prices[0])[self.group_server[self.uploads]] + self.log_a
-        log_z = np.maximum(uplink.near(log_c), self.least_log_z)
+        log_z = np.maximum(uplink.interpolated_minimiser(log_c), self.min_log_z)
         upload = np.zeros((2, len(self.group_sizes)))  # delay and what its share costs
         upload[0, self.uploads] = self.unit_s * uplink.phi(log_z)
         upload[1, self.uploads] = self.unit_s * np.exp(log_c + log_z)
@@ -139,64 +136,66 @@ class _Part:
         cost = self.fixed + np.repeat(upload.sum(axis=0), self.group_sizes) + 2 * rest
         cost *= 1 - 2 * _ROUNDING
         late = self._late(np.repeat(upload[0], self.group_sizes), rest)
-        held = respond(own.take(late), prices) if len(late) else None
-        if held is not None:
-            size = held.cost + held.weight * held.delay + own.error_cost_s[late]
-            cost[late] = held.cost + own.error_cost_s[late] - _ROUNDING * size
+        constrained = respond(own.select_rows(late), prices) if len(late) else None
+        if constrained is not None:
+            size = (
+                constrained.cost + constrained.weight * constrained.delay + own.error_cost_s[late]
+            )
+            cost[late] = constrained.cost + own.error_cost_s[late] - _ROUNDING * size
         cheapest = np.minimum.reduceat(cost, self.start)
-        choice = self._first(cost <= np.repeat(cheapest, self.sizes))
+        choice = self._first_rows(cost <= np.repeat(cheapest, self.sizes))
         shares = self._shares(choice, log_z, pools, prices)
-        if held is not None:
-            where = np.searchsorted(late, choice)
-            mine = np.flatnonzero(late[np.minimum(where, len(late) - 1)] == choice)
-            shares[:, mine] = held.shares[:, where[mine]]
+        if constrained is not None:
+            position = np.searchsorted(late, choice)
+            users = np.flatnonzero(late[np.minimum(position, len(late) - 1)] == choice)
+            shares[:, users] = constrained.shares[:, position[users]]
         demand = [np.bincount(own.server[choice], x, minlength=own.n_servers) for x in shares]
         return cost, cheapest, choice + self.rows.start, np.array(demand)
 
     def screen(self, low: Array, high: Array) -> Index:
         """Rows whose cost may fall below that of their user's cheapest at the mean prices.
 
-        Costs only rise with each price. Of two options of one server the pools' costs differ by
-        (√need - √need') 2 √λ, least at one end of the box, and their uploads not at all when they
-        are the same; that makes the comparison sharp.
+        Variable screening over a box of prices. Costs only rise with each price. Of two options of
+        one server the pools' costs differ by (√need - √need') 2 √λ, smallest at one end of the box,
+        and their uploads not at all when they are the same; that makes the comparison tight.
         """
         own = self.options
-        rival = np.repeat(self.at((low + high) / 2)[2] - self.rows.start, self.sizes)
-        least = self.fixed - self.fixed[rival]
+        cheapest = np.repeat(self.at((low + high) / 2)[2] - self.rows.start, self.sizes)
+        min_difference = self.fixed - self.fixed[cheapest]
         for p in range(2):
-            change = 2 * (self.roots[p] - self.roots[p, rival])
+            change = 2 * (self.roots[p] - self.roots[p, cheapest])
             ends = np.sqrt([low[1 + p], high[1 + p]])[:, own.server]
-            least += np.minimum(ends[0] * change, ends[1] * change)
+            min_difference += np.minimum(ends[0] * change, ends[1] * change)
         group = np.repeat(np.arange(len(self.group_sizes)), self.group_sizes)
-        apart = np.flatnonzero(group != group[rival])
+        other = np.flatnonzero(group != group[cheapest])
         upload_low, upload_high = self._upload_cost(low), self._upload_cost(high)
-        least[apart] += upload_low[group[apart]] - upload_high[group[rival[apart]]]
-        blunt = np.zeros(len(own), bool)
-        blunt[self.timed] = True
-        blunt |= blunt[rival]
-        blunt |= own.server != own.server[rival]
-        if blunt.any():
-            difference = self.at(low)[0] - self.at(high)[0][rival]
-            least[blunt] = difference[blunt]
-        kept: Index = np.flatnonzero(least <= 1e-12 * np.abs(self.fixed))
+        min_difference[other] += upload_low[group[other]] - upload_high[group[cheapest[other]]]
+        no_closed_form = np.zeros(len(own), bool)
+        no_closed_form[self.timed] = True
+        no_closed_form |= no_closed_form[cheapest]
+        no_closed_form |= own.server != own.server[cheapest]
+        if no_closed_form.any():
+            difference = self.at(low)[0] - self.at(high)[0][cheapest]
+            min_difference[no_closed_form] = difference[no_closed_form]
+        kept: Index = np.flatnonzero(min_difference <= 1e-12 * np.abs(self.fixed))
         return kept
 
     def _upload_cost(self, prices: Array) -> Array:
-        """(groups,) least upload delay and price of its share [s]."""
+        """(groups,) minimum of upload delay and price of its share [s]."""
         log_c = np.log(prices[0])[self.group_server[self.uploads]] + self.log_a
-        log_z = np.maximum(uplink.near(log_c), self.least_log_z)
+        log_z = np.maximum(uplink.interpolated_minimiser(log_c), self.min_log_z)
         cost = np.zeros(len(self.group_sizes))
         cost[self.uploads] = self.unit_s * (uplink.phi(log_z) + np.exp(log_c + log_z))
         return cost
 
     def _late(self, upload: Array, rest: Array) -> Index:
-        """Options that miss their deadline unless they pay for it."""
+        """Options that miss their deadline where delay has no weight but its own."""
         own, timed = self.options, self.timed
         delay = own.device_delay_s[timed] + upload[timed] + rest[timed]
         late: Index = timed[delay > own.deadline_s[timed]]
         return late
 
-    def _first(self, cheapest: Array) -> Index:
+    def _first_rows(self, cheapest: Array) -> Index:
         """(N,) the first marked row of each user."""
         rows = np.flatnonzero(cheapest)
         user = self.options.user[rows]
@@ -207,17 +206,16 @@ class _Part:
         """(3, N) what the users' cheapest options buy where no deadline binds."""
         own = self.options
         group = np.searchsorted(np.cumsum(self.group_sizes), choice, side="right")
-        place = np.full(len(self.group_sizes), -1)
-        place[self.uploads] = np.arange(len(self.uploads))
-        upload = place[group]
-        z = np.append(np.exp(log_z), 0.0)[upload]
+        position = np.full(len(self.group_sizes), -1)
+        position[self.uploads] = np.arange(len(self.uploads))
+        z = np.append(np.exp(log_z), 0.0)[position[group]]
         price = prices[1:, own.server[choice]]
         return np.array([own.uplink_snr_hz[choice] * z, *(pools[:, choice] / price)])
 
 
 @dataclass(frozen=True, eq=False)
 class InfeasibilityProof:
-    """Proof that no choice keeps the limits: each user's least cost, with the pools worth one."""
+    """Proof that no choice keeps the limits: users' minimum costs, with the pools worth one."""
 
     cost: Array  # (N,) sums to more than 1
     value: Array  # (3, S) worth of each pool, sums to 1
@@ -226,12 +224,12 @@ class InfeasibilityProof:
 def find_infeasibility_proof(options: Options, prices: Array) -> InfeasibilityProof | None:
     """A proof, from any positive prices of shape (3, S), that an instance is infeasible, or None.
 
-    Whatever user n chooses, shares that keep its limits cost at least the least over its options;
-    if these sum to more than the pools are worth, no plan exists (weak duality).
+    Whatever user n chooses, shares that keep its limits cost at least the minimum over its options;
+    if these minima sum to more than the pools are worth, no plan exists (weak duality).
     """
     value = prices * options.capacity
-    least = respond(options, prices, least=True).cost
-    cost = np.minimum.reduceat(least, options.start[:-1])
+    min_cost = respond(options, prices, min_cost=True).cost
+    cost = np.minimum.reduceat(min_cost, options.start[:-1])
     if cost.sum() <= value.sum() * (1 + 1e-12):
         return None
     return InfeasibilityProof(cost / value.sum(), value / value.sum())

@@ -1,4 +1,4 @@
-"""The response of each option to the pools' prices: what it would buy, and at what cost.
+"""The response of each option to the pools' prices: the shares that it buys, and their cost.
 
 For prices λ of its server's three pools an option buys the shares x that minimise
 
@@ -6,8 +6,8 @@ For prices λ of its server's three pools an option buys the shares x that minim
 
 Downlink and CPU are closed forms, √(need / λ); the uplink is the universal curve. A binding
 deadline multiplies the delay by a weight 1 + θ, one scalar root per option; the upload limit is a
-least share. The same code, with a weight that may fall to zero, gives the least expensive shares
-that keep the limits at all: what proves a choice infeasible.
+lower bound of the share. The same code, with a weight that may fall to zero, gives the cheapest
+shares that keep the limits at all: what proves a choice infeasible.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dtkd_opt.pricing import uplink
 from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 
-_STEPS = 60
+_MAX_STEPS = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,44 +51,50 @@ class _Curves:
         bits = np.where(self.uploads, options.uplink_bits, 1.0)
         self.unit_s = np.where(self.uploads, options.uplink_bits / options.uplink_snr_hz, 0.0)
         self.log_c = np.log(self.prices[0]) + 2 * np.log(options.uplink_snr_hz) - np.log(bits)
-        self.least_log_z = least_uploads(options)
+        self.min_log_z = min_upload_log_shares(options)
         self.base = np.sqrt(self.needs[1:] * self.prices[1:])  # delay at weight 1
 
     def at(
-        self, log_weight: Array, rows: Index | slice = slice(None), *, held: bool = True
+        self, log_weight: Array, rows: Index | slice = slice(None), *, with_limit: bool = True
     ) -> _Delays:
         """Delays of some options at their weights; -inf is a weight of zero.
 
-        The upload limit holds the uplink's share unless `held` is False.
+        `with_limit`: the upload limit bounds the uplink's share from below.
         """
         uploads = self.uploads[rows]
-        least = self.least_log_z[rows] if held else -np.inf
+        min_log_z = self.min_log_z[rows] if with_limit else -np.inf
         log_c = np.clip(self.log_c[rows] - log_weight, -600.0, 600.0)
-        log_z, slope = uplink.cheapest(log_c)
+        log_z, slope = uplink.priced_minimiser(log_c)
         log_z = np.where(np.isneginf(log_weight), -np.inf, log_z)
-        at_limit = log_z <= least
-        log_z = np.where(uploads, np.maximum(log_z, least), -np.inf)
+        at_limit = log_z <= min_log_z
+        log_z = np.where(uploads, np.maximum(log_z, min_log_z), -np.inf)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             upload = self.unit_s[rows] * uplink.phi(np.where(uploads, log_z, 0.0))
             rest = self.base[:, rows] * np.exp(-log_weight / 2)
         rest = np.where(self.needs[1:, rows] > 0, rest, 0.0)
-        elastic = np.array(
+        elasticity = np.array(
             [np.where(uploads & ~at_limit, slope, 0.0), *np.where(rest > 0, -0.5, 0.0)]
         )
-        return _Delays(np.array([np.where(uploads, upload, 0.0), *rest]), log_z, elastic)
+        return _Delays(np.array([np.where(uploads, upload, 0.0), *rest]), log_z, elasticity)
 
 
-def least_uploads(options: Options) -> Array:
-    """(K,) log(b / γ) of the least uplink share that keeps the upload limit; -inf without one."""
-    limit = options.uplink_limit_s
-    limited = np.flatnonzero((options.uplink_bits > 0) & (limit > 0) & np.isfinite(limit))
-    least = np.full(len(options), -np.inf)
-    bits, snr = options.uplink_bits[limited], options.uplink_snr_hz[limited]
-    least[limited] = uplink.for_delay(np.log(limit[limited]) - np.log(bits / snr * uplink.LN2))
-    return least
+def min_upload_log_shares(options: Options, rows: Index | slice = slice(None)) -> Array:
+    """(K,) log(b / γ) of the smallest uplink share that keeps the upload limit; -inf without one.
+
+    Of all options, or of some rows.
+    """
+    bits, snr, limit = (
+        column[rows]
+        for column in (options.uplink_bits, options.uplink_snr_hz, options.uplink_limit_s)
+    )
+    limited = np.flatnonzero((bits > 0) & (limit > 0) & np.isfinite(limit))
+    log_z = np.full(len(bits), -np.inf)
+    fastest = bits[limited] / snr[limited] * uplink.LN2  # over an infinite band
+    log_z[limited] = uplink.inverse_phi(np.log(limit[limited]) - np.log(fastest))
+    return log_z
 
 
-def free_shares(options: Options, prices: Array, least: Array | float = -np.inf) -> Array:
+def free_shares(options: Options, prices: Array, min_log_z: Array | float = -np.inf) -> Array:
     """Closed forms of the shares that options buy which have no deadline.
 
     Parameters
@@ -97,8 +103,8 @@ def free_shares(options: Options, prices: Array, least: Array | float = -np.inf)
         K options on S servers.
     prices
         (3, S), positive.
-    least
-        (K,) from :func:`least_uploads`; without it no upload limit counts.
+    min_log_z
+        (K,) from :func:`min_upload_log_shares`; without it no upload limit counts.
 
     Returns
     -------
@@ -107,12 +113,14 @@ def free_shares(options: Options, prices: Array, least: Array | float = -np.inf)
     price = prices[:, options.server]
     uploads = options.uplink_bits > 0
     bits = np.where(uploads, options.uplink_bits, 1.0)
-    log_z = uplink.near(np.log(price[0]) + 2 * np.log(options.uplink_snr_hz) - np.log(bits))
-    wanted = options.uplink_snr_hz * np.exp(np.maximum(log_z, least))
-    return np.array([np.where(uploads, wanted, 0.0), *np.sqrt(options.needs[1:] / price[1:])])
+    log_z = uplink.interpolated_minimiser(
+        np.log(price[0]) + 2 * np.log(options.uplink_snr_hz) - np.log(bits)
+    )
+    bought = options.uplink_snr_hz * np.exp(np.maximum(log_z, min_log_z))
+    return np.array([np.where(uploads, bought, 0.0), *np.sqrt(options.needs[1:] / price[1:])])
 
 
-def respond(options: Options, prices: Array, *, least: bool = False) -> Response:
+def respond(options: Options, prices: Array, *, min_cost: bool = False) -> Response:
     """Best shares of every option at given prices.
 
     Parameters
@@ -121,20 +129,20 @@ def respond(options: Options, prices: Array, *, least: bool = False) -> Response
         K options on S servers.
     prices
         (3, S), positive: seconds per Hz, per Hz and per cycle/s.
-    least
+    min_cost
         Ignore the delay: the cheapest shares that keep deadline and upload limit.
 
     Returns
     -------
     Response
-        With `least`, `cost` is λ · shares alone: a lower bound on what the option must buy.
+        With `min_cost`, `cost` is λ · shares alone: a lower bound on what the option must buy.
     """
     curves = _Curves(options, prices)
-    log_weight = np.full(len(options), -np.inf if least else 0.0)
+    log_weight = np.full(len(options), -np.inf if min_cost else 0.0)
     bound = np.isfinite(options.deadline_s) & (options.needs.sum(axis=0) > 0)
     if bound.any():
         rows = np.flatnonzero(bound)
-        if not least:
+        if not min_cost:
             delay = options.device_delay_s + curves.at(log_weight).pools.sum(axis=0)
             rows = np.flatnonzero(bound & (delay > options.deadline_s))
         log_weight[rows] = _meet_deadlines(curves, rows)
@@ -149,15 +157,15 @@ def respond(options: Options, prices: Array, *, least: bool = False) -> Response
     over = np.zeros(len(options))
     over[bound] = delay[bound] - options.deadline_s[bound]
     cost = (curves.prices * shares).sum(axis=0)
-    cost += weight * over if least else delay + (weight - 1) * over
+    cost += weight * over if min_cost else delay + (weight - 1) * over
     return Response(cost, delay, shares, weight, elasticity)
 
 
 def _meet_deadlines(curves: _Curves, rows: Index) -> Array:
     """log(1 + θ) at which each option's delay equals its deadline.
 
-    The upload limit makes the delay the lesser of two: with the upload held at its limit, whose
-    weight is closed form, and without the limit. That one is found by Newton's method on the
+    The upload limit makes the delay the smaller of two: with the upload at its limit, where the
+    weight is a closed form, and without the limit. That one is found by Newton's method on the
     logarithm of the delay beyond its limit at infinite shares, almost linear in log(1 + θ).
     """
     options, unit = curves.options, curves.unit_s[rows]
@@ -165,13 +173,13 @@ def _meet_deadlines(curves: _Curves, rows: Index) -> Array:
     smallest = np.finfo(float).eps * options.deadline_s[rows]  # what rounding leaves of a deadline
     target = np.log(np.maximum(deadline - unit * uplink.LN2, smallest))
     log_weight = np.zeros(len(rows))
-    for _ in range(_STEPS):
-        pools, log_z, elasticity = curves.at(log_weight, rows, held=False)
+    for _ in range(_MAX_STEPS):
+        pools, log_z, elasticity = curves.at(log_weight, rows, with_limit=False)
         w = np.exp(-np.where(np.isneginf(log_z), 0.0, log_z))
         rest = pools[1:].sum(axis=0)
-        beyond = unit * uplink.LN2 * uplink.excess(w) + rest
-        fall = unit * uplink.fall(w) * -elasticity[0] + rest / 2
-        step = (np.log(beyond) - target) * beyond / fall
+        excess = unit * uplink.LN2 * uplink.phi_excess(w) + rest
+        slope = unit * uplink.phi_slope(w) * -elasticity[0] + rest / 2
+        step = (np.log(excess) - target) * excess / slope
         log_weight = log_weight + step
         if np.abs(step).max(initial=0.0) <= 1e-13 * (1 + np.abs(log_weight).max(initial=0.0)):
             break

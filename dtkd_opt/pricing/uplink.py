@@ -18,27 +18,27 @@ import numpy as np
 from dtkd_opt.problem.physics import Array
 
 LN2 = float(np.log(2))
-_STEPS = 50
+_MAX_STEPS = 50
 _SERIES = 0.02  # below this argument, series: the closed forms would cancel
-_REACH, _GRID = 80.0, 32  # the tabulated curve: |log c| up to, points per unit of log c
+_MAX_LOG_C, _PER_UNIT = 80.0, 32  # the interpolated curve: range of |log c|, points per unit
 
 
 def phi(log_z: Array) -> Array:
     """φ(z), the delay in units of L / γ; never below ln 2."""
-    return LN2 * (1 + excess(np.exp(-log_z)))
+    return LN2 * (1 + phi_excess(np.exp(-log_z)))
 
 
-def fall(w: Array) -> Array:
+def phi_slope(w: Array) -> Array:
     """-dφ / d log z = ln 2 · H · w at w = 1 / z."""
     return LN2 * _curvature(w)[0] * w
 
 
-def excess(w: Array) -> Array:
+def phi_excess(w: Array) -> Array:
     """φ(z) / ln 2 - 1 = w / ln(1 + w) - 1 at w = 1 / z, to full relative accuracy."""
     x = np.minimum(w, _SERIES)
-    lost = x / 2 - x**2 / 3 + x**3 / 4 - x**4 / 5 + x**5 / 6 - x**6 / 7 + x**7 / 8 - x**8 / 9
+    below = x / 2 - x**2 / 3 + x**3 / 4 - x**4 / 5 + x**5 / 6 - x**6 / 7 + x**7 / 8 - x**8 / 9
     with np.errstate(invalid="ignore"):
-        return np.where(w < _SERIES, lost / (1 - lost), w / np.log1p(w) - 1)
+        return np.where(w < _SERIES, below / (1 - below), w / np.log1p(w) - 1)
 
 
 def _curvature(w: Array) -> tuple[Array, Array]:
@@ -49,12 +49,12 @@ def _curvature(w: Array) -> tuple[Array, Array]:
         slope = (-np.expm1(-length) / length - 2 * value) / length
     small = length < _SERIES
     x = np.where(small, length, 0.0)
-    near = 1 / 2 - x / 6 + x**2 / 24 - x**3 / 120 + x**4 / 720 - x**5 / 5040 + x**6 / 40320
-    near_slope = -1 / 6 + x / 12 - x**2 / 40 + x**3 / 180 - x**4 / 1008 + x**5 / 6720
-    return np.where(small, near, value), np.where(small, near_slope, slope)
+    series = 1 / 2 - x / 6 + x**2 / 24 - x**3 / 120 + x**4 / 720 - x**5 / 5040 + x**6 / 40320
+    series_slope = -1 / 6 + x / 12 - x**2 / 40 + x**3 / 180 - x**4 / 1008 + x**5 / 6720
+    return np.where(small, series, value), np.where(small, series_slope, slope)
 
 
-def cheapest(log_c: Array) -> tuple[Array, Array]:
+def priced_minimiser(log_c: Array) -> tuple[Array, Array]:
     """Minimiser of φ(z) + c z, by Newton's method on 2 log z = log(ln 2 · H / c).
 
     Parameters
@@ -67,8 +67,8 @@ def cheapest(log_c: Array) -> tuple[Array, Array]:
     log z and its derivative with respect to log c (between -1 and -1/2).
     """
     log_c = np.asarray(log_c, float)
-    log_z = near(log_c)
-    for _ in range(_STEPS):
+    log_z = interpolated_minimiser(log_c)
+    for _ in range(_MAX_STEPS):
         step, slope = _newton(log_z, log_c)
         log_z = log_z - step
         if np.abs(step).max(initial=0.0) <= 1e-9:  # quadratic: the next step is below rounding
@@ -84,39 +84,40 @@ def _newton(log_z: Array, log_c: Array) -> tuple[Array, Array]:
     return (2 * log_z - np.log(value) - np.log(LN2) + log_c) / slope, slope
 
 
-def near(log_c: Array) -> Array:
-    """log z of the minimiser of φ(z) + c z to about 1e-10, from a table.
+def interpolated_minimiser(log_c: Array) -> Array:
+    """log z of the minimiser of φ(z) + c z to about 1e-10, by cubic Hermite interpolation.
 
-    The value there differs from the least by the error's square: nothing in double precision.
-    Beyond the table, |log c| > 80, the asymptote is less accurate: φ + c z is still never too low.
+    φ + c z there exceeds its minimum by the error's square: nothing in double precision. Beyond
+    |log c| = 80 the asymptote is less accurate: φ + c z is still never too low. On an even grid the
+    cell is known without a search, so that this takes less than half as long as SciPy's spline.
     """
-    place = np.clip((log_c + _REACH) * _GRID, 0.0, 2 * _REACH * _GRID - 1e-9)
-    cell = place.astype(np.intp)
-    t = place - cell
-    cubic = _table()[cell]
+    position = np.clip((log_c + _MAX_LOG_C) * _PER_UNIT, 0.0, 2 * _MAX_LOG_C * _PER_UNIT - 1e-9)
+    cell = position.astype(np.intp)
+    t = position - cell
+    cubic = _hermite_cubics()[cell]
     log_z: Array = cubic[..., 0] + t * (cubic[..., 1] + t * (cubic[..., 2] + t * cubic[..., 3]))
-    outside = np.abs(log_c) > _REACH
+    outside = np.abs(log_c) > _MAX_LOG_C
     if outside.any():
         log_z = np.where(outside, 0.5 * (np.log(LN2 / 2) - log_c), log_z)
     return log_z
 
 
 @cache
-def _table() -> Array:
-    """(cells, 4) cubics of log z between grid points, from values and slopes (Hermite)."""
-    grid = np.arange(-_REACH * _GRID, _REACH * _GRID + 1) / _GRID
+def _hermite_cubics() -> Array:
+    """(cells, 4) coefficients of log z between grid points, from values and slopes there."""
+    grid = np.arange(-_MAX_LOG_C * _PER_UNIT, _MAX_LOG_C * _PER_UNIT + 1) / _PER_UNIT
     log_z = 0.5 * (np.log(LN2 / 2) - grid)
-    for _ in range(_STEPS):
+    for _ in range(_MAX_STEPS):
         step, slope = _newton(log_z, grid)
         log_z = log_z - step
-    rise = -1 / slope / _GRID
-    climb = np.diff(log_z)
-    second = 3 * climb - 2 * rise[:-1] - rise[1:]
-    third = rise[:-1] + rise[1:] - 2 * climb
-    return np.stack([log_z[:-1], rise[:-1], second, third], axis=1)
+    slope = -1 / slope / _PER_UNIT
+    step = np.diff(log_z)
+    second = 3 * step - 2 * slope[:-1] - slope[1:]
+    third = slope[:-1] + slope[1:] - 2 * step
+    return np.stack([log_z[:-1], slope[:-1], second, third], axis=1)
 
 
-def for_delay(log_ratio: Array) -> Array:
+def inverse_phi(log_ratio: Array) -> Array:
     """log z at which φ(z) equals a given delay, by Newton's method on log(φ / ln 2 - 1).
 
     Parameters
@@ -131,11 +132,11 @@ def for_delay(log_ratio: Array) -> Array:
     reachable = log_ratio > 0
     target = np.log(np.expm1(np.where(reachable, np.minimum(log_ratio, 600.0), 1.0)))
     log_z = -target
-    for _ in range(_STEPS):
+    for _ in range(_MAX_STEPS):
         w = np.exp(-log_z)
-        beyond = excess(w)
-        slope = -fall(w) / (LN2 * beyond)
-        step = (np.log(beyond) - target) / slope
+        excess = phi_excess(w)
+        slope = -phi_slope(w) / (LN2 * excess)
+        step = (np.log(excess) - target) / slope
         step = np.clip(step, -4.0, 4.0)
         log_z = log_z - step
         if np.abs(step).max(initial=0.0) <= 1e-10:

@@ -1,4 +1,4 @@
-"""Options that no prices and no channel make worth taking.
+"""Options that are optimal at no prices and in no channel.
 
 A user's students at one place and server upload the same and share one spectral efficiency. One
 that is no better than another in anything (device delay, error, download, server cycles) costs at
@@ -20,7 +20,7 @@ def undominated(options: Options) -> Index:
     Of equal options the first stays.
     """
     group = np.array([options.user, options.place, options.server])
-    worth = np.array(
+    criteria = np.array(
         [options.device_delay_s, options.error_cost_s, options.downlink_work, options.server_cycles]
     )
     dominated = np.zeros(len(options), bool)
@@ -28,7 +28,7 @@ def undominated(options: Options) -> Index:
         same = (group[:, step:] == group[:, :-step]).all(axis=0)
         if not same.any():
             break
-        first, second = worth[:, :-step], worth[:, step:]
+        first, second = criteria[:, :-step], criteria[:, step:]
         dominated[step:] |= same & (first <= second).all(axis=0)
         dominated[:-step] |= same & (second <= first).all(axis=0) & (second < first).any(axis=0)
     return np.flatnonzero(~dominated)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dtkd_opt.errors import KEPT_FAULTS
 from dtkd_opt.problem import physics
-from dtkd_opt.problem.choices import Choices
+from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import DEVICE, POOLS, SERVER, Instance
 
@@ -65,7 +65,7 @@ def evaluate(instance: Instance, plan: Plan) -> Evaluation:
         `objective` is J in seconds, inf where a needed share is zero; limits are held to a
         relative 1e-9.
     """
-    chosen = Choices(instance, np.arange(len(instance.users)), plan.model, plan.place, plan.server)
+    chosen = Demands(instance, np.arange(len(instance.users)), plan.model, plan.place, plan.server)
     accuracy, upload_delay = chosen.accuracy(), _upload_delay(chosen, plan)
     delay, energy = _delay(chosen, plan, upload_delay), _energy(chosen, plan, upload_delay)
     with np.errstate(invalid="ignore"):
@@ -77,13 +77,13 @@ def evaluate(instance: Instance, plan: Plan) -> Evaluation:
     return Evaluation(objective, delay, accuracy, energy, violations)
 
 
-def _upload_delay(chosen: Choices, plan: Plan) -> Array:
+def _upload_delay(chosen: Demands, plan: Plan) -> Array:
     """φ D β / r_ul(b_ul) [s], 0 on the device."""
     rate = physics.uplink_rate(plan.uplink_hz, chosen.uplink_snr_hz())
     return physics.transfer_delay(chosen.upload_bits(), rate)
 
 
-def _delay(chosen: Choices, plan: Plan, upload_delay: Array) -> Array:
+def _delay(chosen: Demands, plan: Plan, upload_delay: Array) -> Array:
     """T_n [s]: upload, download and computing."""
     rate = physics.downlink_rate(plan.downlink_hz, chosen.downlink_efficiency())
     download_delay = physics.transfer_delay(chosen.download_bits(), rate)
@@ -91,7 +91,7 @@ def _delay(chosen: Choices, plan: Plan, upload_delay: Array) -> Array:
     return upload_delay + download_delay + physics.compute_delay(cycles, plan.cpu_hz)
 
 
-def _energy(chosen: Choices, plan: Plan, upload_delay: Array) -> Array:
+def _energy(chosen: Demands, plan: Plan, upload_delay: Array) -> Array:
     """What the device spends [J]: its radio for the server, its CPU on the device."""
     return np.where(
         chosen.on_server,

@@ -1,4 +1,4 @@
-"""Realistic random instances; the parameters and their sources are in instances/README.md."""
+"""Realistic random instances; the settings and their sources are in instances/README.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dtkd_opt.records.users import Users
 
 
 @dataclass(frozen=True)
-class GeneratorParams:
+class GeneratorSettings:
     """What a random instance looks like; fractions say which share of the users has a limit."""
 
     seconds_per_error: float = 100.0
@@ -37,7 +37,7 @@ def generate_instance(
     users: int,
     servers: int = 1,
     seed: int = 0,
-    params: GeneratorParams | None = None,
+    settings: GeneratorSettings | None = None,
     name: str | None = None,
     calibration: Calibration | None = None,
     accuracy: Accuracy = "mean",
@@ -49,13 +49,13 @@ def generate_instance(
     users, servers
         How many, at least one of each.
     seed
-        Same seed and parameters, same instance.
-    params
+        Same seed and settings, same instance.
+    settings
         Everything else; deadlines are drawn so that a plan exists.
     name
         The instance's name; by default n<users>, with -s<servers> where there are several.
     calibration, accuracy
-        Models and task are a calibrated table's, with its "mean", "lower95" or "fitted" accuracy;
+        Models and task are those of a calibration, with its "mean", "lower95" or "fitted" accuracy;
         by default those of :func:`shipped_calibration`.
 
     Raises
@@ -63,14 +63,14 @@ def generate_instance(
     UsageError
         When a number is out of range.
     InputError
-        When the table does not have this accuracy.
+        When the calibration does not have this accuracy.
     """
-    params = params or GeneratorParams()
-    _check(users, servers, seed, params)
+    settings = settings or GeneratorSettings()
+    _check_settings(users, servers, seed, settings)
     calibration = calibration or shipped_calibration()
     models = calibration.models_with(accuracy)
     try:
-        return _draw(users, servers, seed, params, name, calibration.task, models)
+        return _build_instance(users, servers, seed, settings, name, calibration.task, models)
     except InputError as error:
         raise UsageError(error.faults[0]) from None
     except ValidationError as error:
@@ -78,66 +78,68 @@ def generate_instance(
         raise UsageError(f"{key}: {error.errors()[0]['msg'].lower()}") from None
 
 
-def _draw(
+def _build_instance(
     users: int,
     servers: int,
     seed: int,
-    params: GeneratorParams,
+    settings: GeneratorSettings,
     name: str | None,
     task: Task,
     models: tuple[Model, ...],
 ) -> Instance:
     rng = np.random.default_rng(seed)
-    gain = _channel_gains(users, servers, params, rng)
-    columns = _draw_users(users, params, rng, [model.accuracy for model in models])
-    people = Users.from_columns(name=[f"u{n}" for n in range(users)], channel_gain=gain, **columns)
+    gain = _channel_gains(users, servers, settings, rng)
+    columns = _sample_users(users, settings, rng, [model.accuracy for model in models])
+    sampled = Users.from_columns(name=[f"u{n}" for n in range(users)], channel_gain=gain, **columns)
     name = name or f"n{users}" + (f"-s{servers}" if servers > 1 else "")
     instance = Instance(
         format=FORMAT,
         name=name,
         description=f"generated: {users} users, {servers} servers, seed {seed}",
-        seconds_per_error=params.seconds_per_error,
+        seconds_per_error=settings.seconds_per_error,
         task=task,
-        servers=_servers(users, servers, params),
+        servers=_servers(users, servers, settings),
         models=models,
-        users=people,
+        users=sampled,
     )
-    return _with_deadlines(instance, params, rng)
+    return _with_deadlines(instance, settings, rng)
 
 
-def _check(users: int, servers: int, seed: int, params: GeneratorParams) -> None:
-    counts = {"users": users, "servers": servers, "reach": params.reach}
+def _check_settings(users: int, servers: int, seed: int, settings: GeneratorSettings) -> None:
+    counts = {"users": users, "servers": servers, "reach": settings.reach}
     for label, value in counts.items():
         if not 1 <= value <= 10**6:
             raise UsageError(f"{label} must be between 1 and a million, got {value}")
     if seed < 0:
         raise UsageError(f"seed must be at least 0, got {seed}")
     for label in ("uplink_hz", "downlink_hz", "server_hz_per_user", "radius_m"):
-        if not 0 < getattr(params, label) < 1e30:
-            raise UsageError(f"{label} must be greater than 0, got {getattr(params, label):g}")
-    if not 0 <= params.seconds_per_error < 1e30:
-        raise UsageError(f"seconds_per_error must be at least 0, got {params.seconds_per_error:g}")
+        if not 0 < getattr(settings, label) < 1e30:
+            raise UsageError(f"{label} must be greater than 0, got {getattr(settings, label):g}")
+    if not 0 <= settings.seconds_per_error < 1e30:
+        raise UsageError(
+            f"seconds_per_error must be at least 0, got {settings.seconds_per_error:g}"
+        )
     for label in ("deadlines", "energy_budgets", "accuracy_floors"):
-        if not 0 <= getattr(params, label) <= 1:
-            raise UsageError(f"{label} must be between 0 and 1, got {getattr(params, label):g}")
+        if not 0 <= getattr(settings, label) <= 1:
+            raise UsageError(f"{label} must be between 0 and 1, got {getattr(settings, label):g}")
 
 
 def _channel_gains(
-    users: int, servers: int, params: GeneratorParams, rng: np.random.Generator
+    users: int, servers: int, settings: GeneratorSettings, rng: np.random.Generator
 ) -> Array:
     """(N, S) linear gains, NaN beyond each user's `reach` strongest servers.
 
     3GPP urban macro path loss 128.1 + 37.6 log10(d / km) dB with 8 dB log-normal shadowing; users
     uniform in discs around the servers, which stand on a hexagonal grid of touching cells.
     """
-    sites = _hexagon(servers) * params.radius_m * np.sqrt(3)
+    sites = _hexagon(servers) * settings.radius_m * np.sqrt(3)
     home = sites[np.arange(users) % servers]
-    radius = params.radius_m * np.sqrt(rng.random(users))
+    radius = settings.radius_m * np.sqrt(rng.random(users))
     position = home + radius * np.exp(2j * np.pi * rng.random(users))
     distance = np.maximum(np.abs(position[:, None] - sites[None, :]), 10.0)
     loss_db = 128.1 + 37.6 * np.log10(distance / 1e3) + 8.0 * rng.standard_normal((users, servers))
     gain: Array = 10 ** (-loss_db / 10)
-    weak = np.argsort(np.argsort(-gain, axis=1), axis=1) >= params.reach
+    weak = np.argsort(np.argsort(-gain, axis=1), axis=1) >= settings.reach
     return np.where(weak, np.nan, gain)
 
 
@@ -151,10 +153,10 @@ def _hexagon(count: int) -> Array:
     return nearest
 
 
-def _draw_users(
-    users: int, params: GeneratorParams, rng: np.random.Generator, tables: list[AccuracyTable]
+def _sample_users(
+    users: int, settings: GeneratorSettings, rng: np.random.Generator, tables: list[AccuracyTable]
 ) -> dict[str, NDArray[Any]]:
-    """Columns of the users' own properties."""
+    """(N,) columns of the users' own properties."""
     samples = rng.integers(200, 2001, users)
     columns: dict[str, NDArray[Any]] = {
         "samples": samples,
@@ -164,24 +166,24 @@ def _draw_users(
         "kappa": np.full(users, 1e-28),
     }
     budget = np.exp(rng.uniform(np.log(0.01), np.log(0.2), users)).round(4)
-    limited = rng.random(users) < params.energy_budgets
+    limited = rng.random(users) < settings.energy_budgets
     columns["energy_j"] = np.where(limited, budget, np.inf)
     # no budget forbids its device to a user, while a weak channel may keep it from the server
     on_device = best_accuracy(tables, samples, ("device",))
     best = np.where(limited, on_device, best_accuracy(tables, samples))
     floor = best - rng.uniform(0.01, 0.06, users)
-    limited = rng.random(users) < params.accuracy_floors
+    limited = rng.random(users) < settings.accuracy_floors
     columns["min_accuracy"] = np.where(limited, floor.round(4), -np.inf)
     return columns
 
 
-def _servers(users: int, servers: int, params: GeneratorParams) -> tuple[Server, ...]:
+def _servers(users: int, servers: int, settings: GeneratorSettings) -> tuple[Server, ...]:
     return tuple(
         Server(
             name=f"edge-{s}",
-            uplink_hz=params.uplink_hz,
-            downlink_hz=params.downlink_hz,
-            cpu_hz=params.server_hz_per_user * users / servers,
+            uplink_hz=settings.uplink_hz,
+            downlink_hz=settings.downlink_hz,
+            cpu_hz=settings.server_hz_per_user * users / servers,
             tx_power_w=20.0,
             noise_w_per_hz=10 ** (-174 / 10) / 1e3,
         )
@@ -190,25 +192,25 @@ def _servers(users: int, servers: int, params: GeneratorParams) -> tuple[Server,
 
 
 def _with_deadlines(
-    instance: Instance, params: GeneratorParams, rng: np.random.Generator
+    instance: Instance, settings: GeneratorSettings, rng: np.random.Generator
 ) -> Instance:
     """Deadlines of 1.02 to 1.5 times a delay that all users can have at the same time.
 
-    That delay is each user's least over models and places at its strongest server, when the users
+    That delay is each user's minimum over models and places at its strongest server, when the users
     of a server share its pools equally: a feasible plan by construction.
     """
     size = len(instance.users)
-    factor, chosen = rng.uniform(1.02, 1.5, size), rng.random(size) < params.deadlines
+    factor, chosen = rng.uniform(1.02, 1.5, size), rng.random(size) < settings.deadlines
     if not chosen.any():
         return instance
-    delay = _attached_delay(build_options(instance))[chosen] * factor[chosen]
+    delay = _equal_share_delay(build_options(instance))[chosen] * factor[chosen]
     deadline = np.full(size, np.inf)
     deadline[chosen] = np.char.mod("%.6g", delay).astype(float)  # readable, and as few bytes
     return instance.model_copy(update={"users": instance.users.replace(deadline_s=deadline)})
 
 
-def _attached_delay(options: Options) -> Array:
-    """(N,) least delay at the strongest server, its pools shared equally by its users."""
+def _equal_share_delay(options: Options) -> Array:
+    """(N,) minimum delay at the strongest server, its pools shared equally by its users."""
     strongest = np.maximum.reduceat(options.uplink_snr_hz, options.start[:-1])
     attached = options.uplink_snr_hz == strongest[options.user]
     home = np.zeros(options.n_users, int)

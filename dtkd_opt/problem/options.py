@@ -1,7 +1,7 @@
 """The option table: for each user each admissible (model, place, server), as flat arrays.
 
-A method needs no more of the problem than this table. Options that break a limit whatever the
-others do (accuracy floor, energy budget, a deadline missed even with the whole pools) are left out.
+A method needs nothing else of the problem. Options that break a limit whatever the other users do
+(accuracy floor, energy budget, a deadline missed even with the whole pools) are left out.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from dtkd_opt.errors import InfeasibleError, printable
 from dtkd_opt.problem import physics
-from dtkd_opt.problem.choices import Choices
+from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 
-_BLOCK = 2**15  # options looked at together
+_BLOCK = 2**15  # options computed together
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class Options:
 
     @property
     def needs(self) -> Array:
-        """What each option asks of its server's pools, (3, K): bits, Hz s, cycles."""
+        """(3, K) what each option asks of its server's pools [bit, Hz s, cycles]."""
         return np.array([self.uplink_bits, self.downlink_work, self.server_cycles])
 
     @property
@@ -63,46 +63,46 @@ class Options:
         """Whether any option has a deadline or an upload limit."""
         return bool(np.isfinite(self.deadline_s).any() or np.isfinite(self.uplink_limit_s).any())
 
-    def take(self, rows: Index | NDArray[np.bool_]) -> Options:
-        """The table of some options only (a mask or sorted indices); users keep their numbers."""
+    def select_rows(self, rows: Index | NDArray[np.bool_]) -> Options:
+        """Some of the options (a mask or sorted indices); users keep their numbers."""
         flat = {name: getattr(self, name)[rows] for name in ("user", *_COLUMNS)}
         start = np.searchsorted(flat["user"], np.arange(self.n_users + 1))
         return replace(self, **flat, start=start)
 
-    def cut(self, users: slice) -> Options:
-        """The table of consecutive users, numbered from 0: views, no copies but the numbers."""
+    def slice_users(self, users: slice) -> Options:
+        """The options of consecutive users, numbered from 0: views, no copies but the numbers."""
         first, last = self.start[users.start], self.start[users.stop]
         flat = {name: getattr(self, name)[first:last] for name in _COLUMNS}
         number = self.user[first:last] - users.start
         start = self.start[users.start : users.stop + 1] - first
         return replace(self, **flat, user=number, start=start)
 
-    def of(self, users: Index) -> Options:
-        """The table of some users (sorted), numbered from 0, with the pools as they are."""
+    def select_users(self, users: Index) -> Options:
+        """The options of some users (sorted), numbered from 0, with the pools as they are."""
         if len(users) and users[-1] - users[0] == len(users) - 1:  # all between: without copies
-            return self.cut(slice(int(users[0]), int(users[-1]) + 1))
-        rows, start = self.rows_of(users)
+            return self.slice_users(slice(int(users[0]), int(users[-1]) + 1))
+        rows, start = self.user_rows(users)
         number = np.repeat(np.arange(len(users)), np.diff(start))
         flat = {name: getattr(self, name)[rows] for name in _COLUMNS}
         return replace(self, **flat, user=number, start=start)
 
-    def rows_of(self, users: Index) -> tuple[Index, Index]:
+    def user_rows(self, users: Index) -> tuple[Index, Index]:
         """(K',) rows of M users' options, one user after the other, and (M + 1,) their starts."""
         sizes = np.diff(self.start)[users]
         start = np.append(0, np.cumsum(sizes))
         return np.arange(start[-1]) + np.repeat(self.start[users] - start[:-1], sizes), start
 
-    def thin(self, every: int) -> Options:
-        """The table of about one user in `every`, drawn at random, with pools in proportion.
+    def subsample(self, every: int) -> Options:
+        """The options of about one user in `every`, drawn at random, with pools in proportion.
 
         A fixed stride could meet a pattern of the users, such as who is attached to which server.
         """
         size = -(-self.n_users // every)
         users = np.sort(np.random.default_rng(0).choice(self.n_users, size, replace=False))
-        return replace(self.of(users), capacity=self.capacity * (size / self.n_users))
+        return replace(self.select_users(users), capacity=self.capacity * (size / self.n_users))
 
-    def in_unit(self, seconds: float) -> Options:
-        """The same table with time counted in units of `seconds`; shares keep their meaning.
+    def in_time_unit(self, seconds: float) -> Options:
+        """The same options with time in units of `seconds`; shares keep their meaning.
 
         Delays are need / speed, so that the needs shrink with the unit too.
         """
@@ -130,22 +130,24 @@ def build_options(instance: Instance) -> Options:
         When a user has no admissible option; the message names the user and the limits.
     """
     full = _all_options(instance)
-    reasons = _broken_limits(full, instance)
-    broken = np.logical_or.reduce([mask for _, mask in reasons])
+    limits = _broken_limits(full, instance)
+    broken = np.logical_or.reduce([mask for _, mask in limits])
     if not broken.any():
         return full
     kept = np.add.reduceat(~broken, full.start[:-1], dtype=np.int64)
     if not kept.all():
-        raise InfeasibleError(_why_empty(full, reasons, np.flatnonzero(kept == 0), instance))
+        raise InfeasibleError(
+            _explain_infeasible(full, limits, np.flatnonzero(kept == 0), instance)
+        )
     columns = {f.name: getattr(full, f.name) for f in fields(full)}
-    del full  # each column goes as its shorter copy comes: never two whole tables at once
+    del full  # each column goes as its shorter copy comes: never two whole tables in memory
     for name in columns.keys() - {"capacity", "start"}:
         columns[name] = columns[name][~broken]
     columns["start"] = np.concatenate([[0], np.cumsum(kept)])
     return Options(**columns)
 
 
-def _all_choices(instance: Instance) -> Choices:
+def _all_demands(instance: Instance) -> Demands:
     """Every reachable (user, model, place, server), sorted by user, place, server, model.
 
     A device that downloads nothing needs no server: it keeps its best one, since the same option
@@ -159,7 +161,7 @@ def _all_choices(instance: Instance) -> Choices:
     place = np.repeat([DEVICE, SERVER], [len(rows) - len(users), len(users)])
     order = np.lexsort((servers[rows], place, users[rows]))
     rows, place = rows[order], place[order]
-    return Choices(
+    return Demands(
         instance,
         user=np.repeat(users[rows], n_models),
         model=np.tile(np.arange(n_models), len(rows)),
@@ -169,28 +171,29 @@ def _all_choices(instance: Instance) -> Choices:
 
 
 def _all_options(instance: Instance) -> Options:
-    """Every reachable option with its figures, admissible or not."""
-    every = _all_choices(instance)
+    """Every reachable option, admissible or not."""
+    demands = _all_demands(instance)
     pools = ("uplink_hz", "downlink_hz", "cpu_hz")
     return Options(
-        user=every.user,
-        model=every.model,
-        place=every.place,
-        server=every.server,
-        **_by_blocks(every),
+        user=demands.user,
+        model=demands.model,
+        place=demands.place,
+        server=demands.server,
+        **_by_blocks(demands),
         capacity=np.array([[getattr(s, pool) for s in instance.servers] for pool in pools], float),
-        start=np.searchsorted(every.user, np.arange(len(instance.users) + 1)),
+        start=np.searchsorted(demands.user, np.arange(len(instance.users) + 1)),
     )
 
 
-def _by_blocks(every: Choices) -> dict[str, Array]:
-    """The figures of all options, block after block: what is between them stays in the cache."""
-    if len(every.user) <= _BLOCK:
-        return _figures(every)
-    names = _figures(every.part(slice(0, 0)))
-    columns = {name: np.empty(len(every.user)) for name in names}
-    for rows in _blocks(len(every.user)):
-        for name, values in _figures(every.part(rows)).items():
+def _by_blocks(demands: Demands) -> dict[str, Array]:
+    """The numeric columns of all options, block after block: intermediate arrays stay in cache."""
+    size = len(demands.user)
+    if size <= _BLOCK:
+        return _numeric_columns(demands)
+    names = _numeric_columns(demands.select(slice(0, 0)))
+    columns = {name: np.empty(size) for name in names}
+    for rows in _blocks(size):
+        for name, values in _numeric_columns(demands.select(rows)).items():
             columns[name][rows] = values
     return columns
 
@@ -200,44 +203,21 @@ def _blocks(size: int) -> Iterator[slice]:
         yield slice(first, first + _BLOCK)
 
 
-def _figures(chosen: Choices) -> dict[str, Array]:
-    """The columns of the options that are numbers."""
-    accuracy, device_hz = chosen.accuracy(), _device_hz(chosen)
+def _numeric_columns(demands: Demands) -> dict[str, Array]:
+    """The columns of the options that do not name a choice, (K,) each."""
+    accuracy, device_hz = demands.accuracy(), demands.device_hz()
     return {
         "accuracy": accuracy,
-        "error_cost_s": chosen.instance.seconds_per_error * (1 - accuracy),
-        "device_delay_s": _device_delay(chosen, device_hz),
+        "error_cost_s": demands.instance.seconds_per_error * (1 - accuracy),
+        "device_delay_s": demands.device_delay_s(device_hz),
         "device_hz": device_hz,
-        "uplink_bits": chosen.upload_bits(),
-        "uplink_snr_hz": chosen.uplink_snr_hz(),
-        "uplink_limit_s": _uplink_limit(chosen),
-        "downlink_work": chosen.download_bits() / chosen.downlink_efficiency(),
-        "server_cycles": chosen.server_cycles(),
-        "deadline_s": chosen.of_user("deadline_s"),
+        "uplink_bits": demands.upload_bits(),
+        "uplink_snr_hz": demands.uplink_snr_hz(),
+        "uplink_limit_s": demands.uplink_limit_s(),
+        "downlink_work": demands.downlink_work(),
+        "server_cycles": demands.server_cycles(),
+        "deadline_s": demands.of_user("deadline_s"),
     }
-
-
-def _device_hz(chosen: Choices) -> Array:
-    """The fastest frequency within CPU and energy budget on the device, 0 at the server."""
-    fastest = physics.device_frequency(
-        chosen.training_cycles(),
-        chosen.of_user("cpu_hz"),
-        chosen.of_user("kappa"),
-        chosen.of_user("energy_j"),
-    )
-    return np.where(chosen.on_server, 0.0, fastest)
-
-
-def _device_delay(chosen: Choices, device_hz: Array) -> Array:
-    """E_p D c_m / f [s] on the device, 0 at the server."""
-    delay = physics.compute_delay(chosen.training_cycles(), device_hz)
-    return np.where(chosen.on_server, 0.0, delay)
-
-
-def _uplink_limit(chosen: Choices) -> Array:
-    """E_n / p_n [s]: the longest upload within the energy budget, inf on the device."""
-    limit = chosen.of_user("energy_j") / chosen.of_user("tx_power_w")
-    return np.where(chosen.on_server, limit, np.inf)
 
 
 def pool_delays(options: Options, shares: Array, rows: slice = slice(None)) -> Array:
@@ -263,18 +243,19 @@ def _broken_limits(options: Options, instance: Instance) -> list[tuple[str, NDAr
     return [("min_accuracy", options.accuracy < floor), ("energy_j", energy), ("deadline_s", late)]
 
 
-def _why_empty(
+def _explain_infeasible(
     options: Options,
-    reasons: list[tuple[str, NDArray[np.bool_]]],
+    broken_limits: list[tuple[str, NDArray[np.bool_]]],
     empty: Index,
     instance: Instance,
 ) -> str:
+    """One line for each user without an option, of many the first: limits and least delay."""
     lines = []
     for n in empty[:10]:
-        mine = slice(options.start[n], options.start[n + 1])
-        limits = [name for name, broken in reasons if broken[mine].any()]
+        rows = np.arange(options.start[n], options.start[n + 1])
+        limits = [name for name, broken in broken_limits if broken[rows].any()]
         values = ", ".join(f"{name} {getattr(instance.users[n], name):g}" for name in limits)
-        own = options.take(np.arange(options.start[n], options.start[n + 1]))
+        own = options.select_rows(rows)
         pools = pool_delays(own, own.capacity[:, own.server])
         best = float((own.device_delay_s + pools.sum(axis=0)).min())
         lines.append(

@@ -1,7 +1,6 @@
 """Rates, delays, energies: one small vectorised function per equation of formulations/README.md.
 
-The formulas are this project's own reconstruction of the problem in arXiv 2303.06155, of which
-only the abstract was at hand. All arguments broadcast as NumPy arrays; units are SI.
+All arguments broadcast as NumPy arrays; units are SI.
 """
 
 from __future__ import annotations

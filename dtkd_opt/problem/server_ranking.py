@@ -1,4 +1,4 @@
-"""Which servers users have options with, the one that they hear best first."""
+"""The servers that each user has options with, by falling signal-to-noise ratio."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def server_ranks(options: Options) -> tuple[Index, Index]:
     return order, number - number[options.start[user]]
 
 
-def strongest_servers(options: Options, most: int) -> Index:
-    """(N, most) servers of each user, best first; -1 where it has fewer."""
+def strongest_servers(options: Options, count: int) -> Index:
+    """(N, count) servers of each user, best first; -1 where it has fewer."""
     order, rank = server_ranks(options)
-    order, rank = order[rank < most], rank[rank < most]
-    servers = np.full((options.n_users, most), -1)
+    order, rank = order[rank < count], rank[rank < count]
+    servers = np.full((options.n_users, count), -1)
     servers[options.user[order], rank] = options.server[order]
     return servers

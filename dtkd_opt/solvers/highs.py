@@ -55,7 +55,7 @@ class MasterLP:
         self._highs.setOptionValue("output_flag", False)
         self._highs.setOptionValue("presolve", "off")
         self._highs.setOptionValue("threads", 1)
-        for side in ("primal", "dual"):  # the model's promise decides when to stop
+        for side in ("primal", "dual"):  # the predicted gain decides when to stop
             self._highs.setOptionValue(f"{side}_feasibility_tolerance", 1e-10)
         free = np.append(np.zeros(size), -INF)
         self._highs.addVars(size + 1, free, np.full(size + 1, INF))
@@ -98,7 +98,7 @@ class MasterLP:
         return np.append(self._weights, np.zeros(self._highs.getNumRow() - len(self._weights)))
 
 
-class StandingMilp:
+class PersistentMilp:
     """A Pyomo MILP that stays loaded in HiGHS between runs; cuts are added, nothing is rebuilt."""
 
     def __init__(self, model: Any, params: HighsParams, seed: int):

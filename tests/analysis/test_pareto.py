@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import dtkd_opt as do
 from dtkd_opt.analysis.pareto import read_beside, write_front
 from dtkd_opt.commands.main import cli
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 from tests.support.strategies import instances
 
 GAP = 1e-6

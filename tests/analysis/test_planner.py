@@ -15,7 +15,7 @@ from dtkd_opt.problem.dominance import undominated
 from tests.support.strategies import instances
 
 GAP = 1e-6
-LIMITS = do.GeneratorParams(deadlines=0.5, energy_budgets=0.5)
+LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5)
 
 
 def drawn(instance: do.Instance, seed: int) -> np.ndarray:
@@ -41,7 +41,7 @@ def check_planned(result: do.Result, instance: do.Instance, gap: float = GAP) ->
 @pytest.mark.parametrize("params", [None, LIMITS], ids=["free", "limits"])
 @pytest.mark.parametrize("servers", [1, 3])
 def test_plans_are_those_of_solve(
-    params: do.GeneratorParams | None, servers: int, users: int
+    params: do.GeneratorSettings | None, servers: int, users: int
 ) -> None:
     instance = do.generate_instance(users, servers, 2, params)
     planner = do.Planner(instance, gap=GAP)
@@ -64,7 +64,7 @@ def test_a_server_that_comes_into_reach_is_used() -> None:
 
 
 def test_channels_too_bad_for_a_deadline_and_back() -> None:
-    instance = do.generate_instance(8, 1, 0, do.GeneratorParams(deadlines=1.0))
+    instance = do.generate_instance(8, 1, 0, do.GeneratorSettings(deadlines=1.0))
     planner = do.Planner(instance, gap=GAP)
     first = planner.solve()
     worse = planner.solve(instance.users.channel_gain * 1e-9)
@@ -117,7 +117,7 @@ def test_a_dominated_option_is_never_the_cheapest(instance: do.Instance, seed: i
             downlink_work=options.downlink_work / better,
         ),
     ):
-        few, every = (price(part, prices) for part in (changed.take(rows), changed))
+        few, every = (price(part, prices) for part in (changed.select_rows(rows), changed))
         least = every.cost[every.choice]
         assert few.cost[few.choice] == pytest.approx(least, rel=1e-9)
 

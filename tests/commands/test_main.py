@@ -15,7 +15,7 @@ import pytest
 
 import dtkd_opt as do
 from tests.support.command_line import fails, run, run_process
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 
 def test_solve_then_check(tmp_path: Path) -> None:

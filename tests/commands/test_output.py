@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.helpers import INSTANCES
-from tests.support.paths import DATA
+from tests.support.paths import DATA, INSTANCES
 
 PROGRAM = [sys.executable, "-m", "dtkd_opt"]
 GREEDY = ["solve", str(INSTANCES / "n5.json"), "--method", "greedy", "--output"]

@@ -21,7 +21,7 @@ from dtkd_opt.distill.select_hyperparameters import without_setting
 from dtkd_opt.records.calibration import Curve
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from tests.records.test_calibration import some_table
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 PROGRAM = [sys.executable, "-m", "dtkd_opt"]
 CALIBRATION = INSTANCES.parent / "experiments" / "calibration"

@@ -13,7 +13,7 @@ import pytest
 import dtkd_opt as do
 from dtkd_opt.records.instance import Instance
 from tests.support.federating import calibrated, instance
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 FILES = ["headline.csv", "headline.md", "headline.svg", "headline_runs.csv"]
 # by method: accuracies of two seeds, delays of two seeds

@@ -29,8 +29,7 @@ from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.records.instance import Instance
 from tests.support import federating
 from tests.support.federating import EPOCHS, HARD, SHARES, instance, table
-from tests.support.helpers import INSTANCES
-from tests.support.paths import ROOT
+from tests.support.paths import INSTANCES, ROOT
 
 
 @pytest.fixture(scope="module")

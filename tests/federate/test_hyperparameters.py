@@ -17,7 +17,7 @@ from dtkd_opt.federate.table import table_for
 from dtkd_opt.records.calibration import Calibration, PowerLaw
 from dtkd_opt.records.instance import Instance
 from tests.support.federating import SHARES, calibrated, instance, plan, table
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 
 @pytest.fixture(scope="module")

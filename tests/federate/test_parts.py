@@ -32,7 +32,7 @@ from dtkd_opt.federate.spec import Asked
 from dtkd_opt.federate.timeline import clock, planned
 from dtkd_opt.proof.check import plan_of
 from tests.support.federating import SHARES, instance
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 RECIPE = TrainConfig(epochs=2, batch_size=16, learning_rate=1e-2)
 

@@ -18,8 +18,9 @@ from dtkd_opt.formulations import allocation, minlp, perspective
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.solvers.highs import HighsParams, StandingMilp
-from tests.support.helpers import all_choices, mean_objective, trial_table
+from dtkd_opt.solvers.highs import HighsParams, PersistentMilp
+from tests.support.instances import trial_calibration
+from tests.support.options import all_choices, mean_objective
 
 pyscipopt = pytest.importorskip("pyscipopt")
 
@@ -72,8 +73,8 @@ RECORDED = {
 def instance_of(case: str) -> do.Instance:
     """A tiny instance with two students, small enough to enumerate."""
     *counts, seconds_per_error = CASES[case]
-    params = do.GeneratorParams(seconds_per_error=seconds_per_error)
-    instance = do.generate_instance(*counts, params, calibration=trial_table())
+    params = do.GeneratorSettings(seconds_per_error=seconds_per_error)
+    instance = do.generate_instance(*counts, params, calibration=trial_calibration())
     limits = LIMITS.get(case, ({},) * len(instance.users))
     users = zip(instance.users, limits, strict=True)
     return instance.model_copy(
@@ -130,7 +131,7 @@ def test_limits_change_the_optimum(case: str, names: tuple[str, ...]) -> None:
 def test_a_deadline_and_an_upload_limit_bind() -> None:
     options = do.build_options(instance_of("limits"))
     _, choice = enumerated(options)
-    picked, allocation = options.take(choice), do.allocate(options, choice)
+    picked, allocation = options.select_rows(choice), do.allocate(options, choice)
     upload = pool_delays(picked, allocation.shares)[0]
     assert (allocation.delay >= picked.deadline_s * (1 - 1e-9)).any()
     assert (allocation.weight > 1).any()
@@ -165,7 +166,7 @@ def test_milp_reaches_the_same_optimum_from_below(case: str) -> None:
 
 
 def milp_value(model: pyo.ConcreteModel) -> float:
-    outcome = StandingMilp(model, HighsParams(), 0).run(1e-9, 60.0)
+    outcome = PersistentMilp(model, HighsParams(), 0).run(1e-9, 60.0)
     assert outcome.reason == "optimal"
     return outcome.bound
 

@@ -14,9 +14,9 @@ from gymnasium.utils.env_checker import check_env
 
 import dtkd_opt as do
 from dtkd_opt.gym.environment import ID, OffloadingEnv
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
-LIMITS = do.GeneratorParams(deadlines=0.3, energy_budgets=0.5, accuracy_floors=0.5)
+LIMITS = do.GeneratorSettings(deadlines=0.3, energy_budgets=0.5, accuracy_floors=0.5)
 SETTINGS: dict[str, dict[str, Any]] = {
     "drawn": {},
     "one user": {"users": 1},
@@ -113,7 +113,7 @@ def test_masks_are_the_options_that_users_have() -> None:
         count = int(np.diff(env.options.start)[user])
         assert info["user"] == user
         assert info["action_mask"].sum() == env.action_masks().sum() == count
-        options = env.options.take(env.options.user == user)
+        options = env.options.select_rows(env.options.user == user)
         pick = int(np.argmin(options.server_cycles))  # the device if it may, and no conflict
         slot = np.flatnonzero(info["action_mask"])
         at = options.place[pick] * 6 + options.model[pick]
@@ -123,7 +123,7 @@ def test_masks_are_the_options_that_users_have() -> None:
 
 
 def test_a_slot_without_an_option_ends_the_episode_at_a_price() -> None:
-    instance = do.generate_instance(5, 2, 5, do.GeneratorParams(accuracy_floors=1.0))
+    instance = do.generate_instance(5, 2, 5, do.GeneratorSettings(accuracy_floors=1.0))
     env = OffloadingEnv(instance, penalty=7.0)
     _, info = env.reset(seed=0)
     _, _, _, _, info = env.step(np.flatnonzero(info["action_mask"])[0])
@@ -137,7 +137,7 @@ def test_a_slot_without_an_option_ends_the_episode_at_a_price() -> None:
 
 
 def test_users_whose_limits_conflict_end_the_episode_at_a_price() -> None:
-    env = OffloadingEnv(params=do.GeneratorParams(deadlines=1.0), penalty=2.0)
+    env = OffloadingEnv(params=do.GeneratorSettings(deadlines=1.0), penalty=2.0)
     ends = [(steps, len(env.instance.users)) for steps in (play(env, seed) for seed in range(20))]
     failed = [(steps, size) for steps, size in ends if "infeasible" in steps[-1][2]]
     assert failed
@@ -180,7 +180,7 @@ def test_certified_episodes_tell_the_proven_gap() -> None:
         ({"users": (5, 3)}, "users must be the fewest before the most"),
         ({"servers": 0}, "servers must be a whole number of at least 1, got 0"),
         ({"servers": 1.5}, "servers must be a whole number of at least 1, got 1.5"),
-        ({"params": do.GeneratorParams(reach=0)}, "reach must be a whole number of at least 1"),
+        ({"params": do.GeneratorSettings(reach=0)}, "reach must be a whole number of at least 1"),
         ({"penalty": None}, "penalty must be a number of at least 0, got None"),
         ({"penalty": -1.0}, "penalty must be"),
         ({"penalty": float("nan")}, "penalty must be"),

@@ -9,7 +9,7 @@ import dtkd_opt as do
 from dtkd_opt.gym.episode import Episode, Slots, count_ranks, find_slots, observation_size
 from dtkd_opt.pricing.equal_shares import equal_share_choice
 from dtkd_opt.problem.options import Options, pool_delays
-from tests.support.helpers import limited_options, mean_objective, random_choice, random_options
+from tests.support.options import limited_options, mean_objective, random_choice, random_options
 
 SEEDS = range(6)
 
@@ -32,7 +32,7 @@ def test_every_option_has_one_slot_that_tells_what_it_is(seed: int) -> None:
 
 
 def test_servers_are_ranked_by_what_the_user_hears() -> None:
-    instance = do.generate_instance(20, 4, 1, do.GeneratorParams(reach=3))
+    instance = do.generate_instance(20, 4, 1, do.GeneratorSettings(reach=3))
     slots = slots_of(do.build_options(instance))
     gains = np.take_along_axis(instance.users.channel_gain, slots.servers, axis=1)
     assert gains.shape == (20, 3)
@@ -105,7 +105,7 @@ def test_what_users_see_has_no_unit_and_is_within_bounds(seed: int) -> None:
     rng = np.random.default_rng(seed)
     options = random_options(7, 1 + seed % 3, seed)
     slots, order = slots_of(options), rng.permutation(7)
-    seconds, minutes = Episode(options, order), Episode(options.in_unit(60.0), order)
+    seconds, minutes = Episode(options, order), Episode(options.in_time_unit(60.0), order)
     for row in random_choice(options, rng)[order]:
         seen = seconds.observe(slots)
         assert len(seen) == observation_size(slots.rows.shape[1], slots.servers.shape[1])

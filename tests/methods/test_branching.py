@@ -20,14 +20,14 @@ from dtkd_opt.methods.search import Search, Stop, TimeIsUp
 from dtkd_opt.pricing.lagrangian import price
 from dtkd_opt.problem.options import Options
 from dtkd_opt.records.solution import Termination
-from tests.support.helpers import all_choices, mean_objective
+from tests.support.options import all_choices, mean_objective
 from tests.support.strategies import instances
 
-LIMITS = do.GeneratorParams(deadlines=0.6, energy_budgets=0.4)
+LIMITS = do.GeneratorSettings(deadlines=0.6, energy_budgets=0.4)
 Proven = tuple[Search, Proof, Termination]
 
 
-def tiny(seed: int, users: int, servers: int, limits: do.GeneratorParams | None) -> do.Instance:
+def tiny(seed: int, users: int, servers: int, limits: do.GeneratorSettings | None) -> do.Instance:
     """A generated instance with two students."""
     instance = do.generate_instance(users, servers, seed, limits)
     return instance.model_copy(update={"models": instance.models[2:5:2]})
@@ -96,7 +96,7 @@ def check_proof(search: Search, proof: Proof, values: dict[bytes, float] | None 
     found = leaves(options, proof)
     for leaf, rows in found:
         mine = [rows[options.user[rows] == n] for n in range(options.n_users)]
-        part = options.take(rows)
+        part = options.select_rows(rows)
         for choice in map(np.array, itertools.product(*mine)):
             met.append(choice.tobytes())
             rounding = 1e-12 * (abs(leaf.value) + float((leaf.prices * options.capacity).sum()))
@@ -122,7 +122,7 @@ def check_proof(search: Search, proof: Proof, values: dict[bytes, float] | None 
     limits=st.sampled_from([None, LIMITS]),
 )
 def test_every_leaf_is_true(
-    seed: int, users: int, servers: int, limits: do.GeneratorParams | None
+    seed: int, users: int, servers: int, limits: do.GeneratorSettings | None
 ) -> None:
     search, proof, _ = prove(tiny(seed, users, servers, limits))
     check_proof(search, proof)

@@ -17,9 +17,9 @@ from dtkd_opt.methods.exact import Rounds
 from dtkd_opt.methods.search import Search, Stop
 from dtkd_opt.pricing.constrained_allocation import Conflict
 from dtkd_opt.problem.options import Index, Options, pool_delays
-from dtkd_opt.solvers.highs import StandingMilp
-from tests.support.helpers import INSTANCES, all_choices, mean_objective, random_choice
-from tests.support.paths import DATA
+from dtkd_opt.solvers.highs import PersistentMilp
+from tests.support.options import all_choices, mean_objective, random_choice
+from tests.support.paths import DATA, INSTANCES
 from tests.support.strategies import instances
 
 NO_FIXING = do.ExactParams(fixing=False)
@@ -36,7 +36,7 @@ def enumerate_optimum(instance: do.Instance) -> float:
 
 def small_instance(seed: int, users: int, servers: int, limits: float) -> do.Instance:
     """A few users with two students, so that all choices can be enumerated."""
-    params = do.GeneratorParams(deadlines=limits, energy_budgets=limits, accuracy_floors=limits)
+    params = do.GeneratorSettings(deadlines=limits, energy_budgets=limits, accuracy_floors=limits)
     instance = do.generate_instance(users, servers, seed, params)
     floors = [u.model_copy(update={"min_accuracy": None}) for u in instance.users]
     return instance.model_copy(
@@ -102,7 +102,7 @@ def squeezed(instance: do.Instance, factor: float) -> do.Instance:
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 1000), data=st.data())
 def test_relabelling_users_changes_nothing(seed: int, data: st.DataObject) -> None:
-    instance = do.generate_instance(6, 2, seed, do.GeneratorParams(deadlines=0.3))
+    instance = do.generate_instance(6, 2, seed, do.GeneratorSettings(deadlines=0.3))
     order = data.draw(st.permutations(range(6)))
     turned = instance.model_copy(update={"users": tuple(instance.users[i] for i in order)})
     first, second = (do.solve(i, gap=1e-9) for i in (instance, turned))
@@ -112,7 +112,7 @@ def test_relabelling_users_changes_nothing(seed: int, data: st.DataObject) -> No
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 1000), key=st.sampled_from(["uplink_hz", "downlink_hz", "cpu_hz"]))
 def test_more_resources_never_cost_more(seed: int, key: str) -> None:
-    instance = do.generate_instance(5, 1, seed, do.GeneratorParams(deadlines=0.5))
+    instance = do.generate_instance(5, 1, seed, do.GeneratorSettings(deadlines=0.5))
     server = instance.servers[0]
     # twice the downlink band at twice the power has the same density, so only the pool grows
     update = {key: 2 * getattr(server, key)}
@@ -206,7 +206,7 @@ def test_params_of_another_method_are_refused() -> None:
 def test_choices_that_cannot_keep_their_limits_are_cut_off() -> None:
     """The MILP without tangents takes a choice that cannot be allocated; with the cuts of its
     conflict it no longer can, and other choices stay."""
-    instance = do.generate_instance(6, 1, 2, do.GeneratorParams(deadlines=1.0))
+    instance = do.generate_instance(6, 1, 2, do.GeneratorSettings(deadlines=1.0))
     search = Search(instance, do.build_options(instance), Stop())
     everything = np.arange(len(search.options))
     rounds = Rounds(search, price_and_round(search), everything, 0, do.ExactParams())
@@ -214,13 +214,13 @@ def test_choices_that_cannot_keep_their_limits_are_cut_off() -> None:
     model = rounds.model
     model.fixed = pyo.Constraint(expr=sum(model.x[int(k)] for k in choice) == len(choice))
     model.tangents.clear()
-    before = StandingMilp(model, do.HighsParams(), 0)
+    before = PersistentMilp(model, do.HighsParams(), 0)
     assert before.run(1e-6, 10.0).reason == "optimal"
     rounds._cut_off(conflict, choice)
-    after = StandingMilp(model, do.HighsParams(), 0)
+    after = PersistentMilp(model, do.HighsParams(), 0)
     assert after.run(1e-6, 10.0).reason == "infeasible"
     model.fixed.deactivate()
-    assert StandingMilp(model, do.HighsParams(), 0).run(1e-6, 10.0).reason == "optimal"
+    assert PersistentMilp(model, do.HighsParams(), 0).run(1e-6, 10.0).reason == "optimal"
 
 
 def infeasible_choice(options: Options) -> tuple[Index, Conflict]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from dtkd_opt.problem.options import Index, Options
+from dtkd_opt.problem.move import Index, Options
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -16,17 +16,13 @@ from dtkd_opt.methods import exchange
 from dtkd_opt.methods.exchange import improve
 from dtkd_opt.methods.search import Search, Stop, TimeIsUp
 from dtkd_opt.pricing.response import respond
-from tests.support.helpers import (
-    INSTANCES,
-    mean_objective,
-    random_choice,
-    random_options,
-    trial_table,
-)
+from tests.support.instances import trial_calibration
+from tests.support.options import mean_objective, random_choice, random_options
+from tests.support.paths import INSTANCES
 from tests.support.strategies import instances
 
 SEEDS = st.integers(0, 10_000)
-LIMITS = do.GeneratorParams(deadlines=0.5, energy_budgets=0.5)
+LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5)
 
 
 def predicted(options: Options, choice: Index, move: Index) -> float:
@@ -220,7 +216,7 @@ def test_limits_are_kept(seed: int, users: int, servers: int) -> None:
 
 def test_no_single_move_is_left_where_limits_bind() -> None:
     """One user alone could take 63 % off J."""
-    instance = do.generate_instance(6, 1, 4, LIMITS, calibration=trial_table())
+    instance = do.generate_instance(6, 1, 4, LIMITS, calibration=trial_calibration())
     search = search_at(instance, feasible_choice(do.build_options(instance), 4))
     before = search.objective
     improve(search)
@@ -276,7 +272,7 @@ def test_the_best_plan_is_left_as_it_is() -> None:
 def test_one_option_a_user_leaves_nothing_to_exchange() -> None:
     instance = do.generate_instance(4, 1, 0)
     options = do.build_options(instance)
-    only = options.take(options.start[:-1])
+    only = options.select_rows(options.start[:-1])
     search = Search(instance, only, Stop())
     search.offer(np.arange(4))
     before = search.incumbent

@@ -8,7 +8,7 @@ import dtkd_opt as do
 from dtkd_opt.methods import price
 from dtkd_opt.methods.branching import Branching
 from dtkd_opt.methods.exact import Rounds
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 GAP = 1e-9
 

@@ -11,12 +11,12 @@ import dtkd_opt as do
 from dtkd_opt.methods import infeasible
 from dtkd_opt.methods.search import Search, Stop, TimeIsUp
 from dtkd_opt.pricing.equal_shares import first_prices
-from tests.support.helpers import all_choices, mean_objective, whole_pools
+from tests.support.options import all_choices, mean_objective, whole_pools
 
 
 def needs_splits() -> do.Instance:
     """An instance without a plan that prices of all its options do not prove so."""
-    params = do.GeneratorParams(deadlines=1.0, energy_budgets=0.5)
+    params = do.GeneratorSettings(deadlines=1.0, energy_budgets=0.5)
     instance = do.generate_instance(6, 2, 24, params)
     return with_deadlines(instance, [0.8765 * (u.deadline_s or math.nan) for u in instance.users])
 

@@ -19,8 +19,7 @@ from dtkd_opt.methods.search import Search, Stop
 from dtkd_opt.methods.solve import run
 from dtkd_opt.pricing.equal_shares import cheapest_options
 from dtkd_opt.records.solution import Termination
-from tests.support.helpers import INSTANCES
-from tests.support.paths import ROOT
+from tests.support.paths import INSTANCES, ROOT
 
 EXAMPLE = ROOT / "experiments" / "own_method"
 CLI = "from dtkd_opt.commands.main import main; main()"
@@ -251,7 +250,7 @@ def test_a_bound_that_a_plan_refutes_is_not_replaced() -> None:
 
 def test_a_choice_without_an_allocation_says_whose_limits() -> None:
     """Everybody at the server, with deadlines made for equal shares of better choices."""
-    params = do.GeneratorParams(deadlines=1.0)
+    params = do.GeneratorSettings(deadlines=1.0)
     instance = do.generate_instance(20, 1, 3, params)
 
     def slowest(search: Search, seed: int, params: None) -> Termination:

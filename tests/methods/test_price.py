@@ -12,18 +12,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
-from tests.support.helpers import (
-    INSTANCES,
-    all_choices,
-    mean_objective,
-    small_instance,
-    user,
-    whole_pools,
-)
+from tests.support.instances import small_instance, user
+from tests.support.options import all_choices, mean_objective, whole_pools
+from tests.support.paths import INSTANCES
 from tests.support.strategies import instances
 
 SEEDS = st.integers(0, 10_000)
-LIMITS = do.GeneratorParams(deadlines=0.5, energy_budgets=0.5)
+LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5)
 SHIPPED = ("n5", "n10", "n10-s3", "n20", "n20-deadlines", "n20-energy")
 NO_PLAN = {  # that a method by its rule may choose, and why
     ("n20-deadlines", "all-device"): "2 users have no option that can be trained at the device",
@@ -202,10 +197,10 @@ def test_a_deadline_that_leaves_no_slack(slack: float) -> None:
     seed=SEEDS,
     users=st.integers(5, 9),
     servers=st.integers(1, 3),
-    limits=st.sampled_from([None, LIMITS, do.GeneratorParams(accuracy_floors=1.0)]),
+    limits=st.sampled_from([None, LIMITS, do.GeneratorSettings(accuracy_floors=1.0)]),
 )
 def test_price_agrees_with_exact(
-    seed: int, users: int, servers: int, limits: do.GeneratorParams | None
+    seed: int, users: int, servers: int, limits: do.GeneratorSettings | None
 ) -> None:
     instance = do.generate_instance(users, servers, seed, limits)
     ours = do.solve(instance, "price", gap=1e-7)
@@ -236,7 +231,7 @@ def test_relabelling_users_changes_nothing(seed: int, data: st.DataObject) -> No
     limits=st.sampled_from([None, LIMITS]),
 )
 def test_more_resources_never_cost_more(
-    seed: int, key: str, limits: do.GeneratorParams | None
+    seed: int, key: str, limits: do.GeneratorSettings | None
 ) -> None:
     instance = do.generate_instance(5, 2, seed, limits)
     server = instance.servers[0]
@@ -257,7 +252,7 @@ def deterministic(result: do.Result) -> bytes:
 
 @pytest.mark.parametrize("limits", [None, LIMITS])
 @pytest.mark.parametrize("iterations", [None, 3])
-def test_same_seed_same_answer(limits: do.GeneratorParams | None, iterations: int | None) -> None:
+def test_same_seed_same_answer(limits: do.GeneratorSettings | None, iterations: int | None) -> None:
     instance = do.generate_instance(10, 2, 1, limits)
     first, second = (
         do.solve(instance, "price", gap=1e-8, iterations=iterations, seed=5) for _ in range(2)
@@ -290,7 +285,7 @@ def test_a_node_limit_keeps_a_valid_bound() -> None:
 
 
 @pytest.mark.parametrize("limits", [None, LIMITS])
-def test_a_time_limit_keeps_a_plan(limits: do.GeneratorParams | None) -> None:
+def test_a_time_limit_keeps_a_plan(limits: do.GeneratorSettings | None) -> None:
     """So short that nothing but the first prices and the first plan fit in."""
     instance = do.generate_instance(30, 3, 0, limits)
     result = do.solve(instance, "price", gap=0.0, time_limit=1e-9)

@@ -24,16 +24,11 @@ from dtkd_opt.methods.q_learning import (
 from dtkd_opt.methods.search import Search, Stop
 from dtkd_opt.pricing.allocation import allocate
 from dtkd_opt.pricing.lagrangian import price
-from dtkd_opt.pricing.response import least_uploads
+from dtkd_opt.pricing.response import min_upload_log_shares
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.problem.server_ranking import strongest_servers
-from tests.support.helpers import (
-    INSTANCES,
-    all_choices,
-    mean_objective,
-    random_choice,
-    random_options,
-)
+from tests.support.options import all_choices, mean_objective, random_choice, random_options
+from tests.support.paths import INSTANCES
 
 COLD = QLearningParams(cold=True, rounds=500)
 
@@ -145,7 +140,7 @@ def test_a_reward_is_minus_the_priced_cost(seed: int) -> None:
     options = random_options(int(rng.integers(1, 8)), int(rng.integers(1, 4)), seed)
     choice = random_choice(options, rng)
     allocation = allocate(options, choice)
-    reward, prices = rewards(options, choice, allocation, 5.0, least_uploads(options))
+    reward, prices = rewards(options, choice, allocation, 5.0, min_upload_log_shares(options))
     assert (prices == allocation.prices).all()
     point = price(options, np.where(prices > 0, prices, 1e-30))
     assert -reward == pytest.approx(point.cost[choice], rel=1e-9)
@@ -155,7 +150,7 @@ def test_lateness_is_paid_for() -> None:
     options = random_options(5, 1, 3)
     choice = random_choice(options, np.random.default_rng(0))
     allocation = allocate(options, choice)
-    least = least_uploads(options)
+    least = min_upload_log_shares(options)
     on_time, _ = rewards(options, choice, allocation, 2.0, least)
     deadline = np.repeat(allocation.delay * np.array([0.5, 0.8, 1.0, 2.0, np.inf]), 12)
     late, _ = rewards(replace(options, deadline_s=deadline), choice, allocation, 2.0, least)
@@ -173,8 +168,8 @@ def test_energy_budgets_raise_the_prices_of_the_uplink() -> None:
         replace(options, uplink_limit_s=np.full(len(options), np.inf)), incumbent.choice
     )
     assert free.prices[0, 0] < 0.95 * exact.prices[0, 0]
-    chosen = options.take(incumbent.choice)
-    delay, shares, prices = within_budgets(chosen, free.prices, least_uploads(chosen))
+    chosen = options.select_rows(incumbent.choice)
+    delay, shares, prices = within_budgets(chosen, free.prices, min_upload_log_shares(chosen))
     assert prices == pytest.approx(exact.prices, rel=0.05)
     assert shares.sum(axis=1) == pytest.approx(options.capacity[:, 0], rel=0.05)
     assert delay == pytest.approx(exact.delay, rel=0.05)
@@ -239,7 +234,7 @@ def test_started_from_prices_it_is_never_worse_than_their_rounding(name: str) ->
 
 @pytest.mark.parametrize("cold", [False, True])
 def test_same_seed_same_plan(cold: bool) -> None:
-    instance = do.generate_instance(12, 2, 4, do.GeneratorParams(deadlines=0.3))
+    instance = do.generate_instance(12, 2, 4, do.GeneratorSettings(deadlines=0.3))
     params = QLearningParams(cold=cold, rounds=150)
     files = []
     for _ in range(2):
@@ -284,7 +279,7 @@ def test_an_iteration_limit_only_shortens_its_rounds() -> None:
 
 
 def test_no_choice_keeps_the_limits() -> None:
-    instance = do.generate_instance(6, 1, 0, do.GeneratorParams(deadlines=1.0))
+    instance = do.generate_instance(6, 1, 0, do.GeneratorSettings(deadlines=1.0))
     tight = instance.users.replace(deadline_s=instance.users.deadline_s * 0.6)
     hard = instance.model_copy(update={"users": tight})
     for cold in (False, True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import run
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 FEW = "[q-learning]\nrounds = 300\n[dqn]\nrounds = 12\n"
 

@@ -10,7 +10,7 @@ import pytest
 import dtkd_opt as do
 from dtkd_opt.methods.settings import make_params, read_settings
 from tests.support.command_line import run
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 N5 = INSTANCES / "n5.json"
 

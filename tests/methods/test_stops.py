@@ -11,7 +11,7 @@ import pytest
 import dtkd_opt as do
 from dtkd_opt.methods.exact import Rounds
 from dtkd_opt.methods.search import Search
-from dtkd_opt.solvers.highs import StandingMilp
+from dtkd_opt.solvers.highs import PersistentMilp
 
 NO_FIXING = do.ExactParams(fixing=False)
 
@@ -26,14 +26,14 @@ def test_time_limit_keeps_a_plan_and_a_valid_bound() -> None:
 
 
 def test_ctrl_c_during_highs_keeps_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
-    on_callback, pressed = StandingMilp._on_callback, []
+    on_callback, pressed = PersistentMilp._on_callback, []
 
-    def press_twice(self: StandingMilp, event: object) -> None:
+    def press_twice(self: PersistentMilp, event: object) -> None:
         if not pressed:
             pressed.extend([_thread.interrupt_main(), _thread.interrupt_main()])
         on_callback(self, event)
 
-    monkeypatch.setattr(StandingMilp, "_on_callback", press_twice)
+    monkeypatch.setattr(PersistentMilp, "_on_callback", press_twice)
     result = do.solve(do.generate_instance(60, 4, 0), "exact", gap=0.0)
     instance = result.instance
     assert pressed

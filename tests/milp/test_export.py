@@ -18,10 +18,10 @@ from dtkd_opt.methods.solve import Result
 from dtkd_opt.milp.export import Format, Formulation
 from dtkd_opt.records.instance import Instance
 
-LIMITS = do.GeneratorParams(deadlines=0.5, energy_budgets=0.7, accuracy_floors=0.5)
+LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.7, accuracy_floors=0.5)
 INSTANCES = {
     "one server": do.generate_instance(4, 1, seed=0),
-    "two servers, limits": do.generate_instance(4, 2, seed=1, params=LIMITS),
+    "two servers, limits": do.generate_instance(4, 2, seed=1, settings=LIMITS),
 }
 SHOT_RUN = """
 import json, os, sys

@@ -13,14 +13,14 @@ import dtkd_opt as do
 from dtkd_opt.problem.options import Index, Options, pool_delays
 from dtkd_opt.problem.physics import uplink_rate
 from tests.support.duality import dual_value
-from tests.support.helpers import Cases, constrained_case, free_case
+from tests.support.options import Cases, constrained_case, free_case
 
 
 def clarabel(options: Options, choice: Index) -> tuple[str, float]:
     """The same problem by cvxpy and Clarabel, in fractions of the pools."""
     import cvxpy as cp
 
-    picked = options.take(choice)
+    picked = options.select_rows(choice)
     size, capacity = len(picked), options.capacity[:, picked.server]
     share, delay = cp.Variable((3, size), nonneg=True), cp.Variable((3, size), nonneg=True)
     held = []
@@ -104,7 +104,7 @@ def test_pools_are_filled_and_never_overrun(cases: Cases) -> None:
 def test_limits_are_kept(cases: Cases) -> None:
     bound = Counter[str]()
     for options, choice, allocation in cases:
-        picked = options.take(choice)
+        picked = options.select_rows(choice)
         pools = pool_delays(picked, allocation.shares)
         delay = picked.device_delay_s + pools.sum(axis=0)
         assert allocation.delay == pytest.approx(delay, rel=1e-12)
@@ -130,7 +130,7 @@ def test_shares_are_stationary(cases: Cases) -> None:
     """weight · -dT/dx = λ in each pool; where the upload limit holds a share, λ is the larger."""
     held = 0
     for options, choice, allocation in cases:
-        picked = options.take(choice)
+        picked = options.select_rows(choice)
         price = allocation.prices[:, picked.server]
         weight, shares = allocation.weight, allocation.shares
         for p in (1, 2):

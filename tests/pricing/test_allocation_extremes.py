@@ -11,15 +11,14 @@ import pytest
 import dtkd_opt as do
 from dtkd_opt.problem.options import DEVICE, SERVER, Index, Options, pool_delays
 from tests.support.duality import dual_value
-from tests.support.helpers import (
+from tests.support.instances import small_instance, user
+from tests.support.options import (
+    allocate_or_conflicts,
     constrain,
     free_case,
     options_at,
     random_choice,
     random_options,
-    small_instance,
-    user,
-    verdict,
     whole_pools,
     with_limits,
 )
@@ -84,7 +83,7 @@ def test_equal_users_get_equal_shares(limit: str) -> None:
     if limit == "deadline":
         options = with_limits(options, delay * 1.0001, free)
     if limit == "upload":
-        upload = pool_delays(options.take(choice), do.allocate(options, choice).shares)[0]
+        upload = pool_delays(options.select_rows(choice), do.allocate(options, choice).shares)[0]
         options = with_limits(options, free, upload * 1.0001)
     allocation = do.allocate(options, choice)
     wanted = np.repeat(options.capacity[:, :1] / 7, 7, axis=1)
@@ -99,7 +98,7 @@ def test_deadlines_at_the_very_delays_of_an_allocation(excess: float) -> None:
         options = random_options(1 + seed % 3, 1, seed)
         choice = random_choice(options, rng)
         limited = constrain(options, choice, rng, 0.85, 1.0)
-        if isinstance(before := verdict(limited, choice), list):
+        if isinstance(before := allocate_or_conflicts(limited, choice), list):
             continue
         alone = options.device_delay_s[choice] + whole_pools(options)[:, choice].sum(axis=0)
         deadline = np.maximum(before.delay * (1 + excess), alone)
@@ -146,12 +145,12 @@ def test_five_hundred_constrained_choices() -> None:
         choice = random_choice(options, rng)
         centre = rng.uniform(0.6, 1.3)
         options = constrain(options, choice, rng, 0.8 * centre, 1.2 * centre)
-        allocation = verdict(options, choice)
+        allocation = allocate_or_conflicts(options, choice)
         if isinstance(allocation, list):
             assert all(conflict.excess > 1 for conflict in allocation)
             verdicts["infeasible"] += 1
             continue
-        picked = options.take(choice)
+        picked = options.select_rows(choice)
         pools = pool_delays(picked, allocation.shares)
         assert (allocation.delay <= picked.deadline_s * (1 + 1e-9)).all()
         assert (pools[0] <= picked.uplink_limit_s * (1 + 1e-9)).all()

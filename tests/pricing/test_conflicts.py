@@ -15,15 +15,14 @@ from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.problem.options import SERVER, Index, Options, pool_delays
 from dtkd_opt.problem.physics import Array
 from tests.support.duality import share_for_delay
-from tests.support.helpers import (
+from tests.support.instances import small_instance, user
+from tests.support.options import (
     Cases,
+    allocate_or_conflicts,
     constrained_case,
     options_at,
     random_choice,
     random_options,
-    small_instance,
-    user,
-    verdict,
     whole_pools,
     with_limits,
 )
@@ -59,8 +58,8 @@ def conflicts() -> Conflicts:
     """25 proofs."""
     found = []
     for seed in range(2000, 2100):
-        options, choice = constrained_case(seed, 0.75, 1.05, most=8)
-        if isinstance(proofs := verdict(options, choice), list):
+        options, choice = constrained_case(seed, 0.75, 1.05, max_users=8)
+        if isinstance(proofs := allocate_or_conflicts(options, choice), list):
             found += [(options, choice, conflict) for conflict in proofs]
         if len(found) >= 25:
             break
@@ -121,7 +120,7 @@ def grid_finds_shares(options: Options, choice: Index, points: int) -> bool:
     share = np.linspace(0, 1, points + 2)[1:-1]
     kept: list[Array] = []
     for k, split in zip(choice, (share, 1 - share), strict=True):
-        row = options.take(np.full(points, k))
+        row = options.select_rows(np.full(points, k))
         pools = pool_delays(row, split * capacity[:, None])
         pools[0, pools[0] > options.uplink_limit_s[k]] = np.inf
         total = pools[0][:, None, None] + pools[1][None, :, None] + pools[2][None, None, :]
@@ -166,4 +165,9 @@ def test_no_conflict_at_any_prices_where_shares_exist(cases: Cases) -> None:
             for s in range(options.n_servers):
                 rows = np.flatnonzero(options.server[choice] == s)
                 if len(rows):
-                    assert find_conflict(options.take(choice).take(rows), prices, s, rows) is None
+                    assert (
+                        find_conflict(
+                            options.select_rows(choice).select_rows(rows), prices, s, rows
+                        )
+                        is None
+                    )

@@ -16,7 +16,7 @@ from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof, price
 from dtkd_opt.problem.options import Options
-from tests.support.helpers import (
+from tests.support.options import (
     all_choices,
     limited_options,
     mean_objective,
@@ -108,11 +108,11 @@ def test_visits_and_ends() -> None:
     """Every point visited is a valid bound; few steps or no time still give one."""
     options = random_options(20, 1, 0)
     visited: list[DualPoint] = []
-    best = maximise_bound(options, first_prices(options), visit=visited.append)
+    best = maximise_bound(options, first_prices(options), callback=visited.append)
     assert len(visited) > 3
     assert max(point.value for point in visited) == best.value
     visited.clear()
-    short = maximise_bound(options, first_prices(options), max_steps=3, visit=visited.append)
+    short = maximise_bound(options, first_prices(options), max_steps=3, callback=visited.append)
     assert len(visited) == 4  # the first point and three steps
     assert short.value < best.value
     late = maximise_bound(options, first_prices(options), deadline=time.monotonic() - 1)
@@ -186,7 +186,7 @@ def proofs(options: Options, seed: int) -> bool:
     rng = np.random.default_rng(seed)
     prices = [random_prices(options, rng, 5.0) for _ in range(20)]
     met: list[DualPoint] = []
-    maximise_bound(options, first_prices(options), max_steps=60, visit=met.append)
+    maximise_bound(options, first_prices(options), max_steps=60, callback=met.append)
     found = False
     for tried in [*prices, *(point.prices for point in met)]:
         proof = find_infeasibility_proof(options, tried)
@@ -223,7 +223,7 @@ def test_a_shortage_is_a_proof() -> None:
         late = (
             options.device_delay_s + whole_pools(options).sum(axis=0) > slack * least[options.user]
         )
-        options = replace(options, deadline_s=slack * least[options.user]).take(~late)
+        options = replace(options, deadline_s=slack * least[options.user]).select_rows(~late)
         exists = any(
             math.isfinite(mean_objective(options, choice)) for choice in all_choices(options)
         )

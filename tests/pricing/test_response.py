@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dtkd_opt.pricing.response import free_shares, least_uploads, respond
+from dtkd_opt.pricing.response import free_shares, min_upload_log_shares, respond
 from dtkd_opt.problem.options import SERVER, Options, pool_delays
 from dtkd_opt.problem.physics import Array
-from tests.support.helpers import limited_options, random_options, random_prices, whole_pools
+from tests.support.options import limited_options, random_options, random_prices, whole_pools
 
 
 def assert_best_response(options: Options, prices: Array, rng: np.random.Generator) -> None:
@@ -56,7 +56,7 @@ def test_shares_without_deadlines_are_closed_forms() -> None:
         options, prices = replace(options, uplink_limit_s=limit), random_prices(options, rng)
         exact, found = (
             respond(options, prices),
-            free_shares(options, prices, least_uploads(options)),
+            free_shares(options, prices, min_upload_log_shares(options)),
         )
         np.testing.assert_allclose(found, exact.shares, rtol=1e-8)
         assert (found[0] > free_shares(options, prices)[0] * (1 + 1e-6)).any()
@@ -85,7 +85,7 @@ def test_response_within_limits() -> None:
         held = (tight.uplink_bits > 0) & (uploads >= tight.uplink_limit_s * (1 - 1e-9))
         both += int((held & (found.weight > 1)).sum())
         for k in range(0, len(tight), 5):
-            alone = respond(tight.take(np.array([k])), prices)
+            alone = respond(tight.select_rows(np.array([k])), prices)
             assert alone.delay == pytest.approx(found.delay[[k]], rel=1e-12)
             assert alone.shares == pytest.approx(found.shares[:, [k]], rel=1e-9)
     assert both > 10
@@ -97,7 +97,7 @@ def test_deadline_beyond_the_kink_of_the_upload_limit() -> None:
     Newton's method from the flat side of the kink leaps to weights beyond all floats.
     """
     options = random_options(3, 1, 0)
-    options = options.take(options.place == SERVER)
+    options = options.select_rows(options.place == SERVER)
     pools = whole_pools(options)
     options = replace(
         options,
@@ -120,7 +120,7 @@ def test_least_response() -> None:
     for seed in range(10):
         options = limited_options(seed, 4, 2, 0.8, 1.2)
         prices = random_prices(options, rng)
-        found = respond(options, prices, least=True)
+        found = respond(options, prices, min_cost=True)
         pools = pool_delays(options, np.maximum(found.shares, 1e-300))
         delay = options.device_delay_s + pools.sum(axis=0)
         late, held = np.isfinite(options.deadline_s), np.isfinite(options.uplink_limit_s)

@@ -52,7 +52,7 @@ def test_excess(log_z: float) -> None:
     with localcontext(prec=DIGITS):
         w = np.exp(-log_z)
         exact = exact_phi(1 / Decimal(float(w))) / Decimal(2).ln() - 1
-        assert error(float(uplink.excess(np.array(w))), exact) < 1e-13
+        assert error(float(uplink.phi_excess(np.array(w))), exact) < 1e-13
 
 
 @given(log_z=st.floats(-60, 60))
@@ -61,13 +61,13 @@ def test_fall_is_the_derivative(log_z: float) -> None:
     with localcontext(prec=DIGITS):
         z, h = 1 / Decimal(float(np.exp(-log_z))), Decimal("1e-15")
         exact = (exact_phi(z * (-h).exp()) - exact_phi(z * h.exp())) / (2 * h)
-        assert error(float(uplink.fall(np.exp(-np.array(log_z)))), exact) < 1e-13
+        assert error(float(uplink.phi_slope(np.exp(-np.array(log_z)))), exact) < 1e-13
 
 
 def test_cheapest_is_stationary() -> None:
     """c z = -dφ / d log z to 1e-12, from 120-digit arithmetic on the z that was returned."""
-    together, _ = uplink.cheapest(LOG_PRICES)
-    alone = [uplink.cheapest(np.array(log_c))[0] for log_c in LOG_PRICES]
+    together, _ = uplink.priced_minimiser(LOG_PRICES)
+    alone = [uplink.priced_minimiser(np.array(log_c))[0] for log_c in LOG_PRICES]
     pairs = [*zip(LOG_PRICES, together, strict=True), *zip(LOG_PRICES, alone, strict=True)]
     with localcontext(prec=DIGITS):
         for log_c, found in pairs:
@@ -80,7 +80,7 @@ def test_cheapest_is_stationary() -> None:
 @pytest.mark.parametrize("step", ["1.0001", "0.9999"])
 def test_cheapest_is_a_minimum(step: str) -> None:
     """φ(z) + c z is less at the returned z than a ten-thousandth to either side."""
-    log_z, _ = uplink.cheapest(LOG_PRICES)
+    log_z, _ = uplink.priced_minimiser(LOG_PRICES)
     with localcontext(prec=DIGITS):
         for log_c, found in zip(LOG_PRICES, log_z, strict=True):
             c, z = Decimal(float(log_c)).exp(), Decimal(float(found)).exp()
@@ -89,19 +89,22 @@ def test_cheapest_is_a_minimum(step: str) -> None:
 
 
 def test_cheapest_slope() -> None:
-    _, slope = uplink.cheapest(LOG_PRICES)
+    _, slope = uplink.priced_minimiser(LOG_PRICES)
     h = 1e-4
-    after, before = uplink.cheapest(LOG_PRICES + h)[0], uplink.cheapest(LOG_PRICES - h)[0]
+    after, before = (
+        uplink.priced_minimiser(LOG_PRICES + h)[0],
+        uplink.priced_minimiser(LOG_PRICES - h)[0],
+    )
     assert slope == pytest.approx((after - before) / (2 * h), abs=1e-8)
     assert (slope > -1).all()
     assert (slope <= -0.5 * (1 - 1e-12)).all()
 
 
 def test_cheapest_of_other_shapes() -> None:
-    log_z, slope = uplink.cheapest(np.zeros((2, 0, 3)))
+    log_z, slope = uplink.priced_minimiser(np.zeros((2, 0, 3)))
     assert log_z.shape == slope.shape == (2, 0, 3)
-    one, _ = uplink.cheapest(np.array(1.5))
-    many, _ = uplink.cheapest(np.array([[1.5, -40.0], [1.5, 50.0]]))
+    one, _ = uplink.priced_minimiser(np.array(1.5))
+    many, _ = uplink.priced_minimiser(np.array([[1.5, -40.0], [1.5, 50.0]]))
     assert one.shape == ()
     assert many[:, 0] == pytest.approx(float(one), rel=1e-14)
 
@@ -109,8 +112,8 @@ def test_cheapest_of_other_shapes() -> None:
 def test_for_delay_inverts_phi() -> None:
     """φ(z) = ratio · ln 2 for log ratios of 1e-9 to 100; also the excess over ln 2 to 1e-12."""
     log_ratio = np.append(np.logspace(-9, 2, 100), np.linspace(1, 100, 50))
-    together = uplink.for_delay(log_ratio)
-    alone = [uplink.for_delay(np.array(log)) for log in log_ratio]
+    together = uplink.inverse_phi(log_ratio)
+    alone = [uplink.inverse_phi(np.array(log)) for log in log_ratio]
     pairs = [*zip(log_ratio, together, strict=True), *zip(log_ratio, alone, strict=True)]
     with localcontext(prec=DIGITS):
         for wanted, found in pairs:
@@ -123,18 +126,18 @@ def test_for_delay_inverts_phi() -> None:
 @given(log_z=st.floats(-60, 30))
 def test_for_delay_undoes_phi(log_z: float) -> None:
     """By the excess, since φ itself cannot tell large z apart."""
-    log_ratio = np.log1p(uplink.excess(np.exp(-np.array([log_z]))))
-    assert uplink.for_delay(log_ratio) == pytest.approx([log_z], rel=1e-12, abs=1e-12)
+    log_ratio = np.log1p(uplink.phi_excess(np.exp(-np.array([log_z]))))
+    assert uplink.inverse_phi(log_ratio) == pytest.approx([log_z], rel=1e-12, abs=1e-12)
 
 
 def test_unreachable_delay() -> None:
-    found = uplink.for_delay(np.array([0.0, -1e-300, -5.0, -np.inf, 1.0]))
+    found = uplink.inverse_phi(np.array([0.0, -1e-300, -5.0, -np.inf, 1.0]))
     assert found[:4].tolist() == [np.inf] * 4
     assert np.isfinite(found[4])
 
 
 def test_delay_without_a_limit() -> None:
     """A huge delay asks for next to nothing, and never for more than a smaller one."""
-    found = uplink.for_delay(np.array([100.0, 599.0, 700.0, 1e6]))
+    found = uplink.inverse_phi(np.array([100.0, 599.0, 700.0, 1e6]))
     assert (np.diff(found) <= 0).all()
     assert found[-1] < -500

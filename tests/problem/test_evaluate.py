@@ -15,7 +15,9 @@ from dtkd_opt.problem.evaluate import evaluate
 from dtkd_opt.problem.options import DEVICE, SERVER
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.instance import PLACES, Instance
-from tests.support.helpers import constrain, figures, random_choice, small_instance, user
+from tests.support.equations import figures
+from tests.support.instances import small_instance, user
+from tests.support.options import constrain, random_choice
 from tests.support.strategies import instances
 
 USERS = (

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 BEST = {
     row["instance"]: row
@@ -31,7 +31,7 @@ SMALL = [name for name, row in BEST.items() if int(row["users"]) <= 20]
 def test_generated_instances_have_a_plan(
     users: int, servers: int, seed: int, limits: float
 ) -> None:
-    params = do.GeneratorParams(
+    params = do.GeneratorSettings(
         deadlines=limits, energy_budgets=limits, accuracy_floors=limits / 2, reach=2
     )
     instance = do.generate_instance(users, servers, seed, params)
@@ -82,7 +82,7 @@ def test_parameters_out_of_range_are_refused_by_name(
     counts: dict[str, int], params: dict[str, float], name: str
 ) -> None:
     with pytest.raises(do.UsageError, match=f"^{name} must be "):
-        do.generate_instance(**{"users": 2, **counts}, params=do.GeneratorParams(**params))
+        do.generate_instance(**{"users": 2, **counts}, settings=do.GeneratorSettings(**params))
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -100,8 +100,8 @@ def test_every_shipped_instance_is_listed_and_written_by_its_generator() -> None
     assert all(float(row["gap"]) <= 1e-6 for row in BEST.values())
     script = runpy.run_path(str(INSTANCES.parent / "experiments" / "instances.py"))
     for name, (users, servers, limits) in script["ALL"].items():
-        params = do.GeneratorParams(**limits)
-        written = do.generate_instance(users, servers, seed=0, params=params, name=name)
+        params = do.GeneratorSettings(**limits)
+        written = do.generate_instance(users, servers, seed=0, settings=params, name=name)
         assert do.read_instance(INSTANCES / f"{name}.json") == written
 
 

@@ -9,7 +9,8 @@ import pytest
 
 import dtkd_opt as do
 from dtkd_opt.problem.options import DEVICE, Options, build_options, pool_delays
-from tests.support.helpers import figures, small_instance, user
+from tests.support.equations import figures
+from tests.support.instances import small_instance, user
 
 
 def identity(options: Options) -> set[tuple[int, ...]]:
@@ -72,7 +73,7 @@ def test_deadline_excludes_exactly_what_is_late_with_whole_pools() -> None:
     least = options.device_delay_s + pools.sum(axis=0)
     order = np.argsort(least)
     for k in range(len(options)):
-        expected = identity(options.take(np.sort(order[: k + 1])))
+        expected = identity(options.select_rows(np.sort(order[: k + 1])))
         assert kept(deadline_s=float(least[order[k]] * (1 + 1e-9))) == expected
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import dtkd_opt as do
 from dtkd_opt.problem.options import DEVICE, SERVER, Options, build_options, pool_delays
 from dtkd_opt.records.instance import Instance, Place
-from tests.support.helpers import figures, interpolate, small_instance, user
+from tests.support.equations import figures, interpolate
+from tests.support.instances import small_instance, user
 from tests.support.strategies import instances
 
 PER_OPTION = [f.name for f in fields(Options) if f.name not in ("capacity", "start")]
@@ -208,8 +209,8 @@ def test_take_keeps_users(data: st.DataObject) -> None:
     options = build_options(MIXED)
     flags = st.lists(st.booleans(), min_size=len(options), max_size=len(options))
     mask = np.array(data.draw(flags))
-    taken = options.take(mask)
-    again = options.take(np.flatnonzero(mask))
+    taken = options.select_rows(mask)
+    again = options.select_rows(np.flatnonzero(mask))
     assert taken.n_users == options.n_users
     for name in PER_OPTION:
         assert getattr(taken, name).tolist() == getattr(options, name)[mask].tolist()
@@ -263,7 +264,7 @@ def test_pool_delays() -> None:
 def test_another_unit_of_time() -> None:
     """Counted in minutes, every delay is a sixtieth at the same shares."""
     options = build_options(MIXED)
-    minutes = options.in_unit(60.0)
+    minutes = options.in_time_unit(60.0)
     shares = options.capacity[:, options.server] / 3
     assert pool_delays(minutes, shares) * 60 == pytest.approx(
         pool_delays(options, shares), rel=1e-14

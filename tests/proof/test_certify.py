@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 import dtkd_opt as do
 from dtkd_opt.records.certificate import Leaf, Split
 from tests.support.command_line import fails, run
-from tests.support.helpers import INSTANCES, all_choices, mean_objective, small_instance, user
+from tests.support.instances import small_instance, user
+from tests.support.options import all_choices, mean_objective
+from tests.support.paths import INSTANCES
 
 pytest.importorskip("flint")
 
@@ -79,10 +81,10 @@ def test_an_optimal_plan_gets_the_target(name: str, target: float) -> None:
     seed=st.integers(0, 1000),
     users=st.integers(1, 3),
     servers=st.integers(1, 2),
-    limits=st.sampled_from([None, do.GeneratorParams(deadlines=0.5, energy_budgets=0.5)]),
+    limits=st.sampled_from([None, do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5)]),
 )
 def test_any_plan_of_a_tiny_instance(
-    seed: int, users: int, servers: int, limits: do.GeneratorParams | None
+    seed: int, users: int, servers: int, limits: do.GeneratorSettings | None
 ) -> None:
     """Against enumeration, with the tree's options in the file's terms."""
     instance = do.generate_instance(users, servers, seed, limits)
@@ -191,7 +193,7 @@ def test_without_a_plan_there_is_nothing_to_certify() -> None:
 
 
 def test_a_time_limit_still_proves_something() -> None:
-    instance = do.generate_instance(25, 3, 0, do.GeneratorParams(deadlines=0.3))
+    instance = do.generate_instance(25, 3, 0, do.GeneratorSettings(deadlines=0.3))
     solution = do.solve(instance, "price", gap=1e-3).solution
     proof = do.certify(instance, solution, target=0.0, time_limit=1e-9)
     assert do.verify(instance, proof) == []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import dtkd_opt as do
 
 INSTANCE = do.generate_instance(
-    6, 2, 1, do.GeneratorParams(deadlines=0.5, energy_budgets=0.5, accuracy_floors=0.5)
+    6, 2, 1, do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5, accuracy_floors=0.5)
 )
 SOLUTION = do.solve(INSTANCE).solution
 

@@ -19,7 +19,7 @@ from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.records.accuracy import AccuracyTable
 from dtkd_opt.records.calibration import FORMAT, Cell, Curve, Network
 from dtkd_opt.records.instance import Model, Task
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 SIZES = (100, 300, 1000, 3000)
 PROGRAM = [sys.executable, "-m", "dtkd_opt"]
@@ -195,8 +195,8 @@ def test_an_instance_takes_the_models_of_its_own_epochs() -> None:
 
 def test_generated_instances_take_a_table() -> None:
     table = some_table()
-    params = do.GeneratorParams(accuracy_floors=1.0)
-    made = do.generate_instance(20, params=params, calibration=table, accuracy="lower95")
+    params = do.GeneratorSettings(accuracy_floors=1.0)
+    made = do.generate_instance(20, settings=params, calibration=table, accuracy="lower95")
     assert (made.task, made.models) == (TASK, table.models_with("lower95"))
     assert max(user.min_accuracy for user in made.users) < 0.83
 

@@ -11,7 +11,7 @@ import pytest
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.files import parse_json, validate, write_atomic
 from dtkd_opt.records.instance import Instance, read_instance, write_instance
-from tests.support.helpers import small_instance, user
+from tests.support.instances import small_instance, user
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import dtkd_opt as do
 from dtkd_opt.reporting.summary import LiveLine
 from tests.support import comparing
 from tests.support.command_line import run
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 ODD = r"[/a] $\foo$ :cat:"
 HIDDEN = r"_[/x] $\bar$"  # matplotlib leaves out of legends what begins with _

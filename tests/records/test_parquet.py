@@ -16,7 +16,7 @@ import dtkd_opt as do
 from dtkd_opt.records import parquet as tables
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.parquet import LARGE
-from tests.support.helpers import small_instance, user
+from tests.support.instances import small_instance, user
 from tests.support.strategies import instances
 from tests.support.tabled import INSTANCE, message, pa, pq
 

@@ -18,7 +18,7 @@ from dtkd_opt.errors import KEPT_FAULTS
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import UserPlan, UserPlans
 from dtkd_opt.records.users import User, Users
-from tests.support.helpers import small_instance, user
+from tests.support.instances import small_instance, user
 from tests.support.strategies import instances
 
 MIXED = (

@@ -120,7 +120,7 @@ def tree_certificate(
         if found is not None:
             nodes.append(found)
             continue
-        left = options.take(allowed[v])
+        left = options.select_rows(allowed[v])
         if reprice:
             prices.append(best_prices(left))
         used = len(prices) - 1 if reprice else 0

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 PROGRAM = [sys.executable, "-m", "dtkd_opt", "compare"]
 N5, N10 = INSTANCES / "n5.json", INSTANCES / "n10.json"

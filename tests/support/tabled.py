@@ -14,7 +14,7 @@ import dtkd_opt as do
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
-LIMITS = do.GeneratorParams(deadlines=0.5, energy_budgets=0.5, accuracy_floors=0.5)
+LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5, accuracy_floors=0.5)
 INSTANCE = do.generate_instance(8, 2, 1, LIMITS)
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate
 from dtkd_opt.pricing.equal_shares import (
-    best_rows,
+    argmax_by_user,
     cheapest_options,
     equal_share_choice,
     first_prices,
@@ -86,7 +86,7 @@ def price_options(options: Options, prices: Array) -> Priced:
     shares = free_shares(options, price)
     limited = _limited(options)
     if limited.any():  # closed forms know of no limits
-        shares[:, limited] = respond(options.take(limited), price).shares
+        shares[:, limited] = respond(options.select_rows(limited), price).shares
     shares = np.minimum(shares, capacity)
     delay, payment = pool_delays(options, shares), prices[:, options.server] * shares
     cost = options.device_delay_s + options.error_cost_s + (delay + payment).sum(axis=0)
@@ -103,7 +103,7 @@ def first_choices(options: Options) -> Iterator[Index]:
         prices = first_prices(options)
         mean = float((prices * options.capacity).mean()) or 1.0
         prices = np.where(prices > 0, prices, mean / options.capacity)
-        yield cheapest_options(options, respond(options, prices, least=True).cost)
+        yield cheapest_options(options, respond(options, prices, min_cost=True).cost)
 
 
 def _limited(options: Options) -> NDArray[np.bool_]:
@@ -147,7 +147,7 @@ def features(state: State, users: Index) -> tuple[Options, NDArray[np.float32]]:
         The table of these users' options, numbered from 0, and their features (K, F) in the order
         of :data:`FEATURES`.
     """
-    part = state.options.of(users)
+    part = state.options.select_users(users)
     priced = price_options(part, state.prices)
     sizes = np.diff(part.start)
     current = state.choice[users] - state.options.start[users] + part.start[:-1]
@@ -178,7 +178,7 @@ def wishes(state: State, movers: Index, value: Callable[[NDArray[np.float32]], A
     wanted = state.choice.copy()
     for users in _blocks(state.options, movers):
         part, known = features(state, users)
-        best = best_rows(value(known), part.start)
+        best = argmax_by_user(value(known), part.start)
         wanted[users] = state.options.start[users] + best - part.start[:-1]
     return wanted
 

@@ -11,7 +11,7 @@ from dtkd_opt.methods.dqn.method import DqnParams, QNetwork, play
 from dtkd_opt.methods.search import relative_gap
 from dtkd_opt.pricing.allocation import Allocation, allocate, mean_cost
 from dtkd_opt.pricing.bundle import maximise_bound
-from dtkd_opt.problem.generate import GeneratorParams, generate_instance
+from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.problem.physics import Index
 
@@ -27,7 +27,7 @@ def draw_table(seed: int, most_users: int) -> Options:
     rng = np.random.default_rng(seed)
     users = int(np.exp(rng.uniform(np.log(10), np.log(most_users + 1))))
     servers = int(rng.choice([1, 1, 2, 3]))
-    params = GeneratorParams(
+    params = GeneratorSettings(
         seconds_per_error=float(np.exp(rng.uniform(np.log(50), np.log(200)))),
         deadlines=float(rng.choice([0.3, *9 * [0.0]])),
         energy_budgets=float(rng.choice([0.3, *9 * [0.0]])),

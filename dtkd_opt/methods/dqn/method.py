@@ -186,7 +186,9 @@ def _all_rounds(
     options, choice, prices = search.options, search.incumbent.choice, search.incumbent.prices
     every = options.n_users // params.sample
     found = (
-        _rehearse(search, options.thin(every), network, params, rounds, rng) if every >= 2 else None
+        _rehearse(search, options.subsample(every), network, params, rounds, rng)
+        if every >= 2
+        else None
     )
     if found is None:
         yield from play(begin(options, choice, prices), network, params, rounds, search.offer, rng)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dtkd_opt.methods.dqn.game import FEATURES, State, features, move, rewards
 from dtkd_opt.pricing.allocation import allocate
-from dtkd_opt.pricing.equal_shares import best_rows
+from dtkd_opt.pricing.equal_shares import argmax_by_user
 from dtkd_opt.problem.physics import Array, Index
 
 Known = NDArray[np.float32]
@@ -121,7 +121,7 @@ class Game:
         picked = _other(known, state.options.start, rng)
         greedy = rng.random(users) >= exploration
         if greedy.any():
-            picked = np.where(greedy, best_rows(values(known), state.options.start), picked)
+            picked = np.where(greedy, argmax_by_user(values(known), state.options.start), picked)
         wanted = np.where(asked, picked, state.choice)
         self.state = move(state, wanted, partial(allocate, state.options))
         self.played += 1
@@ -142,7 +142,7 @@ def _other(known: Known, start: Index, rng: np.random.Generator) -> Index:
     one by one is fine.
     """
     anything = rng.integers(start[:-1], start[1:])
-    cheapest = best_rows(-known[:, FEATURES.index("reduced")], start)
+    cheapest = argmax_by_user(-known[:, FEATURES.index("reduced")], start)
     other: Index = np.where(rng.random(len(cheapest)) < 0.1, anything, cheapest)
     return other
 
@@ -156,7 +156,7 @@ def _remembered(
     users: Index,
 ) -> Transitions:
     """The part of a round that is kept: that of some users."""
-    rows, start = state.options.rows_of(users)
+    rows, start = state.options.user_rows(users)
     return Transitions(
         taken=taken[users],
         reward=reward[users].astype(np.float32),

@@ -26,7 +26,7 @@ from dtkd_opt.methods.dqn.learning_curve import write_curve
 from dtkd_opt.methods.dqn.method import LARGEST, NetworkCard, QNetwork, torch, write_network
 from dtkd_opt.methods.dqn.replay_buffer import Game, Transitions, join
 from dtkd_opt.methods.dqn.training import CurveRow, TrainDqnParams, Training
-from dtkd_opt.pricing.equal_shares import best_rows
+from dtkd_opt.pricing.equal_shares import argmax_by_user
 from dtkd_opt.records.files import fault_lines
 from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
@@ -204,7 +204,7 @@ def targets(online: QNetwork, slow: QNetwork, batch: Transitions, discount: floa
     so that Q is a mean of rewards. A game's last round is no end for its users (Pardo et al., "Time
     limits in reinforcement learning", 2018).
     """
-    best = best_rows(online.values(batch.following), batch.start)
+    best = argmax_by_user(online.values(batch.following), batch.start)
     moved = slow.values(batch.following[best])
     stayed = slow.values(batch.following[batch.current])
     later = batch.share * moved + (1 - batch.share) * stayed

@@ -23,21 +23,20 @@ from dtkd_opt.methods.dqn.game import (
     rewards,
 )
 from dtkd_opt.methods.dqn.method import QNetwork, play, torch
-from dtkd_opt.pricing.equal_shares import best_rows
+from dtkd_opt.pricing.equal_shares import argmax_by_user
 from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Index
 from dtkd_opt.records.instance import SERVER
-from tests.support.helpers import (
-    INSTANCES,
+from tests.support.instances import small_instance, user
+from tests.support.options import (
     all_choices,
     limited_options,
     mean_objective,
     random_choice,
     random_options,
-    small_instance,
-    user,
     with_limits,
 )
+from tests.support.paths import INSTANCES
 from tests.support.strategies import instances
 
 
@@ -50,7 +49,7 @@ def known_of(options: Options, choice: Index) -> np.ndarray:
     state = state_of(options, choice)
     users = np.arange(options.n_users)
     known = features(state, users)[1]
-    cheapest = best_rows(-known[:, FEATURES.index("reduced")], options.start)
+    cheapest = argmax_by_user(-known[:, FEATURES.index("reduced")], options.start)
     return features(move(state, cheapest, partial(do.allocate, options)), users)[1]
 
 
@@ -60,7 +59,7 @@ def test_features_know_no_unit_of_time() -> None:
     known = known_of(options, choice)
     assert known.shape == (len(options), len(FEATURES))
     assert np.abs(known).max() <= 1
-    np.testing.assert_allclose(known_of(options.in_unit(60.0), choice), known, atol=1e-6)
+    np.testing.assert_allclose(known_of(options.in_time_unit(60.0), choice), known, atol=1e-6)
 
 
 def test_features_do_not_depend_on_the_number_of_users() -> None:
@@ -72,7 +71,7 @@ def test_features_do_not_depend_on_the_number_of_users() -> None:
     rows = np.arange(start[-1]) + np.repeat(once.start[first] - start[:-1], sizes)
     number = np.repeat(np.arange(len(first)), sizes)
     # the same density of noise and power for each, so that rates double with the bandwidth
-    twice = replace(once.take(rows), user=number, start=start, capacity=2 * once.capacity)
+    twice = replace(once.select_rows(rows), user=number, start=start, capacity=2 * once.capacity)
     choice = random_choice(once, np.random.default_rng(2))
     assert (do.allocate(once, choice).prices > 0).all()
     doubled = choice[first] - once.start[first] + start[:-1]
@@ -251,7 +250,7 @@ def test_a_sample_keeps_the_time_too() -> None:
 def test_an_instance_without_a_plan_is_said_to_have_none() -> None:
     options = random_options(8, 1, seed=7)
     instance = do.generate_instance(8, 1, seed=7)
-    at_server = options.take(options.place == SERVER)
+    at_server = options.select_rows(options.place == SERVER)
     limit = np.full(8, 0.3 * do.allocate(at_server, at_server.start[:-1]).delay.min())
     tight = with_limits(at_server, limit, np.full(8, np.inf))
     result = do.solve(instance, "dqn", options=tight)

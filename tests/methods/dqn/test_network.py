@@ -15,7 +15,7 @@ import pytest
 import dtkd_opt as do
 from dtkd_opt.methods.dqn.game import FEATURES
 from dtkd_opt.methods.dqn.method import LARGEST, SHIPPED, QNetwork, read_network, safetensors, torch
-from tests.support.helpers import INSTANCES
+from tests.support.paths import INSTANCES
 
 
 def network_files(folder: Path) -> Path:

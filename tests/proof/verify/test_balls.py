@@ -17,7 +17,7 @@ from dtkd_opt.proof.verify.arrays import Arrays
 from dtkd_opt.proof.verify.balls import Balls, Option, accuracy_at
 from dtkd_opt.records.instance import PLACES
 from tests.support.certificates import incumbent_of
-from tests.support.helpers import random_choice
+from tests.support.options import random_choice
 from tests.support.strategies import instances
 from tests.support.verifying import (
     BOTH,

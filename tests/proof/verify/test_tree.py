@@ -21,7 +21,8 @@ from dtkd_opt.proof.verify.tree import leaf_sums
 from dtkd_opt.records.certificate import Leaf, Node, Split
 from dtkd_opt.records.instance import PLACES
 from tests.support.certificates import claim, incumbent_of, root_certificate, tree_certificate
-from tests.support.helpers import all_choices, mean_objective, small_instance, user
+from tests.support.instances import small_instance, user
+from tests.support.options import all_choices, mean_objective
 from tests.support.verifying import (
     BOTH,
     SEEDS,

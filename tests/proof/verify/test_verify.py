@@ -28,7 +28,8 @@ from tests.support.certificates import (
     tree_certificate,
 )
 from tests.support.command_line import fails, run
-from tests.support.helpers import all_choices, small_instance, user
+from tests.support.instances import small_instance, user
+from tests.support.options import all_choices
 from tests.support.verifying import BOTH, INSTANCES, ROOT, SMALL, both, choice_of, load
 
 # --- what is true is proven ---

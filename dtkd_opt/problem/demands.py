@@ -1,7 +1,7 @@
-"""What users ask for with a student, a place and a server each: the equations, entry by entry.
+"""What a user asks for that takes a student, a place and a server: each equation, vectorised.
 
-The one place of the physics that the option table and the recomputation of plans share; each
-builds its own entries, and neither reads the other's numbers.
+The option table (:mod:`dtkd_opt.problem.options`) and the evaluation of plans both start from
+here; each builds its own entries, and neither reads the other's numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dtkd_opt.records.instance import PLACES, SERVER, Instance
 
 
 @dataclass(frozen=True, eq=False)
-class Choices:
+class Demands:
     """K entries, a user (with any model, place, server) each; all arrays of shape (K,)."""
 
     instance: Instance
@@ -26,10 +26,10 @@ class Choices:
     place: Index  # DEVICE or SERVER
     server: Index
 
-    def part(self, rows: slice | Index) -> Choices:
+    def select(self, rows: slice | Index) -> Demands:
         """Some of the entries."""
         columns = (self.user, self.model, self.place, self.server)
-        return Choices(self.instance, *(column[rows] for column in columns))
+        return Demands(self.instance, *(column[rows] for column in columns))
 
     @property
     def on_server(self) -> NDArray[np.bool_]:
@@ -37,6 +37,7 @@ class Choices:
         return served
 
     def of_user(self, key: str) -> Array:
+        """A user's number, such as `samples`."""
         column: Array = getattr(self.instance.users, key)
         return column[self.user].astype(float, copy=False)
 
@@ -59,14 +60,18 @@ class Choices:
             self.of_user("samples"), self.instance.task.epochs, self.of_model("cycles_per_sample")
         )
 
-    def server_cycles(self) -> Array:
-        """φ D c_T + E_p D c_m [cycles] at the server, 0 on the device."""
-        labelling = physics.labelling_cycles(
+    def labelling_cycles(self) -> Array:
+        """φ D c_T [cycles] at the server, 0 on the device."""
+        cycles = physics.labelling_cycles(
             self.of_user("samples"),
             self.of_user("fresh_fraction"),
             self.instance.task.teacher_cycles_per_sample,
         )
-        return np.where(self.on_server, labelling + self.training_cycles(), 0.0)
+        return np.where(self.on_server, cycles, 0.0)
+
+    def server_cycles(self) -> Array:
+        """φ D c_T + E_p D c_m [cycles] at the server, 0 on the device."""
+        return np.where(self.on_server, self.labelling_cycles() + self.training_cycles(), 0.0)
 
     def upload_bits(self) -> Array:
         """φ D β [bit] to the server, 0 on the device."""
@@ -92,6 +97,11 @@ class Choices:
             self.of_user("tx_power_w"), self.gain(), self.of_server("noise_w_per_hz")
         )
 
+    def uplink_limit_s(self) -> Array:
+        """E_n / p_n [s]: the longest upload within the energy budget, inf on the device."""
+        limit = self.of_user("energy_j") / self.of_user("tx_power_w")
+        return np.where(self.on_server, limit, np.inf)
+
     def downlink_efficiency(self) -> Array:
         """log2(1 + P g / (N0 B_dl)) [bit/s/Hz]."""
         return physics.downlink_efficiency(
@@ -100,6 +110,25 @@ class Choices:
             self.of_server("noise_w_per_hz"),
             self.of_server("downlink_hz"),
         )
+
+    def downlink_work(self) -> Array:
+        """Bits over spectral efficiency [Hz s]: what a share of the band divides to a delay."""
+        return self.download_bits() / self.downlink_efficiency()
+
+    def device_hz(self) -> Array:
+        """The fastest frequency within CPU and energy budget on the device, 0 at the server."""
+        fastest = physics.device_frequency(
+            self.training_cycles(),
+            self.of_user("cpu_hz"),
+            self.of_user("kappa"),
+            self.of_user("energy_j"),
+        )
+        return np.where(self.on_server, 0.0, fastest)
+
+    def device_delay_s(self, device_hz: Array) -> Array:
+        """E_p D c_m / f [s] on the device, 0 at the server."""
+        delay = physics.compute_delay(self.training_cycles(), device_hz)
+        return np.where(self.on_server, 0.0, delay)
 
     def accuracy(self) -> Array:
         """a_m^place(D)."""
