@@ -14,7 +14,6 @@ from dtkd_opt.distill.teacher import Teacher
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.accuracy import AccuracyTable
 from dtkd_opt.records.calibration import (
-    FORMAT,
     Calibration,
     Cell,
     Choice,
@@ -52,7 +51,6 @@ def build_table(
         )
     params = grid.params
     return Calibration(
-        format=FORMAT,
         data=grid.data.name,
         data_sha256=grid.data.sha256,
         version=VERSION,
