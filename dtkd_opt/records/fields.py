@@ -115,7 +115,9 @@ def _plain(value: Any) -> Any:
     if array.ndim == 0:
         return array.item()
     if array.dtype.kind == "f":
-        return np.where(np.isnan(array), None, array).tolist()
+        objects = array.astype(object)
+        objects[np.isnan(array)] = None
+        return objects.tolist()
     return _plain(array.tolist()) if array.dtype == object else array.tolist()
 
 
