@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.calibration import Accuracy, Calibration, shipped_calibration
@@ -49,7 +49,7 @@ def alone(instance: Instance, table: Calibration | None) -> Instance:
 
 def _unchecked(record: R, **changes: Any) -> R:
     """A copy that no file could hold: labels of no bits, floors that hard labels do not reach."""
-    return type(record).model_construct(**dict(record) | changes)
+    return cast(R, type(record).model_construct(**dict(record) | changes))
 
 
 def hard_models(instance: Instance, table: Calibration) -> tuple[Model, ...]:

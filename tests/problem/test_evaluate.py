@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,15 +26,15 @@ USERS = (
 
 def plan_with(**changes: list[float]) -> do.Plan:
     """A feasible plan for USERS with some columns changed."""
-    base = do.Plan.from_columns(
-        model=np.array([0, 1, 1, 0]),
-        place=np.array([SERVER, DEVICE, SERVER, DEVICE]),
-        server=np.array([0, 0, 1, 1]),
-        uplink_hz=np.array([9e5, 0.0, 0.0, 0.0]),
-        downlink_hz=np.array([1e6, 1e6, 2e6, 0.0]),
-        cpu_hz=np.array([7e9, 1.5e9, 8e9, 1.2e9]),
-    )
-    return replace(base, **{key: np.array(value) for key, value in changes.items()})
+    columns = {
+        "model": [0, 1, 1, 0],
+        "place": [SERVER, DEVICE, SERVER, DEVICE],
+        "server": [0, 0, 1, 1],
+        "uplink_hz": [9e5, 0.0, 0.0, 0.0],
+        "downlink_hz": [1e6, 1e6, 2e6, 0.0],
+        "cpu_hz": [7e9, 1.5e9, 8e9, 1.2e9],
+    }
+    return do.Plan.from_columns(**{k: np.array(v) for k, v in {**columns, **changes}.items()})
 
 
 def instance_with(n: int, **limits: object) -> Instance:
