@@ -2,7 +2,7 @@
 
     import dtkd_opt as do
     result = do.solve(do.read_instance("instances/n50.json"))
-    do.write_solution(result.solution, "n50.solution.json")
+    do.write_solution(result, "n50.solution.json")
 
 Solvers are imported on first use, so that `import dtkd_opt` and `dtkd-opt --help` are quick.
 """
@@ -23,21 +23,26 @@ from dtkd_opt.methods.search import Progress
 from dtkd_opt.methods.solve import Result, solve
 from dtkd_opt.milp.export import export
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate
-from dtkd_opt.problem.evaluate import Evaluation, Plan, evaluate
+from dtkd_opt.problem.evaluate import Evaluation, evaluate
 from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.proof.certify import certify
 from dtkd_opt.proof.check import check
 from dtkd_opt.proof.verify import verify
+from dtkd_opt.records.accuracy import AccuracyTable
 from dtkd_opt.records.calibration import (
     Calibration,
     read_calibration,
     shipped_calibration,
+    shipped_models,
     write_calibration,
 )
 from dtkd_opt.records.certificate import Certificate, read_certificate, write_certificate
+from dtkd_opt.records.elements import Model, Server, Task
 from dtkd_opt.records.instance import Instance, read_instance, write_instance
-from dtkd_opt.records.solution import Solution, read_solution, write_solution
+from dtkd_opt.records.plan import Plan, PlanRows
+from dtkd_opt.records.solution import Solution, UserPlans, read_solution, write_solution
+from dtkd_opt.records.users import User, Users
 from dtkd_opt.records.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -50,6 +55,7 @@ if TYPE_CHECKING:
     from dtkd_opt.methods.exact import ExactParams
     from dtkd_opt.methods.price import PriceParams
     from dtkd_opt.methods.q_learning import QLearningParams
+    from dtkd_opt.records.schema import json_schema
     from dtkd_opt.solvers.highs import HighsParams
 
 _LATER = {
@@ -62,11 +68,13 @@ _LATER = {
     "TrainDqnParams": "dtkd_opt.methods.dqn.training",
     "calibrate": "dtkd_opt.distill.calibrate",
     "fedavg": "dtkd_opt.federate.fedavg",
+    "json_schema": "dtkd_opt.records.schema",
     "train_dqn": "dtkd_opt.methods.dqn.train",
 }
 
 __all__ = [
     "METHODS",
+    "AccuracyTable",
     "Allocation",
     "CalibrateParams",
     "Calibration",
@@ -85,17 +93,24 @@ __all__ = [
     "InfeasibleError",
     "InputError",
     "Instance",
+    "Model",
     "Options",
     "Plan",
+    "PlanRows",
     "Planned",
     "Planner",
     "PriceParams",
     "Progress",
     "QLearningParams",
     "Result",
+    "Server",
     "Solution",
+    "Task",
     "TrainDqnParams",
     "UsageError",
+    "User",
+    "UserPlans",
+    "Users",
     "allocate",
     "build_options",
     "calibrate",
@@ -109,6 +124,7 @@ __all__ = [
     "federate_all",
     "generate_instance",
     "hard_labels",
+    "json_schema",
     "pareto",
     "plan_fedavg",
     "read_calibration",
@@ -116,6 +132,7 @@ __all__ = [
     "read_instance",
     "read_solution",
     "shipped_calibration",
+    "shipped_models",
     "solve",
     "train_dqn",
     "verify",

@@ -135,7 +135,7 @@ def run_replan(name: str) -> Row:
     seconds, gaps = [], [last.gap]
     for _ in range(DRAWS):
         gain = users.channel_gain * 10 ** (SPREAD * rng.standard_normal(users.channel_gain.shape))
-        new = instance.model_copy(update={"users": users.replace(channel_gain=gain)})
+        new = instance.replace(users=users.replace(channel_gain=gain))
         cold_s, cold = plan(new)
         planner_s, kept = timed(lambda gain=gain: planner.solve(gain))
         resolve_s, last = plan(new, last.incumbent.prices)

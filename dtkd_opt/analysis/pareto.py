@@ -153,7 +153,7 @@ def _sweep(
         for weight in weights:
             if follow is not None:
                 follow(len(results), len(weights))
-            weighted = instance.model_copy(update={"seconds_per_error": float(weight)})
+            weighted = instance.replace(seconds_per_error=weight)
             result = _plan(weighted, results[-1] if results else None, gap, time_limit)
             stopped = ctrl_c.pressed or result.solution.termination == "interrupted"
             if result.incumbent is None or (stopped and result.status != "optimal"):

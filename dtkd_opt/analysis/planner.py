@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from dtkd_opt.errors import InfeasibleError, InputError
 from dtkd_opt.methods.search import Callback
@@ -15,7 +14,6 @@ from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.dominance import undominated
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.problem.physics import Array
-from dtkd_opt.records.files import fault_lines
 from dtkd_opt.records.instance import Instance
 
 
@@ -91,9 +89,9 @@ class Planner:
         old, users = self.instance, self.instance.users
         new = users.replace(channel_gain=gain)
         try:
-            self.instance = Instance.model_validate({**dict(old), "users": new})
-        except ValidationError as error:
-            raise InputError("channel_gain", fault_lines(error)) from None
+            self.instance = old.replace(users=new)
+        except InputError as error:
+            raise InputError("channel_gain", error.faults) from None
         same_reach = np.array_equal(np.isnan(gain), np.isnan(users.channel_gain))
         if self._table is None or not same_reach or _depends_on_gains(old):
             self._table = None

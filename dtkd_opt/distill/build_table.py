@@ -14,24 +14,23 @@ from dtkd_opt.distill.teacher import Teacher
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.accuracy import AccuracyTable
 from dtkd_opt.records.calibration import (
-    FORMAT,
+    AccuracyCurve,
+    AccuracyStatistics,
     Calibration,
-    Cell,
-    Choice,
-    Curve,
+    ChosenHyperparameters,
     DistillationGain,
-    Labels,
-    Network,
+    LabelKind,
+    NetworkCosts,
 )
 from dtkd_opt.records.instance import Model, Task
 
 _LABEL_BITS = 32  # of each class of a soft label: one float
 
-Found = Mapping[tuple[str, Labels, int], Mapping[int, float]]  # accuracy by seed of each cell
+Found = Mapping[tuple[str, LabelKind, int], Mapping[int, float]]  # accuracy by seed of each cell
 
 
 def build_table(
-    grid: Grid, teacher: Teacher, choices: Iterable[Choice], rows: Iterable[Training]
+    grid: Grid, teacher: Teacher, choices: Iterable[ChosenHyperparameters], rows: Iterable[Training]
 ) -> Calibration:
     """The table of finished trainings.
 
@@ -52,7 +51,6 @@ def build_table(
         )
     params = grid.params
     return Calibration(
-        format=FORMAT,
         data=grid.data.name,
         data_sha256=grid.data.sha256,
         version=VERSION,
@@ -73,7 +71,7 @@ def build_table(
 
 
 def _by_cell(rows: Iterable[Training]) -> Found:
-    found: dict[tuple[str, Labels, int], dict[int, float]] = defaultdict(dict)
+    found: dict[tuple[str, LabelKind, int], dict[int, float]] = defaultdict(dict)
     for row in rows:
         if row.accuracy is not None:
             job = row.asked
@@ -81,7 +79,7 @@ def _by_cell(rows: Iterable[Training]) -> Found:
     return found
 
 
-def _curves(grid: Grid, student: str, found: Found) -> Iterator[Curve]:
+def _curves(grid: Grid, student: str, found: Found) -> Iterator[AccuracyCurve]:
     sizes = [
         size for size in grid.sizes if all(found.get((student, kind, size)) for kind in LABELS)
     ]
@@ -89,14 +87,16 @@ def _curves(grid: Grid, student: str, found: Found) -> Iterator[Curve]:
         accuracies = [_sorted(found[student, labels, size]) for size in sizes]
         cells = _cells(sizes, accuracies)
         fit = power_law(sizes, [cell.mean for cell in cells])
-        yield Curve(student=student, labels=labels, cells=cells, fit=fit)
+        yield AccuracyCurve(student=student, labels=labels, cells=cells, fit=fit)
 
 
 def _sorted(by_seed: Mapping[int, float]) -> list[float]:
     return [by_seed[seed] for seed in sorted(by_seed)]
 
 
-def _cells(sizes: Sequence[int], accuracies: Sequence[Sequence[float]]) -> tuple[Cell, ...]:
+def _cells(
+    sizes: Sequence[int], accuracies: Sequence[Sequence[float]]
+) -> tuple[AccuracyStatistics, ...]:
     """The cells of a curve; what is used never falls with more samples.
 
     A lower end is lowered to that of any larger size: raised, it would not hold any more.
@@ -109,7 +109,7 @@ def _cells(sizes: Sequence[int], accuracies: Sequence[Sequence[float]]) -> tuple
     whole = len(known) == len(lows)
     used_lows = [min(known[i:]) if whole else None for i in range(len(lows))]
     return tuple(
-        Cell(
+        AccuracyStatistics(
             samples=size, runs=count, mean=mean, std=std, lower95=low, upper95=_within(high),
             used=value, used_lower95=used_low,
         )
@@ -124,7 +124,7 @@ def _within(value: float | None) -> float | None:
     return None if value is None else min(max(value, 0.0), 1.0)
 
 
-def _lifts(curves: Iterable[Curve], found: Found) -> Iterator[DistillationGain]:
+def _lifts(curves: Iterable[AccuracyCurve], found: Found) -> Iterator[DistillationGain]:
     """Differences by seed: both students begin alike and have the same samples."""
     for curve in curves:
         if curve.labels == "hard":
@@ -152,15 +152,17 @@ def _task(grid: Grid) -> Task:
     )
 
 
-def _networks(grid: Grid, teacher: Teacher) -> Iterator[Network]:
+def _networks(grid: Grid, teacher: Teacher) -> Iterator[NetworkCosts]:
     for name, costs in grid.costs.items():
-        yield Network(name=name, parameters=costs.parameters, flops=costs.flops)
+        yield NetworkCosts(name=name, parameters=costs.parameters, flops=costs.flops)
     costs = count_costs(teacher.network, grid.data.shape)
     accuracy = round(teacher.accuracy(grid.data, grid.data.test), 6)
-    yield Network(name=TEACHER, parameters=costs.parameters, flops=costs.flops, accuracy=accuracy)
+    yield NetworkCosts(
+        name=TEACHER, parameters=costs.parameters, flops=costs.flops, accuracy=accuracy
+    )
 
 
-def _models(grid: Grid, curves: Sequence[Curve]) -> Iterator[Model]:
+def _models(grid: Grid, curves: Sequence[AccuracyCurve]) -> Iterator[Model]:
     known = {(curve.student, curve.labels): curve for curve in curves}
     for student in grid.students:
         if (student, "device") not in known:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from dtkd_opt.distill.build_table import build_table
 from dtkd_opt.distill.data import Dataset, load_data
@@ -23,7 +22,6 @@ from dtkd_opt.distill.select_hyperparameters import choose, left_out, without_se
 from dtkd_opt.distill.teacher import Say, Teacher, load_teacher
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.calibration import Calibration
-from dtkd_opt.records.files import fault_lines
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes, require
 from dtkd_opt.runtime.journal import Journal
@@ -217,8 +215,8 @@ def params_of(given: Mapping[str, Any]) -> CalibrateParams:
     """Settings from some values; UsageError where one means nothing."""
     try:
         return CalibrateParams(**given)
-    except ValidationError as error:
-        raise UsageError("; ".join(fault_lines(error))) from None
+    except InputError as error:
+        raise UsageError("; ".join(error.faults)) from None
 
 
 def default_cache() -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dtkd_opt.records.calibration import Calibration, Curve, PowerLaw
+from dtkd_opt.records.calibration import AccuracyCurve, Calibration, PowerLaw
 
 # colours that the colour-blind tell apart (Okabe and Ito), and marks for those who print in grey
 _STYLES = {
@@ -42,7 +42,7 @@ def accuracy_figure(table: Calibration) -> Any:
     return figure
 
 
-def _draw(curve: Curve, axis: Any) -> None:
+def _draw(curve: AccuracyCurve, axis: Any) -> None:
     colour, mark, _ = _STYLES[curve.labels]
     shift = _SIDE_BY_SIDE * (list(_STYLES).index(curve.labels) - 1)
     samples = np.array([cell.samples for cell in curve.cells], float)

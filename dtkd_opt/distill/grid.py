@@ -19,9 +19,9 @@ from dtkd_opt.distill.networks import STUDENTS
 from dtkd_opt.distill.select_hyperparameters import chosen_for
 from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.errors import UsageError
-from dtkd_opt.records.calibration import Choice, Labels
+from dtkd_opt.records.calibration import ChosenHyperparameters, LabelKind
 from dtkd_opt.records.fields import (
-    MOST_COUNT,
+    MAX_COUNT,
     Count,
     Fraction,
     Positive,
@@ -30,12 +30,12 @@ from dtkd_opt.records.fields import (
     raise_faults,
 )
 
-LABELS: tuple[Labels, ...] = ("hard", "device", "server")
+LABELS: tuple[LabelKind, ...] = ("hard", "device", "server")
 SIZES = {"digits": (100, 200, 400, 1000)}
 OTHER_SIZES = (100, 300, 1000, 3000)
 CHOICE_SEED = 1_000_000  # the first of those to choose by; the table's begin at 0
 
-_Batch = Annotated[int, Strict(), Field(ge=2, le=MOST_COUNT)]  # as of Recipe
+_Batch = Annotated[int, Strict(), Field(ge=2, le=MAX_COUNT)]  # as of Recipe
 
 
 class CalibrateParams(Record):
@@ -86,7 +86,7 @@ class Grid:
         """
         params = self.params
         sizes = self.sizes[:-1] or self.sizes
-        kinds: tuple[Labels, ...] = ("hard", "server")
+        kinds: tuple[LabelKind, ...] = ("hard", "server")
         seeds = range(CHOICE_SEED, CHOICE_SEED + params.choice_seeds)
         return [
             self._job(student, labels, size, seed, rate, batch, "validation")
@@ -95,7 +95,7 @@ class Grid:
             )
         ]
 
-    def table_jobs(self, choices: Iterable[Choice]) -> list[Job]:
+    def table_jobs(self, choices: Iterable[ChosenHyperparameters]) -> list[Job]:
         """The table's trainings with what was chosen, scored on the test split.
 
         A student for which some kind of labels has no setting is left out.
@@ -113,7 +113,7 @@ class Grid:
     def _job(
         self,
         student: str,
-        labels: Labels,
+        labels: LabelKind,
         samples: int,
         seed: int,
         learning_rate: float,

@@ -13,9 +13,9 @@ from dtkd_opt.distill.select_hyperparameters import left_out, without_setting
 from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.records import outputs
 from dtkd_opt.records.calibration import (
+    AccuracyCurve,
+    AccuracyStatistics,
     Calibration,
-    Cell,
-    Curve,
     DistillationGain,
     PowerLaw,
     write_calibration,
@@ -105,7 +105,7 @@ def _accuracies(table: Calibration) -> Iterator[str]:
         yield _row(curve.student, curve.labels, cells, table)
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: AccuracyStatistics) -> str:
     # not from the ends, which are cut at 0 and 1
     return _interval(cell.mean, None if cell.std is None else half_width(cell.std, cell.runs))
 
@@ -137,7 +137,7 @@ def _fits(table: Calibration) -> Iterator[str]:
         yield _fit(curve, fit)
 
 
-def _fit(curve: Curve, fit: PowerLaw) -> str:
+def _fit(curve: AccuracyCurve, fit: PowerLaw) -> str:
     worst = max(map(abs, fit.residuals))
     return (
         f"| {curve.student} | {curve.labels} | {fit.a:.4f} | {fit.b:.4g} | {fit.c:.3f} "

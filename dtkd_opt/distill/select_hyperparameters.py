@@ -14,7 +14,7 @@ from typing import Literal
 from dtkd_opt.distill.fit import DIGITS
 from dtkd_opt.distill.jobs import Training
 from dtkd_opt.errors import InputError
-from dtkd_opt.records.calibration import Choice
+from dtkd_opt.records.calibration import ChosenHyperparameters
 
 Kind = Literal["hard", "soft"]
 Cell = tuple[str, Kind, int]  # student, labels, samples
@@ -26,7 +26,7 @@ def kind_of(labels: str) -> Kind:
     return "hard" if labels == "hard" else "soft"
 
 
-def choose(rows: Iterable[Training]) -> list[Choice]:
+def choose(rows: Iterable[Training]) -> list[ChosenHyperparameters]:
     """The setting with the best mean validation accuracy for each student, labels and size.
 
     A setting with which a training diverged is out; of equal ones the first counts. A size without
@@ -41,7 +41,9 @@ def choose(rows: Iterable[Training]) -> list[Choice]:
     return [choice for choice in best if choice is not None]
 
 
-def _best(cell: Cell, settings: Mapping[Setting, Sequence[Training]]) -> Choice | None:
+def _best(
+    cell: Cell, settings: Mapping[Setting, Sequence[Training]]
+) -> ChosenHyperparameters | None:
     means = {}
     for setting, rows in settings.items():
         values = [row.accuracy for row in rows if row.accuracy is not None]
@@ -51,7 +53,7 @@ def _best(cell: Cell, settings: Mapping[Setting, Sequence[Training]]) -> Choice 
         return None
     student, labels, samples = cell
     learning_rate, batch_size = max(means, key=lambda setting: means[setting])
-    return Choice(
+    return ChosenHyperparameters(
         student=student,
         labels=labels,
         samples=samples,
@@ -80,7 +82,9 @@ def without_setting(row: Training) -> str:
     return f"{fault}; first reason: {row.reason}"
 
 
-def chosen_for(choices: Iterable[Choice], student: str, labels: str, samples: int) -> Choice:
+def chosen_for(
+    choices: Iterable[ChosenHyperparameters], student: str, labels: str, samples: int
+) -> ChosenHyperparameters:
     """What was chosen at the largest size that is no larger, or else at the smallest.
 
     Raises

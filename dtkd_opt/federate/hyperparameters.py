@@ -12,8 +12,13 @@ from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.errors import InputError
 from dtkd_opt.federate.planned import Labels, Planned
 from dtkd_opt.records.accuracy import AccuracyTable, Place
-from dtkd_opt.records.calibration import Calibration, Choice, Curve, check_epochs
-from dtkd_opt.records.calibration import Labels as Kind
+from dtkd_opt.records.calibration import (
+    AccuracyCurve,
+    Calibration,
+    ChosenHyperparameters,
+    check_epochs,
+)
+from dtkd_opt.records.calibration import LabelKind as Kind
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import Solution
 
@@ -56,7 +61,9 @@ def recipe_for(
     )
 
 
-def _nearest(table: Calibration, student: str, samples: int, labels: Labels) -> Choice:
+def _nearest(
+    table: Calibration, student: str, samples: int, labels: Labels
+) -> ChosenHyperparameters:
     mine = [c for c in table.choices if c.student == student and c.labels == labels]
     if not mine:
         fault = f'choices: has none for "{student}" with {labels} labels'
@@ -87,7 +94,7 @@ def expected_interval(planned: Planned, table: Calibration | None) -> Ends | Non
     return float(np.mean(lows)), float(np.mean(highs))
 
 
-def _ends(curve: Curve, samples: float) -> Ends | None:
+def _ends(curve: AccuracyCurve, samples: float) -> Ends | None:
     cells = [cell for cell in curve.cells if cell.lower95 is not None and cell.upper95 is not None]
     if len(cells) < len(curve.cells):
         return None

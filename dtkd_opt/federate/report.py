@@ -15,7 +15,6 @@ from dtkd_opt.federate.figures import accuracy_figure, gantt
 from dtkd_opt.federate.result import Federation
 from dtkd_opt.federate.spec import Outcome
 from dtkd_opt.federate.timeline import PIECES, clock, planned
-from dtkd_opt.proof.check import plan_of
 from dtkd_opt.records.files import write_atomic
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import Solution
@@ -61,7 +60,7 @@ def users_table(
     """
     import pandas as pd
 
-    plan = plan_of(instance, solution)
+    plan = solution.users.to_plan(instance)
     chosen, pieces = planned(instance, plan), clock(instance, plan)
     known = {row.asked.user: row for row in outcomes}
     table = solution.to_frame()[["name", "model", "place", "server"]]

@@ -21,7 +21,6 @@ from dtkd_opt.federate.setup import JOURNAL, OTHERWISE, Scene, Settings, prepare
 from dtkd_opt.federate.shards import shard_notes
 from dtkd_opt.federate.spec import Asked, Outcome
 from dtkd_opt.federate.timeline import clock
-from dtkd_opt.proof.check import plan_of
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes, require
 from dtkd_opt.runtime.journal import Journal
@@ -130,7 +129,7 @@ def _sum_up(
         data=data.name,
         engine=scene.settings.engine,
         users=users_table(instance, planned.solution, outcomes),
-        clock=clock(instance, plan_of(instance, planned.solution)),
+        clock=clock(instance, planned.solution.users.to_plan(instance)),
         teacher_accuracy=None if taught is None else taught.accuracy(data, data.test),
         expected=expected_interval(planned, scene.settings.table_for(planned)),
         notes=tuple(_notes(scene, planned)),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, TypeVar, cast, get_args
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.calibration import Accuracy, Calibration, shipped_calibration
+from dtkd_opt.records.fields import Record
 from dtkd_opt.records.instance import Instance, Model
+
+R = TypeVar("R", bound=Record)
 
 
 def table_for(
@@ -27,7 +30,7 @@ def table_for(
     shipped = shipped_calibration()
     if given is not None or data not in (None, shipped.data):
         return given
-    like = instance.model_copy(update={"task": shipped.task, "models": shipped.models})
+    like = _unchecked(instance, task=shipped.task, models=shipped.models)
     hard = alone(like, shipped)
     carried = [(shipped.task, shipped.models_with(kind)) for kind in get_args(Accuracy)]
     carried.append((hard.task, hard.models))
@@ -39,9 +42,14 @@ def alone(instance: Instance, table: Calibration | None) -> Instance:
 
     Without a table the accuracies stay as they are.
     """
-    task = instance.task.model_copy(update={"bits_per_label": 0.0})
+    task = _unchecked(instance.task, bits_per_label=0.0)
     models = instance.models if table is None else hard_models(instance, table)
-    return instance.model_copy(update={"task": task, "models": models})
+    return _unchecked(instance, task=task, models=models)
+
+
+def _unchecked(record: R, **changes: Any) -> R:
+    """A copy that no file could hold: labels of no bits, floors that hard labels do not reach."""
+    return cast(R, type(record).model_construct(**dict(record) | changes))
 
 
 def hard_models(instance: Instance, table: Calibration) -> tuple[Model, ...]:

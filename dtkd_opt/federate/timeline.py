@@ -9,9 +9,9 @@ import numpy as np
 
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.demands import Demands
-from dtkd_opt.problem.evaluate import Plan
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import SERVER, Instance
+from dtkd_opt.records.plan import Plan
 
 UPLOAD, LABEL, TRAIN, DOWNLOAD = PIECES = ("upload", "label", "train", "download")
 _ORDER = {False: (DOWNLOAD, TRAIN), True: (UPLOAD, LABEL, TRAIN, DOWNLOAD)}  # at the server?
@@ -52,8 +52,8 @@ def clock(instance: Instance, plan: Plan) -> Clock:
     labelling = np.where(chosen.on_server, chosen.server_cycles() - training, 0.0)
     seconds = {
         UPLOAD: physics.transfer_delay(chosen.upload_bits(), upload),
-        LABEL: physics.compute_delay(labelling, plan.cpu_hz),
-        TRAIN: physics.compute_delay(training, plan.cpu_hz),
+        LABEL: physics.compute_delay(labelling, plan.compute_hz),
+        TRAIN: physics.compute_delay(training, plan.compute_hz),
         DOWNLOAD: physics.transfer_delay(chosen.download_bits(), download),
     }
     return Clock(plan.place, seconds)

@@ -21,11 +21,11 @@ from dtkd_opt.methods.search import Search, Stop, make_plan, relative_gap
 from dtkd_opt.methods.solve import Result, run
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.bundle import maximise_bound
-from dtkd_opt.problem.evaluate import Plan
 from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.records.calibration import shipped_calibration
 from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.plan import Plan
 from dtkd_opt.records.solution import Termination
 
 try:

@@ -15,10 +15,11 @@ import numpy as np
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
 from dtkd_opt.pricing.lagrangian import DualPoint
-from dtkd_opt.problem.evaluate import Evaluation, Plan, evaluate
+from dtkd_opt.problem.evaluate import Evaluation, evaluate
 from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
-from dtkd_opt.records.instance import SERVER, Instance
+from dtkd_opt.records.instance import DEVICE, SERVER, Instance
+from dtkd_opt.records.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,8 @@ def make_plan(options: Options, choice: Index, shares: Array) -> Plan:
         server=options.server[choice],
         uplink_hz=shares[0],
         downlink_hz=shares[1],
-        cpu_hz=np.where(place == SERVER, shares[2], options.device_hz[choice]),
+        cpu_hz=np.where(place == SERVER, shares[2], 0.0),
+        device_hz=np.where(place == DEVICE, options.device_hz[choice], 0.0),
     )
 
 

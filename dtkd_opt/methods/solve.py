@@ -23,8 +23,8 @@ from dtkd_opt.methods.search import (
 )
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.problem.options import Options, build_options
-from dtkd_opt.records.instance import PLACES, Instance
-from dtkd_opt.records.solution import FORMAT, Solution, Status, Termination, UserPlans
+from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.solution import Solution, Status, Termination, UserPlans
 from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
@@ -236,7 +236,6 @@ def _record(
     evaluation = incumbent.evaluation if incumbent is not None else None
     has_bound = bool(np.isfinite(bound)) and termination != "infeasible"
     return Solution(
-        format=FORMAT,
         instance=instance.name,
         instance_sha256=instance.sha256,
         method=method,
@@ -267,13 +266,7 @@ def _user_plans(instance: Instance, incumbent: Incumbent | None) -> UserPlans:
         return UserPlans.from_records(())
     plan, figures = incumbent.plan, incumbent.evaluation
     return UserPlans.from_columns(
-        name=instance.users.name,
-        model=np.array([model.name for model in instance.models], object)[plan.model],
-        place=np.array(PLACES, object)[plan.place],
-        server=np.array([server.name for server in instance.servers], object)[plan.server],
-        uplink_hz=plan.uplink_hz,
-        downlink_hz=plan.downlink_hz,
-        cpu_hz=plan.cpu_hz,
+        **plan.to_columns(instance),
         delay_s=figures.delay_s,
         accuracy=figures.accuracy,
         energy_j=figures.energy_j,

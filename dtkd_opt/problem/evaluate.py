@@ -1,6 +1,6 @@
 """Recompute a plan from the instance alone: delays, energies, accuracy, objective, violations.
 
-Nothing here reads a solver's word, or the option table: a claim of any method is judged by it.
+Nothing here comes from a solver or the option table: whatever a method reports is judged by it.
 """
 
 from __future__ import annotations
@@ -14,22 +14,11 @@ from numpy.typing import NDArray
 from dtkd_opt.errors import KEPT_FAULTS
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.demands import Demands
-from dtkd_opt.problem.physics import Array, Index
-from dtkd_opt.records.instance import DEVICE, POOLS, SERVER, Instance
+from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.instance import DEVICE, POOLS, Instance
+from dtkd_opt.records.plan import Plan
 
 TOLERANCE = 1e-9
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What every user does; all arrays of shape (N,)."""
-
-    model: Index
-    place: Index  # DEVICE or SERVER
-    server: Index
-    uplink_hz: Array
-    downlink_hz: Array
-    cpu_hz: Array  # the device's frequency where place is DEVICE, else the share of the server
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +77,7 @@ def _delay(chosen: Demands, plan: Plan, upload_delay: Array) -> Array:
     rate = physics.downlink_rate(plan.downlink_hz, chosen.downlink_efficiency())
     download_delay = physics.transfer_delay(chosen.download_bits(), rate)
     cycles = np.where(chosen.on_server, chosen.server_cycles(), chosen.training_cycles())
-    return upload_delay + download_delay + physics.compute_delay(cycles, plan.cpu_hz)
+    return upload_delay + download_delay + physics.compute_delay(cycles, plan.compute_hz)
 
 
 def _energy(chosen: Demands, plan: Plan, upload_delay: Array) -> Array:
@@ -96,7 +85,7 @@ def _energy(chosen: Demands, plan: Plan, upload_delay: Array) -> Array:
     return np.where(
         chosen.on_server,
         physics.upload_energy(chosen.of_user("tx_power_w"), upload_delay),
-        physics.compute_energy(chosen.training_cycles(), plan.cpu_hz, chosen.of_user("kappa")),
+        physics.compute_energy(chosen.training_cycles(), plan.device_hz, chosen.of_user("kappa")),
     )
 
 
@@ -119,7 +108,7 @@ def _broken_limits(
 ) -> list[tuple[NDArray[np.bool_], Callable[[int], str]]]:
     """For each kind of limit: the users that break it, and the words for one of them."""
     users, servers, more = instance.users, instance.servers, 1 + TOLERANCE
-    shares = (plan.uplink_hz, plan.downlink_hz, plan.cpu_hz)
+    shares = (plan.uplink_hz, plan.downlink_hz, plan.cpu_hz, plan.device_hz)
     lost = np.isnan(users.channel_gain[np.arange(len(users)), plan.server])
     return [
         (
@@ -129,8 +118,8 @@ def _broken_limits(
         (lost, lambda n: f'cannot reach server "{servers[plan.server[n]].name}"'),
         (~lost & ~np.isfinite(delay), lambda n: "has no share of a pool that it needs"),
         (
-            (plan.place == DEVICE) & (plan.cpu_hz > users.cpu_hz * more),
-            lambda n: f"cpu_hz {plan.cpu_hz[n]:.10g} is above its CPU's {users.cpu_hz[n]:g}",
+            (plan.place == DEVICE) & (plan.device_hz > users.cpu_hz * more),
+            lambda n: f"cpu_hz {plan.device_hz[n]:.10g} is above its CPU's {users.cpu_hz[n]:g}",
         ),
         (
             delay > users.deadline_s * more,
@@ -151,12 +140,11 @@ def _broken_limits(
 
 def _pool_violations(instance: Instance, plan: Plan) -> list[str]:
     """Every pool that is handed out more than once over."""
-    cpu = np.where(plan.place == SERVER, plan.cpu_hz, 0.0)
     found = []
     for name, key, shares in zip(
         POOLS,
         ("uplink_hz", "downlink_hz", "cpu_hz"),
-        (plan.uplink_hz, plan.downlink_hz, cpu),
+        (plan.uplink_hz, plan.downlink_hz, plan.cpu_hz),
         strict=True,
     ):
         used = np.bincount(plan.server, shares, minlength=len(instance.servers))

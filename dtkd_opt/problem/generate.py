@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.problem.options import Options, build_options, pool_delays
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.accuracy import AccuracyTable, best_accuracy
 from dtkd_opt.records.calibration import Accuracy, Calibration, shipped_calibration
-from dtkd_opt.records.instance import FORMAT, Instance, Model, Server, Task
+from dtkd_opt.records.instance import Instance, Model, Server, Task
 from dtkd_opt.records.users import Users
 
 
@@ -73,9 +72,6 @@ def generate_instance(
         return _build_instance(users, servers, seed, settings, name, calibration.task, models)
     except InputError as error:
         raise UsageError(error.faults[0]) from None
-    except ValidationError as error:
-        key = ".".join(map(str, error.errors()[0]["loc"]))
-        raise UsageError(f"{key}: {error.errors()[0]['msg'].lower()}") from None
 
 
 def _build_instance(
@@ -93,7 +89,6 @@ def _build_instance(
     sampled = Users.from_columns(name=[f"u{n}" for n in range(users)], channel_gain=gain, **columns)
     name = name or f"n{users}" + (f"-s{servers}" if servers > 1 else "")
     instance = Instance(
-        format=FORMAT,
         name=name,
         description=f"generated: {users} users, {servers} servers, seed {seed}",
         seconds_per_error=settings.seconds_per_error,
@@ -206,7 +201,7 @@ def _with_deadlines(
     delay = _equal_share_delay(build_options(instance))[chosen] * factor[chosen]
     deadline = np.full(size, np.inf)
     deadline[chosen] = np.char.mod("%.6g", delay).astype(float)  # readable, and as few bytes
-    return instance.model_copy(update={"users": instance.users.replace(deadline_s=deadline)})
+    return instance.replace(users=instance.users.replace(deadline_s=deadline))
 
 
 def _equal_share_delay(options: Options) -> Array:

@@ -11,39 +11,38 @@ from dtkd_opt.methods.solve import check_limits
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.proof.check import check_plan
-from dtkd_opt.records.certificate import Certificate, Incumbent, Node, gap_above
-from dtkd_opt.records.certificate import Leaf as CertifiedLeaf
-from dtkd_opt.records.certificate import Split as CertifiedSplit
+from dtkd_opt.records.certificate import Certificate, LeafNode, Node, SplitNode, gap_above
 from dtkd_opt.records.instance import DEVICE, PLACES, Instance
-from dtkd_opt.records.solution import Solution
+from dtkd_opt.records.plan import PlanRows
+from dtkd_opt.records.solution import HasSolution, Solution, as_solution
 from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
-# what double precision may be off, far more than it is: claims must hold in exact arithmetic
+# far more than rounding errors: claims must hold in exact arithmetic
 _ROUNDED_UP, _ROUNDED_DOWN = 1 + 1e-12, 1e-11
 
 
 def certify(
     instance: Instance,
-    solution: Solution,
+    solution: Solution | HasSolution,
     *,
     target: float = 1e-6,
     time_limit: float | None = None,
     callback: Callback | None = None,
 ) -> Certificate:
-    """Prove a gap for a solution, recomputed from its plan alone.
+    """Prove a gap for the plan of a solution or result; nothing else of it matters.
 
     Parameters
     ----------
     instance, solution
-        The problem, and a plan for it from anywhere; its own figures are not believed.
+        The problem, and a plan for it from anywhere.
     target
         Relative gap at which to stop; a plan that is worse than the best by more gets the best's
         bound to this gap instead. Prices alone prove it: where :func:`solve` needs HiGHS, whose
         proofs cannot be checked, the certified gap may stay wider.
     time_limit
         Seconds, or None for no limit; what was proven by then is certified.
-    watch
+    callback
         Called with a :class:`Progress` whenever bound, incumbent or phase change.
 
     Returns
@@ -61,6 +60,7 @@ def certify(
     from dtkd_opt.methods.price import PriceParams, price_with_proof  # solvers, only when used
 
     check_limits(target, time_limit)
+    solution = as_solution(solution)
     evaluation, faults = check_plan(instance, solution)
     if evaluation is None or faults:
         raise InputError("solution", faults)
@@ -70,7 +70,7 @@ def certify(
     with KeepOnCtrlC():
         _, proof = price_with_proof(search, PriceParams())
     nodes, prices = _nodes(instance, search.options, proof)
-    bound = min(node.bound for node in nodes if isinstance(node, CertifiedLeaf))
+    bound = min(node.bound for node in nodes if isinstance(node, LeafNode))
     objective = evaluation.objective * _ROUNDED_UP
     return Certificate(
         instance=instance.name,
@@ -79,22 +79,9 @@ def certify(
         objective=objective,
         bound=bound,
         gap=gap_above(objective, bound),
-        incumbent=_incumbent(solution),
+        incumbent=PlanRows({key: getattr(solution.users, key) for key in PlanRows.keys}),
         prices=prices,
         tree=nodes,
-    )
-
-
-def _incumbent(solution: Solution) -> Incumbent:
-    users = solution.users
-    return Incumbent(
-        name=users.name,
-        model=users.model,
-        place=users.place,
-        server=users.server,
-        uplink_hz=users.uplink_hz,
-        downlink_hz=users.downlink_hz,
-        cpu_hz=users.cpu_hz,
     )
 
 
@@ -107,9 +94,7 @@ def _nodes(instance: Instance, options: Options, proof: Proof) -> tuple[tuple[No
         if isinstance(node, Split):
             listed = _options(instance, options, node.options)
             nodes.append(
-                CertifiedSplit(
-                    user=node.user, options=listed, inside=node.inside, outside=node.outside
-                )
+                SplitNode(user=node.user, options=listed, inside=node.inside, outside=node.outside)
             )
             continue
         assert isinstance(node, Leaf)
@@ -117,14 +102,14 @@ def _nodes(instance: Instance, options: Options, proof: Proof) -> tuple[tuple[No
         if number == len(prices):
             prices.append(node.prices)
         value = node.value / options.n_users
-        nodes.append(CertifiedLeaf(prices=number, bound=value - _ROUNDED_DOWN * abs(value)))
+        nodes.append(LeafNode(prices=number, bound=value - _ROUNDED_DOWN * abs(value)))
     return tuple(nodes), np.array(prices)
 
 
 def _options(instance: Instance, options: Options, rows: Index) -> tuple[tuple[int, str, int], ...]:
     """(model, place, server) of some options.
 
-    A device that downloads nothing is one option in the table and one for each server in the file.
+    A device that downloads nothing is one row of the options and one for each server in the file.
     """
     listed = []
     for row in rows:

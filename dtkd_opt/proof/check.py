@@ -1,38 +1,38 @@
-"""Check a solution against its instance: recompute every figure, believe none."""
+"""Check a solution against its instance: every figure is computed anew."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import repeat
+from collections.abc import Iterator
 
 import numpy as np
 
 from dtkd_opt.errors import KEPT_FAULTS
 from dtkd_opt.methods.search import relative_gap
-from dtkd_opt.problem.evaluate import Evaluation, Plan, evaluate
-from dtkd_opt.problem.physics import Array, Index
-from dtkd_opt.records.columns import Mask, Texts
-from dtkd_opt.records.instance import PLACES, Instance, Model, Server
-from dtkd_opt.records.solution import Solution
+from dtkd_opt.problem.evaluate import Evaluation, evaluate
+from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.columns import Mask
+from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.solution import HasSolution, Solution, as_solution
 
 TOLERANCE = 1e-9
 
 
-def check(instance: Instance, solution: Solution) -> list[str]:
-    """Everything that is wrong with a solution, in words; an empty list means it holds.
+def check(instance: Instance, solution: Solution | HasSolution) -> list[str]:
+    """Everything that is wrong with a solution or result, in words; empty if nothing is.
 
     Checked are the instance's hash and names, feasibility (pools, frequencies, deadlines, energy,
     accuracy floors) and every reported figure to a relative 1e-9. The bound is held against the
     plan only, and "optimal" against why the method stopped: the gap that was asked for is not in
     the file, so judge by `gap`.
     """
+    solution = as_solution(solution)
     faults = list(_identity_faults(instance, solution))
     if not solution.users:
         return [*faults, f"users: holds no plan (status {solution.status})"]
     faults += _name_faults(instance, solution)
     if faults:
         return faults
-    evaluation = evaluate(instance, plan_of(instance, solution))
+    evaluation = evaluate(instance, solution.users.to_plan(instance))
     return [
         *evaluation.violations,
         *_figure_faults(solution, evaluation),
@@ -40,33 +40,19 @@ def check(instance: Instance, solution: Solution) -> list[str]:
     ]
 
 
-def check_plan(instance: Instance, solution: Solution) -> tuple[Evaluation | None, list[str]]:
-    """The true figures of a solution's plan and what is wrong with it; its own figures, and which
-    file it was made for, are not looked at."""
+def check_plan(
+    instance: Instance, solution: Solution | HasSolution
+) -> tuple[Evaluation | None, list[str]]:
+    """The true figures of a solution's plan and what is wrong with it.
+
+    The solution's own figures, and which file it was made for, do not matter.
+    """
+    solution = as_solution(solution)
     faults = list(_name_faults(instance, solution))
     if faults:
         return None, faults
-    evaluation = evaluate(instance, plan_of(instance, solution))
+    evaluation = evaluate(instance, solution.users.to_plan(instance))
     return evaluation, list(evaluation.violations)
-
-
-def plan_of(instance: Instance, solution: Solution) -> Plan:
-    """A solution's plan as arrays; its names must be the instance's."""
-    users = solution.users
-    return Plan(
-        model=_numbers(users.model, instance.models),
-        place=_numbers(users.place, PLACES),
-        server=_numbers(users.server, instance.servers),
-        uplink_hz=users.uplink_hz,
-        downlink_hz=users.downlink_hz,
-        cpu_hz=users.cpu_hz,
-    )
-
-
-def _numbers(names: Texts, known: Sequence[Model | Server | str]) -> Index:
-    """(N,) the position of each name in what is known, -1 where it is not."""
-    number = {item if isinstance(item, str) else item.name: i for i, item in enumerate(known)}
-    return np.fromiter(map(number.get, names, repeat(-1)), np.int64, len(names))
 
 
 def _identity_faults(instance: Instance, solution: Solution) -> Iterator[str]:
@@ -82,22 +68,22 @@ def _name_faults(instance: Instance, solution: Solution) -> Iterator[str]:
         return
     plans, names = solution.users, instance.users.name
     other = plans.name != names
-    lost_model = _numbers(plans.model, instance.models) < 0
-    lost_server = _numbers(plans.server, instance.servers) < 0
-    for n in np.flatnonzero(other | lost_model | lost_server)[:KEPT_FAULTS].tolist():
+    numbered = plans.to_plan(instance)
+    unknown_model, unknown_server = numbered.model < 0, numbered.server < 0
+    for n in np.flatnonzero(other | unknown_model | unknown_server)[:KEPT_FAULTS].tolist():
         if other[n]:
             yield f'users[{n}].name: must be "{names[n]}", in the instance\'s order'
-        if lost_model[n]:
+        if unknown_model[n]:
             yield f'users[{n}].model: must be a model of the instance, got "{plans.model[n]}"'
-        if lost_server[n]:
+        if unknown_server[n]:
             yield f'users[{n}].server: must be a server of the instance, got "{plans.server[n]}"'
 
 
-def _differs(claimed: float | Array, true: float | Array) -> Mask:
-    """Where a claim is not true to a relative 1e-9."""
+def _differs(reported: float | Array, true: float | Array) -> Mask:
+    """Where a reported figure is not the true one to a relative 1e-9."""
     with np.errstate(invalid="ignore", over="ignore"):
-        largest = np.maximum(np.abs(true), np.abs(claimed))
-        return np.asarray(~(np.abs(np.subtract(claimed, true)) <= TOLERANCE * largest))
+        scale = np.maximum(np.abs(true), np.abs(reported))
+        return np.asarray(~(np.abs(np.subtract(reported, true)) <= TOLERANCE * scale))
 
 
 def _figure_faults(solution: Solution, evaluation: Evaluation) -> Iterator[str]:
@@ -106,17 +92,17 @@ def _figure_faults(solution: Solution, evaluation: Evaluation) -> Iterator[str]:
         ("mean_accuracy", evaluation.mean_accuracy),
         ("total_delay_s", evaluation.total_delay_s),
     ):
-        claimed = getattr(solution, key)
-        if claimed is None or _differs(claimed, true):
-            yield f"{key}: is {true:.12g}, the file says {claimed}"
+        reported = getattr(solution, key)
+        if reported is None or _differs(reported, true):
+            yield f"{key}: is {true:.12g}, the file says {reported}"
     keys = ("delay_s", "accuracy", "energy_j")
-    claims = {key: getattr(solution.users, key) for key in keys}
-    wrong = {key: _differs(claims[key], getattr(evaluation, key)) for key in keys}
+    reported = {key: getattr(solution.users, key) for key in keys}
+    wrong = {key: _differs(reported[key], getattr(evaluation, key)) for key in keys}
     for n in np.flatnonzero(np.logical_or.reduce(list(wrong.values())))[:KEPT_FAULTS].tolist():
         for key in keys:
             if wrong[key][n]:
                 true = getattr(evaluation, key)[n]
-                yield f"users[{n}].{key}: is {true:.12g}, the file says {claims[key][n]:.12g}"
+                yield f"users[{n}].{key}: is {true:.12g}, the file says {reported[key][n]:.12g}"
 
 
 def _bound_faults(solution: Solution, evaluation: Evaluation) -> Iterator[str]:

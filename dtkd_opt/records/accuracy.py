@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from dtkd_opt.records.fields import Fraction, Positive, Record, raise_faults
+from dtkd_opt.records.fields import (
+    Fraction,
+    Numbers,
+    Positive,
+    Record,
+    init_signature,
+    raise_faults,
+)
 
 Place = Literal["device", "server"]
 PLACES: tuple[Place, Place] = ("device", "server")
@@ -17,11 +24,27 @@ Array: TypeAlias = NDArray[np.float64]
 
 
 class AccuracyTable(Record):
-    """Accuracy a_m^place(D) at grid points of the private data size D."""
+    """Accuracy a_m^place(D) at grid points of the private data size D.
+
+    Parameters
+    ----------
+    samples
+        Grid points, increasing.
+    device, server
+        Accuracy in [0, 1] at each of them, when trained on the device and at the server.
+
+    Raises
+    ------
+    InputError
+        One line per fault.
+    """
 
     samples: Annotated[tuple[Positive, ...], Field(min_length=1)]
     device: tuple[Fraction, ...]
     server: tuple[Fraction, ...]
+
+    @init_signature
+    def __init__(self, *, samples: Numbers, device: Numbers, server: Numbers) -> None: ...
 
     @model_validator(mode="after")
     def _check(self) -> AccuracyTable:

@@ -1,4 +1,4 @@
-"""Calibrated accuracy tables: what trainings found, and the models that instances take from it.
+"""Calibrations: accuracies that trainings reached, and the models that instances take from them.
 
 The file format is documented in instances/README.md.
 """
@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from dtkd_opt.errors import InputError
+from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.accuracy import PLACES, AccuracyTable, Place
 from dtkd_opt.records.fields import (
     Count,
@@ -25,17 +25,18 @@ from dtkd_opt.records.fields import (
     Text,
     raise_faults,
 )
-from dtkd_opt.records.files import fault_lines, parse_json, read_bytes, validate, write_atomic
+from dtkd_opt.records.files import parse_json, read_bytes, validate, write_atomic
 from dtkd_opt.records.instance import Instance, Model, Task
 
-FORMAT = "dtkd-opt/accuracy/1"
+FORMAT: Literal["dtkd-opt/accuracy/1"] = "dtkd-opt/accuracy/1"
 
-Labels = Literal["hard", "device", "server"]  # what a student is trained with
+LabelKind = Literal["hard", "device", "server"]  # what a student is trained with
+_DATA = Path(__file__).parent / "data"
 Accuracy = Literal["mean", "lower95", "fitted"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Cell(Record):
+class AccuracyStatistics(Record):
     """The test accuracies of one student, kind of labels and size, over seeds.
 
     `std` and the 95 % interval of the mean (Student's t) need two runs. Where they would fall with
@@ -65,16 +66,16 @@ class PowerLaw(Record):
     residuals: tuple[Finite, ...]
 
 
-class Curve(Record):
+class AccuracyCurve(Record):
     """Accuracy against samples of one student and kind of labels."""
 
     student: Name
-    labels: Labels
-    cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
+    labels: LabelKind
+    cells: Annotated[tuple[AccuracyStatistics, ...], Field(min_length=1)]
     fit: PowerLaw | None  # of four sizes or more
 
     @model_validator(mode="after")
-    def _check(self) -> Curve:
+    def _check(self) -> AccuracyCurve:
         fit, count = self.fit, len(self.cells)
         lengths = {"fitted": len(fit.fitted), "residuals": len(fit.residuals)} if fit else {}
         raise_faults(
@@ -105,7 +106,7 @@ class DistillationGain(Record):
     upper95: Finite | None
 
 
-class Choice(Record):
+class ChosenHyperparameters(Record):
     """What validation chose for one student, hard or soft labels, and size."""
 
     student: Name
@@ -116,8 +117,8 @@ class Choice(Record):
     accuracy: Fraction  # on the validation split
 
 
-class Network(Record):
-    """What a network costs; `flops` are those of a forward pass of one sample."""
+class NetworkCosts(Record):
+    """The size of a teacher or student, and the `flops` of its forward pass of one sample."""
 
     name: Name
     parameters: Count
@@ -126,9 +127,9 @@ class Network(Record):
 
 
 class Calibration(Record):
-    """A whole table. `models` is ready for an instance and holds the means."""
+    """Everything that a calibration found; `models`, ready for an instance, hold the means."""
 
-    format: Literal["dtkd-opt/accuracy/1"]
+    format: Literal["dtkd-opt/accuracy/1"] = FORMAT
     data: Name
     data_sha256: Text
     version: Text
@@ -140,11 +141,11 @@ class Calibration(Record):
     alpha: Fraction
     teacher_sha256: Text
     task: Task
-    networks: tuple[Network, ...]
+    networks: tuple[NetworkCosts, ...]
     models: Annotated[tuple[Model, ...], Field(min_length=1)]
-    curves: tuple[Curve, ...]
+    curves: tuple[AccuracyCurve, ...]
     lifts: tuple[DistillationGain, ...]
-    choices: tuple[Choice, ...]
+    choices: tuple[ChosenHyperparameters, ...]
 
     @model_validator(mode="after")
     def _check(self) -> Calibration:
@@ -169,18 +170,17 @@ class Calibration(Record):
         ----------
         accuracy
             "mean"; "lower95", the lower end of the means' 95 % interval, for robust plans;
-            "fitted", the power law at the table's sizes.
+            "fitted", the power law at the calibrated sizes.
 
         Raises
         ------
         InputError
-            When the table does not have it.
+            When the calibration does not have it.
         """
         if accuracy == "mean":
             return self.models
         return tuple(
-            model.model_copy(update={"accuracy": self._accuracy(model, accuracy)})
-            for model in self.models
+            model.replace(accuracy=self._accuracy(model, accuracy)) for model in self.models
         )
 
     def _accuracy(self, model: Model, accuracy: Accuracy) -> AccuracyTable:
@@ -195,12 +195,12 @@ class Calibration(Record):
         return AccuracyTable(samples=model.accuracy.samples, **found)
 
     def into(self, instance: Instance, accuracy: Accuracy = "mean") -> Instance:
-        """The instance with this table's models, and with its task but for the epochs.
+        """The instance with this calibration's models and task.
 
         Parameters
         ----------
         instance
-            Its epochs must be the table's: delay and accuracy belong to the same training.
+            Its epochs must be the calibration's: delay and accuracy belong to the same training.
         accuracy
             As of :meth:`models_with`.
 
@@ -210,15 +210,10 @@ class Calibration(Record):
             When the epochs differ, or a user's `min_accuracy` is out of the new models' reach.
         """
         check_epochs(instance, self.task.epochs)
-        update = {"task": self.task, "models": self.models_with(accuracy)}
-        fields = {name: getattr(instance, name) for name in Instance.model_fields}
-        try:
-            return Instance(**fields | update)
-        except ValidationError as error:
-            raise InputError("instance", fault_lines(error)) from None
+        return instance.replace(task=self.task, models=self.models_with(accuracy))
 
     def to_bytes(self) -> bytes:
-        """The table as JSON, one line an entry, so that files stay readable and diffable."""
+        """The calibration as JSON, one line an entry, so that files stay readable and diffable."""
         parts = [f"{_json(key)}: {_value(item)}" for key, item in self.model_dump().items()]
         return ("{" + ",\n ".join(parts) + "}\n").encode()
 
@@ -244,7 +239,7 @@ def _json(value: Any) -> str:
 
 
 def read_calibration(path: str | Path) -> Calibration:
-    """Read and validate a table in the format ``dtkd-opt/accuracy/1``.
+    """Read and validate a calibration in the format ``dtkd-opt/accuracy/1``.
 
     Raises
     ------
@@ -257,10 +252,29 @@ def read_calibration(path: str | Path) -> Calibration:
 
 @cache
 def shipped_calibration() -> Calibration:
-    """The table of Fashion-MNIST that comes with dtkd-opt, made as experiments/README.md says."""
-    return read_calibration(Path(__file__).parent / "data" / "fashion-mnist.json")
+    """The calibration on Fashion-MNIST that comes with dtkd-opt (experiments/README.md)."""
+    return read_calibration(_DATA / "fashion-mnist.json")
 
 
-def write_calibration(table: Calibration, path: str | Path) -> None:
-    """Write a table atomically; :func:`read_calibration` gives back an equal record."""
-    write_atomic(Path(path), table.to_bytes())
+def shipped_models(data: str) -> tuple[Model, ...]:
+    """The calibrated student models of a data set that come with dtkd-opt.
+
+    Parameters
+    ----------
+    data
+        "fashion-mnist".
+
+    Raises
+    ------
+    UsageError
+        When there are none for this data set.
+    """
+    shipped = sorted(path.stem for path in _DATA.glob("*.json"))
+    if data not in shipped:
+        raise UsageError(f"models are shipped for {', '.join(shipped)}, got {data!r}")
+    return shipped_calibration().models
+
+
+def write_calibration(calibration: Calibration, path: str | Path) -> None:
+    """Write a calibration atomically; :func:`read_calibration` gives back an equal record."""
+    write_atomic(Path(path), calibration.to_bytes())

@@ -29,25 +29,25 @@ class Column:
     """How one key of the records is kept, and the same limits as its field's type has."""
 
     kind: Literal["text", "whole", "number", "numbers"]
-    least: float = -np.inf
-    most: float = np.inf
-    noticeable: float = 0.0  # values strictly between 0 and this are no good
+    min: float = -np.inf
+    max: float = np.inf
+    min_positive: float = 0.0  # the least value above 0
     null: float | None = None  # what stands for null in the array; None where null is no value
-    choices: tuple[str, ...] = ()  # of a text; empty: any but the empty one
+    allowed: tuple[str, ...] = ()  # texts; empty: any but the empty one
 
     def bad(self, values: NDArray[Any]) -> Mask:
         """(N,) whether an entry is one that its field does not take."""
         if self.kind == "text":
-            return _bad_texts(values, self.choices)
+            return _bad_texts(values, self.allowed)
         if values.dtype == object:  # lists of several lengths
             return np.array([bool(self._outside(pack_list(row)).any()) for row in values], bool)
         bad = self._outside(values)
         return np.logical_or.reduce(bad, axis=1, dtype=bool) if bad.ndim == 2 else bad
 
     def _outside(self, values: NDArray[Any]) -> Mask:
-        good = (values >= self.least) & (values <= self.most)  # false where not a number
-        if self.noticeable:
-            good &= (values == 0) | (values >= self.noticeable)
+        good = (values >= self.min) & (values <= self.max)  # false where not a number
+        if self.min_positive:
+            good &= (values == 0) | (values >= self.min_positive)
         if self.null is not None:
             good |= self.is_null(values)
         return ~good
@@ -79,11 +79,11 @@ class Column:
         return [None if value == self.null else value for value in plain]
 
 
-def _bad_texts(values: Texts, choices: tuple[str, ...]) -> Mask:
-    if choices:
+def _bad_texts(values: Texts, allowed: tuple[str, ...]) -> Mask:
+    if allowed:
         good = np.zeros(len(values), bool)
-        for choice in choices:
-            good |= values == choice
+        for text in allowed:
+            good |= values == text
         return ~good
     plain = values.tolist()
     if set(map(type, plain)) <= {str} and "" not in set(plain) and _encodable("".join(plain)):
@@ -131,6 +131,7 @@ class Columns(Sequence[R]):
     __slots__ = ("_columns",)
     record: ClassVar[type[Record]]
     keys: ClassVar[Mapping[str, Column]]
+    file_key: ClassVar[str] = "users"  # under which a file holds them
     _columns: dict[str, NDArray[Any]]
 
     def __init__(self, columns: Mapping[str, NDArray[Any]]):
@@ -149,7 +150,7 @@ class Columns(Sequence[R]):
 
     @classmethod
     def from_columns(cls, **columns: Any) -> Self:
-        """Columns from one array or list a key; nullable keys may be left out.
+        """Columns from one array or list a key; nullable keys may be left out, and hold None.
 
         Raises
         ------
@@ -167,7 +168,7 @@ class Columns(Sequence[R]):
         made = cls({k: _array(k, c, columns.get(k), rows) for k, c in cls.keys.items()})
         bad = np.flatnonzero(made.bad_rows())[:KEPT_FAULTS]
         if faults := cls.row_faults(zip(bad.tolist(), made[bad]._rows(), strict=True)):
-            raise InputError("users", faults)
+            raise InputError(cls.file_key, faults)
         return made
 
     def replace(self, **columns: Any) -> Self:
@@ -188,7 +189,7 @@ class Columns(Sequence[R]):
             try:
                 cls.record.model_validate(row)
             except ValidationError as error:
-                faults += fault_lines(error, ("users", n))
+                faults += fault_lines(error, (cls.file_key, n))
         return faults[:KEPT_FAULTS]
 
     def __getattr__(self, key: str) -> NDArray[Any]:
@@ -270,11 +271,16 @@ def _array(key: str, column: Column, values: Any, rows: int) -> NDArray[Any]:
         if column.null is None or column.kind == "numbers":
             raise TypeError(f"column {key} is missing")
         return np.full(rows, column.null)
-    if column.kind == "text" or (isinstance(values, np.ndarray) and values.dtype == object):
+    if column.kind == "text":
         return _objects(values.tolist() if isinstance(values, np.ndarray) else values)
-    if column.kind == "whole" and not np.issubdtype(np.asarray(values).dtype, np.integer):
+    given = np.asarray(values)
+    if given.dtype == object and column.kind == "numbers":
+        return _pack_lists(given.tolist())
+    if given.dtype == object:
+        given = column.pack(given.tolist()) if column.kind == "number" else np.array([*given])
+    if column.kind == "whole" and not np.issubdtype(given.dtype, np.integer):
         raise TypeError(f"column {key} must be whole numbers")
-    array = np.array(values, np.int64 if column.kind == "whole" else float)
+    array = np.array(given, np.int64 if column.kind == "whole" else float)
     if array.ndim != (2 if column.kind == "numbers" else 1):
         raise ValueError(f"column {key} has {array.ndim} dimensions")
     return array

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Annotated, Any, Self, TypeAlias, TypeVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -13,19 +16,67 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetPydanticSchema,
     Strict,
+    ValidationError,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from dtkd_opt.errors import InputError
+from dtkd_opt.records.files import fault_lines
+
 # within these, no product or quotient of the physics overflows or vanishes
 SMALLEST, LARGEST = 1e-30, 1e30
-MOST_COUNT = 10**15  # a float holds all whole numbers up to here
-TINY = 1e-12
+MAX_COUNT = 10**15  # a float holds all whole numbers up to here
+MIN_FRACTION = 1e-12
+
+
+# what a record takes in Python where its file holds a list of numbers
+Numbers: TypeAlias = Sequence[float] | NDArray[Any]
+Init = TypeVar("Init", bound=Callable[..., None])
 
 
 class Record(BaseModel):
-    """Frozen, and without keys that are not known."""
+    """Frozen, validated, and without keys that are not known.
+
+    Built in Python, NumPy's scalars and arrays count as the numbers and lists that they hold, NaN
+    in an array as null; `name` may be the one positional argument.
+
+    Raises
+    ------
+    InputError
+        One line per fault.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        if args:
+            if len(args) > 1 or "name" in fields or "name" not in type(self).model_fields:
+                raise TypeError(f"{type(self).__name__}: fields are keywords, only a name is not")
+            fields["name"] = args[0]
+        try:
+            super().__init__(**{key: _plain(value) for key, value in fields.items()})
+        except ValidationError as error:
+            name = fields.get("name")
+            label = f' "{name}"' if name and isinstance(name, str) else ""
+            raise InputError(type(self).__name__ + label, fault_lines(error)) from None
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined] # reading does not call it
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with other values, which are checked as those of a new record.
+
+        Raises
+        ------
+        InputError
+            One line per fault.
+        """
+        kept = {key: getattr(self, key) for key in self.model_fields_set}
+        return type(self)(**kept | changes)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, but that an update is checked."""
+        copy = super().model_copy(deep=deep)
+        return copy.replace(**update) if update else copy
 
     def hash_files(self) -> Mapping[str, str]:
         """Hexadecimal SHA-256, by name, of the files whose contents count as part of the record.
@@ -40,27 +91,63 @@ class Record(BaseModel):
         return {}
 
 
+def init_signature(stub: Init) -> Init:
+    """An `__init__` that is the one of :class:`Record`, with the parameters of an empty function.
+
+    So that `help`, editors and type checkers know the fields, and what is taken for each.
+    """
+
+    @wraps(stub)
+    def init(self: Record, *args: Any, **fields: Any) -> None:
+        Record.__init__(self, *args, **fields)
+
+    init.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+    return cast(Init, init)
+
+
+def _plain(value: Any) -> Any:
+    """Python's own numbers and lists for what is or holds an array of NumPy, pandas or PyTorch."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if not hasattr(value, "__array__"):
+        return value
+    array = np.asarray(value)
+    if array.ndim == 0:
+        return array.item()
+    if array.dtype.kind == "f":
+        objects = array.astype(object)
+        objects[np.isnan(array)] = None
+        return objects.tolist()
+    return _plain(array.tolist()) if array.dtype == object else array.tolist()
+
+
 def _bounded(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     # a second step, so that of a negative number it is said that it must be positive
     bounds = core_schema.float_schema(ge=SMALLEST, le=LARGEST)
     return core_schema.chain_schema([handler(source), bounds])
 
 
-def _whole_or_noticeable(value: float) -> float:
+def _zero_or_noticeable(value: float) -> float:
     # a share that would upload less than a bit of anything is a mistake, and underflows
-    if 0 < value < TINY:
+    if 0 < value < MIN_FRACTION:
         raise PydanticCustomError("tiny", "must be 0 or at least 1e-12")
     return value
 
 
 Text = Annotated[str, Strict()]
 Name = Annotated[Text, Field(min_length=1)]
-Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False), GetPydanticSchema(_bounded)]
+_LIMITS: dict[str, Any] = {"minimum": SMALLEST, "maximum": LARGEST}  # in the JSON Schema
+Positive = Annotated[
+    float,
+    Strict(),
+    Field(gt=0, allow_inf_nan=False, json_schema_extra=_LIMITS),
+    GetPydanticSchema(_bounded),
+]
 NonNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 Amount = Annotated[float, Strict(), Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
-Share = Annotated[Fraction, AfterValidator(_whole_or_noticeable)]
-Count = Annotated[int, Strict(), Field(ge=1, le=MOST_COUNT)]
+Share = Annotated[Fraction, AfterValidator(_zero_or_noticeable)]
+Count = Annotated[int, Strict(), Field(ge=1, le=MAX_COUNT)]
 Flag = Annotated[bool, Strict()]
 
 

@@ -173,6 +173,8 @@ def validate(record: type[Record], data: Any, source: str) -> Record:
     """
     if not isinstance(data, dict):
         raise InputError(source, ["must be a JSON object in { }"])
+    if "format" in record.model_fields and "format" not in data:  # only what Python makes has none
+        raise InputError(source, ["format: is missing; must be given"])
     try:
         return record.model_validate(data)
     except ValidationError as error:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,53 +22,51 @@ from dtkd_opt.records.accuracy import AccuracyTable as AccuracyTable
 from dtkd_opt.records.accuracy import Array, best_accuracy
 from dtkd_opt.records.accuracy import Place as Place
 from dtkd_opt.records.columns import Mask
+from dtkd_opt.records.elements import Model as Model
+from dtkd_opt.records.elements import Server as Server
+from dtkd_opt.records.elements import Task as Task
 from dtkd_opt.records.fields import LARGEST as LARGEST
 from dtkd_opt.records.fields import SMALLEST as SMALLEST
-from dtkd_opt.records.fields import Amount, Count, Name, Positive, Record, Text, raise_faults
+from dtkd_opt.records.fields import Amount, Name, Record, Text, init_signature, raise_faults
 from dtkd_opt.records.files import parse_json, read_bytes, sha256, validate, write_atomic
-from dtkd_opt.records.parquet import LARGE, Form, read_table, table_beside, table_named, write_table
+from dtkd_opt.records.parquet import (
+    PARQUET_MIN_USERS,
+    Storage,
+    parquet_path,
+    read_parquet,
+    referenced_parquet,
+    write_parquet,
+)
 from dtkd_opt.records.users import User as User
 from dtkd_opt.records.users import Users
 
-FORMAT = "dtkd-opt/instance/1"
+FORMAT: Literal["dtkd-opt/instance/1"] = "dtkd-opt/instance/1"
 
 DEVICE, SERVER = range(2)  # places by number
 POOLS = ("uplink", "downlink", "CPU")  # of a server
 
 
-class Task(Record):
-    """What all users train: epochs, sizes of samples and labels, cost of labelling."""
-
-    epochs: Count
-    bits_per_sample: Positive
-    bits_per_label: Positive
-    teacher_cycles_per_sample: Amount
-
-
-class Server(Record):
-    """An edge server and its three pools: uplink band, downlink band, CPU."""
-
-    name: Name
-    uplink_hz: Positive
-    downlink_hz: Positive
-    cpu_hz: Positive
-    tx_power_w: Positive
-    noise_w_per_hz: Positive
-
-
-class Model(Record):
-    """A student model: its size, its training cost and its calibrated accuracy."""
-
-    name: Name
-    bits: Positive
-    cycles_per_sample: Positive
-    accuracy: AccuracyTable
-
-
 class Instance(Record):
-    """A whole problem. Build it in Python or read it with :func:`read_instance`."""
+    """A whole problem. Build it in Python or read it with :func:`read_instance`.
 
-    format: Literal["dtkd-opt/instance/1"]
+    Parameters
+    ----------
+    name, description
+        What it is called, and a text for readers or None.
+    seconds_per_error
+        ρ, the weight of the error against the delay [s].
+    task, servers, models
+        What is trained, where, and the students to choose from.
+    users
+        One :class:`User` each, or :class:`Users` columns.
+
+    Raises
+    ------
+    InputError
+        One line per fault.
+    """
+
+    format: Literal["dtkd-opt/instance/1"] = FORMAT
     name: Name
     description: Text | None = None
     seconds_per_error: Amount
@@ -78,6 +76,19 @@ class Instance(Record):
     users: Annotated[Users, Field(min_length=1)]
 
     _sha256: str | None = PrivateAttr(default=None)
+
+    @init_signature
+    def __init__(
+        self,
+        name: str,
+        *,
+        seconds_per_error: float,
+        task: Task,
+        servers: Sequence[Server],
+        models: Sequence[Model],
+        users: Sequence[User],
+        description: str | None = None,
+    ) -> None: ...
 
     @model_validator(mode="after")
     def _check(self) -> Instance:
@@ -131,13 +142,17 @@ class Instance(Record):
         """
         if self._sha256 is not None:
             return self._sha256
-        return self.hash_contents() if len(self.users) >= LARGE else sha256(self.to_bytes())
+        return (
+            self.hash_contents()
+            if len(self.users) >= PARQUET_MIN_USERS
+            else sha256(self.to_bytes())
+        )
 
     def has_hash(self, digest: str) -> bool:
         """Whether a hash is this instance's, in whichever form it was read or made."""
         if digest == self.sha256 or digest == self.hash_contents():
             return True
-        return len(self.users) < LARGE and digest == sha256(self.to_bytes())
+        return len(self.users) < PARQUET_MIN_USERS and digest == sha256(self.to_bytes())
 
     def hash_contents(self) -> str:
         """SHA-256 of the contents, whatever the form: all but the users as :meth:`to_bytes`
@@ -170,15 +185,6 @@ class Instance(Record):
 
     def __hash__(self) -> int:
         return hash(tuple(self.__dict__.values()))
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic's; a changed copy is no longer what was in the file, nor is its hash."""
-        if update and not isinstance(update.get("users", self.users), Users):
-            update = {**update, "users": Users.from_records(update["users"])}
-        copy = super().model_copy(update=update, deep=deep)
-        if update:
-            copy._sha256 = None
-        return copy
 
 
 def _repeated(kind: str, names: list[str]) -> Iterator[str]:
@@ -227,12 +233,12 @@ def read_instance(path: str | Path) -> Instance:
     path = Path(path)
     data = read_bytes(path)
     head = parse_json(data, str(path))
-    table = table_named(head, path)
+    table = referenced_parquet(head, path)
     if table is None:
         instance = validate(Instance, head, str(path))
         instance._sha256 = sha256(data)
         return instance
-    head["users"] = read_table(Users, table)
+    head["users"] = read_parquet(Users, table)
     try:
         instance = validate(Instance, head, str(path))
     except InputError as error:
@@ -243,7 +249,9 @@ def read_instance(path: str | Path) -> Instance:
     return instance
 
 
-def write_instance(instance: Instance, path: str | Path, users: Form = "auto") -> tuple[Path, ...]:
+def write_instance(
+    instance: Instance, path: str | Path, users: Storage = "auto"
+) -> tuple[Path, ...]:
     """Write an instance file atomically; `read_instance` gives back an equal record.
 
     Parameters
@@ -260,10 +268,10 @@ def write_instance(instance: Instance, path: str | Path, users: Form = "auto") -
         The files written.
     """
     path = Path(path)
-    table = table_beside(path, users, len(instance.users))
+    table = parquet_path(path, users, len(instance.users))
     if table is None:
         write_atomic(path, instance.to_bytes())
         return (path,)
-    write_table(instance.users, table)
+    write_parquet(instance.users, table)
     write_atomic(path, instance.head_bytes(table.name))
     return path, table

@@ -18,8 +18,8 @@ from dtkd_opt.errors import KEPT_FAULTS, InputError, UsageError
 from dtkd_opt.records.columns import Column, Columns, Mask
 from dtkd_opt.records.files import at_path, read_bytes, write_atomic
 
-LARGE = 100_000  # users from which on a file's users are a table
-Form: TypeAlias = Literal["auto", "json", "parquet"]
+PARQUET_MIN_USERS = 100_000  # from which on a file's users go into a Parquet file beside it
+Storage: TypeAlias = Literal["auto", "json", "parquet"]
 C = TypeVar("C", bound=Columns[Any])
 
 _KINDS = {
@@ -30,15 +30,15 @@ _KINDS = {
 }
 
 
-def table_named(head: Any, path: Path) -> Path | None:
-    """The table that a file names as its users, in the same folder; None where it names none.
+def referenced_parquet(head: Any, path: Path, key: str = "users") -> Path | None:
+    """The Parquet file that a file names under a key, in the same folder; None if it names none.
 
     Raises
     ------
     InputError
         When the name is not a plain one: a file that is passed on must not reach into folders.
     """
-    name = head.get("users") if isinstance(head, dict) else None
+    name = head.get(key) if isinstance(head, dict) else None
     if not isinstance(name, str):
         return None
     plain = name.endswith(".parquet") and not set(name) & set("/\\:\0") and name != ".parquet"
@@ -46,21 +46,21 @@ def table_named(head: Any, path: Path) -> Path | None:
         raise InputError(
             str(path),
             [
-                "users: must be a list in [ ] or the name of a .parquet file in the same folder, "
+                f"{key}: must be a list in [ ] or the name of a .parquet file in the same folder, "
                 f"got {json.dumps(name, ensure_ascii=False)[:60]}"
             ],
         )
     return path.parent / name
 
 
-def table_beside(path: Path, form: Form, size: int) -> Path | None:
-    """Where the table of a file's users goes, or None where they go into the file itself."""
-    if form not in ("auto", "json", "parquet"):
-        raise UsageError(f'users must be "auto", "json" or "parquet", got {form!r}')
-    if form == "json" or (form == "auto" and size < LARGE):
+def parquet_path(path: Path, storage: Storage, size: int) -> Path | None:
+    """The Parquet file for a file's users, or None where they go into the file itself."""
+    if storage not in ("auto", "json", "parquet"):
+        raise UsageError(f'users must be "auto", "json" or "parquet", got {storage!r}')
+    if storage == "json" or (storage == "auto" and size < PARQUET_MIN_USERS):
         return None
     table = path.with_suffix(".parquet") if path.name else path
-    if table == path or table_named({"users": table.name}, path) is None:
+    if table == path or referenced_parquet({"users": table.name}, path) is None:
         fault = "its users go into a file of this name that ends in .parquet; name it ….json"
         raise InputError(str(path), [fault])
     return table
@@ -81,7 +81,7 @@ def _pyarrow(path: Path) -> Any:
     return pyarrow
 
 
-def write_table(columns: Columns[Any], path: Path) -> None:
+def write_parquet(columns: Columns[Any], path: Path) -> None:
     """Write columns atomically as a Parquet file; nullable ones without a value are left out."""
     pa = _pyarrow(path)
     arrays = {}
@@ -104,7 +104,7 @@ def _to_arrow(pa: Any, values: NDArray[Any], null: Mask | None) -> Any:
     return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
 
 
-def read_table(kind: type[C], path: Path) -> C:
+def read_parquet(kind: type[C], path: Path) -> C:
     """Columns from a Parquet file, with the same checks and lines as for records in JSON.
 
     Raises
@@ -195,7 +195,7 @@ def _whole(pa: Any, column: Column, values: Any) -> NDArray[np.int64]:
         return np.zeros(len(values), np.int64)
     plain = pa.compute.fill_null(values, 0).to_numpy()
     if plain.dtype == np.uint64:
-        plain = np.minimum(plain, np.uint64(column.most + 1))
+        plain = np.minimum(plain, np.uint64(column.max + 1))
     return np.array(plain, np.int64)
 
 

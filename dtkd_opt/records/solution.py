@@ -8,29 +8,29 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, Strict
 
-from dtkd_opt.records.columns import Column, Columns, Texts
+from dtkd_opt.records.columns import Column
 from dtkd_opt.records.fields import Fraction, Name, NonNegative, Record, Text
 from dtkd_opt.records.files import parse_json, read_bytes, validate, write_atomic
-from dtkd_opt.records.instance import PLACES, Place
 from dtkd_opt.records.parquet import (
-    Form,
+    Storage,
     has_pyarrow,
-    read_table,
-    table_beside,
-    table_named,
-    write_table,
+    parquet_path,
+    read_parquet,
+    referenced_parquet,
+    write_parquet,
 )
+from dtkd_opt.records.plan import MAX_FLOAT, PlanColumns, PlanRow
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = "dtkd-opt/solution/1"
+FORMAT: Literal["dtkd-opt/solution/1"] = "dtkd-opt/solution/1"
 
 Status = Literal["optimal", "feasible", "infeasible", "unknown"]
 Termination = Literal[
@@ -39,49 +39,28 @@ Termination = Literal[
 ]  # fmt: skip
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Whole = Annotated[int, Strict(), Field(ge=0)]
-_LARGEST = float(np.finfo(float).max)
 
 
-class UserPlan(Record):
-    """What one user does: the option it takes, its shares of the pools, and what follows."""
+class UserPlan(PlanRow):
+    """What one user does, and what follows from it."""
 
-    name: Name
-    model: Name
-    place: Place
-    server: Name
-    uplink_hz: NonNegative
-    downlink_hz: NonNegative
-    cpu_hz: NonNegative
     delay_s: NonNegative
     accuracy: Fraction
     energy_j: NonNegative
 
 
-class UserPlans(Columns[UserPlan]):
+class UserPlans(PlanColumns[UserPlan]):
     """What all users do, as read-only columns of shape (N,) and the sequence of their records."""
 
     __slots__ = ()
     record = UserPlan
     keys: ClassVar[Mapping[str, Column]] = {
-        "name": Column("text"),
-        "model": Column("text"),
-        "place": Column("text", choices=PLACES),
-        "server": Column("text"),
-        "uplink_hz": Column("number", 0, _LARGEST),
-        "downlink_hz": Column("number", 0, _LARGEST),
-        "cpu_hz": Column("number", 0, _LARGEST),
-        "delay_s": Column("number", 0, _LARGEST),
+        **PlanColumns.keys,
+        "delay_s": Column("number", 0, MAX_FLOAT),
         "accuracy": Column("number", 0, 1),
-        "energy_j": Column("number", 0, _LARGEST),
+        "energy_j": Column("number", 0, MAX_FLOAT),
     }
 
-    name: Texts
-    model: Texts
-    place: Texts
-    server: Texts
-    uplink_hz: NDArray[np.float64]
-    downlink_hz: NDArray[np.float64]
-    cpu_hz: NDArray[np.float64]
     delay_s: NDArray[np.float64]
     accuracy: NDArray[np.float64]
     energy_j: NDArray[np.float64]
@@ -94,7 +73,7 @@ class Solution(Record):
     (`infeasible`, `unknown`) `users` is empty and the plan's figures are null.
     """
 
-    format: Literal["dtkd-opt/solution/1"]
+    format: Literal["dtkd-opt/solution/1"] = FORMAT
     instance: Name
     instance_sha256: Text
     method: Name
@@ -130,11 +109,17 @@ class Solution(Record):
 
         return pd.DataFrame({key: getattr(self.users, key) for key in UserPlans.keys})
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic's; users may be given as records."""
-        if update and not isinstance(update.get("users", self.users), UserPlans):
-            update = {**update, "users": UserPlans.from_records(update["users"])}
-        return super().model_copy(update=update, deep=deep)
+
+class HasSolution(Protocol):
+    """What carries a solution, such as the result of `solve`."""
+
+    @property
+    def solution(self) -> Solution: ...
+
+
+def as_solution(given: Solution | HasSolution) -> Solution:
+    """The solution itself, or that of a result."""
+    return given if isinstance(given, Solution) else given.solution
 
 
 def _json(value: Any) -> str:
@@ -151,18 +136,20 @@ def read_solution(path: str | Path) -> Solution:
     """
     path = Path(path)
     head = parse_json(read_bytes(path), str(path))
-    if table := table_named(head, path):
-        head["users"] = read_table(UserPlans, table)
+    if table := referenced_parquet(head, path):
+        head["users"] = read_parquet(UserPlans, table)
     return validate(Solution, head, str(path))
 
 
-def write_solution(solution: Solution, path: str | Path, users: Form = "auto") -> tuple[Path, ...]:
+def write_solution(
+    solution: Solution | HasSolution, path: str | Path, users: Storage = "auto"
+) -> tuple[Path, ...]:
     """Write a solution file atomically.
 
     Parameters
     ----------
     solution, path
-        What to write where.
+        What to write where; a result counts as its solution.
     users
         "json": in the file. "parquet": as a table beside it, which is written first, with the
         file's name but for its ending. "auto": as a table from 100,000 users on, if pyarrow is
@@ -173,12 +160,12 @@ def write_solution(solution: Solution, path: str | Path, users: Form = "auto") -
     tuple of Path
         The files written.
     """
-    path = Path(path)
-    form: Form = "json" if users == "auto" and not has_pyarrow() else users
-    table = table_beside(path, form, len(solution.users))
+    path, solution = Path(path), as_solution(solution)
+    storage: Storage = "json" if users == "auto" and not has_pyarrow() else users
+    table = parquet_path(path, storage, len(solution.users))
     if table is None:
         write_atomic(path, solution.to_bytes())
         return (path,)
-    write_table(solution.users, table)
+    write_parquet(solution.users, table)
     write_atomic(path, solution.head_bytes(table.name))
     return path, table

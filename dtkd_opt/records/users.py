@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -13,21 +13,43 @@ from numpy.typing import NDArray
 from dtkd_opt.records.columns import Column, Columns, Texts
 from dtkd_opt.records.fields import (
     LARGEST,
-    MOST_COUNT,
+    MAX_COUNT,
+    MIN_FRACTION,
     SMALLEST,
-    TINY,
     Amount,
     Count,
     Fraction,
     Name,
+    Numbers,
     Positive,
     Record,
     Share,
+    init_signature,
 )
 
 
 class User(Record):
-    """A physical entity with private data, a CPU, a radio and optional limits."""
+    """A physical entity with private data, a CPU, a radio and optional limits.
+
+    Parameters
+    ----------
+    name, samples
+        Its name, and how many private samples it holds, D.
+    fresh_fraction
+        Share φ of them that is new, whose labels only the teacher has: 0, or 1e-12 to 1.
+    cpu_hz, tx_power_w, kappa
+        Highest CPU frequency [cycles/s], transmission power [W], and energy per cycle and squared
+        frequency [J s² / cycle³].
+    channel_gain
+        Linear power gain to each server; None, or NaN in an array, where it does not reach one.
+    energy_j, deadline_s, min_accuracy
+        Limits of its plan, or None.
+
+    Raises
+    ------
+    InputError
+        One line per fault.
+    """
 
     name: Name
     samples: Count
@@ -40,6 +62,22 @@ class User(Record):
     deadline_s: Positive | None = None
     min_accuracy: Fraction | None = None
 
+    @init_signature
+    def __init__(
+        self,
+        name: str,
+        *,
+        samples: int,
+        fresh_fraction: float,
+        cpu_hz: float,
+        tx_power_w: float,
+        kappa: float,
+        channel_gain: Sequence[float | None] | Numbers,
+        energy_j: float | None = None,
+        deadline_s: float | None = None,
+        min_accuracy: float | None = None,
+    ) -> None: ...
+
 
 class Users(Columns[User]):
     """All users as read-only columns of shape (N,), and the sequence of their records.
@@ -51,8 +89,8 @@ class Users(Columns[User]):
     record = User
     keys: ClassVar[Mapping[str, Column]] = {
         "name": Column("text"),
-        "samples": Column("whole", 1, MOST_COUNT),
-        "fresh_fraction": Column("number", 0, 1, noticeable=TINY),
+        "samples": Column("whole", 1, MAX_COUNT),
+        "fresh_fraction": Column("number", 0, 1, min_positive=MIN_FRACTION),
         "cpu_hz": Column("number", SMALLEST, LARGEST),
         "tx_power_w": Column("number", SMALLEST, LARGEST),
         "kappa": Column("number", 0, LARGEST),

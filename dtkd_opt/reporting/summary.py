@@ -13,7 +13,7 @@ from rich.text import Text
 
 from dtkd_opt.methods.search import Progress
 from dtkd_opt.methods.solve import Result
-from dtkd_opt.records.instance import POOLS, SERVER, Instance
+from dtkd_opt.records.instance import POOLS, Instance
 
 _STATUS = {
     "optimal": "optimal (gap proven)",
@@ -110,7 +110,7 @@ def _pools(result: Result) -> Table:
     table = _table("pools")
     for heading in ("server", "pool", "size", "users", "1 % is worth (s)"):
         table.add_column(heading, justify="left" if heading in ("server", "pool") else "right")
-    shares = (plan.uplink_hz, plan.downlink_hz, np.where(plan.place == SERVER, plan.cpu_hz, 0.0))
+    shares = (plan.uplink_hz, plan.downlink_hz, plan.cpu_hz)
     for s, server in enumerate(result.instance.servers):
         sizes = (server.uplink_hz, server.downlink_hz, server.cpu_hz)
         for p, (pool, size, share) in enumerate(zip(POOLS, sizes, shares, strict=True)):

@@ -18,7 +18,7 @@ from dtkd_opt.distill.build_table import _cells
 from dtkd_opt.distill.calibrate import Calibrated
 from dtkd_opt.distill.results import summary
 from dtkd_opt.distill.select_hyperparameters import without_setting
-from dtkd_opt.records.calibration import Curve
+from dtkd_opt.records.calibration import AccuracyCurve
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from tests.records.test_calibration import some_table
 from tests.support.paths import INSTANCES
@@ -115,7 +115,7 @@ def test_lower_ends_in_use_are_never_higher_than_found() -> None:
     lows = [cell.lower95 for cell in cells]
     assert lows[0] > lows[1] < lows[2]
     assert [cell.used_lower95 for cell in cells] == [lows[1], lows[1], lows[2]]
-    curve = Curve(student="mlp16", labels="server", cells=cells, fit=None)
+    curve = AccuracyCurve(student="mlp16", labels="server", cells=cells, fit=None)
     table = some_table().model_copy(update={"curves": (curve,)})
     page = summary(table, [])
     assert f"100 samples: used {lows[1]:.6f} for the lower end {lows[0]:.6f}" in page
@@ -134,7 +134,7 @@ def test_half_of_an_interval_that_is_cut_at_0() -> None:
     """t(0.975, 1) is 12.7062, and √2 of it times the spread of two values."""
     cells = _cells([100], [[0.1, 0.3]])
     assert cells[0].lower95 == 0.0
-    curve = Curve(student="mlp16", labels="server", cells=cells, fit=None)
+    curve = AccuracyCurve(student="mlp16", labels="server", cells=cells, fit=None)
     page = summary(some_table().model_copy(update={"curves": (curve,)}), [])
     assert "| mlp16 | server | 20.00 ± 127.06 |" in page
 

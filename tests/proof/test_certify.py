@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
-from dtkd_opt.records.certificate import Leaf, Split
+from dtkd_opt.records.certificate import LeafNode, SplitNode
 from tests.support.command_line import fails, run
 from tests.support.instances import small_instance, user
 from tests.support.options import all_choices, mean_objective
@@ -43,7 +43,7 @@ def check_certificate(
     assert proof.bound <= best * (1 + 1e-9)
     assert tuple(proof.incumbent.name) == tuple(solution.users.name)
     assert np.array_equal(proof.incumbent.uplink_hz, solution.users.uplink_hz)
-    leaves = [node.bound for node in proof.tree if isinstance(node, Leaf)]
+    leaves = [node.bound for node in proof.tree if isinstance(node, LeafNode)]
     assert proof.bound == min(leaves)
 
 
@@ -116,7 +116,7 @@ def test_a_silent_device_is_split_at_every_server() -> None:
     devices = [
         option[2]
         for node in proof.tree
-        if isinstance(node, Split)
+        if isinstance(node, SplitNode)
         for option in node.options
         if option[1] == "device"
     ]

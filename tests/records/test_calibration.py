@@ -17,7 +17,7 @@ from dtkd_opt.distill.jobs import VERSION, Job, Training
 from dtkd_opt.distill.select_hyperparameters import choose, chosen_for
 from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.records.accuracy import AccuracyTable
-from dtkd_opt.records.calibration import FORMAT, Cell, Curve, Network
+from dtkd_opt.records.calibration import FORMAT, AccuracyCurve, AccuracyStatistics, NetworkCosts
 from dtkd_opt.records.instance import Model, Task
 from tests.support.paths import INSTANCES
 
@@ -26,16 +26,18 @@ PROGRAM = [sys.executable, "-m", "dtkd_opt"]
 TASK = Task(epochs=40, bits_per_sample=512.0, bits_per_label=320.0, teacher_cycles_per_sample=1e5)
 
 
-def curve(name: str, labels: Any, means: list[float], lows: list[float] | None = None) -> Curve:
+def curve(
+    name: str, labels: Any, means: list[float], lows: list[float] | None = None
+) -> AccuracyCurve:
     lows_or_none = lows or [None] * len(means)
     cells = tuple(
-        Cell(
+        AccuracyStatistics(
             samples=size, runs=5, mean=mean, std=0.01, lower95=low, upper95=None, used=mean,
             used_lower95=low,
         )
         for size, mean, low in zip(SIZES, means, lows_or_none, strict=False)
     )  # fmt: skip
-    return Curve(
+    return AccuracyCurve(
         student=name, labels=labels, cells=cells, fit=power_law(SIZES[: len(means)], means)
     )
 
@@ -48,7 +50,7 @@ def some_table(**change: Any) -> do.Calibration:
         "format": FORMAT, "data": "digits", "data_sha256": "d", "version": "v", "device": "cpu",
         "seeds": 5, "partition": "iid", "fresh_fraction": 0.3, "tau": 4.0, "alpha": 0.9,
         "teacher_sha256": "t", "task": TASK,
-        "networks": (Network(name="teacher", parameters=3, flops=2, accuracy=0.9),),
+        "networks": (NetworkCosts(name="teacher", parameters=3, flops=2, accuracy=0.9),),
         "models": (Model(name="mlp16", bits=1e5, cycles_per_sample=1e3, accuracy=accuracy),),
         "curves": (
             curve("mlp16", "device", device, [0.69, 0.75, 0.79, 0.82]),
@@ -188,9 +190,9 @@ def test_an_instance_takes_the_models_of_its_own_epochs() -> None:
     assert do.check(taken, do.solve(taken).solution) == []
     with pytest.raises(do.InputError, match=r"task\.epochs: must be 7, .* with --epochs 40"):
         some_table(task=TASK.model_copy(update={"epochs": 7})).into(instance)
-    users = [user.model_copy(update={"min_accuracy": 0.85}) for user in instance.users]
+    users = [instance.users[0].replace(min_accuracy=0.85), *instance.users[1:]]
     with pytest.raises(do.InputError, match=r"users\[0\]\.min_accuracy: must be at most 0\."):
-        table.into(instance.model_copy(update={"users": users}))
+        table.into(instance.replace(users=users))
 
 
 def test_generated_instances_take_a_table() -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 import dtkd_opt as do
 from dtkd_opt.records import parquet as tables
 from dtkd_opt.records.instance import Instance
-from dtkd_opt.records.parquet import LARGE
+from dtkd_opt.records.parquet import PARQUET_MIN_USERS
 from tests.support.instances import small_instance, user
 from tests.support.strategies import instances
 from tests.support.tabled import INSTANCE, message, pa, pq
@@ -143,7 +143,7 @@ def test_auto_writes_large_ones_as_tables(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_large_ones_are_told_apart_by_contents(tmp_path: Path) -> None:
     """A solution that was made before its instance was written holds for the file."""
-    instance = do.generate_instance(LARGE)
+    instance = do.generate_instance(PARQUET_MIN_USERS)
     assert instance.sha256 == instance.hash_contents()
     do.write_instance(instance, tmp_path / "n.json")
     again = do.read_instance(tmp_path / "n.json")

@@ -7,13 +7,15 @@ import math
 import numpy as np
 
 import dtkd_opt as do
+from dtkd_opt.methods.search import make_plan
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.pricing.lagrangian import price
 from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
-from dtkd_opt.records.certificate import Certificate, Incumbent, Leaf, Node, Split, gap_above
+from dtkd_opt.records.certificate import Certificate, LeafNode, Node, SplitNode, gap_above
 from dtkd_opt.records.instance import PLACES
+from dtkd_opt.records.plan import PlanRows
 
 LOOSE = 1e-12  # relative: what a producer in floating point keeps from its claims
 
@@ -23,48 +25,26 @@ def best_prices(options: Options) -> Array:
     return maximise_bound(options, first_prices(options)).prices
 
 
-def incumbent_of(instance: do.Instance, options: Options, choice: Index) -> Incumbent:
+def incumbent_of(instance: do.Instance, options: Options, choice: Index) -> PlanRows:
     """The best plan of a choice as a certificate's columns."""
     shares = do.allocate(options, choice).shares
-    on_device = options.place[choice] == 0
-    cpu = np.where(on_device, options.device_hz[choice], shares[2])
-    return Incumbent(
-        name=tuple(user.name for user in instance.users),
-        model=tuple(instance.models[m].name for m in options.model[choice]),
-        place=tuple(PLACES[p] for p in options.place[choice]),
-        server=tuple(instance.servers[s].name for s in options.server[choice]),
-        uplink_hz=shares[0],
-        downlink_hz=shares[1],
-        cpu_hz=cpu,
-    )
+    return PlanRows.from_plan(instance, make_plan(options, choice, shares))
 
 
-def cost_of(instance: do.Instance, plan: Incumbent) -> float:
+def cost_of(instance: do.Instance, plan: PlanRows) -> float:
     """J [s] of a plan, by `evaluate`."""
-    models = [model.name for model in instance.models]
-    servers = [server.name for server in instance.servers]
-    evaluation = do.evaluate(
-        instance,
-        do.Plan(
-            model=np.array([models.index(name) for name in plan.model]),
-            place=np.array([PLACES.index(place) for place in plan.place]),
-            server=np.array([servers.index(name) for name in plan.server]),
-            uplink_hz=plan.uplink_hz,
-            downlink_hz=plan.downlink_hz,
-            cpu_hz=plan.cpu_hz,
-        ),
-    )
+    evaluation = do.evaluate(instance, plan.to_plan(instance))
     assert not evaluation.violations
     return evaluation.objective
 
 
 def claim(
-    instance: do.Instance, plan: Incumbent, prices: Array, tree: list[Node], loose: float = LOOSE
+    instance: do.Instance, plan: PlanRows, prices: Array, tree: list[Node], loose: float = LOOSE
 ) -> Certificate:
     """A certificate with the plan's cost and the least bound of the leaves, a little loosened."""
     objective = cost_of(instance, plan)
     objective += loose * abs(objective)
-    bound = min([objective, *(node.bound for node in tree if isinstance(node, Leaf))])
+    bound = min([objective, *(node.bound for node in tree if isinstance(node, LeafNode))])
     return Certificate(
         instance=instance.name,
         instance_sha256=instance.sha256,
@@ -84,7 +64,7 @@ def root_certificate(instance: do.Instance) -> Certificate:
     point = maximise_bound(options, first_prices(options))
     plan = incumbent_of(instance, options, point.choice)
     value = point.value / options.n_users
-    leaf = Leaf(prices=0, bound=value - LOOSE * abs(value))
+    leaf = LeafNode(prices=0, bound=value - LOOSE * abs(value))
     return claim(instance, plan, point.prices[None], [leaf])
 
 
@@ -125,13 +105,13 @@ def tree_certificate(
             prices.append(best_prices(left))
         used = len(prices) - 1 if reprice else 0
         value = price(left, np.maximum(prices[used], 1e-300)).value / options.n_users
-        nodes.append(Leaf(prices=used, bound=value - LOOSE * abs(value)))
+        nodes.append(LeafNode(prices=used, bound=value - LOOSE * abs(value)))
     return claim(instance, plan, np.array(prices), nodes)
 
 
 def _random_split(
     options: Options, allowed: Array, rng: np.random.Generator, size: int
-) -> tuple[Split, tuple[Array, Array]] | None:
+) -> tuple[SplitNode, tuple[Array, Array]] | None:
     """A split that leaves its user an option on both sides, and the two sides as masks."""
     counts = np.bincount(options.user[allowed], minlength=options.n_users)
     open_users = np.flatnonzero(counts > 1)
@@ -143,7 +123,7 @@ def _random_split(
     listed = [
         (int(options.model[k]), PLACES[options.place[k]], int(options.server[k])) for k in chosen
     ]
-    node = Split(user=n, options=tuple(listed), inside=size, outside=size + 1)
+    node = SplitNode(user=n, options=tuple(listed), inside=size, outside=size + 1)
     listed = np.isin(np.arange(len(options)), chosen)
     others = options.user != n
     return node, (others | listed, others | ~listed)

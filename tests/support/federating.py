@@ -10,7 +10,12 @@ import dtkd_opt as do
 from dtkd_opt.distill.costs import count_costs
 from dtkd_opt.distill.networks import build_network
 from dtkd_opt.records.accuracy import PLACES
-from dtkd_opt.records.calibration import Calibration, Cell, Choice, Curve
+from dtkd_opt.records.calibration import (
+    AccuracyCurve,
+    AccuracyStatistics,
+    Calibration,
+    ChosenHyperparameters,
+)
 from dtkd_opt.records.instance import AccuracyTable, Instance, Model, Task, User
 
 PROGRAM = [sys.executable, "-m", "dtkd_opt", "federate"]
@@ -63,8 +68,8 @@ def write(problem: Instance, solution: do.Solution, folder: Path) -> Path:
     return folder
 
 
-def choice(student: str, labels: Any, samples: int, rate: float) -> Choice:
-    return Choice(
+def choice(student: str, labels: Any, samples: int, rate: float) -> ChosenHyperparameters:
+    return ChosenHyperparameters(
         student=student, labels=labels, samples=samples, learning_rate=rate, batch_size=16,
         accuracy=0.5,
     )  # fmt: skip
@@ -74,8 +79,8 @@ def table(problem: Instance, cnn_rates: tuple[float, float] = (1e-3, 4e-3)) -> C
     """A table that is made up, with the instance's models."""
     students = [model.name for model in problem.models]
     curves = [
-        Curve(student=model.name, labels=labels, fit=None, cells=tuple(
-            Cell(samples=60 * k, runs=2, mean=0.5, std=0.1, lower95=0.3 + k / 100,
+        AccuracyCurve(student=model.name, labels=labels, fit=None, cells=tuple(
+            AccuracyStatistics(samples=60 * k, runs=2, mean=0.5, std=0.1, lower95=0.3 + k / 100,
                  upper95=0.9 + k / 100, used=used, used_lower95=0.3)
             for k, used in zip((1, 10), getattr(model.accuracy, labels), strict=True)
         ))
@@ -101,9 +106,9 @@ def calibrated(problem: Instance) -> Calibration:
     """The same table with hard labels as well."""
     found = table(problem)
     curves = [
-        Curve(student=student, labels="hard", fit=None, cells=tuple(
-            Cell(samples=samples, runs=1, mean=used, std=None, lower95=None, upper95=None,
-                 used=used, used_lower95=None)
+        AccuracyCurve(student=student, labels="hard", fit=None, cells=tuple(
+            AccuracyStatistics(samples=samples, runs=1, mean=used, std=None, lower95=None,
+                               upper95=None, used=used, used_lower95=None)
             for samples, used in zip((60, 600), both, strict=True)
         ))
         for student, both in HARD.items()

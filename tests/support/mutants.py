@@ -9,12 +9,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import dtkd_opt as do
 from dtkd_opt.records.certificate import gap_above
-from dtkd_opt.records.instance import PLACES
+from dtkd_opt.records.plan import PlanRow, PlanRows
 from tests.support.certificates import tree_certificate
 from tests.support.paths import INSTANCES as INSTANCES
 
@@ -76,16 +75,6 @@ def refreshed(data: Json) -> Json:
 def true_cost(data: Json, instance: do.Instance) -> float:
     """J [s] of the file's plan by `evaluate`, inf if it breaks a limit."""
     rows = data["incumbent"]
-    models = [model.name for model in instance.models]
-    servers = [server.name for server in instance.servers]
-    evaluation = do.evaluate(
-        instance,
-        do.Plan(
-            np.array([models.index(row["model"]) for row in rows]),
-            np.array([PLACES.index(row["place"]) for row in rows]),
-            np.array([servers.index(row["server"]) for row in rows]),
-            *(np.array([row[key] for row in rows], float)
-              for key in ("uplink_hz", "downlink_hz", "cpu_hz")),
-        ),
-    )  # fmt: skip
+    plan = PlanRows.from_records([PlanRow(**row) for row in rows])
+    evaluation = do.evaluate(instance, plan.to_plan(instance))
     return math.inf if evaluation.violations else evaluation.objective

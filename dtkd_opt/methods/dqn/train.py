@@ -16,7 +16,6 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.methods.dqn.checkpoint import CHECKPOINT, load, save
@@ -27,7 +26,6 @@ from dtkd_opt.methods.dqn.method import LARGEST, NetworkCard, QNetwork, torch, w
 from dtkd_opt.methods.dqn.replay_buffer import Game, Transitions, join
 from dtkd_opt.methods.dqn.training import CurveRow, TrainDqnParams, Training
 from dtkd_opt.pricing.equal_shares import argmax_by_user
-from dtkd_opt.records.files import fault_lines
 from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.threads import one_thread
@@ -89,8 +87,8 @@ def params_of(given: dict[str, Any]) -> TrainDqnParams:
     """Settings of the training from some values; UsageError where one means nothing."""
     try:
         return TrainDqnParams(**given)
-    except ValidationError as error:
-        raise UsageError("; ".join(fault_lines(error))) from None
+    except InputError as error:
+        raise UsageError("; ".join(error.faults)) from None
 
 
 def _checked(device: str) -> str:

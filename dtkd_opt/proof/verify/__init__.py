@@ -36,13 +36,14 @@ from dtkd_opt.errors import InputError
 from dtkd_opt.proof.verify.arrays import Arrays
 from dtkd_opt.proof.verify.tree import leaf_sums, tree_faults
 from dtkd_opt.records.accuracy import Array
-from dtkd_opt.records.certificate import Certificate, Incumbent, Leaf
+from dtkd_opt.records.certificate import Certificate, LeafNode
 from dtkd_opt.records.instance import DEVICE, PLACES, POOLS, Instance
+from dtkd_opt.records.plan import PlanRows
 
 TOLERANCE = 1e-9
 BALLS_UP_TO = 10_000  # users
 Name = Literal["balls", "arrays"]
-_MOST = 1e290  # of what is summed, so that no sum overflows
+_MAX_TERM = 1e290  # of what is summed, so that no sum overflows
 
 
 class Arithmetic(Protocol):
@@ -118,9 +119,9 @@ def _head_faults(instance: Instance, claim: Certificate) -> Iterator[str]:
         yield "prices: must be finite and at least 0"
 
 
-def _name_faults(instance: Instance, plan: Incumbent) -> Iterator[str]:
+def _name_faults(instance: Instance, plan: PlanRows) -> Iterator[str]:
     names = instance.users.name
-    if not all(len(column) == len(names) for column in vars(plan).values()):
+    if not all(len(column) == len(names) for column in (getattr(plan, key) for key in plan.keys)):
         yield f"incumbent: must be {len(names)} rows, one per user, got {len(plan)}"
         return
     for n, (name, own) in enumerate(zip(plan.name, names, strict=True)):
@@ -162,7 +163,7 @@ def _plan_faults(instance: Instance, claim: Certificate, arithmetic: Arithmetic)
     plan, users, numbers = claim.incumbent, instance.users, _numbers(instance)
     choice = np.array([[numbers[key][name] for name in getattr(plan, key)] for key in numbers])
     shares = np.array([plan.uplink_hz, plan.downlink_hz, plan.cpu_hz], float)
-    (_, place, server), most = choice, 1 + TOLERANCE
+    (_, place, server), slack = choice, 1 + TOLERANCE
     faults = {
         "cannot reach its server": np.isnan(users.channel_gain[np.arange(len(users)), server]),
         "has a share that is negative or not finite": ~((shares >= 0) & (shares < math.inf)).all(0),
@@ -170,11 +171,11 @@ def _plan_faults(instance: Instance, claim: Certificate, arithmetic: Arithmetic)
     if not np.any([*faults.values()]):
         cost, delay, energy, accuracy = arithmetic.figures(choice, shares)
         faults = {  # what does not surely hold: NaN is a fault
-            "takes longer than its deadline_s": ~(delay <= users.deadline_s * most),
-            "takes more than its energy_j": ~(energy <= users.energy_j * most),
+            "takes longer than its deadline_s": ~(delay <= users.deadline_s * slack),
+            "takes more than its energy_j": ~(energy <= users.energy_j * slack),
             "is less accurate than its min_accuracy": ~(accuracy >= users.min_accuracy - TOLERANCE),
-            "runs its CPU above its cpu_hz": (place == DEVICE) & (shares[2] > users.cpu_hz * most),
-            "has no share of a pool that it needs": ~(cost < _MOST),
+            "runs its CPU above its cpu_hz": (place == DEVICE) & (shares[2] > users.cpu_hz * slack),
+            "has no share of a pool that it needs": ~(cost < _MAX_TERM),
         }
     for what, faulty in faults.items():
         yield from (f"incumbent[{n}]: {what}" for n in np.flatnonzero(faulty))
@@ -182,7 +183,7 @@ def _plan_faults(instance: Instance, claim: Certificate, arithmetic: Arithmetic)
         return
     shares[2, place == DEVICE] = 0.0  # of the device's own CPU
     for (p, s), pool in np.ndenumerate(_pools_of(instance)):
-        if (used := _sum(shares[p, server == s], math.inf)) > pool * most:
+        if (used := _sum(shares[p, server == s], math.inf)) > pool * slack:
             what = f"{POOLS[p]} pool of servers[{s}], {pool:g}"
             yield f"incumbent: overdraws the {what}, with shares of {float(used):.12g}"
     if (mean := _sum(cost, math.inf) / len(users)) > claim.objective:
@@ -194,7 +195,7 @@ def _sum(values: Array, towards: float) -> Fraction:
 
     `fsum` is the exact sum rounded to nearest.
     """
-    return Fraction(math.nextafter(math.fsum(np.fmin(values, _MOST)), towards))
+    return Fraction(math.nextafter(math.fsum(np.fmin(values, _MAX_TERM)), towards))
 
 
 # --- the bound ---
@@ -204,7 +205,7 @@ def _leaf_faults(instance: Instance, claim: Certificate, arithmetic: Arithmetic)
     """Every leaf's prices prove its bound: N L ≤ N L_leaf ≤ Σ_n min_k c_k(λ) - λ · C, exactly."""
     bounds: dict[int, dict[int, float]] = {}  # of the leaves of each price set
     for v, node in enumerate(claim.tree):
-        if isinstance(node, Leaf):
+        if isinstance(node, LeafNode):
             bounds.setdefault(node.prices, {})[v] = node.bound
     pools = _pools_of(instance)
     for i, mine in sorted(bounds.items()):
@@ -216,5 +217,5 @@ def _leaf_faults(instance: Instance, claim: Certificate, arithmetic: Arithmetic)
             if bound < claim.bound:
                 yield f"bound: {claim.bound} is above that of tree[{v}], {bound}"
             if not (proven := sums[v] / len(costs)) >= bound:  # nor is NaN proven
-                shown = float(max(proven, Fraction(-_MOST)))
+                shown = float(max(proven, Fraction(-_MAX_TERM)))
                 yield f"tree[{v}]: prices prove only {shown:.17g}, the file claims {bound}"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt.records.accuracy import Array
-from dtkd_opt.records.certificate import Certificate, Leaf, Node, Split
+from dtkd_opt.records.certificate import Certificate, LeafNode, Node, SplitNode
 from dtkd_opt.records.instance import PLACES, Instance
 
 # What a user without any option costs. Prices times pools, and claims times users, stay far below,
@@ -34,7 +34,7 @@ def tree_faults(instance: Instance, certificate: Certificate) -> Iterator[str]:
     if not tree:
         yield "tree: must have at least one node"
     for v, node in enumerate(tree):
-        if isinstance(node, Leaf):
+        if isinstance(node, LeafNode):
             if not 0 <= node.prices < sets:
                 yield f"tree[{v}].prices: there are {sets} price sets, got {node.prices}"
             continue
@@ -71,7 +71,7 @@ def leaf_sums(
     """
     needed = set(leaves)
     for v, node in reversed([*enumerate(tree)]):  # children come after their parents
-        if isinstance(node, Split) and not needed.isdisjoint((node.inside, node.outside)):
+        if isinstance(node, SplitNode) and not needed.isdisjoint((node.inside, node.outside)):
             needed.add(v)
     sums: dict[int, Fraction] = {}
     left: dict[int, NDArray[np.bool_]] = {}  # by user, on the path to the node at hand
@@ -80,7 +80,7 @@ def leaf_sums(
     while todo:
         v, value, user, options = todo.pop()
         sums[v], left[user] = value, options
-        if v < 0 or isinstance(node := tree[v], Leaf):
+        if v < 0 or isinstance(node := tree[v], LeafNode):
             continue
         user, before = node.user, left.get(node.user, every)
         listed = ~every

@@ -49,7 +49,7 @@ def test_figures_are_those_of_evaluate_rounded_outward(arithmetic: Any) -> None:
         cost, delay, energy, accuracy = both(instance)[arithmetic == "arrays"].figures(
             taken, shares
         )
-        true = do.evaluate(instance, do.Plan(*taken, *shares))
+        true = do.evaluate(instance, do.Plan.from_columns(*taken, *shares))
         assert true.delay_s == pytest.approx(delay, rel=5e-14)
         assert true.energy_j == pytest.approx(energy, rel=5e-14)
         assert true.accuracy == pytest.approx(accuracy, rel=5e-14)

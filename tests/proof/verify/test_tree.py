@@ -18,7 +18,7 @@ from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.proof.verify import verify
 from dtkd_opt.proof.verify.tree import leaf_sums
-from dtkd_opt.records.certificate import Leaf, Node, Split
+from dtkd_opt.records.certificate import LeafNode, Node, SplitNode
 from dtkd_opt.records.instance import PLACES
 from tests.support.certificates import claim, incumbent_of, root_certificate, tree_certificate
 from tests.support.instances import small_instance, user
@@ -37,10 +37,10 @@ def random_tree(
     instance: do.Instance, options: Options, rng: np.random.Generator
 ) -> tuple[list[Node], list[Array]]:
     """Up to six splits by random lists, also empty ones, and what each node leaves of the table."""
-    tree: list[Node] = [Leaf(prices=0, bound=0.0)]
+    tree: list[Node] = [LeafNode(prices=0, bound=0.0)]
     left = [np.ones(len(options), bool)]
     for _ in range(rng.integers(0, 7)):
-        v = int(rng.choice([v for v, node in enumerate(tree) if isinstance(node, Leaf)]))
+        v = int(rng.choice([v for v, node in enumerate(tree) if isinstance(node, LeafNode)]))
         n = int(rng.integers(options.n_users))
         every = [
             (m, PLACES[p], s)
@@ -49,8 +49,8 @@ def random_tree(
             for s in range(len(instance.servers))
         ]
         options = [option for option in every if rng.random() < rng.choice([0.1, 0.5])]
-        tree[v] = Split(user=n, options=tuple(options), inside=len(tree), outside=len(tree) + 1)
-        tree += [Leaf(prices=0, bound=0.0)] * 2
+        tree[v] = SplitNode(user=n, options=tuple(options), inside=len(tree), outside=len(tree) + 1)
+        tree += [LeafNode(prices=0, bound=0.0)] * 2
         keys = zip(options.model, options.place, options.server, strict=True)
         listed = np.array([(m, PLACES[p], s) in options for m, p, s in keys])
         left += [
@@ -74,12 +74,12 @@ def test_weak_duality_by_enumeration(instance: do.Instance, seed: int, arithmeti
     plan = incumbent_of(instance, options, choices[np.argmin(values)])
     prices = np.array([any_prices(options, rng) for _ in range(3)])
     claims = [
-        node if isinstance(node, Split) else Leaf(prices=int(rng.integers(3)), bound=bound)
+        node if isinstance(node, SplitNode) else LeafNode(prices=int(rng.integers(3)), bound=bound)
         for node, bound in zip(tree, np.where(np.isinf(best), 0.0, best) * (1 + 1e-6), strict=True)
     ]
     faults = verify(instance, claim(instance, plan, prices, claims), arithmetic=arithmetic)
     for v, node in enumerate(tree):
-        if isinstance(node, Leaf) and best[v] < np.inf and best[v] > 0:
+        if isinstance(node, LeafNode) and best[v] < np.inf and best[v] > 0:
             assert any(fault.startswith(f"tree[{v}]: prices prove only") for fault in faults)
 
 
@@ -89,7 +89,7 @@ def test_a_bound_a_billionth_higher_is_refused(name: str, arithmetic: Any) -> No
     instance = load(name)
     certificate = tree_certificate(instance, 4, seed=2)
     for v, node in enumerate(certificate.tree):
-        if isinstance(node, Leaf):
+        if isinstance(node, LeafNode):
             higher = node.model_copy(update={"bound": node.bound * (1 + 1e-9)})
             tree = (*certificate.tree[:v], higher, *certificate.tree[v + 1 :])
             faults = verify(instance, replace(certificate, tree=tree), arithmetic=arithmetic)
@@ -105,13 +105,13 @@ def test_an_empty_case_proves_anything(arithmetic: Any) -> None:
     options = tuple((m, p, 0) for m in range(len(instance.models)) for p in PLACES)
     bound = root.bound
     tree = (
-        Split(user=2, options=options, inside=1, outside=2),
-        Leaf(prices=0, bound=bound),
-        Split(user=2, options=options, inside=3, outside=4),
-        Leaf(prices=0, bound=1e9),
-        Split(user=3, options=options[:1], inside=5, outside=6),
-        Leaf(prices=0, bound=1e9),
-        Leaf(prices=0, bound=1e300),
+        SplitNode(user=2, options=options, inside=1, outside=2),
+        LeafNode(prices=0, bound=bound),
+        SplitNode(user=2, options=options, inside=3, outside=4),
+        LeafNode(prices=0, bound=1e9),
+        SplitNode(user=3, options=options[:1], inside=5, outside=6),
+        LeafNode(prices=0, bound=1e9),
+        LeafNode(prices=0, bound=1e300),
     )
     assert verify(instance, replace(root, tree=tree), arithmetic=arithmetic) == []
 
@@ -126,7 +126,7 @@ def test_long_chains(length: int, arithmetic: Any) -> None:
     leaf = root.tree[0]
     for k in range(length):
         option = (k // 1000 % 6, "device", 0)
-        split = Split(user=k % 1000, options=(option,), inside=2 * k + 1, outside=2 * k + 2)
+        split = SplitNode(user=k % 1000, options=(option,), inside=2 * k + 1, outside=2 * k + 2)
         tree += [split, leaf]
     start = time.monotonic()
     found = verify(instance, replace(root, tree=(*tree, leaf)), arithmetic=arithmetic)
@@ -139,15 +139,15 @@ def test_long_chains(length: int, arithmetic: Any) -> None:
 def test_what_each_leaf_leaves_to_its_users(seed: int) -> None:
     """The walk's sums, held against the lists on each leaf's path."""
     rng = np.random.default_rng(seed)
-    tree: list[Node] = [Leaf(prices=0, bound=0.0)]
+    tree: list[Node] = [LeafNode(prices=0, bound=0.0)]
     every = [(m, place, s) for m in range(2) for place in PLACES for s in range(2)]
     allowed = [{n: set(every) for n in range(2)}]
     for _ in range(int(rng.integers(1, 15))):
-        v = int(rng.choice([v for v, node in enumerate(tree) if isinstance(node, Leaf)]))
+        v = int(rng.choice([v for v, node in enumerate(tree) if isinstance(node, LeafNode)]))
         n = int(rng.integers(2))
         listed = [option for option in every if rng.random() < 0.5]
-        tree[v] = Split(user=n, options=tuple(listed), inside=len(tree), outside=len(tree) + 1)
-        tree += [Leaf(prices=0, bound=0.0)] * 2
+        tree[v] = SplitNode(user=n, options=tuple(listed), inside=len(tree), outside=len(tree) + 1)
+        tree += [LeafNode(prices=0, bound=0.0)] * 2
         allowed += [{**allowed[v], n: allowed[v][n] & set(listed)},
                     {**allowed[v], n: allowed[v][n] - set(listed)}]  # fmt: skip
     costs = rng.integers(0, 1000, (2, 2, 2, 2)).astype(float)
@@ -155,7 +155,7 @@ def test_what_each_leaf_leaves_to_its_users(seed: int) -> None:
     for n in range(2):  # so that the root leaves each user something
         costs[n, *rng.integers(0, 2, 3)] = rng.integers(0, 1000)
     total = Fraction(costs.min(axis=(1, 2, 3)).sum() + 0.5)
-    leaves = [v for v, node in enumerate(tree) if isinstance(node, Leaf)]
+    leaves = [v for v, node in enumerate(tree) if isinstance(node, LeafNode)]
     some = [v for v in leaves if rng.random() < 0.7]
     sums = leaf_sums(tree, some, total, costs)
     for v in some:
@@ -172,6 +172,6 @@ def test_a_device_that_downloads_nothing_is_listed_at_every_server() -> None:
     root = root_certificate(instance)
     best = root.bound
     for options in (((0, "device", 0),), ((0, "device", 0), (0, "device", 1))):
-        inside = Split(user=0, options=options, inside=1, outside=2)
-        tree = (inside, Leaf(prices=0, bound=best), Leaf(prices=0, bound=best))
+        inside = SplitNode(user=0, options=options, inside=1, outside=2)
+        tree = (inside, LeafNode(prices=0, bound=best), LeafNode(prices=0, bound=best))
         assert verify(instance, replace(root, tree=tree)) == []

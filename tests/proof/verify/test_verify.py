@@ -19,7 +19,8 @@ import pytest
 
 import dtkd_opt as do
 from dtkd_opt.proof.verify import verify
-from dtkd_opt.records.certificate import Certificate, Leaf, Node, Split
+from dtkd_opt.records.certificate import Certificate, LeafNode, Node, SplitNode
+from dtkd_opt.records.plan import PlanRows
 from tests.support.certificates import (
     claim,
     cost_of,
@@ -60,7 +61,7 @@ def test_a_worse_plan_is_proven_at_its_cost(n10: tuple[do.Instance, Certificate]
     """Any feasible plan can be the incumbent, here equal shares."""
     instance, certificate = n10
     plan = certificate.incumbent
-    less = replace(plan, uplink_hz=plan.uplink_hz * 0.5)
+    less = plan.replace(uplink_hz=plan.uplink_hz * 0.5)
     worse = claim(instance, less, certificate.prices, list(certificate.tree))
     assert worse.objective > certificate.objective * 1.001
     assert cost_of(instance, less) < worse.objective
@@ -72,13 +73,10 @@ def test_a_worse_plan_is_proven_at_its_cost(n10: tuple[do.Instance, Certificate]
 
 def plan_with(certificate: Certificate, n: int, **changes: Any) -> Certificate:
     """The certificate with another entry of the incumbent for one user."""
-    columns = {}
+    columns = {key: getattr(certificate.incumbent, key).copy() for key in PlanRows.keys}
     for key, value in changes.items():
-        column = list(getattr(certificate.incumbent, key))
-        column[n] = value
-        numbers = key.endswith("_hz")
-        columns[key] = np.array(column) if numbers else tuple(column)
-    return replace(certificate, incumbent=replace(certificate.incumbent, **columns))
+        columns[key][n] = value
+    return replace(certificate, incumbent=PlanRows(columns))
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +86,8 @@ def n10() -> tuple[do.Instance, Certificate]:
 
 
 # a cycle beside the root, so that every node is the child of one
-LEAF = Leaf(prices=0, bound=0.0)
-APART = (LEAF, Split(user=0, options=(), inside=1, outside=2), LEAF)
+LEAF = LeafNode(prices=0, bound=0.0)
+APART = (LEAF, SplitNode(user=0, options=(), inside=1, outside=2), LEAF)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +101,7 @@ APART = (LEAF, Split(user=0, options=(), inside=1, outside=2), LEAF)
         ({"bound": 18.5}, "is above that of tree[0]"),
         ({"gap": 1e-9}, "gap: objective and bound prove only"),
         ({"tree": ()}, "tree: must have at least one node"),
-        ({"tree": (Leaf(prices=1, bound=1.0),)}, "tree[0].prices: there are 1 price sets"),
+        ({"tree": (LeafNode(prices=1, bound=1.0),)}, "tree[0].prices: there are 1 price sets"),
         ({"tree": APART}, "tree[1]: its children must be nodes after it, got 1"),
         ({"prices": np.zeros((1, 3, 2))}, "prices: each set must have 3 pools of 1 servers"),
         ({"prices": np.full((1, 3, 1), -1.0)}, "prices: must be finite and at least 0"),
@@ -161,7 +159,7 @@ def test_limits_of_users(arithmetic: Any) -> None:
                 limited = instance.users[1].model_copy(update={key: value * factor})
                 changed = instance.model_copy(update={"users": (instance.users[0], limited)})
                 prices = np.zeros((1, 3, 2))
-                tree: list[Node] = [Leaf(prices=0, bound=0.0)]
+                tree: list[Node] = [LeafNode(prices=0, bound=0.0)]
                 certificate = replace(
                     claim(instance, plan, prices, tree), instance_sha256=changed.sha256
                 )
