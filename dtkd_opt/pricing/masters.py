@@ -47,7 +47,8 @@ class _Points(Generic[Master]):
     """The points priced so far, in pool values v = λ C [s]."""
 
     def __init__(self, lagrangian: Lagrangian, master: Master):
-        self.lagrangian, self.master = lagrangian, master
+        self.lagrangian = lagrangian
+        self.master: Master = master
         self.choices: list[Index] = []
 
     def _price(self, values: Array) -> DualPoint:
