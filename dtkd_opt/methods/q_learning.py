@@ -47,12 +47,12 @@ from dtkd_opt.records.solution import Termination
 _REPORTED = 100  # rounds between two lines of progress, but for the first ones
 _STEP = 1.25  # between two levels of congestion
 _PRICE_STEPS = 4  # with limits
-_MOST_STATES = 100  # of one user: of more servers only its strongest are looked at
+_MAX_STATES = 100  # of one user: of many servers only the strongest count
 _Part = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
 
 
-class QLearningParams(Record):
-    """Settings of `q-learning`."""
+class QLearning(Record):
+    """`q-learning`: every user learns from rewards that the convex subproblem pays in prices."""
 
     cold: Flag = False
     """Start from empty tables, as in the paper, instead of the prices' costs."""
@@ -70,54 +70,53 @@ class QLearningParams(Record):
     penalty: Amount = 1.0
     """What a user pays for being late by once its deadline, relative to its cost."""
     greedy_every: Count = 10
-    """Rounds from one greedy choice that is offered as a plan to the next."""
+    """Rounds from one greedy choice that is tried as a plan to the next."""
 
     @model_validator(mode="after")
     def _falling(self) -> Self:
         if 0 < self.epsilon < self.final_epsilon:
-            most = f"must be at most epsilon, {self.epsilon:g}, or epsilon 0"
-            raise_faults([f"final_epsilon: {most}, got {self.final_epsilon:g}"])
+            limit = f"must be at most epsilon, {self.epsilon:g}, or epsilon 0"
+            raise_faults([f"final_epsilon: {limit}, got {self.final_epsilon:g}"])
         return self
 
+    def __call__(self, search: Search, seed: int) -> Termination:
+        """Learn for some rounds; the best plan met counts, with the prices' bound.
 
-def q_learning(search: Search, seed: int, params: QLearningParams) -> Termination:
-    """Learn for some rounds; the best plan met counts, with the prices' bound.
+        Cold, the tables learn nothing from the best prices: these prove the bound and, where no
+        round met a plan, are where the search for one starts. Otherwise the tables start from the
+        costs at the best prices and the plan from their rounding, which is never lost. The stop
+        rule's `iterations` can only shorten the rounds; ε falls over those that are played.
 
-    Cold, the tables learn nothing from the best prices: these prove the bound and, where no round
-    met a plan, are where the search for one starts. Otherwise the tables start from the costs at
-    the best prices and the plan from their rounding, which is never lost. The stop rule's
-    `iterations` can only shorten the rounds; ε falls over those that are played.
-
-    Raises
-    ------
-    InfeasibleError
-        When prices prove that no choice keeps the limits.
-    NoPlanError
-        When no plan was met and there is no such proof.
-    """
-    options = search.options
-    if params.cold:
-        price_bound(search)
-        values = np.zeros(len(options))
-    else:
-        values = -price_and_round(search).cost / (1 - params.discount)
-    search.enter("Q-learning")
-    rounds = min(search.stop.iterations or params.rounds, params.rounds)
-    learner = Learner(options, values, params, rounds, np.random.default_rng(seed))
-    for number in range(rounds):
+        Raises
+        ------
+        InfeasibleError
+            When prices prove that no choice keeps the limits.
+        NoPlanError
+            When no plan was met and there is no such proof.
+        """
+        options = search.options
+        if self.cold:
+            price_bound(search)
+            values = np.zeros(len(options))
+        else:
+            values = -price_and_round(search).cost / (1 - self.discount)
+        search.begin_phase("Q-learning")
+        rounds = min(search.stop.iterations or self.rounds, self.rounds)
+        learner = Learner(options, values, self, rounds, np.random.default_rng(seed))
+        for number in range(rounds):
+            if search.proven:
+                return "gap_reached"
+            search.keep_time()
+            if _reported(number):
+                search.begin_phase(f"round {number} of {rounds}")
+            _try_round(search, *learner.play(number))
+            if number % self.greedy_every == 0 or number == rounds - 1:
+                _try_greedy(search, learner)
+        if search.incumbent is None and search.dual_point is not None:
+            find_plan(search, search.dual_point.prices)
         if search.proven:
             return "gap_reached"
-        search.keep_time()
-        if _reported(number):
-            search.enter(f"round {number} of {rounds}")
-        _offer(search, *learner.play(number))
-        if number % params.greedy_every == 0 or number == rounds - 1:
-            _offer_greedy(search, learner)
-    if search.incumbent is None and search.priced is not None:
-        find_plan(search, search.priced.prices)
-    if search.proven:
-        return "gap_reached"
-    return "heuristic_end" if rounds == params.rounds else "iteration_limit"
+        return "heuristic_end" if rounds == self.rounds else "iteration_limit"
 
 
 def _reported(number: int) -> bool:
@@ -125,20 +124,20 @@ def _reported(number: int) -> bool:
     return number % (1 if number < 10 else 10 if number < _REPORTED else _REPORTED) == 0
 
 
-def _offer(search: Search, choice: Index, allocation: Allocation) -> None:
+def _try_round(search: Search, choice: Index, allocation: Allocation) -> None:
     """A round's own choice, if it was allocated exactly and is better than the incumbent."""
     if search.options.constrained:
         return  # its allocation knows no limits
     if mean_cost(search.options, choice, allocation) < search.objective:
-        search.offer_plan(choice, allocation.shares, allocation.prices)
+        search.try_incumbent_plan(choice, allocation.shares, allocation.prices)
 
 
-def _offer_greedy(search: Search, learner: Learner) -> None:
-    """The choice that the tables hold for the best, unless even without limits it is worse."""
+def _try_greedy(search: Search, learner: Learner) -> None:
+    """The tables' best choice, unless even without limits it is worse."""
     choice = learner.greedy()
     if mean_cost(search.options, choice, allocate(learner.free, choice)) < search.objective:
         with suppress(ChoiceInfeasible):
-            search.offer(choice)
+            search.try_incumbent(choice)
 
 
 class Learner:
@@ -148,13 +147,13 @@ class Learner:
         self,
         options: Options,
         values: Array,
-        params: QLearningParams,
+        settings: QLearning,
         rounds: int,
         rng: np.random.Generator,
     ):
-        self.options, self.params, self.rounds, self.rng = options, params, rounds, rng
+        self.options, self.settings, self.rounds, self.rng = options, settings, rounds, rng
         self.free, self.least = without_limits(options), least_uploads(options)
-        self.congestion = Congestion(options, params.levels)
+        self.congestion = Congestion(options, settings.levels)
         self.state = self.congestion.states(self.congestion.usual)
         self.q = QTable(options.start, self.congestion.sizes, values)
 
@@ -164,18 +163,18 @@ class Learner:
 
     def play(self, number: int) -> tuple[Index, Allocation]:
         """One round: its choice and allocation; the tables learn from it."""
-        params = self.params
+        settings = self.settings
         choice = explored(self.greedy(), self.options.start, self.epsilon(number), self.rng)
         allocation = allocate(self.free, choice)
-        reward, prices = rewards(self.options, choice, allocation, params.penalty, self.least)
+        reward, prices = rewards(self.options, choice, allocation, settings.penalty, self.least)
         following = self.congestion.states(prices)
-        self.q.learn(self.state, choice, reward, following, params.learning_rate, params.discount)
+        self.q.learn(self.state, choice, reward, following, settings.learning_rate, settings.discount)
         self.state = following
         return choice, allocation
 
     def epsilon(self, number: int) -> float:
         """ε of a round: a geometric fall from the first to the last."""
-        first, last = self.params.epsilon, self.params.final_epsilon
+        first, last = self.settings.epsilon, self.settings.final_epsilon
         return first * (last / first) ** (number / max(self.rounds - 1, 1)) if first else 0.0
 
 
@@ -232,7 +231,7 @@ class Congestion:
         self.levels, self.capacity = levels, options.capacity
         self.usual = first_prices(options)
         self._usual_s = np.maximum((self.usual * options.capacity).sum(axis=0), 1e-300)
-        seen = int(np.log(_MOST_STATES) / np.log(levels)) if levels > 1 else 1
+        seen = int(np.log(_MAX_STATES) / np.log(levels)) if levels > 1 else 1
         self.servers = strongest_servers(options, seen)
         self.sizes = levels ** (self.servers >= 0).sum(axis=1)
 
