@@ -45,7 +45,7 @@ class Branching:
         self.open: list[_OpenNode] = []
         self.closed = np.inf  # the smallest value of the closed leaves
         self.nodes = 0
-        self._current = PricedLeaf(root.prices, root.value)  # holds wherever the proof is unfinished
+        self._current = PricedLeaf(root.prices, root.value)  # of what is unfinished
 
     @property
     def cutoff(self) -> float:

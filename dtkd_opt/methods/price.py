@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from dtkd_opt.errors import UsageError
 from dtkd_opt.methods.bounding import price_and_round
@@ -20,7 +20,6 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.methods.stop import TimeIsUp
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.fields import NonNegative, Record
-from dtkd_opt.records.instance import POOLS
 from dtkd_opt.records.solution import Termination
 
 _NODES = 500  # before HiGHS; proofs that end take some hundred, and HiGHS takes a second to build
@@ -33,9 +32,7 @@ def _as_lists(prices: Any) -> Any:
 
 
 _Row = tuple[NonNegative, ...]
-_Prices = Annotated[
-    tuple[_Row, ...], BeforeValidator(_as_lists), Field(min_length=len(POOLS), max_length=len(POOLS))
-]
+_Prices = Annotated[tuple[_Row, _Row, _Row], BeforeValidator(_as_lists)]
 
 
 class Price(Record):

@@ -34,20 +34,18 @@ from pydantic import Field, Strict, model_validator
 
 from dtkd_opt.methods.bounding import price_and_round, price_bound
 from dtkd_opt.methods.infeasible import find_plan
+from dtkd_opt.methods.q_table import Congestion, QTable
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
-from dtkd_opt.pricing.equal_shares import best_rows, first_prices, without_limits
+from dtkd_opt.pricing.equal_shares import without_limits
 from dtkd_opt.pricing.response import free_shares, least_uploads
 from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
-from dtkd_opt.problem.server_ranking import strongest_servers
 from dtkd_opt.records.fields import Amount, Count, Flag, Fraction, Record, raise_faults
 from dtkd_opt.records.solution import Termination
 
 _REPORTED = 100  # rounds between two lines of progress, but for the first ones
-_STEP = 1.25  # between two levels of congestion
 _PRICE_STEPS = 4  # with limits
-_MAX_STATES = 100  # of one user: of many servers only the strongest count
 _Part = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
 
 
@@ -168,7 +166,9 @@ class Learner:
         allocation = allocate(self.free, choice)
         reward, prices = rewards(self.options, choice, allocation, settings.penalty, self.least)
         following = self.congestion.states(prices)
-        self.q.learn(self.state, choice, reward, following, settings.learning_rate, settings.discount)
+        self.q.learn(
+            self.state, choice, reward, following, settings.learning_rate, settings.discount
+        )
         self.state = following
         return choice, allocation
 
@@ -217,79 +217,3 @@ def within_budgets(chosen: Options, prices: Array, least: Array) -> tuple[Array,
         prices = prices * np.clip(np.array(demand) / chosen.capacity, 0.5, 2.0) ** 2
     shares = free_shares(chosen, prices, least)
     return chosen.device_delay_s + pool_delays(chosen, shares).sum(axis=0), shares, prices
-
-
-class Congestion:
-    """States of the users: how the worth of their servers' pools compares with the usual.
-
-    The worth of server s is λ_s · C_s [s], the usual one is that of everybody's best option at
-    equal shares. A level is a factor of 1.25, the outermost ones have no end. A user's state tells
-    apart the levels of all servers that it reaches, of many the strongest.
-    """
-
-    def __init__(self, options: Options, levels: int):
-        self.levels, self.capacity = levels, options.capacity
-        self.usual = first_prices(options)
-        self._usual_s = np.maximum((self.usual * options.capacity).sum(axis=0), 1e-300)
-        seen = int(np.log(_MAX_STATES) / np.log(levels)) if levels > 1 else 1
-        self.servers = strongest_servers(options, seen)
-        self.sizes = levels ** (self.servers >= 0).sum(axis=1)
-
-    def states(self, prices: Array) -> Index:
-        """(N,) each user's state at prices (3, S): its servers' levels as digits of a number."""
-        worth = np.maximum((prices * self.capacity).sum(axis=0), 1e-300)
-        distance = np.log(worth / self._usual_s) / np.log(_STEP)
-        level = np.clip(np.floor(distance + self.levels / 2), 0, self.levels - 1).astype(np.int64)
-        state = np.zeros(len(self.servers), np.int64)
-        for column in self.servers.T:
-            reached = column >= 0
-            state = np.where(reached, state * self.levels + level[column], state)
-        return state
-
-
-class QTable:
-    """Q[user, state, option] of all users, one flat array.
-
-    User n has `sizes[n]` states and the options `start[n]:start[n + 1]`; its values lie one state
-    after the other. Ties go to the first option.
-    """
-
-    def __init__(self, start: Index, sizes: Index, values: Array):
-        self.start, self.widths = start, np.diff(start)
-        ends = np.cumsum(sizes * self.widths)
-        self._first = ends - sizes * self.widths
-        user = np.repeat(np.arange(len(sizes)), sizes)  # of each user's each state
-        blocks = self.widths[user]
-        within = np.arange(int(ends[-1])) - np.repeat(np.cumsum(blocks) - blocks, blocks)
-        self.values: Array = values[np.repeat(start[user], blocks) + within]
-        self.visits = np.zeros(len(self.values), np.int32)
-
-    def best(self, state: Index) -> tuple[Index, Array]:
-        """(N,) each user's best option in its state, as a row of the option table, and its Q."""
-        rows = np.repeat(self._offset(state), self.widths) + np.arange(self.start[-1])
-        q = self.values[rows]
-        best = best_rows(q, self.start)
-        return best, q[best]
-
-    def learn(
-        self,
-        state: Index,
-        choice: Index,
-        reward: Array,
-        following: Index,
-        learning_rate: float,
-        discount: float,
-    ) -> None:
-        """Q[n, s, k] += α (r + γ max_k' Q[n, s', k'] - Q[n, s, k]) of all users at once."""
-        target = reward
-        if discount:
-            target = reward + discount * self.best(following)[1]
-        rows = self._offset(state) + choice
-        self.visits[rows] += 1
-        rate = np.maximum(learning_rate, 1 / self.visits[rows])
-        self.values[rows] += rate * (target - self.values[rows])
-
-    def _offset(self, state: Index) -> Index:
-        """(N,) what to add to a row of the option table to find its value."""
-        offset: Index = self._first + state * self.widths - self.start[:-1]
-        return offset

@@ -20,7 +20,6 @@ from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import SERVER, Instance
 
-
 BOUND_TOL = 1e-7  # relative; by rounding, a solver's bound may exceed a plan by this much
 
 

@@ -8,7 +8,7 @@ from itertools import repeat
 import numpy as np
 
 from dtkd_opt.errors import KEPT_FAULTS
-from dtkd_opt.methods.search import relative_gap
+from dtkd_opt.methods.stop import relative_gap
 from dtkd_opt.problem.evaluate import Evaluation, Plan, evaluate
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.columns import Mask, Texts

@@ -1,4 +1,4 @@
-"""One run of a comparison: it is done, checked, and made a row."""
+"""One run of a comparison: solved, checked, and made a row."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from dtkd_opt.analysis.compare.spec import Asked
+from dtkd_opt.analysis.compare.spec import RunSpec
 from dtkd_opt.errors import DtkdError
-from dtkd_opt.methods import method_version
-from dtkd_opt.methods.search import relative_gap
-from dtkd_opt.methods.settings import make_params
-from dtkd_opt.methods.solve import Result, solve
+from dtkd_opt.methods.registry import make_method, method_version, settings_of
+from dtkd_opt.methods.result import Result
+from dtkd_opt.methods.solve import solve
+from dtkd_opt.methods.stop import relative_gap
 from dtkd_opt.problem.generate import generate_instance
 from dtkd_opt.proof.check import TOLERANCE, check
 from dtkd_opt.records.fields import Fraction, NonNegative, Text, raise_faults
@@ -26,7 +26,7 @@ from dtkd_opt.runtime.jobs import Row, one_line, reason_of, this_worker
 Outcome = Literal["plan", "no_plan", "failed"]
 Moment = tuple[Text, NonNegative, Number | None, Number | None]  # phase, seconds, bound, incumbent
 _PACKAGES = ("numpy", "scipy", "clarabel", "highspy", "pyomo")
-_SHOWN = 3  # faults of a plan that a row tells
+_MAX_SHOWN = 3  # faults of a plan in a row
 
 
 class Run(Row):
@@ -36,7 +36,7 @@ class Run(Row):
     "failed" where it raised or `check` found faults. `reason` says why in the latter two.
     """
 
-    asked: Asked
+    asked: RunSpec
     outcome: Outcome
     status: Status | None = None
     termination: Termination | None = None
@@ -68,7 +68,7 @@ class Run(Row):
         return self
 
 
-def execute(instance: Instance, asked: Asked) -> Run:
+def execute(instance: Instance, asked: RunSpec) -> Run:
     """Solve and check; whatever the method raises becomes the row's reason.
 
     Parameters
@@ -82,18 +82,18 @@ def execute(instance: Instance, asked: Asked) -> Run:
         if here != asked.version:
             raise DtkdError(f"here is {here}, asked for was {asked.version}; install the same")
         _load(asked.method)
-        params = make_params(asked.method, asked.settings)
-        if asked.files and dict(params.hash_files()) != asked.files:
+        method = make_method(asked.method, asked.settings, asked.label)
+        settings = settings_of(method)
+        if asked.files and (settings is None or dict(settings.hash_files()) != asked.files):
             names = " or ".join(asked.files)
             raise DtkdError(f"{names} holds something else here than what was asked for")
         result = solve(
             instance,
-            asked.method,
+            method,
             gap=asked.gap_asked,
             time_limit=asked.time_limit_s,
             iterations=asked.iterations,
             seed=asked.seed,
-            params=params,
         )
         return _row(row, result)
     except (Exception, SystemExit) as error:  # whatever a method does
@@ -114,8 +114,8 @@ def _row(row: Run, result: Result) -> Run:
         return row
     faults = check(result.instance, solution)
     if faults:
-        rest = f" (and {len(faults) - _SHOWN} more)" if len(faults) > _SHOWN else ""
-        return row.failed("check: " + "; ".join(faults[:_SHOWN]) + rest)
+        rest = f" (and {len(faults) - _MAX_SHOWN} more)" if len(faults) > _MAX_SHOWN else ""
+        return row.failed("check: " + "; ".join(faults[:_MAX_SHOWN]) + rest)
     copied = ("incumbent_objective", "gap", "mean_accuracy", "total_delay_s")
     figures = {key: getattr(solution, key) for key in copied}
     return row.model_copy(update={"outcome": "plan", **figures})

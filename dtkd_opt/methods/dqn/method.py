@@ -188,10 +188,12 @@ def _all_rounds(
         _rehearse(search, options.thin(every), network, params, rounds, rng) if every >= 2 else None
     )
     if found is None:
-        yield from play(begin(options, choice, prices), network, params, rounds, search.try_incumbent, rng)
+        state = begin(options, choice, prices)
+        yield from play(state, network, params, rounds, search.try_incumbent, rng)
         return
     state = begin(options, choice, found)
-    state = move(state, wishes(state, np.arange(options.n_users), network.values), search.try_incumbent)
+    wanted = wishes(state, np.arange(options.n_users), network.values)
+    state = move(state, wanted, search.try_incumbent)
     yield state
     yield from play(state, network, params, -(-rounds // 5), search.try_incumbent, rng)
 
