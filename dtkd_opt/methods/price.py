@@ -89,7 +89,7 @@ class Price(Record):
             return None
         size = search.options.n_servers
         if any(len(row) != size for row in self.start):
-            raise UsageError(f"start must be prices of {size} servers in each of 3 rows")
+            raise UsageError(f"start must be prices of 3 pools at {size} server(s)")
         return np.array(self.start)
 
 

@@ -18,7 +18,7 @@ from dtkd_opt.formulations import allocation, minlp, perspective
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.solvers.highs import HighsParams, StandingMilp
+from dtkd_opt.solvers.highs import HighsSettings, StandingMilp
 from tests.support.helpers import all_choices, mean_objective, trial_table
 
 pyscipopt = pytest.importorskip("pyscipopt")
@@ -165,7 +165,7 @@ def test_milp_reaches_the_same_optimum_from_below(case: str) -> None:
 
 
 def milp_value(model: pyo.ConcreteModel) -> float:
-    outcome = StandingMilp(model, HighsParams(), 0).run(1e-9, 60.0)
+    outcome = StandingMilp(model, HighsSettings(), 0).run(1e-9, 60.0)
     assert outcome.reason == "optimal"
     return outcome.bound
 

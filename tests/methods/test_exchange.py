@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from dtkd_opt.problem.move import Index, Options
+from dtkd_opt.problem.options import Index, Options
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
 from dtkd_opt.methods import exchange
 from dtkd_opt.methods.exchange import improve
-from dtkd_opt.methods.search import Search, Stop, TimeIsUp
+from dtkd_opt.methods.search import Search
+from dtkd_opt.methods.stop import Stop, TimeIsUp
 from dtkd_opt.pricing.response import respond
 from tests.support.helpers import (
     INSTANCES,
@@ -36,8 +37,10 @@ def predicted(options: Options, choice: Index, move: Index) -> float:
     cost = response.cost + options.error_cost_s
     old = choice[options.user[move]]
     demand = exchange._demand_changes(options, choice, move, response.shares).sum(axis=0)
-    softness = exchange._softness(options, choice, prices, response.shares, response.elasticity)
-    return float((cost[move] - cost[old]).sum() + (demand**2 / softness).sum() / 2)
+    sensitivity = exchange._price_sensitivity(
+        options, choice, prices, response.shares, response.elasticity
+    )
+    return float((cost[move] - cost[old]).sum() + (demand**2 / sensitivity).sum() / 2)
 
 
 def true_change(options: Options, choice: Index, move: Index) -> float:
@@ -68,7 +71,7 @@ def served(options: Options, rng: np.random.Generator) -> Index:
 
 @settings(max_examples=40, deadline=None)
 @given(seed=SEEDS, users=st.integers(4, 12), moves=st.sampled_from([1, 2]))
-def test_without_uploads_a_move_brings_what_it_promises(seed: int, users: int, moves: int) -> None:
+def test_without_uploads_the_predicted_change_is_exact(seed: int, users: int, moves: int) -> None:
     """Downlink and CPU: (Σ √need)² / C is quadratic, so that the second order is all there is."""
     rng = np.random.default_rng(seed)
     options = random_options(users, 1, seed)
@@ -82,11 +85,13 @@ def test_without_uploads_a_move_brings_what_it_promises(seed: int, users: int, m
     response = respond(options, used)
     cost = response.cost + options.error_cost_s
     demand = exchange._demand_changes(options, choice, move, response.shares).sum(axis=0)
-    softness = exchange._softness(options, choice, used, response.shares, response.elasticity)
+    sensitivity = exchange._price_sensitivity(
+        options, choice, used, response.shares, response.elasticity
+    )
     old = choice[options.user[move]]
-    promise = (cost[move] - cost[old]).sum() + (demand**2 / softness).sum() / 2
+    predicted_change = (cost[move] - cost[old]).sum() + (demand**2 / sensitivity).sum() / 2
     total = options.n_users * mean_objective(options, choice)
-    assert promise == pytest.approx(true_change(options, choice, move), abs=1e-9 * total)
+    assert predicted_change == pytest.approx(true_change(options, choice, move), abs=1e-9 * total)
 
 
 def test_with_uploads_a_promise_is_true_to_second_order() -> None:
@@ -124,8 +129,8 @@ def test_the_second_order_matters() -> None:
 
 @settings(max_examples=10, deadline=None)
 @given(seed=SEEDS, servers=st.integers(1, 3))
-def test_moves_are_the_most_promising_first(seed: int, servers: int) -> None:
-    """What `_moves` yields first promises most, and each user moves once."""
+def test_moves_are_in_the_order_of_their_predicted_gain(seed: int, servers: int) -> None:
+    """What `_moves` yields first is predicted to gain most, and each user moves once."""
     rng = np.random.default_rng(seed)
     options = random_options(8, servers, seed)
     choice = random_choice(options, rng)
@@ -151,7 +156,7 @@ def test_moves_are_the_most_promising_first(seed: int, servers: int) -> None:
 def search_at(instance: do.Instance, choice: Index | None, time_limit: float = math.inf) -> Search:
     search = Search(instance, do.build_options(instance), Stop(time_limit=time_limit))
     if choice is not None:
-        search.offer(choice)
+        search.try_incumbent(choice)
     return search
 
 
@@ -278,7 +283,7 @@ def test_one_option_a_user_leaves_nothing_to_exchange() -> None:
     options = do.build_options(instance)
     only = options.take(options.start[:-1])
     search = Search(instance, only, Stop())
-    search.offer(np.arange(4))
+    search.try_incumbent(np.arange(4))
     before = search.incumbent
     improve(search)
     assert search.incumbent is before

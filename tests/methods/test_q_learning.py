@@ -15,13 +15,14 @@ from dtkd_opt.methods.bounding import price_and_round
 from dtkd_opt.methods.q_learning import (
     Congestion,
     Learner,
-    QLearningParams,
+    QLearning,
     QTable,
     explored,
     rewards,
     within_budgets,
 )
-from dtkd_opt.methods.search import Search, Stop
+from dtkd_opt.methods.search import Search
+from dtkd_opt.methods.stop import Stop
 from dtkd_opt.pricing.allocation import allocate
 from dtkd_opt.pricing.lagrangian import price
 from dtkd_opt.pricing.response import least_uploads
@@ -35,7 +36,7 @@ from tests.support.helpers import (
     random_options,
 )
 
-COLD = QLearningParams(cold=True, rounds=500)
+COLD = QLearning(cold=True, rounds=500)
 
 
 # --- the q_table and its update
@@ -188,7 +189,7 @@ def test_two_users_find_the_optimum_of_all_their_choices() -> None:
         instance = do.generate_instance(2, 1, seed)
         options = do.build_options(instance)
         best = min(mean_objective(options, choice) for choice in all_choices(options))
-        result = do.solve(instance, "q-learning", params=COLD, gap=0.0)
+        result = do.solve(instance, COLD, gap=0.0)
         assert result.objective == pytest.approx(best, rel=1e-9)
         assert result.bound <= best * (1 + 1e-12)
 
@@ -204,7 +205,7 @@ def test_two_users_find_the_optimum_of_all_their_choices() -> None:
 )
 def test_cold_learning_comes_near_the_bound(name: str, rounds: int, gap: float) -> None:
     instance = do.read_instance(INSTANCES / f"{name}.json")
-    result = do.solve(instance, "q-learning", params=QLearningParams(cold=True, rounds=rounds))
+    result = do.solve(instance, QLearning(cold=True, rounds=rounds))
     assert result.gap <= gap
     assert do.check(instance, result.solution) == []
 
@@ -220,7 +221,7 @@ def test_prices_settle_about_where_the_best_ones_are(seed: int) -> None:
     best = do.solve(instance).incumbent
     assert best is not None
     rng = np.random.default_rng(seed)
-    learner = Learner(options, np.zeros(len(options)), QLearningParams(), rounds, rng)
+    learner = Learner(options, np.zeros(len(options)), QLearning(), rounds, rng)
     prices = np.array([learner.play(number)[1].prices for number in range(rounds)])
     first, last = prices[:200] / best.prices, prices[-200:] / best.prices
     assert last.mean(axis=0) == pytest.approx(1.0, abs=0.25)
@@ -240,28 +241,28 @@ def test_started_from_prices_it_is_never_worse_than_their_rounding(name: str) ->
 @pytest.mark.parametrize("cold", [False, True])
 def test_same_seed_same_plan(cold: bool) -> None:
     instance = do.generate_instance(12, 2, 4, do.GeneratorParams(deadlines=0.3))
-    params = QLearningParams(cold=cold, rounds=150)
+    params = QLearning(cold=cold, rounds=150)
     files = []
     for _ in range(2):
-        result = do.solve(instance, "q-learning", seed=3, params=params, gap=0.0)
+        result = do.solve(instance, params, seed=3, gap=0.0)
         files.append(result.solution.model_copy(update={"runtime_s": 0.0}).to_bytes())
     assert files[0] == files[1]
 
 
 def test_seeds_differ() -> None:
     instance = do.generate_instance(12, 2, 4)
-    params = QLearningParams(cold=True, rounds=60)
-    found = {do.solve(instance, "q-learning", seed=s, params=params).objective for s in range(6)}
+    params = QLearning(cold=True, rounds=60)
+    found = {do.solve(instance, params, seed=s).objective for s in range(6)}
     assert len(found) > 1
 
 
 def test_its_time_limit_and_its_rounds_end_it() -> None:
     instance = do.generate_instance(30)
-    params = QLearningParams(cold=True, rounds=10**9)
-    result = do.solve(instance, "q-learning", params=params, gap=0.0, time_limit=0.5)
+    params = QLearning(cold=True, rounds=10**9)
+    result = do.solve(instance, params, gap=0.0, time_limit=0.5)
     assert result.solution.termination == "time_limit"
     assert math.isfinite(result.gap)
-    result = do.solve(instance, "q-learning", params=params, gap=0.0, iterations=5)
+    result = do.solve(instance, params, gap=0.0, iterations=5)
     assert result.solution.termination == "iteration_limit"
 
 
@@ -271,10 +272,9 @@ def test_an_iteration_limit_only_shortens_its_rounds() -> None:
     plans = {
         (rounds, limit): do.solve(
             instance,
-            "q-learning",
+            QLearning(cold=True, rounds=rounds),
             gap=0.0,
             iterations=limit,
-            params=QLearningParams(cold=True, rounds=rounds),
         )
         for rounds, limit in ((5, None), (5, 400), (10**6, 5))
     }
@@ -288,5 +288,5 @@ def test_no_choice_keeps_the_limits() -> None:
     tight = instance.users.replace(deadline_s=instance.users.deadline_s * 0.6)
     hard = instance.model_copy(update={"users": tight})
     for cold in (False, True):
-        params = QLearningParams(cold=cold, rounds=20)
-        assert do.solve(hard, "q-learning", params=params).status == "infeasible"
+        params = QLearning(cold=cold, rounds=20)
+        assert do.solve(hard, params).status == "infeasible"

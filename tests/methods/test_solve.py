@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import dtkd_opt as do
-from dtkd_opt.methods.exact import Rounds
-from dtkd_opt.methods.search import Progress
+from dtkd_opt.methods.search import Search
+from dtkd_opt.methods.stop import Progress
+from dtkd_opt.milp.outer_approximation import OuterApproximation
 
-NO_FIXING = do.ExactParams(fixing=False)
+NO_FIXING = do.Exact(fixing=False)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_numpy_numbers_are_numbers() -> None:
     assert type(result.solution.seed) is int
 
 
-def test_watch_is_called_by_the_callers_thread_only() -> None:
+def test_the_callback_is_called_by_the_callers_thread_only() -> None:
     threads: set[int] = set()
     phases: set[str] = set()
 
@@ -55,18 +56,18 @@ def test_watch_is_called_by_the_callers_thread_only() -> None:
         threads.add(threading.get_ident())
         phases.add(progress.phase)
 
-    do.solve(do.generate_instance(30), "exact", params=NO_FIXING, callback=callback)
+    do.solve(do.generate_instance(30), NO_FIXING, callback=callback)
     assert threads == {threading.get_ident()}
     assert "HiGHS round 1" in phases
 
 
-def test_an_error_in_watch_ends_the_run_and_reaches_the_caller() -> None:
+def test_an_error_in_the_callback_ends_the_run_and_reaches_the_caller() -> None:
     def callback(progress: Progress) -> None:
         if progress.phase.startswith("HiGHS"):
             raise LookupError("my display is gone")
 
     with pytest.raises(LookupError, match="display"):
-        do.solve(do.generate_instance(10), "exact", params=NO_FIXING, callback=callback)
+        do.solve(do.generate_instance(10), NO_FIXING, callback=callback)
 
 
 def test_time_that_runs_out_while_the_milp_is_built_keeps_plan_and_bound(
@@ -74,15 +75,15 @@ def test_time_that_runs_out_while_the_milp_is_built_keeps_plan_and_bound(
 ) -> None:
     added = []
 
-    def late(self: Rounds, *given: Any) -> None:
+    def late(self: OuterApproximation, *given: Any) -> None:
         added.append(given)
-        self.search.started -= 1000.0
+        monkeypatch.setattr(Search, "remaining_s", -1.0)
         original(self, *given)
 
-    original = Rounds._add_tangents
-    monkeypatch.setattr(Rounds, "_add_tangents", late)
+    original = OuterApproximation.add_tangents_everywhere
+    monkeypatch.setattr(OuterApproximation, "add_tangents_everywhere", late)
     instance = do.generate_instance(10)
-    result = do.solve(instance, "exact", gap=0.0, params=NO_FIXING, time_limit=500.0)
+    result = do.solve(instance, NO_FIXING, gap=0.0, time_limit=500.0)
     assert len(added) == 1  # the first look at the clock ended it
     assert result.solution.termination == "time_limit"
     assert do.check(instance, result.solution) == []
