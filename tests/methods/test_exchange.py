@@ -1,4 +1,4 @@
-"""Exchanges: what a move promises is what it brings, and a search ends where no move is better."""
+"""Exchanges: the predicted change is the true one, and a search ends where no move is better."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from dtkd_opt.problem.options import Index, Options
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from dtkd_opt.methods.exchange import improve
 from dtkd_opt.methods.search import Search
 from dtkd_opt.methods.stop import Stop, TimeIsUp
 from dtkd_opt.pricing.response import respond
+from dtkd_opt.problem.options import Index, Options
 from tests.support.helpers import (
     INSTANCES,
     mean_objective,
@@ -94,7 +94,7 @@ def test_without_uploads_the_predicted_change_is_exact(seed: int, users: int, mo
     assert predicted_change == pytest.approx(true_change(options, choice, move), abs=1e-9 * total)
 
 
-def test_with_uploads_a_promise_is_true_to_second_order() -> None:
+def test_with_uploads_the_prediction_is_of_second_order() -> None:
     """The error falls with the cube of the move's part in the pools, times their total delay."""
     rng = np.random.default_rng(0)
     mean = []
@@ -112,7 +112,7 @@ def test_with_uploads_a_promise_is_true_to_second_order() -> None:
 
 
 def test_the_second_order_matters() -> None:
-    """Without it, promises are far off: the formula is more than the reduced costs."""
+    """Without it, predictions are far off: the formula is more than the reduced costs."""
     rng = np.random.default_rng(1)
     better = 0
     for seed in range(20):
@@ -137,13 +137,13 @@ def test_moves_are_in_the_order_of_their_predicted_gain(seed: int, servers: int)
     prices = do.allocate(options, choice).prices
     assume((prices > 0).all())
     moves = list(exchange._moves(options, choice, prices))
-    promises = [predicted(options, choice, move) for move in moves]
-    assert not promises or promises[0] <= min(promises) + 1e-9
+    changes = [predicted(options, choice, move) for move in moves]
+    assert not changes or changes[0] <= min(changes) + 1e-9
     singles = [
         predicted(options, choice, np.array([k])) for k in np.setdiff1d(range(len(options)), choice)
     ]
     if min(singles) < -1e-9:
-        assert promises[0] <= min(singles) + 1e-9
+        assert changes[0] <= min(singles) + 1e-9
     for move in moves:
         assert len(move) in (1, 2)
         assert len(set(options.user[move])) == len(move)

@@ -238,24 +238,6 @@ def test_started_from_prices_it_is_never_worse_than_their_rounding(name: str) ->
     assert result.bound == search.bound
 
 
-@pytest.mark.parametrize("cold", [False, True])
-def test_same_seed_same_plan(cold: bool) -> None:
-    instance = do.generate_instance(12, 2, 4, do.GeneratorParams(deadlines=0.3))
-    params = QLearning(cold=cold, rounds=150)
-    files = []
-    for _ in range(2):
-        result = do.solve(instance, params, seed=3, gap=0.0)
-        files.append(result.solution.model_copy(update={"runtime_s": 0.0}).to_bytes())
-    assert files[0] == files[1]
-
-
-def test_seeds_differ() -> None:
-    instance = do.generate_instance(12, 2, 4)
-    params = QLearning(cold=True, rounds=60)
-    found = {do.solve(instance, params, seed=s).objective for s in range(6)}
-    assert len(found) > 1
-
-
 def test_its_time_limit_and_its_rounds_end_it() -> None:
     instance = do.generate_instance(30)
     params = QLearning(cold=True, rounds=10**9)
