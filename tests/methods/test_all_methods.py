@@ -70,24 +70,24 @@ def heterogeneous(seed: int) -> do.Instance:
     )
 
 
-def close_deadlines(seed: int, factor: float) -> do.Instance:
-    """Deadlines are a multiple of each user's least delay without the others."""
-    instance = generated(3, 1, seed)
+def with_deadlines(instance: do.Instance, factor: float) -> do.Instance:
+    """Deadlines are a multiple of each user's shortest delay without the others."""
     options = do.build_options(instance)
     alone = options.device_delay_s + whole_pools(options).sum(axis=0)
-    return with_users(instance, deadline_s=factor * np.minimum.reduceat(alone, options.start[:-1]))
+    shortest = np.minimum.reduceat(alone, options.start[:-1])
+    return with_users(instance, deadline_s=factor * shortest)
 
 
 KINDS: dict[str, Callable[[int], do.Instance]] = {
     "no limits": lambda seed: generated(3, 1, seed),
-    "deadlines": lambda seed: generated(3, 1, seed, deadlines=1.0),
+    "deadlines": lambda seed: with_deadlines(generated(3, 1, seed), 8.0),
     "energy budgets": lambda seed: generated(3, 1, seed, energy_budgets=1.0),
     "accuracy floors": lambda seed: do.generate_instance(
         2, 1, seed, do.GeneratorParams(accuracy_floors=1.0)
     ),
     "several servers": lambda seed: generated(3, 2, seed),
-    "several servers, limits": lambda seed: generated(
-        3, 2, seed, deadlines=0.7, energy_budgets=0.7
+    "several servers, limits": lambda seed: with_deadlines(
+        generated(3, 2, seed, energy_budgets=1.0), 4.0
     ),
     "unreachable servers": unreachable,
     "a single user": lambda seed: generated(1, 2, seed),
@@ -101,8 +101,8 @@ KINDS: dict[str, Callable[[int], do.Instance]] = {
     "error costs nothing": lambda seed: generated(3, 1, seed).model_copy(
         update={"seconds_per_error": 0.0}
     ),
-    "close deadlines": lambda seed: close_deadlines(seed, 2.4),
-    "deadlines that cannot be kept": lambda seed: close_deadlines(seed, 1.2),
+    "close deadlines": lambda seed: with_deadlines(generated(3, 1, seed), 3.0),
+    "deadlines that cannot be kept": lambda seed: with_deadlines(generated(3, 1, seed), 1.2),
 }
 SEEDS = st.integers(0, 1000)
 each_method = pytest.mark.parametrize("method", METHODS)
@@ -112,7 +112,10 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 @cache
 def optimum(kind: str, seed: int) -> float:
     """Minimum of J over all choices, each allocated exactly; inf if no choice is feasible."""
-    options = do.build_options(KINDS[kind](seed))
+    try:
+        options = do.build_options(KINDS[kind](seed))
+    except do.InfeasibleError:  # a user has no option
+        return math.inf
     return min(mean_objective(options, choice) for choice in all_choices(options))
 
 
@@ -130,7 +133,7 @@ def test_bound_optimum_incumbent(kind: str, method: str) -> None:
     if math.isinf(best):
         assert result.plan is None
         assert result.reason
-        assert result.status == "infeasible"
+        assert result.status in ("infeasible", *([] if method in PROVING else ["unknown"]))
         return
     assert result.bound <= best * (1 + 1e-9)
     if method in PROVING:
