@@ -17,7 +17,7 @@ from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import POOLS
 
-_KEPT = 64  # distinct choices of the last priced points that are tried as incumbents
+_KEPT = 64  # choices of the last priced points, to be tried as incumbents
 
 
 def price_bound(
@@ -113,11 +113,11 @@ def _check_feasible(search: Search, prices: Array) -> None:
         return
     instance = search.instance
     p, s = np.unravel_index(int(np.argmax(proof.value)), proof.value.shape)
-    needy = np.argsort(-proof.cost)[:8]
-    names = ", ".join(f'"{instance.users[n].name}"' for n in needy if proof.cost[n] > 0)
+    largest = np.argsort(-proof.cost)[:8]
+    names = ", ".join(f'"{instance.users[n].name}"' for n in largest if proof.cost[n] > 0)
     raise InfeasibleError(
         f"{instance.name} has no feasible solution: whatever its users choose, keeping all limits "
         f"(deadline_s, energy_j) takes at least {proof.cost.sum():.4g} times the servers' pools "
         f'at the prices that prove it; the {POOLS[p]} of server "{instance.servers[s].name}" is '
-        f"scarcest, the most is asked by {names}"
+        f"scarcest; most of it is needed by {names}"
     )

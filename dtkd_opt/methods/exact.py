@@ -90,7 +90,7 @@ class Rounds:
             self.milp.add_tangents(search.incumbent.choice, shares)
 
     def run(self) -> Termination:
-        """Solve and cut until the gap is proven or nothing new is learned."""
+        """Solve and cut until the gap is proven or a choice comes again."""
         search = self.search
         limit = search.stop.iterations or self.settings.max_rounds
         for number in range(1, limit + 1):

@@ -112,7 +112,7 @@ def _costs(options: Options, prices: Array, shares: Array) -> tuple[Array, Array
 
 
 def _cheapest(change: Array, choice: Index, count: int) -> Index:
-    """Rows of the options, other than the chosen, that change the cost least."""
+    """Rows of the options, other than the chosen, with the smallest change of cost."""
     change = change.copy()
     change[choice] = np.inf
     count = min(count, int(np.isfinite(change).sum()))

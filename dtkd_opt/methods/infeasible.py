@@ -1,6 +1,6 @@
 """Proof that no choice at all keeps the limits, where one set of prices does not suffice.
 
-The options are split until prices prove of each part that its users ask for more than the pools
+The options are split until prices prove of each part that its users need more than the pools
 hold (`find_infeasibility_proof`), or until a feasible plan turns up.
 """
 

@@ -67,7 +67,7 @@ class Price(Record):
     def _bound_and_branch(
         self, search: Search, max_nodes: int | None = None
     ) -> tuple[Termination, Branching]:
-        """Prices, a plan, and at most `max_nodes` of branching; why it ended and what it knows."""
+        """Prices, a plan, and at most `max_nodes` of branching; why it ended, and the tree."""
         try:
             point = price_and_round(search, start=self._start_prices(search))
             if search.incumbent is None and not search.proven:

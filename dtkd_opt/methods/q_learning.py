@@ -150,7 +150,7 @@ class Learner:
         rng: np.random.Generator,
     ):
         self.options, self.settings, self.rounds, self.rng = options, settings, rounds, rng
-        self.free, self.least = without_limits(options), least_uploads(options)
+        self.free, self.min_uplink_hz = without_limits(options), least_uploads(options)
         self.congestion = Congestion(options, settings.levels)
         self.state = self.congestion.states(self.congestion.usual)
         self.q = QTable(options.start, self.congestion.sizes, values)
@@ -164,12 +164,14 @@ class Learner:
         settings = self.settings
         choice = explored(self.greedy(), self.options.start, self.epsilon(number), self.rng)
         allocation = allocate(self.free, choice)
-        reward, prices = rewards(self.options, choice, allocation, settings.penalty, self.least)
-        following = self.congestion.states(prices)
-        self.q.learn(
-            self.state, choice, reward, following, settings.learning_rate, settings.discount
+        reward, prices = rewards(
+            self.options, choice, allocation, settings.penalty, self.min_uplink_hz
         )
-        self.state = following
+        next_state = self.congestion.states(prices)
+        self.q.update(
+            self.state, choice, reward, next_state, settings.learning_rate, settings.discount
+        )
+        self.state = next_state
         return choice, allocation
 
     def epsilon(self, number: int) -> float:
@@ -188,22 +190,24 @@ def explored(choice: Index, start: Index, epsilon: float, rng: np.random.Generat
 
 
 def rewards(
-    options: Options, choice: Index, allocation: Allocation, penalty: float, least: Array
+    options: Options, choice: Index, allocation: Allocation, penalty: float, min_uplink_hz: Array
 ) -> tuple[Array, Array]:
     """(N,) r_n [s] of a choice that is allocated without limits, and the prices λ (3, S).
 
-    `least` are the table's least uplink shares, (K,) from :func:`least_uploads`.
+    `min_uplink_hz` are the options' smallest uplink shares, (K,) from :func:`least_uploads`.
     """
     delay, shares, prices = allocation.delay, allocation.shares, allocation.prices
     if np.isfinite(options.uplink_limit_s[choice]).any():
-        delay, shares, prices = within_budgets(options.take(choice), prices, least[choice])
+        delay, shares, prices = within_budgets(options.take(choice), prices, min_uplink_hz[choice])
     paid = (prices[:, options.server[choice]] * shares).sum(axis=0)
     late = np.maximum(delay / options.deadline_s[choice] - 1, 0.0)
     reward: Array = -(delay + options.error_cost_s[choice] + paid) * (1 + penalty * late)
     return reward, prices
 
 
-def within_budgets(chosen: Options, prices: Array, least: Array) -> tuple[Array, Array, Array]:
+def within_budgets(
+    chosen: Options, prices: Array, min_uplink_hz: Array
+) -> tuple[Array, Array, Array]:
     """Delays (N,), shares (3, N) and prices (3, S) near those at which the shares fit the pools.
 
     Shares fall like λ^-1/2 where no energy budget holds them from below, so that a step
@@ -212,8 +216,8 @@ def within_budgets(chosen: Options, prices: Array, least: Array) -> tuple[Array,
     """
     prices = np.maximum(prices, 1e-9 * prices.max(axis=1, keepdims=True, initial=1e-30))
     for _ in range(_PRICE_STEPS):
-        shares = free_shares(chosen, prices, least)
+        shares = free_shares(chosen, prices, min_uplink_hz)
         demand = [np.bincount(chosen.server, x, minlength=chosen.n_servers) for x in shares]
         prices = prices * np.clip(np.array(demand) / chosen.capacity, 0.5, 2.0) ** 2
-    shares = free_shares(chosen, prices, least)
+    shares = free_shares(chosen, prices, min_uplink_hz)
     return chosen.device_delay_s + pool_delays(chosen, shares).sum(axis=0), shares, prices

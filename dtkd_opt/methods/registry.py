@@ -71,7 +71,7 @@ class MethodType:
             return self.build(self.settings_type() if self.settings_type is not None else None)
         except Exception as error:  # whatever another package's class does when it is called
             raise UsageError(
-                f'method "{self.name}" cannot be used without settings: {_words(error)}'
+                f'method "{self.name}" cannot be used without settings: {_describe(error)}'
             ) from error
 
 
@@ -150,7 +150,7 @@ def as_method(given: Any) -> tuple[str, Method]:
     except (TypeError, NameError, ValueError) as error:
         raise UsageError(
             "method must be a name, a method such as Price() or a function (search, seed, params); "
-            f"{given!r} cannot be used: {_words(error)}"
+            f"{given!r} cannot be used: {_describe(error)}"
         ) from None
     return found.name, found.default()
 
@@ -179,7 +179,7 @@ def find_method(name: str) -> MethodType:
         return _method_type(name, foreign[name].load())
     except Exception as error:  # whatever another package's code does when it is imported
         raise UsageError(
-            f'method "{name}" ({foreign[name].value}) cannot be used: {_words(error)}'
+            f'method "{name}" ({foreign[name].value}) cannot be used: {_describe(error)}'
         ) from error
 
 
@@ -194,7 +194,7 @@ def _namesakes() -> dict[str, str]:
     return {entry.name: f"{entry.dist.name if entry.dist else entry.value}" for entry in entries}
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {printable(str(error))}"
 
 
@@ -231,8 +231,8 @@ def _method_type(name: str, given: Any) -> MethodType:
             pass
     signature.bind(None, 0, None)
     annotation = params.annotation if params is not None else None
-    unsaid = annotation in (None, inspect.Parameter.empty)
-    kind = None if unsaid else _settings_type(given, annotation)
+    without = annotation in (None, inspect.Parameter.empty)
+    kind = None if without else _settings_type(given, annotation)
     return MethodType(name, kind, lambda settings: FunctionMethod(name, given, settings))
 
 
@@ -250,5 +250,5 @@ def _settings_type(run: Callable[..., Any], annotation: Any) -> type | None:
         return None
     if not isinstance(hint, type):
         raise TypeError(f"params must be annotated with one class or None, got {hint}")
-    isinstance(None, hint)  # some classes only look like ones, and say so here
+    isinstance(None, hint)  # raises TypeError where it only looks like a class
     return hint

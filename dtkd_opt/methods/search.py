@@ -156,7 +156,7 @@ def make_plan(options: Options, choice: Index, shares: Array) -> Plan:
 
 
 class NoPlanError(DtkdError):
-    """A heuristic's choice has no feasible allocation; says nothing about other choices."""
+    """A heuristic's choice has no feasible allocation; others may have one."""
 
     exit_code = 3
 

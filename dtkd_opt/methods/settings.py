@@ -67,7 +67,7 @@ def _fault(name: Any, table: Any, known: Sequence[str]) -> str:
     if name == "auto" or not isinstance(table, Mapping) or "method" not in table:
         return (
             f"{name}: there is no such method; choose one of {', '.join(known)}, "
-            f'or say inside whose settings they are, such as method = "{known[0]}"'
+            f'or name the method inside, such as method = "{known[0]}"'
         )
     if table["method"] not in known:
         what = f"must be one of {', '.join(known)}, got {table['method']!r}"

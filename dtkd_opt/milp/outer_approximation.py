@@ -18,7 +18,7 @@ from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.solvers.highs import HighsSettings, MilpOutcome, StandingMilp
 
-_CHUNK = 2000  # options whose tangents are added between two looks at the clock
+_CHUNK = 2000  # options whose tangents are added between two checks of the time
 
 
 class OuterApproximation:

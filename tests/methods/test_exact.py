@@ -6,21 +6,16 @@ import math
 from pathlib import Path
 
 import numpy as np
-import pyomo.core as pyo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
-from dtkd_opt.methods.bounding import price_and_round
-from dtkd_opt.methods.exact import Rounds
 from dtkd_opt.methods.registry import make_method
 from dtkd_opt.methods.search import Search
 from dtkd_opt.methods.stop import Stop
-from dtkd_opt.pricing.constrained_allocation import Conflict
-from dtkd_opt.problem.options import Index, Options, pool_delays
-from dtkd_opt.solvers.highs import StandingMilp
-from tests.support.helpers import INSTANCES, all_choices, mean_objective, random_choice
+from dtkd_opt.problem.options import pool_delays
+from tests.support.helpers import INSTANCES, all_choices, mean_objective
 from tests.support.paths import DATA
 from tests.support.strategies import instances
 
@@ -154,38 +149,6 @@ def test_settings_of_another_method_are_refused() -> None:
         make_method("exact", do.Price(), "settings")
     with pytest.raises(do.UsageError, match="no method"):
         do.solve(do.generate_instance(3), "magic")
-
-
-def test_choices_that_cannot_keep_their_limits_are_cut_off() -> None:
-    """The MILP without tangents takes a choice that cannot be allocated; with the cuts of its
-    conflict it no longer can, and other choices stay."""
-    instance = do.generate_instance(6, 1, 2, do.GeneratorParams(deadlines=1.0))
-    search = Search(instance, do.build_options(instance), Stop())
-    everything = np.arange(len(search.options))
-    milp = Rounds(search, price_and_round(search), everything, 0, do.Exact()).milp
-    choice, conflict = infeasible_choice(search.options)
-    model = milp.model
-    model.fixed = pyo.Constraint(expr=sum(model.x[int(k)] for k in choice) == len(choice))
-    model.tangents.clear()
-    before = StandingMilp(model, do.HighsSettings(), 0)
-    assert before.run(1e-6, 10.0).reason == "optimal"
-    milp.cut_off(conflict, choice)
-    after = StandingMilp(model, do.HighsSettings(), 0)
-    assert after.run(1e-6, 10.0).reason == "infeasible"
-    model.fixed.deactivate()
-    assert StandingMilp(model, do.HighsSettings(), 0).run(1e-6, 10.0).reason == "optimal"
-
-
-def infeasible_choice(options: Options) -> tuple[Index, Conflict]:
-    """A choice whose deadlines cannot be kept together, and the proof."""
-    rng = np.random.default_rng(0)
-    for _ in range(1000):
-        choice = random_choice(options, rng)
-        try:
-            do.allocate(options, choice)
-        except do.ChoiceInfeasible as error:
-            return choice, error.conflicts[0]
-    raise AssertionError("no infeasible choice among 1000")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_tiny_decision_process_is_solved_as_by_value_iteration(discount: float
         state = np.where(rng.random(2) < 0.2, rng.integers(0, 3, 2), state)  # sees every state
         action = rng.integers(0, 2, 2)
         gain, new = reward[users, state, action], following[users, state, action]
-        q_table.learn(state, start[:-1] + action, gain, new, 0.2, discount)
+        q_table.update(state, start[:-1] + action, gain, new, 0.2, discount)
         state = new
     for n in range(2):
         want = value_iteration(reward[n], following[n], discount)
@@ -78,9 +78,9 @@ def test_first_visits_average_and_later_ones_follow() -> None:
     q_table = QTable(np.array([0, 1]), np.array([1]), np.array([7.0]))
     one = np.zeros(1, np.int64)
     for number, reward in enumerate([1.0, 3.0, 5.0, 7.0], start=1):
-        q_table.learn(one, one, np.array([reward]), one, 0.25, 0.0)
+        q_table.update(one, one, np.array([reward]), one, 0.25, 0.0)
         assert q_table.values[0] == pytest.approx(np.mean([1.0, 3.0, 5.0, 7.0][:number]))
-    q_table.learn(one, one, np.array([8.0]), one, 0.25, 0.0)
+    q_table.update(one, one, np.array([8.0]), one, 0.25, 0.0)
     assert q_table.values[0] == pytest.approx(4.0 + 0.25 * 4.0)
 
 

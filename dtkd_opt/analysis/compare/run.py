@@ -50,7 +50,7 @@ class Run(Row):
 
     @model_validator(mode="after")
     def _in_itself(self) -> Self:
-        """J, bound and gap of a row that was read must say the same."""
+        """J, bound and gap of a row that was read must agree."""
         best, bound = self.incumbent_objective, self.objective_bound
         if self.outcome == "plan" and best is None:
             raise_faults(["incumbent_objective: must be a number where there is a plan"])
@@ -64,36 +64,36 @@ class Run(Row):
                 [f"objective_bound: must be at most the plan's {best:.12g}, got {bound:g}"]
             )
         if self.gap is None or abs(self.gap - gap) > TOLERANCE:
-            raise_faults([f"gap: must be {gap:.6g}, as objective and bound say, got {self.gap}"])
+            raise_faults([f"gap: must be {gap:.6g}, from objective and bound, got {self.gap}"])
         return self
 
 
-def execute(instance: Instance, asked: RunSpec) -> Run:
+def execute(instance: Instance, spec: RunSpec) -> Run:
     """Solve and check; whatever the method raises becomes the row's reason.
 
     Parameters
     ----------
-    instance, asked
+    instance, spec
         The instance, and what to run on it.
     """
-    row = Run(asked=asked, outcome="no_plan", worker=this_worker(), versions=_versions())
+    row = Run(asked=spec, outcome="no_plan", worker=this_worker(), versions=_versions())
     try:
-        here = method_version(asked.method)
-        if here != asked.version:
-            raise DtkdError(f"here is {here}, asked for was {asked.version}; install the same")
-        _load(asked.method)
-        method = make_method(asked.method, asked.settings, asked.label)
+        here = method_version(spec.method)
+        if here != spec.version:
+            raise DtkdError(f"here is {here}, the run needs {spec.version}; install the same")
+        _load(spec.method)
+        method = make_method(spec.method, spec.settings, spec.label)
         settings = settings_of(method)
-        if asked.files and (settings is None or dict(settings.hash_files()) != asked.files):
-            names = " or ".join(asked.files)
-            raise DtkdError(f"{names} holds something else here than what was asked for")
+        if spec.files and (settings is None or dict(settings.hash_files()) != spec.files):
+            names = " or ".join(spec.files)
+            raise DtkdError(f"{names} holds something else here than for this comparison")
         result = solve(
             instance,
             method,
-            gap=asked.gap_asked,
-            time_limit=asked.time_limit_s,
-            iterations=asked.iterations,
-            seed=asked.seed,
+            gap=spec.gap_asked,
+            time_limit=spec.time_limit_s,
+            iterations=spec.iterations,
+            seed=spec.seed,
         )
         return _row(row, result)
     except (Exception, SystemExit) as error:  # whatever a method does
@@ -124,7 +124,7 @@ def _row(row: Run, result: Result) -> Run:
 @cache
 def _load(method: str) -> None:
     """Solve three users once a process, so that no run's time holds the imports of solvers."""
-    with suppress(Exception, SystemExit):  # what fails here will in the run, and is told there
+    with suppress(Exception, SystemExit):  # a failure is reported by the run
         solve(generate_instance(3), method, iterations=1)
 
 

@@ -116,7 +116,7 @@ def _as_json(settings: Record, source: str) -> dict[str, Any]:
 
 
 def _with_one_thread(settings: Record) -> Record:
-    """HiGHS would take half of the cores, where the user has not said how many."""
+    """HiGHS would take half of the cores, where the user sets no number."""
     from dtkd_opt.solvers.highs import HighsSettings
 
     highs = getattr(settings, "highs", None)
@@ -142,7 +142,7 @@ def _check(
 
 
 def _check_names(kind: str, names: Sequence[str]) -> None:
-    """Rows are told apart by them."""
+    """They identify the rows."""
     if not names:
         raise UsageError(f"there must be at least one {kind} to compare")
     name, count = Counter(names).most_common(1)[0]

@@ -205,7 +205,7 @@ def test_a_worker_of_another_version_does_not_run() -> None:
     other = found.asked.model_copy(update={"version": "dtkd-opt 0.0.1"})
     row = execute(do.read_instance(N5), other)
     assert (row.outcome, row.incumbent_objective) == ("failed", None)
-    assert "asked for was dtkd-opt 0.0.1" in row.reason
+    assert "the run needs dtkd-opt 0.0.1" in row.reason
 
 
 def test_dask_workers_do_the_same(tmp_path: Path) -> None:
