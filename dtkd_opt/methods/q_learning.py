@@ -161,16 +161,14 @@ class Learner:
 
     def play(self, number: int) -> tuple[Index, Allocation]:
         """One round: its choice and allocation; the tables learn from it."""
-        settings = self.settings
-        choice = explored(self.greedy(), self.options.start, self.epsilon(number), self.rng)
+        settings, options = self.settings, self.options
+        choice = explored(self.greedy(), options.start, self.epsilon(number), self.rng)
         allocation = allocate(self.free, choice)
-        reward, prices = rewards(
-            self.options, choice, allocation, settings.penalty, self.min_uplink_hz
-        )
+        penalty, min_uplink_hz = settings.penalty, self.min_uplink_hz
+        reward, prices = rewards(options, choice, allocation, penalty, min_uplink_hz)
         next_state = self.congestion.states(prices)
-        self.q.update(
-            self.state, choice, reward, next_state, settings.learning_rate, settings.discount
-        )
+        rate, discount = settings.learning_rate, settings.discount
+        self.q.update(self.state, choice, reward, next_state, rate, discount)
         self.state = next_state
         return choice, allocation
 

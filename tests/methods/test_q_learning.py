@@ -1,4 +1,4 @@
-"""Q-learning: its update on problems whose values are known, its plans against the optimum."""
+"""Q-learning: exploration, rewards, and its plans against the optimum."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 import dtkd_opt as do
 from dtkd_opt.methods.bounding import price_and_round
 from dtkd_opt.methods.q_learning import (
-    Congestion,
     Learner,
     QLearning,
-    QTable,
     explored,
     rewards,
     within_budgets,
@@ -26,8 +24,6 @@ from dtkd_opt.methods.stop import Stop
 from dtkd_opt.pricing.allocation import allocate
 from dtkd_opt.pricing.lagrangian import price
 from dtkd_opt.pricing.response import least_uploads
-from dtkd_opt.problem.physics import Array
-from dtkd_opt.problem.server_ranking import strongest_servers
 from tests.support.helpers import (
     INSTANCES,
     all_choices,
@@ -39,68 +35,6 @@ from tests.support.helpers import (
 COLD = QLearning(cold=True, rounds=500)
 
 
-# --- the q_table and its update
-
-
-def value_iteration(reward: Array, following: Array, discount: float) -> Array:
-    """(S, A) Q* of a small MDP with sure transitions."""
-    q = np.zeros_like(reward)
-    for _ in range(2000):
-        q = reward + discount * q.max(axis=1)[following]
-    return q
-
-
-@pytest.mark.parametrize("discount", [0.0, 0.5, 0.9])
-def test_a_tiny_decision_process_is_solved_as_by_value_iteration(discount: float) -> None:
-    """Three states, two actions, two users with problems of their own, any walk through them."""
-    rng = np.random.default_rng(0)
-    reward, following = rng.normal(size=(2, 3, 2)), rng.integers(0, 3, (2, 3, 2))
-    start, sizes = np.array([0, 2, 4]), np.array([3, 3])
-    q_table = QTable(start, sizes, np.zeros(4))
-    state, users = np.zeros(2, np.int64), np.arange(2)
-    for _ in range(20_000):
-        state = np.where(rng.random(2) < 0.2, rng.integers(0, 3, 2), state)  # sees every state
-        action = rng.integers(0, 2, 2)
-        gain, new = reward[users, state, action], following[users, state, action]
-        q_table.update(state, start[:-1] + action, gain, new, 0.2, discount)
-        state = new
-    for n in range(2):
-        want = value_iteration(reward[n], following[n], discount)
-        for s in range(3):
-            at = np.full(2, s)
-            best, top = q_table.best(at)
-            assert best[n] - start[n] == want[s].argmax()
-            assert top[n] == pytest.approx(want[s].max(), abs=1e-6)
-
-
-def test_first_visits_average_and_later_ones_follow() -> None:
-    """α = max(0.25, 1 / visits): the mean of the first four rewards, then a moving one."""
-    q_table = QTable(np.array([0, 1]), np.array([1]), np.array([7.0]))
-    one = np.zeros(1, np.int64)
-    for number, reward in enumerate([1.0, 3.0, 5.0, 7.0], start=1):
-        q_table.update(one, one, np.array([reward]), one, 0.25, 0.0)
-        assert q_table.values[0] == pytest.approx(np.mean([1.0, 3.0, 5.0, 7.0][:number]))
-    q_table.update(one, one, np.array([8.0]), one, 0.25, 0.0)
-    assert q_table.values[0] == pytest.approx(4.0 + 0.25 * 4.0)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.integers(0, 10_000))
-def test_best_is_each_users_first_best_option(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    widths = rng.integers(1, 5, rng.integers(1, 6))
-    sizes = rng.integers(1, 4, len(widths))
-    start = np.append(0, np.cumsum(widths))
-    values = rng.integers(0, 3, start[-1]).astype(float)  # many ties
-    q_table = QTable(start, sizes, values)
-    state = rng.integers(0, sizes)
-    rows, top = q_table.best(state)
-    for n in range(len(widths)):
-        own = values[start[n] : start[n + 1]]
-        assert rows[n] == start[n] + own.argmax()
-        assert top[n] == own.max()
-
-
 def test_users_explore_as_often_as_they_should() -> None:
     start = np.arange(0, 30_001, 3)
     greedy = start[:-1].copy()
@@ -108,34 +42,6 @@ def test_users_explore_as_often_as_they_should() -> None:
     assert np.mean(drawn != greedy) == pytest.approx(0.3 * 2 / 3, abs=0.02)
     assert ((drawn >= start[:-1]) & (drawn < start[1:])).all()
     assert (explored(greedy, start, 0.0, np.random.default_rng(0)) == greedy).all()
-
-
-# --- states and rewards
-
-
-def test_states_are_the_digits_of_the_congestion_of_the_servers_in_reach() -> None:
-    options = random_options(9, 3, 0)
-    congestion = Congestion(options, 3)
-    for s in range(3):
-        reached = np.isin(np.arange(9), options.user[options.server == s])
-        assert ((congestion.servers == s).any(axis=1) == reached).all()
-    low, high = congestion.states(congestion.usual * 0.5), congestion.states(congestion.usual * 2)
-    reach = (congestion.servers >= 0).sum(axis=1)
-    assert (low == 0).all()
-    assert (high == 3**reach - 1).all()
-    usual = congestion.states(congestion.usual)
-    assert (usual == (3**reach - 1) // 2).all()  # the digit 1 everywhere
-    assert (congestion.sizes == 3**reach).all()
-
-
-def test_of_many_servers_the_strongest_count() -> None:
-    options = random_options(6, 8, 1)
-    servers = strongest_servers(options, 2)
-    for n in range(6):
-        mine = options.user == n
-        best = dict(zip(options.server[mine], options.uplink_snr_hz[mine], strict=True))
-        ranked = sorted(best, key=lambda s: -best[s])[:2]
-        assert [s for s in servers[n] if s >= 0] == ranked
 
 
 @settings(deadline=None, max_examples=30)

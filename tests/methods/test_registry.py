@@ -15,9 +15,6 @@ import pytest
 import dtkd_opt as do
 from dtkd_opt.analysis.compare.spec import build_specs
 from dtkd_opt.methods import registry
-from dtkd_opt.methods.search import Search
-from dtkd_opt.pricing.equal_shares import cheapest_options
-from dtkd_opt.records.solution import Termination
 from tests.support.helpers import INSTANCES
 from tests.support.paths import ROOT
 
@@ -232,78 +229,3 @@ def test_settings_by_name_are_those_of_the_object() -> None:
     assert repr(do.QLearning(rounds=3)).startswith("QLearning(cold=False, rounds=3, ")
     with pytest.raises(do.InputError, match="q-learning: rounds: must be at least 1, got 0"):
         do.get_method("q-learning", rounds=0)
-
-
-def try_first(search: Search, seed: int, params: None) -> Termination:
-    """Each user's first option, and no bound."""
-    search.try_incumbent(search.options.start[:-1])
-    return "heuristic_end"
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_a_method_without_a_bound_gets_the_prices(seed: int) -> None:
-    instance = do.generate_instance(12, 1 + seed % 3, seed)
-    result = do.solve(instance, try_first)
-    assert do.check(instance, result.solution) == []
-    assert result.bound == do.solve(instance, "random").bound
-
-
-def test_a_plan_that_the_prices_prove_counts_as_proven() -> None:
-    instance = do.generate_instance(10)
-    best = do.solve(instance, "price", gap=1e-3)
-    assert best.incumbent is not None
-    choice = best.incumbent.choice
-
-    def try_best(search: Search, seed: int, params: None) -> Termination:
-        search.try_incumbent(choice)
-        return "heuristic_end"
-
-    result = do.solve(instance, try_best, gap=1e-2)
-    assert (result.status, result.solution.termination) == ("optimal", "gap_reached")
-    assert do.check(instance, result.solution) == []
-
-
-def test_ctrl_c_and_time_limit_still_give_a_bound() -> None:
-    """Of the prices' first point only, which is worse than that of the best."""
-
-    def press(search: Search, seed: int, params: None) -> Termination:
-        try_first(search, seed, params)
-        raise KeyboardInterrupt
-
-    def linger(search: Search, seed: int, params: None) -> Termination:
-        try_first(search, seed, params)
-        search.started -= 1000.0
-        search.keep_time()
-        return "heuristic_end"
-
-    instance = do.generate_instance(20, 2)
-    best = do.solve(instance, try_first).bound
-    for method, end in ((press, "interrupted"), (linger, "time_limit")):
-        result = do.solve(instance, method, time_limit=500.0)
-        assert result.solution.termination == end
-        assert do.check(instance, result.solution) == []
-        assert 0 < result.bound < best
-
-
-def test_a_bound_above_a_plan_is_not_replaced() -> None:
-    def exaggerate(search: Search, seed: int, params: None) -> Termination:
-        search.raise_bound(1e9)
-        return try_first(search, seed, params)
-
-    result = do.solve(do.generate_instance(5), exaggerate)
-    assert (result.status, result.solution.objective_bound) == ("feasible", None)
-
-
-def test_a_choice_without_an_allocation_says_whose_limits() -> None:
-    """Everybody at the server, with deadlines made for equal shares of better choices."""
-    params = do.GeneratorParams(deadlines=1.0)
-    instance = do.generate_instance(20, 1, 3, params)
-
-    def slowest(search: Search, seed: int, params: None) -> Termination:
-        search.try_incumbent(cheapest_options(search.options, -search.options.server_cycles))
-        return "heuristic_end"
-
-    result = do.solve(instance, slowest)
-    assert (result.status, result.solution.termination) == ("unknown", "no_plan_found")
-    assert 'slowest: its choice has no feasible allocation: server "edge-0"' in result.reason
-    assert result.bound > 0

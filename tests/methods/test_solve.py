@@ -12,6 +12,8 @@ import dtkd_opt as do
 from dtkd_opt.methods.search import Search
 from dtkd_opt.methods.stop import Progress
 from dtkd_opt.milp.outer_approximation import OuterApproximation
+from dtkd_opt.pricing.equal_shares import cheapest_options
+from dtkd_opt.records.solution import Termination
 
 NO_FIXING = do.Exact(fixing=False)
 
@@ -101,3 +103,81 @@ def test_allocate_refuses_two_options_of_a_user() -> None:
     options = do.build_options(do.generate_instance(3))
     with pytest.raises(ValueError, match="two options of a user"):
         do.allocate(options, options.start[:-1].repeat(2))
+
+
+# --- plain functions, whatever they do
+
+
+def try_first(search: Search, seed: int, params: None) -> Termination:
+    """Each user's first option, and no bound."""
+    search.try_incumbent(search.options.start[:-1])
+    return "heuristic_end"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_method_without_a_bound_gets_the_prices(seed: int) -> None:
+    instance = do.generate_instance(12, 1 + seed % 3, seed)
+    result = do.solve(instance, try_first)
+    assert do.check(instance, result.solution) == []
+    assert result.bound == do.solve(instance, "random").bound
+
+
+def test_a_plan_that_the_prices_prove_counts_as_proven() -> None:
+    instance = do.generate_instance(10)
+    best = do.solve(instance, "price", gap=1e-3)
+    assert best.incumbent is not None
+    choice = best.incumbent.choice
+
+    def try_best(search: Search, seed: int, params: None) -> Termination:
+        search.try_incumbent(choice)
+        return "heuristic_end"
+
+    result = do.solve(instance, try_best, gap=1e-2)
+    assert (result.status, result.solution.termination) == ("optimal", "gap_reached")
+    assert do.check(instance, result.solution) == []
+
+
+def test_ctrl_c_and_time_limit_still_give_a_bound() -> None:
+    """Of the prices' first point only, which is worse than that of the best."""
+
+    def press(search: Search, seed: int, params: None) -> Termination:
+        try_first(search, seed, params)
+        raise KeyboardInterrupt
+
+    def linger(search: Search, seed: int, params: None) -> Termination:
+        try_first(search, seed, params)
+        search.started -= 1000.0
+        search.keep_time()
+        return "heuristic_end"
+
+    instance = do.generate_instance(20, 2)
+    best = do.solve(instance, try_first).bound
+    for method, end in ((press, "interrupted"), (linger, "time_limit")):
+        result = do.solve(instance, method, time_limit=500.0)
+        assert result.solution.termination == end
+        assert do.check(instance, result.solution) == []
+        assert 0 < result.bound < best
+
+
+def test_a_bound_above_a_plan_is_not_replaced() -> None:
+    def exaggerate(search: Search, seed: int, params: None) -> Termination:
+        search.raise_bound(1e9)
+        return try_first(search, seed, params)
+
+    result = do.solve(do.generate_instance(5), exaggerate)
+    assert (result.status, result.solution.objective_bound) == ("feasible", None)
+
+
+def test_a_choice_without_an_allocation_says_whose_limits() -> None:
+    """Everybody at the server, with deadlines made for equal shares of better choices."""
+    params = do.GeneratorParams(deadlines=1.0)
+    instance = do.generate_instance(20, 1, 3, params)
+
+    def slowest(search: Search, seed: int, params: None) -> Termination:
+        search.try_incumbent(cheapest_options(search.options, -search.options.server_cycles))
+        return "heuristic_end"
+
+    result = do.solve(instance, slowest)
+    assert (result.status, result.solution.termination) == ("unknown", "no_plan_found")
+    assert 'slowest: its choice has no feasible allocation: server "edge-0"' in result.reason
+    assert result.bound > 0
