@@ -121,7 +121,7 @@ def make_method(name: str, settings: Mapping[str, Any] | Record, source: str) ->
         return found.build(settings)
     if not settings:
         return found.default()
-    if kind is None or not issubclass(kind, Record):
+    if kind is None or not issubclass(kind, Record) or not kind.model_fields:
         raise UsageError(f"{found.name} takes no settings, got {', '.join(settings)}")
     return found.build(validate(kind, dict(settings), source))
 

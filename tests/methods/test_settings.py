@@ -83,7 +83,7 @@ def test_settings_of_another_method_are_refused_by_methods_without_any() -> None
             make_method(method, do.QLearning(), "settings")
         with pytest.raises(do.UsageError, match=f"3 holds no settings of {method}"):
             make_method(method, 3, "settings")  # type: ignore[arg-type]
-        with pytest.raises(do.InputError, match=f"{method}: rounds: is not a known key"):
+        with pytest.raises(do.UsageError, match=f"{method} takes no settings, got rounds"):
             do.get_method(method, rounds=3)
 
 
