@@ -11,7 +11,7 @@ import pytest
 
 import dtkd_opt as do
 from dtkd_opt.analysis.compare.run import execute
-from dtkd_opt.analysis.compare.spec import ask
+from dtkd_opt.analysis.compare.spec import build_specs
 from dtkd_opt.methods.dqn.method import safetensors
 from dtkd_opt.records.files import sha256
 from tests.methods.dqn.test_network import network_files
@@ -35,7 +35,7 @@ max_rounds = 0
 
 def asked(label: str, params: dict[str, Any]) -> dict[str, Any]:
     """The settings that a run of the label is told."""
-    ((_, found),) = ask([do.read_instance(N5)], [label], params, 1, (1e-6, None, None))
+    ((_, found),) = build_specs([do.read_instance(N5)], [label], params, 1, (1e-6, None, None))
     return found.settings
 
 
