@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dtkd_opt.analysis.compare import Comparison, compare
+from dtkd_opt.analysis.export import export
 from dtkd_opt.analysis.pareto import Front, pareto
 from dtkd_opt.analysis.planner import Planner
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
@@ -18,10 +19,7 @@ from dtkd_opt.federate import Federation, federate, federate_all
 from dtkd_opt.federate.fedavg_plan import FedAvgPlan, plan_fedavg
 from dtkd_opt.federate.local_only import hard_labels
 from dtkd_opt.federate.planned import Planned
-from dtkd_opt.methods import METHODS
-from dtkd_opt.methods.search import Progress
-from dtkd_opt.methods.solve import Result, solve
-from dtkd_opt.milp.export import export
+from dtkd_opt.methods import METHODS, Progress, Result, Search, Stop, get_method, solve
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate
 from dtkd_opt.problem.evaluate import Evaluation, evaluate
 from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
@@ -49,22 +47,27 @@ if TYPE_CHECKING:
     from dtkd_opt.distill.calibrate import calibrate
     from dtkd_opt.distill.grid import CalibrateParams
     from dtkd_opt.federate.fedavg import fedavg
-    from dtkd_opt.methods.dqn.method import DqnParams
+    from dtkd_opt.methods.baselines import AllDevice, AllServer, Greedy, Random
+    from dtkd_opt.methods.dqn.method import DQN
     from dtkd_opt.methods.dqn.train import train_dqn
     from dtkd_opt.methods.dqn.training import TrainDqnParams
-    from dtkd_opt.methods.exact import ExactParams
-    from dtkd_opt.methods.price import PriceParams
-    from dtkd_opt.methods.q_learning import QLearningParams
+    from dtkd_opt.methods.exact import Exact
+    from dtkd_opt.methods.price import Price
+    from dtkd_opt.methods.q_learning import QLearning
     from dtkd_opt.records.schema import json_schema
-    from dtkd_opt.solvers.highs import HighsParams
+    from dtkd_opt.solvers.highs import HighsSettings
 
 _LATER = {
     "CalibrateParams": "dtkd_opt.distill.grid",
-    "DqnParams": "dtkd_opt.methods.dqn.method",
-    "ExactParams": "dtkd_opt.methods.exact",
-    "HighsParams": "dtkd_opt.solvers.highs",
-    "PriceParams": "dtkd_opt.methods.price",
-    "QLearningParams": "dtkd_opt.methods.q_learning",
+    "AllDevice": "dtkd_opt.methods.baselines",
+    "AllServer": "dtkd_opt.methods.baselines",
+    "DQN": "dtkd_opt.methods.dqn.method",
+    "Exact": "dtkd_opt.methods.exact",
+    "Greedy": "dtkd_opt.methods.baselines",
+    "HighsSettings": "dtkd_opt.solvers.highs",
+    "Price": "dtkd_opt.methods.price",
+    "QLearning": "dtkd_opt.methods.q_learning",
+    "Random": "dtkd_opt.methods.baselines",
     "TrainDqnParams": "dtkd_opt.methods.dqn.training",
     "calibrate": "dtkd_opt.distill.calibrate",
     "fedavg": "dtkd_opt.federate.fedavg",
@@ -73,23 +76,26 @@ _LATER = {
 }
 
 __all__ = [
+    "DQN",
     "METHODS",
     "AccuracyTable",
+    "AllDevice",
+    "AllServer",
     "Allocation",
     "CalibrateParams",
     "Calibration",
     "Certificate",
     "ChoiceInfeasible",
     "Comparison",
-    "DqnParams",
     "DtkdError",
     "Evaluation",
-    "ExactParams",
+    "Exact",
     "FedAvgPlan",
     "Federation",
     "Front",
     "GeneratorSettings",
-    "HighsParams",
+    "Greedy",
+    "HighsSettings",
     "InfeasibleError",
     "InputError",
     "Instance",
@@ -99,12 +105,15 @@ __all__ = [
     "PlanRows",
     "Planned",
     "Planner",
-    "PriceParams",
+    "Price",
     "Progress",
-    "QLearningParams",
+    "QLearning",
+    "Random",
     "Result",
+    "Search",
     "Server",
     "Solution",
+    "Stop",
     "Task",
     "TrainDqnParams",
     "UsageError",
@@ -123,6 +132,7 @@ __all__ = [
     "federate",
     "federate_all",
     "generate_instance",
+    "get_method",
     "hard_labels",
     "json_schema",
     "pareto",

@@ -31,7 +31,7 @@ from common import provenance, write_csv
 
 import dtkd_opt as do
 from dtkd_opt.gym.environment import OffloadingEnv
-from dtkd_opt.methods.search import relative_gap
+from dtkd_opt.methods.stop import relative_gap
 
 try:
     import torch

@@ -70,8 +70,7 @@ class Setting:
 def solved(instance: do.Instance, method: str, seed: int) -> do.Solution:
     """A method's plan; only `random` and `q-learning` differ by seed."""
     name, _, cold = method.partition(" ")
-    params = do.QLearningParams(cold=True) if cold else None
-    result = do.solve(instance, name, seed=seed, params=params)
+    result = do.solve(instance, do.QLearning(cold=True) if cold else name, seed=seed)
     if result.solution.termination == "interrupted":
         raise KeyboardInterrupt
     return result.solution

@@ -29,11 +29,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from common import INSTANCES, best_values, provenance, write_csv
+from dtkd_opt.milp.export import Formulation
 from rich.console import Console
 from rich.table import Table
 
 import dtkd_opt as do
-from dtkd_opt.milp.export import Formulation
 
 OURS, NO_FIXING, SCIP, SHOT = "dtkd-opt", "dtkd-opt --no-fixing", "SCIP", "SHOT"
 FORMULATIONS: tuple[Formulation, ...] = ("minlp", "perspective")
@@ -55,9 +55,9 @@ def run_ours(solver: str, file: str, gap: float, limit: float) -> Row:
 
     import dtkd_opt.formulations.perspective  # noqa: F401
 
-    params = do.ExactParams(fixing=solver == OURS, highs=do.HighsParams(threads=1))
+    method = do.Exact(fixing=solver == OURS, highs=do.HighsSettings(threads=1))
     instance = do.read_instance(file)
-    result = do.solve(instance, "exact", gap=gap, time_limit=limit, params=params)
+    result = do.solve(instance, method, gap=gap, time_limit=limit)
     late = result.solution.termination == "time_limit"
     return {
         "status": "time_limit" if late else result.status,

@@ -84,9 +84,9 @@ def timed(work: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
 
 def run_size(users: int, servers: int, gap: float) -> Row:
     """One line of scaling.csv."""
-    from dtkd_opt.methods.price import PriceParams, price_with_proof
-    from dtkd_opt.methods.proof_tree import Leaf
-    from dtkd_opt.methods.search import Search, Stop, TimeIsUp
+    from dtkd_opt.methods.proof_tree import PricedLeaf
+    from dtkd_opt.methods.search import Search
+    from dtkd_opt.methods.stop import TimeIsUp
     from dtkd_opt.pricing.lagrangian import Lagrangian, price
 
     row: Row = {}
@@ -102,11 +102,11 @@ def run_size(users: int, servers: int, gap: float) -> Row:
     del result
     row["table_s"], options = timed(lambda: do.build_options(instance))
     row["options"] = len(options)
-    search = Search(instance, options, Stop(gap, LIMIT_S))
+    search = Search(instance, options, do.Stop(gap, LIMIT_S))
     started = time.monotonic()
     try:
-        _, proof = price_with_proof(search, PriceParams())
-        leaves = [node for node in proof.nodes if isinstance(node, Leaf)]
+        _, proof = do.Price().prove(search)
+        leaves = [node for node in proof.nodes if isinstance(node, PricedLeaf)]
         prices, row["leaves"] = leaves[0].prices, len(leaves)
     except TimeIsUp:  # before any branching
         row["leaves"] = 1
@@ -120,11 +120,10 @@ def run_size(users: int, servers: int, gap: float) -> Row:
 
 def run_replan(name: str) -> Row:
     """One line of replan.csv."""
-    from dtkd_opt.methods.price import PriceParams
 
     def plan(instance: do.Instance, start: Any = None) -> tuple[float, do.Result]:
-        params = PriceParams(start=start)
-        return timed(lambda: do.solve(instance, "price", gap=REPLAN_GAP, params=params))
+        method = do.Price(start=start)
+        return timed(lambda: do.solve(instance, method, gap=REPLAN_GAP))
 
     shipped = INSTANCES / f"{name}.json"
     instance = do.read_instance(shipped) if shipped.exists() else do.generate_instance(80, 4)

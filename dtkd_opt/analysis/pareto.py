@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dtkd_opt.errors import InfeasibleError, InputError, UsageError
-from dtkd_opt.methods.solve import Result, check_limits, solve
+from dtkd_opt.methods.result import Result
+from dtkd_opt.methods.solve import solve
+from dtkd_opt.methods.stop import check_limits
 from dtkd_opt.problem.evaluate import Evaluation
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.proof.check import check_plan
@@ -184,12 +186,11 @@ def _plan(
     instance: Instance, before: Result | None, gap: float, time_limit: float | None
 ) -> Result:
     """A weight's plan, from the prices of the weight before."""
-    from dtkd_opt.methods.price import PriceParams  # solvers, only when used
+    from dtkd_opt.methods.price import Price  # solvers, only when used
 
     prices = before.incumbent.prices if before is not None and before.incumbent else None
     start = prices if prices is not None and (prices > 0).any() else None
-    params = PriceParams(start=start)
-    return solve(instance, "price", gap=gap, time_limit=time_limit, params=params)
+    return solve(instance, Price(start=start), gap=gap, time_limit=time_limit)
 
 
 def read_beside(instance: Instance, paths: Iterable[Path]) -> dict[str, Evaluation]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from dtkd_opt.errors import InfeasibleError, InputError
-from dtkd_opt.methods.search import Callback
-from dtkd_opt.methods.solve import Result, solve
+from dtkd_opt.methods.result import Result
+from dtkd_opt.methods.solve import solve
+from dtkd_opt.methods.stop import Callback
 from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.dominance import undominated
 from dtkd_opt.problem.options import Options, build_options
@@ -64,19 +64,17 @@ class Planner:
         InputError
             When gains are negative, of another shape, or leave a user without any server.
         """
-        from dtkd_opt.methods.price import PriceParams  # solvers, only when used
+        from dtkd_opt.methods.price import Price  # solvers, only when used
 
         if channel_gain is not None:
             self._take(np.asarray(channel_gain, float))
         if self._table is None:
             self._table = _screened(self.instance)
-        params: Any = PriceParams(start=self._prices)
         result = solve(
             self.instance,
-            "price",
+            Price(start=self._prices),
             gap=self.gap,
             time_limit=time_limit,
-            params=params,
             callback=callback,
             options=self._table,
         )

@@ -36,9 +36,9 @@ def certify(
 
     problem, plan = read_instance(instance), read_solution(solution)
     output = output or Path(f"{instance.stem}.certificate.json")
-    with LiveLine() as callback:
+    with LiveLine() as line:
         try:
-            proof = run(problem, plan, target=target, time_limit=time_limit, callback=callback)
+            proof = run(problem, plan, target=target, time_limit=time_limit, callback=line.show)
         except InputError as error:
             raise InputError(str(solution), error.faults) from None
     write_certificate(proof, output)

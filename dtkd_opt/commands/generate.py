@@ -88,7 +88,7 @@ def export(
     Example:
       dtkd-opt export instances/n20.json --format nl --output n20.nl
     """
-    from dtkd_opt.milp.export import export as run
+    from dtkd_opt.analysis.export import export as run
     from dtkd_opt.records.instance import read_instance
 
     gap = run(read_instance(instance), output, format_, formulation, time_limit=time_limit)

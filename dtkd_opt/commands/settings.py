@@ -25,12 +25,12 @@ def given_settings(options: dict[str, Any]) -> dict[str, Any]:
 def settings_tables(
     methods: Sequence[str], file: Path | None, given: dict[str, Any]
 ) -> dict[str, Any]:
-    """The tables of a settings file, in which the options given count more.
+    """The tables of a settings file, overridden by the options given.
 
     Raises
     ------
     InputError
-        When the file is none of settings.
+        When the file is not one of settings.
     UsageError
         When an option's method is not among `methods`.
     """
@@ -40,25 +40,25 @@ def settings_tables(
     for name, value in given.items():
         method, path = SETTINGS[name]
         if method not in methods:
-            raise UsageError(_homeless(f"--{name.replace('_', '-')}", name, methods, tables))
+            raise UsageError(_misplaced(f"--{name.replace('_', '-')}", name, methods, tables))
         value = str(value) if isinstance(value, Path) else value
         _put(tables, (method, *path), False if name == "no_fixing" else value)
     return tables
 
 
-def _homeless(option: str, name: str, methods: Sequence[str], tables: dict[str, Any]) -> str:
-    """Whose option it is, and where to write its setting if a label's method is that one."""
+def _misplaced(option: str, name: str, methods: Sequence[str], tables: dict[str, Any]) -> str:
+    """Which method an option belongs to, and where to set it if a label's method is that one."""
     method, path = SETTINGS[name]
-    said = f"{option} belongs to --method {method}"
+    message = f"{option} belongs to --method {method}"
     label = next((one for one in methods if tables.get(one, {}).get("method") == method), None)
     if label is None:
-        return said
-    return f'{said}; for "{label}" set {".".join(path)} in its table of --params'
+        return message
+    return f'{message}; for "{label}" set {".".join(path)} in its table of --params'
 
 
 def _put(tables: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     for key in path[:-1]:
         tables = tables.setdefault(key, {})
         if not isinstance(tables, dict):
-            return  # of a file's fault, which is said when the record is made
+            return  # a fault of the file, reported when the record is made
     tables[path[-1]] = value

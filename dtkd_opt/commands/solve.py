@@ -53,42 +53,43 @@ def solve(
     Example:
       dtkd-opt solve instances/n50.json --gap 1e-6 --output n50.solution.json
     """
-    method, settings = _settings(method, params, {name: given.pop(name) for name in SETTINGS})
+    chosen = _method(method, params, {name: given.pop(name) for name in SETTINGS})
     from dtkd_opt.methods.solve import solve as run
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.records.solution import write_solution
-    from dtkd_opt.reporting.summary import LiveLine, print_summary
+    from dtkd_opt.reporting.summary import LiveLine, print_tables, summary
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
     problem = read_instance(instance)
-    if log := getattr(getattr(settings, "highs", None), "log_file", ""):
+    if log := getattr(getattr(chosen, "highs", None), "log_file", ""):
         write_atomic(Path(log), b"")  # HiGHS would ignore an impossible path
     output = output or Path(f"{instance.stem}.solution.json")
     with KeepOnCtrlC() as ctrl_c:
-        with LiveLine() as callback:
-            result = run(problem, method, params=settings, callback=callback, **given)
+        with LiveLine() as line:
+            result = run(problem, chosen, callback=line.show, **given)
         ctrl_c.finish()
         written = write_solution(result.solution, output)
     with printing():
-        print_summary(result)
+        print_tables(summary(problem, result.solution, result.prices))
     say(f"written: {' and '.join(map(str, written))}")
     if result.incumbent is None:
         click.echo(result.reason, err=True)
         sys.exit(3)
 
 
-def _settings(method: str, file: Path | None, given: dict[str, Any]) -> tuple[str, Any]:
-    """The method, which is that of its options where `auto` got some, and its settings or None."""
+def _method(method: str, file: Path | None, given: dict[str, Any]) -> Any:
+    """The method's name, or with its settings itself; `auto` is the method of the options given."""
     given = given_settings(given)
     if not given and file is None:
-        return method, None
-    from dtkd_opt.methods.settings import find_settings, make_params
+        return method
+    from dtkd_opt.methods.registry import make_method
+    from dtkd_opt.methods.settings import find_settings
 
     owners = {SETTINGS[name][0] for name in given}
     if method == "auto" and len(owners) == 1:
         (method,) = owners
     method, settings = find_settings(method, settings_tables([method], file, given))
-    return method, make_params(method, settings, str(file or "options"))
+    return make_method(method, settings, str(file or "options"))
 
 
 @click.command()

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.gym.episode import Episode, count_ranks, find_slots, observation_size
-from dtkd_opt.methods import Method
-from dtkd_opt.methods.search import Search, Stop, make_plan, relative_gap
-from dtkd_opt.methods.solve import Result, run
+from dtkd_opt.methods.result import Result
+from dtkd_opt.methods.search import Search, make_plan
+from dtkd_opt.methods.solve import solve
+from dtkd_opt.methods.stop import relative_gap
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
@@ -194,11 +195,11 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         """
         choice = self.choice()
 
-        def agent(search: Search, seed: int, params: None) -> Termination:
-            search.offer(choice)
+        def agent(search: Search, seed: int) -> Termination:
+            search.try_incumbent(choice)
             return "heuristic_end"
 
-        return run(self.instance, Method("agent", agent, None), Stop(gap), 0, None)
+        return solve(self.instance, agent, gap=gap)
 
     def _draw(self) -> tuple[Instance, Options]:
         if self._fixed is not None and self._table is not None:

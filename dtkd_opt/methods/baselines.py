@@ -15,48 +15,56 @@ from dtkd_opt.pricing.bundle import MAX_STEPS
 from dtkd_opt.pricing.equal_shares import cheapest_options, equal_shares
 from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.fields import Record
 from dtkd_opt.records.instance import DEVICE, SERVER
 from dtkd_opt.records.solution import Termination
 
 
-def greedy(search: Search, seed: int, params: None) -> Termination:
-    """Each user takes its best option at equal shares, then users of a pool share it equally."""
-    _bound(search)
-    options = search.options
-    cost = _equal_share_cost(options)
-    choice = _complete(search, cheapest_options(options, cost), "keeps its limits at equal shares")
-    users = np.array(
-        [
-            np.bincount(options.server[choice], need[choice] > 0, minlength=options.n_servers)
-            for need in options.needs
-        ]
-    )
-    share = options.capacity / np.maximum(users, 1)
-    shares = np.where(options.needs[:, choice] > 0, share[:, options.server[choice]], 0.0)
-    try:
-        search.offer_plan(choice, shares, np.zeros_like(options.capacity))
-    except ArithmeticError as error:
-        raise NoPlanError(f"greedy: equal shares do not keep the limits: {error}") from None
-    return "gap_reached" if search.proven else "heuristic_end"
+class Greedy(Record):
+    """`greedy`: each user takes its best option at equal shares, then pools are shared equally."""
+
+    def __call__(self, search: Search, seed: int) -> Termination:
+        _bound(search)
+        options = search.options
+        choice = cheapest_options(options, _equal_share_cost(options))
+        _check_complete(search, choice, "keeps its limits at equal shares")
+        users = np.array(
+            [
+                np.bincount(options.server[choice], need[choice] > 0, minlength=options.n_servers)
+                for need in options.needs
+            ]
+        )
+        share = options.capacity / np.maximum(users, 1)
+        shares = np.where(options.needs[:, choice] > 0, share[:, options.server[choice]], 0.0)
+        try:
+            search.try_incumbent_plan(choice, shares, np.zeros_like(options.capacity))
+        except ArithmeticError as error:
+            raise NoPlanError(f"greedy: equal shares do not keep the limits: {error}") from None
+        return _end(search)
 
 
-def all_device(search: Search, seed: int, params: None) -> Termination:
-    """Every user trains on its device; model and server are the best at equal shares."""
-    return _at_place(search, DEVICE, "device")
+class AllDevice(Record):
+    """`all-device`: all train on their devices; model and server are the best at equal shares."""
+
+    def __call__(self, search: Search, seed: int) -> Termination:
+        return _at_place(search, DEVICE, "device")
 
 
-def all_server(search: Search, seed: int, params: None) -> Termination:
-    """Every user is trained at a server; model and server are the best at equal shares."""
-    return _at_place(search, SERVER, "server")
+class AllServer(Record):
+    """`all-server`: all are trained at a server; model and server are the best at equal shares."""
+
+    def __call__(self, search: Search, seed: int) -> Termination:
+        return _at_place(search, SERVER, "server")
 
 
-def random(search: Search, seed: int, params: None) -> Termination:
-    """Every user takes one of its options at random."""
-    _bound(search)
-    options, rng = search.options, np.random.default_rng(seed)
-    size = np.diff(options.start)
-    choice = options.start[:-1] + rng.integers(0, size)
-    return _allocate(search, choice)
+class Random(Record):
+    """`random`: every user takes one of its options at random."""
+
+    def __call__(self, search: Search, seed: int) -> Termination:
+        _bound(search)
+        start = search.options.start
+        search.try_incumbent(start[:-1] + np.random.default_rng(seed).integers(0, np.diff(start)))
+        return _end(search)
 
 
 def _bound(search: Search) -> None:
@@ -68,8 +76,10 @@ def _at_place(search: Search, place: int, name: str) -> Termination:
     _bound(search)
     options = search.options
     cost = np.where(options.place == place, _equal_share_cost(options, limits=False), np.inf)
-    choice = _complete(search, cheapest_options(options, cost), f"can be trained at the {name}")
-    return _allocate(search, choice)
+    choice = cheapest_options(options, cost)
+    _check_complete(search, choice, f"can be trained at the {name}")
+    search.try_incumbent(choice)
+    return _end(search)
 
 
 def _equal_share_cost(options: Options, limits: bool = True) -> Array:
@@ -84,14 +94,13 @@ def _equal_share_cost(options: Options, limits: bool = True) -> Array:
     )
 
 
-def _complete(search: Search, choice: Index, what: str) -> Index:
+def _check_complete(search: Search, choice: Index, what: str) -> None:
+    """Raise NoPlanError where a user has no option that does `what`."""
     without = np.flatnonzero(choice < 0)
     if len(without):
         names = ", ".join(f'"{search.instance.users[n].name}"' for n in without[:8])
         raise NoPlanError(f"{len(without)} users have no option that {what}: {names}")
-    return choice
 
 
-def _allocate(search: Search, choice: Index) -> Termination:
-    search.offer(choice)
+def _end(search: Search) -> Termination:
     return "gap_reached" if search.proven else "heuristic_end"

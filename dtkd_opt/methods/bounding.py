@@ -17,7 +17,7 @@ from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import POOLS
 
-_KEPT = 64  # distinct choices of the last priced points that are tried as incumbents
+_KEPT = 64  # choices of the last priced points, to be tried as incumbents
 
 
 def price_bound(
@@ -32,7 +32,7 @@ def price_bound(
     InfeasibleError
         When prices prove that no choice at all keeps the limits.
     """
-    search.enter("prices")
+    search.begin_phase("prices")
     return _maximise(search, tolerance, deque(maxlen=1), prove=True, max_steps=max_steps)
 
 
@@ -43,17 +43,17 @@ def price_and_round(
     start: Array | None = None,
     prove: bool = True,
 ) -> DualPoint:
-    """Raise the bound by prices, offer the choices met on the way, improve them by exchanges.
+    """Raise the bound by prices, try the choices met on the way, improve them by exchanges.
 
     `start` are prices (3, S) to begin with, if something is known of them. Without `prove` the
-    search's bound stays as it is: what follows must prove it by itself.
+    search's bound stays as it is: the caller proves its own.
     """
     if start is None and len(search.options) <= LARGE:
         _try(search, equal_share_choice(search.options))  # to keep, however soon it stops
-    search.enter("prices")
+    search.begin_phase("prices")
     met: deque[Index] = deque(maxlen=_KEPT)
     best = _maximise(search, tolerance, met, prove, start=start)
-    search.enter("rounding")
+    search.begin_phase("rounding")
     _try(search, best.choice)
     if search.options.constrained:  # the best prices' choice need not keep the limits
         for choice in {choice.tobytes(): choice for choice in reversed(met)}.values():
@@ -66,9 +66,9 @@ def price_and_round(
 
 
 def _try(search: Search, choice: Index) -> None:
-    """Offer a choice; one that cannot keep its limits is no incumbent, and no more is said."""
+    """Try a choice as the incumbent; one that cannot keep its limits is none."""
     with suppress(ChoiceInfeasible):
-        search.offer(choice)
+        search.try_incumbent(choice)
 
 
 def _maximise(
@@ -87,11 +87,11 @@ def _maximise(
         if prove:
             search.raise_bound(point.value / options.n_users)
         met.append(point.choice)
-        if search.priced is None or point.value > search.priced.value:
-            search.priced = point
+        if search.dual_point is None or point.value > search.dual_point.value:
+            search.dual_point = point
         if options.constrained and point.value > 1.1 * checked:  # the bound of an infeasible
             checked = point.value  # instance has no end: look for the proof while it climbs
-            _check_shortage(search, point.prices)
+            _check_feasible(search, point.prices)
 
     best = maximise_bound(
         options,
@@ -102,22 +102,22 @@ def _maximise(
         callback=visit,
     )
     if options.constrained:
-        _check_shortage(search, best.prices)
+        _check_feasible(search, best.prices)
     return best
 
 
-def _check_shortage(search: Search, prices: Array) -> None:
+def _check_feasible(search: Search, prices: Array) -> None:
     """Raise InfeasibleError if these prices prove that no choice keeps the limits."""
     proof = find_infeasibility_proof(search.options, prices)
     if proof is None:
         return
     instance = search.instance
     p, s = np.unravel_index(int(np.argmax(proof.value)), proof.value.shape)
-    needy = np.argsort(-proof.cost)[:8]
-    names = ", ".join(f'"{instance.users[n].name}"' for n in needy if proof.cost[n] > 0)
+    largest = np.argsort(-proof.cost)[:8]
+    names = ", ".join(f'"{instance.users[n].name}"' for n in largest if proof.cost[n] > 0)
     raise InfeasibleError(
         f"{instance.name} has no feasible solution: whatever its users choose, keeping all limits "
         f"(deadline_s, energy_j) takes at least {proof.cost.sum():.4g} times the servers' pools "
         f'at the prices that prove it; the {POOLS[p]} of server "{instance.servers[s].name}" is '
-        f"scarcest, the most is asked by {names}"
+        f"scarcest; most of it is needed by {names}"
     )

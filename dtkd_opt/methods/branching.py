@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dtkd_opt.methods.exchange import improve
-from dtkd_opt.methods.proof_tree import Leaf, Proof
+from dtkd_opt.methods.proof_tree import PricedLeaf, ProofTree
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import ChoiceInfeasible, allocate
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian, price
@@ -22,13 +22,13 @@ from dtkd_opt.pricing.masters import make_bundle
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.solution import Termination
 
-_STEPS = 200
-_EXCHANGED = 50  # one node in so many improves its plan by exchanges
-_WORTHWHILE = 0.02  # a node's prices rest when they promise less than this part of what is missing
+_MAX_STEPS = 200  # of a node's prices
+_EXCHANGE_EVERY = 50  # one node in so many improves its plan by exchanges
+_MIN_PROGRESS = 0.02  # of the missing part: a node's prices stop where they are predicted less
 
 
 @dataclass(order=True)
-class _Open:
+class _OpenNode:
     value: float
     number: int
     rows: Index = field(compare=False)
@@ -41,11 +41,11 @@ class Branching:
 
     def __init__(self, search: Search, root: DualPoint):
         self.search, self.options = search, search.options
-        self.proof = Proof()
-        self.open: list[_Open] = []
-        self.closed = np.inf  # the least value of the closed leaves
+        self.tree = ProofTree()
+        self.open: list[_OpenNode] = []
+        self.closed = np.inf  # the smallest value of the closed leaves
         self.nodes = 0
-        self._in_work = Leaf(root.prices, root.value)  # holds wherever the proof is unfinished
+        self._current = PricedLeaf(root.prices, root.value)  # of what is unfinished
 
     @property
     def cutoff(self) -> float:
@@ -54,9 +54,9 @@ class Branching:
 
     @property
     def bound(self) -> float:
-        """The least of all leaves and open nodes, a lower bound on J [s]."""
-        least = min(self.closed, self.open[0].value if self.open else np.inf)
-        return float(least) / self.options.n_users
+        """The smallest of all leaves and open nodes, a lower bound on J [s]."""
+        value = min(self.closed, self.open[0].value if self.open else np.inf)
+        return float(value) / self.options.n_users
 
     def run(self, max_nodes: int | None = None) -> Termination:
         """Branch until the gap is proven, or until `max_nodes` are priced in all; by default the
@@ -69,9 +69,9 @@ class Branching:
         """
         search = self.search
         limit = max_nodes or search.stop.iterations or 2**62
-        search.enter("branching")
+        search.begin_phase("branching")
         if not self.nodes:
-            self._enter(0, np.arange(len(self.options)), self._in_work.prices)
+            self._evaluate(0, np.arange(len(self.options)), self._current.prices)
         while not search.proven:
             self._raise_bound()
             if search.proven or not self.open:
@@ -80,37 +80,37 @@ class Branching:
                 return "iteration_limit"
             search.keep_time()
             node = heapq.heappop(self.open)
-            self._in_work = Leaf(node.point.prices, node.value)
+            self._current = PricedLeaf(node.point.prices, node.value)
             self._branch(node)
         return "gap_reached" if search.proven else "stalled"
 
-    def close(self) -> Proof:
+    def close(self) -> ProofTree:
         """The proof, with a leaf for every open node, also after an interrupt."""
         for node in self.open:
-            self.proof.nodes[node.number] = Leaf(node.point.prices, node.value)
-        self.proof.nodes = [self._in_work if node is None else node for node in self.proof.nodes]
-        return self.proof
+            self.tree.nodes[node.number] = PricedLeaf(node.point.prices, node.value)
+        self.tree.nodes = [self._current if node is None else node for node in self.tree.nodes]
+        return self.tree
 
     def _raise_bound(self) -> None:
         self.search.raise_bound(self.bound)
 
-    def _branch(self, node: _Open) -> None:
+    def _branch(self, node: _OpenNode) -> None:
         """Drop what reduced costs exclude, then split one user's options in two."""
-        number, rows = self._fix(node)
+        number, rows = self._fix_by_reduced_cost(node)
         left = np.bincount(self.options.user[rows], minlength=self.options.n_users)
         share = node.fractions * (left[self.options.user] > 1)
         share[np.setdiff1d(np.arange(len(share)), rows)] = 0.0
-        user, inside = self._most_split(share, rows, left)
+        user, inside = self._branching_option(share, rows, left)
         if user < 0:
-            self._settle(number, rows, node.point)
+            self._fathom(number, rows, node.point)
             return
-        first, second = self.proof.split(number, user, inside)
+        first, second = self.tree.split(number, user, inside)
         outside = rows[(self.options.user[rows] != user) | ~np.isin(rows, inside)]
         kept = rows[(self.options.user[rows] != user) | np.isin(rows, inside)]
-        for child, own in ((first, kept), (second, outside)):
-            self._enter(child, own, node.point.prices)
+        for child, part in ((first, kept), (second, outside)):
+            self._evaluate(child, part, node.point.prices)
 
-    def _most_split(self, share: Array, rows: Index, left: Index) -> tuple[int, Index]:
+    def _branching_option(self, share: Array, rows: Index, left: Index) -> tuple[int, Index]:
         """A user and its option to branch on: the share nearest to one half."""
         if not (left > 1).any():
             return -1, rows[:0]
@@ -120,28 +120,28 @@ class Branching:
             row = int(several[0])
         return int(self.options.user[row]), np.array([row])
 
-    def _fix(self, node: _Open) -> tuple[int, Index]:
+    def _fix_by_reduced_cost(self, node: _OpenNode) -> tuple[int, Index]:
         """Options that a better plan could still take, and the node where they are left."""
         number, rows = node.number, node.rows
         value = node.value + node.point.reduced_cost
         out = np.flatnonzero(value >= self.cutoff)
         user = self.options.user[rows]
         for n in np.unique(user[out]):
-            mine = out[user[out] == n]
-            leaf, number = self.proof.split(number, int(n), rows[mine])
-            self._close(leaf, node.point.prices, float(value[mine].min()))
+            own = out[user[out] == n]
+            leaf, number = self.tree.split(number, int(n), rows[own])
+            self._close(leaf, node.point.prices, float(value[own].min()))
         return number, np.delete(rows, out)
 
     def _close(self, number: int, prices: Array, value: float) -> None:
-        self.proof.nodes[number] = Leaf(prices, value)
+        self.tree.nodes[number] = PricedLeaf(prices, value)
         self.closed = min(self.closed, value)
 
-    def _enter(self, number: int, rows: Index, prices: Array) -> None:
+    def _evaluate(self, number: int, rows: Index, prices: Array) -> None:
         """Price a node; close it, or keep it open."""
         self.nodes += 1
         part = self.options.select_rows(rows)
         bundle = make_bundle(Lagrangian(part), prices)
-        for _ in range(_STEPS):
+        for _ in range(_MAX_STEPS):
             missing = self.cutoff - bundle.best.value
             if missing <= 0 or not bundle.advance(self._tolerance(bundle.best.value, missing)):
                 break
@@ -152,9 +152,9 @@ class Branching:
         self._try(rows[point.choice])
         fractions = np.zeros(len(self.options))
         fractions[rows] = bundle.fractions()
-        heapq.heappush(self.open, _Open(point.value, number, rows, point, fractions))
+        heapq.heappush(self.open, _OpenNode(point.value, number, rows, point, fractions))
 
-    def _settle(self, number: int, rows: Index, point: DualPoint) -> None:
+    def _fathom(self, number: int, rows: Index, point: DualPoint) -> None:
         """Close a node with one option a user: its allocation's prices prove its own value."""
         self._try(rows)
         part = self.options.select_rows(rows)
@@ -163,21 +163,21 @@ class Branching:
         except ChoiceInfeasible:
             prices = point.prices
         worth = max(float((x * part.capacity).sum()) for x in (prices, point.prices))
-        least = 1e-12 * worth / part.capacity
-        ends = [price(part, np.maximum(prices, least)), price(part, point.prices)]
-        best = max(ends, key=lambda end: end.value)
+        floor = 1e-12 * worth / part.capacity
+        points = [price(part, np.maximum(prices, floor)), price(part, point.prices)]
+        best = max(points, key=lambda point: point.value)
         self._close(number, best.prices, best.value)
 
     def _tolerance(self, value: float, missing: float) -> float:
         if not np.isfinite(missing):
             return 1e-9
-        return max(_WORTHWHILE * missing / max(abs(value), 1e-300), 1e-12)
+        return max(_MIN_PROGRESS * missing / max(abs(value), 1e-300), 1e-12)
 
     def _try(self, choice: Index) -> None:
-        """Offer a node's choice; now and then exchange its users' options too."""
+        """Try a node's choice as the incumbent; now and then exchange its users' options too."""
         try:
-            allocation = self.search.offer(choice)
+            allocation = self.search.try_incumbent(choice)
         except ChoiceInfeasible:
             return
-        if self.nodes % _EXCHANGED == 0:
+        if self.nodes % _EXCHANGE_EVERY == 0:
             improve(self.search, (choice, allocation))

@@ -6,7 +6,7 @@ D = -d demand / dλ there. The choice's best total then changes by
     Δ = Σ_moves (c_k(λ) - c_k'(λ)) + ½ Σ_pools y² / D
 
 exactly in downlink and CPU without limits, to second order elsewhere. Pairs of users differ from
-the sum of two by the products of their y: a matrix of all pairs of the most promising options.
+the sum of two by the products of their y: a matrix of all pairs of the best candidates.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def improve(search: Search, allocated: tuple[Index, Allocation] | None = None) -
     if search.incumbent is None:
         return
     if allocated is None:
-        search.enter("exchanges")
+        search.begin_phase("exchanges")
     choice, prices = search.incumbent.choice, search.incumbent.prices
     best = search.objective
     if allocated is not None:
@@ -47,19 +47,19 @@ def improve(search: Search, allocated: tuple[Index, Allocation] | None = None) -
         best = mean_cost(search.options, choice, allocated[1])
     for _ in range(_ROUNDS):
         search.keep_time()
-        better = _better(search.options, choice, prices, best)
+        better = _first_better(search.options, choice, prices, best)
         if better is None:
             break
         choice, allocation, best = better
         prices = allocation.prices
         if best < search.objective:
-            search.offer_plan(choice, allocation.shares, prices)
+            search.try_incumbent_plan(choice, allocation.shares, prices)
 
 
-def _better(
+def _first_better(
     options: Options, choice: Index, prices: Array, best: float
 ) -> tuple[Index, Allocation, float] | None:
-    """The first of the most promising moves that is better when allocated exactly."""
+    """The first of the moves predicted to be best that is better when allocated exactly."""
     for move in _moves(options, choice, prices):
         moved = choice.copy()
         moved[options.user[move]] = move
@@ -74,17 +74,17 @@ def _better(
 
 
 def _moves(options: Options, choice: Index, prices: Array) -> Iterator[Index]:
-    """Sets of one or two options that promise a better choice, most promising first."""
+    """Sets of one or two options predicted to be better, best first."""
     idle = prices <= 0
-    response = respond(options, np.where(idle, _any_price(options, prices), prices))
+    response = respond(options, np.where(idle, _positive_prices(options, prices), prices))
     cost, shares = _costs(options, prices, response.shares)
     change = cost - np.repeat(cost[choice], np.diff(options.start))
     candidates = _cheapest(change, choice, _CANDIDATES)
     if not len(candidates):
         return
     demand = _demand_changes(options, choice, candidates, shares)
-    softness = _softness(options, choice, prices, shares, response.elasticity)
-    scaled = demand / np.sqrt(softness)
+    sensitivity = _price_sensitivity(options, choice, prices, shares, response.elasticity)
+    scaled = demand / np.sqrt(sensitivity)
     pairs = scaled @ scaled.T
     alone = change[candidates] + np.diag(pairs) / 2
     pairs += alone[:, None] + alone[None, :]
@@ -95,15 +95,15 @@ def _moves(options: Options, choice: Index, prices: Array) -> Iterator[Index]:
         i, j = np.unravel_index(place, pairs.shape)
         if pairs[i, j] < 0:
             yield candidates[np.unique([i, j])]
-    # where limits hold the shares of many, curvature is no guide: what prices alone promise
+    # where limits hold the shares of many, curvature is no guide: prices alone predict
     for row in candidates[np.argsort(change[candidates], kind="stable")][:_TRIALS]:
         if change[row] < 0:
             yield np.array([row])
 
 
 def _costs(options: Options, prices: Array, shares: Array) -> tuple[Array, Array]:
-    """Costs (K,) of all options, and the shares (3, K) that count; of idle pools all is to be had
-    for nothing, as one newcomer would."""
+    """Costs (K,) of all options, and the shares (3, K) that are paid for; a pool that nobody
+    uses is free, and a single user gets all of it."""
     price = prices[:, options.server]
     bought = np.where(price > 0, shares, 0.0)
     had = np.where(price > 0, shares, options.capacity[:, options.server])
@@ -112,7 +112,7 @@ def _costs(options: Options, prices: Array, shares: Array) -> tuple[Array, Array
 
 
 def _cheapest(change: Array, choice: Index, count: int) -> Index:
-    """Rows of the options, other than the chosen, that change the cost least."""
+    """Rows of the options, other than the chosen, with the smallest change of cost."""
     change = change.copy()
     change[choice] = np.inf
     count = min(count, int(np.isfinite(change).sum()))
@@ -134,19 +134,19 @@ def _demand_changes(options: Options, choice: Index, candidates: Index, shares: 
     return demand.reshape(len(candidates), -1)
 
 
-def _softness(
+def _price_sensitivity(
     options: Options, choice: Index, prices: Array, shares: Array, elasticity: Array
 ) -> Array:
     """(3 S,) D: how fast the choice's demand falls with each price."""
     fall = -(shares * elasticity)[:, choice]
     total = [np.bincount(options.server[choice], x, minlength=options.n_servers) for x in fall]
-    least = 1e-3 * options.capacity  # of pools that limits hold
+    floor = 1e-3 * options.capacity  # of pools that limits hold
     with np.errstate(divide="ignore"):
-        softness: Array = (np.maximum(np.array(total), least) / np.maximum(prices, 0.0)).ravel()
-    return softness
+        sensitivity: Array = (np.maximum(np.array(total), floor) / np.maximum(prices, 0.0)).ravel()
+    return sensitivity
 
 
-def _any_price(options: Options, prices: Array) -> Array:
+def _positive_prices(options: Options, prices: Array) -> Array:
     """Positive prices for pools that nobody uses, of the order of the others."""
     used = prices > 0
     worth = float((prices * options.capacity)[used].mean()) if used.any() else 1.0

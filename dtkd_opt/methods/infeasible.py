@@ -1,6 +1,6 @@
 """Proof that no choice at all keeps the limits, where one set of prices does not suffice.
 
-The options are split until prices prove of each part that its users ask for more than the pools
+The options are split until prices prove of each part that its users need more than the pools
 hold (`find_infeasibility_proof`), or until a feasible plan turns up.
 """
 
@@ -17,11 +17,11 @@ from dtkd_opt.pricing.response import respond
 from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array, Index
 
-_PARTS = 2000
-_STEPS = 60  # price steps for each part: where prices prove it, they do so soon
+_MAX_PARTS = 2000
+_MAX_STEPS = 60  # of prices for each part: where they prove it, they do so early
 
 
-class _Short(Exception):
+class _Proven(Exception):
     """Prices that prove a part infeasible were met."""
 
 
@@ -47,7 +47,7 @@ def find_plan(search: Search, prices: Array) -> None:
 
 
 def prove_infeasible(search: Search, prices: Array) -> bool:
-    """Whether no choice of the search's table keeps the limits, proven by prices alone.
+    """Whether no choice of the search's options keeps the limits, proven by prices alone.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ def prove_infeasible(search: Search, prices: Array) -> bool:
     TimeIsUp
         At the search's time limit.
     """
-    search.enter("proving that there is no plan")
+    search.begin_phase("proving that there is no plan")
     parts = [(np.arange(len(search.options)), prices)]
-    for _ in range(_PARTS):
+    for _ in range(_MAX_PARTS):
         if not parts:
             return True
         search.keep_time()
@@ -90,35 +90,35 @@ def _unproven(part: Options, start: Array, deadline: float) -> DualPoint | None:
 
     def visit(point: DualPoint) -> None:
         if find_infeasibility_proof(part, point.prices) is not None:
-            raise _Short
+            raise _Proven
 
     try:
-        return maximise_bound(part, start, max_steps=_STEPS, deadline=deadline, callback=visit)
-    except _Short:
+        return maximise_bound(part, start, max_steps=_MAX_STEPS, deadline=deadline, callback=visit)
+    except _Proven:
         return None
 
 
 def _feasible(search: Search, choice: Index) -> bool:
     try:
-        search.offer(choice)
+        search.try_incumbent(choice)
     except ChoiceInfeasible:
         return False
     return True
 
 
 def _split(part: Options, point: DualPoint) -> list[Index]:
-    """The options of two parts that share them out; nothing where each user has only one.
+    """The rows of two parts; none where each user has only one option.
 
     The user whose limits cost most is split: its cheapest option for them, and the others.
     """
-    least = respond(part, point.prices, min_cost=True).cost
-    cost = np.minimum.reduceat(least, part.start[:-1])
+    limit_cost = respond(part, point.prices, min_cost=True).cost
+    cost = np.minimum.reduceat(limit_cost, part.start[:-1])
     several = np.diff(part.start) > 1
     if not several.any():
         return []
     user = int(np.argmax(np.where(several, cost, -np.inf)))
     own = np.arange(part.start[user], part.start[user + 1])
-    cheapest = own[np.argmin(least[own])]
+    cheapest = own[np.argmin(limit_cost[own])]
     others = np.setdiff1d(own, cheapest)
     return [np.setdiff1d(np.arange(len(part)), left_out) for left_out in (cheapest, others)]
 

@@ -8,16 +8,16 @@ from dtkd_opt.problem.physics import Array, Index
 
 
 @dataclass(frozen=True, eq=False)
-class Leaf:
-    """A claim: N · J is at least `value` for all plans with the options left here."""
+class PricedLeaf:
+    """Prices (3, S) that prove N · J ≥ `value` for all plans with the options left here."""
 
-    prices: Array  # (3, S)
+    prices: Array
     value: float
 
 
 @dataclass(eq=False)
-class Split:
-    """User `user` takes one of `options` (rows of the search's table) inside, else outside."""
+class OptionSplit:
+    """User `user` takes one of `options` (rows of the search's options) inside, else outside."""
 
     user: int
     options: Index
@@ -26,14 +26,14 @@ class Split:
 
 
 @dataclass(eq=False)
-class Proof:
+class ProofTree:
     """Splits and leaves by number; 0 is the root. None stands for a node still open."""
 
-    nodes: list[Leaf | Split | None] = field(default_factory=lambda: [None])
+    nodes: list[PricedLeaf | OptionSplit | None] = field(default_factory=lambda: [None])
 
     def split(self, node: int, user: int, options: Index) -> tuple[int, int]:
         """Split a node in two; their numbers."""
         inside = len(self.nodes)
         self.nodes += [None, None]
-        self.nodes[node] = Split(user, options, inside, inside + 1)
+        self.nodes[node] = OptionSplit(user, options, inside, inside + 1)
         return inside, inside + 1

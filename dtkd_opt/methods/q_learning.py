@@ -34,25 +34,23 @@ from pydantic import Field, Strict, model_validator
 
 from dtkd_opt.methods.bounding import price_and_round, price_bound
 from dtkd_opt.methods.infeasible import find_plan
+from dtkd_opt.methods.q_table import Congestion, QTable
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
-from dtkd_opt.pricing.equal_shares import argmax_by_user, first_prices, without_limits
+from dtkd_opt.pricing.equal_shares import without_limits
 from dtkd_opt.pricing.response import free_shares, min_upload_log_shares
 from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
-from dtkd_opt.problem.server_ranking import strongest_servers
 from dtkd_opt.records.fields import Amount, Count, Flag, Fraction, Record, raise_faults
 from dtkd_opt.records.solution import Termination
 
 _REPORTED = 100  # rounds between two lines of progress, but for the first ones
-_STEP = 1.25  # between two levels of congestion
 _PRICE_STEPS = 4  # with limits
-_MOST_STATES = 100  # of one user: of more servers only its strongest are looked at
 _Part = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
 
 
-class QLearningParams(Record):
-    """Settings of `q-learning`."""
+class QLearning(Record):
+    """`q-learning`: every user learns from rewards that the convex subproblem pays in prices."""
 
     cold: Flag = False
     """Start from empty tables, as in the paper, instead of the prices' costs."""
@@ -70,54 +68,53 @@ class QLearningParams(Record):
     penalty: Amount = 1.0
     """What a user pays for being late by once its deadline, relative to its cost."""
     greedy_every: Count = 10
-    """Rounds from one greedy choice that is offered as a plan to the next."""
+    """Rounds from one greedy choice that is tried as a plan to the next."""
 
     @model_validator(mode="after")
     def _falling(self) -> Self:
         if 0 < self.epsilon < self.final_epsilon:
-            most = f"must be at most epsilon, {self.epsilon:g}, or epsilon 0"
-            raise_faults([f"final_epsilon: {most}, got {self.final_epsilon:g}"])
+            limit = f"must be at most epsilon, {self.epsilon:g}, or epsilon 0"
+            raise_faults([f"final_epsilon: {limit}, got {self.final_epsilon:g}"])
         return self
 
+    def __call__(self, search: Search, seed: int) -> Termination:
+        """Learn for some rounds; the best plan met counts, with the prices' bound.
 
-def q_learning(search: Search, seed: int, params: QLearningParams) -> Termination:
-    """Learn for some rounds; the best plan met counts, with the prices' bound.
+        Cold, the tables learn nothing from the best prices: these prove the bound and, where no
+        round met a plan, are where the search for one starts. Otherwise the tables start from the
+        costs at the best prices and the plan from their rounding, which is never lost. The stop
+        rule's `iterations` can only shorten the rounds; ε falls over those that are played.
 
-    Cold, the tables learn nothing from the best prices: these prove the bound and, where no round
-    met a plan, are where the search for one starts. Otherwise the tables start from the costs at
-    the best prices and the plan from their rounding, which is never lost. The stop rule's
-    `iterations` can only shorten the rounds; ε falls over those that are played.
-
-    Raises
-    ------
-    InfeasibleError
-        When prices prove that no choice keeps the limits.
-    NoPlanError
-        When no plan was met and there is no such proof.
-    """
-    options = search.options
-    if params.cold:
-        price_bound(search)
-        values = np.zeros(len(options))
-    else:
-        values = -price_and_round(search).cost / (1 - params.discount)
-    search.enter("Q-learning")
-    rounds = min(search.stop.iterations or params.rounds, params.rounds)
-    learner = Learner(options, values, params, rounds, np.random.default_rng(seed))
-    for number in range(rounds):
+        Raises
+        ------
+        InfeasibleError
+            When prices prove that no choice keeps the limits.
+        NoPlanError
+            When no plan was met and there is no such proof.
+        """
+        options = search.options
+        if self.cold:
+            price_bound(search)
+            values = np.zeros(len(options))
+        else:
+            values = -price_and_round(search).cost / (1 - self.discount)
+        search.begin_phase("Q-learning")
+        rounds = min(search.stop.iterations or self.rounds, self.rounds)
+        learner = Learner(options, values, self, rounds, np.random.default_rng(seed))
+        for number in range(rounds):
+            if search.proven:
+                return "gap_reached"
+            search.keep_time()
+            if _reported(number):
+                search.begin_phase(f"round {number} of {rounds}")
+            _try_round(search, *learner.play(number))
+            if number % self.greedy_every == 0 or number == rounds - 1:
+                _try_greedy(search, learner)
+        if search.incumbent is None and search.dual_point is not None:
+            find_plan(search, search.dual_point.prices)
         if search.proven:
             return "gap_reached"
-        search.keep_time()
-        if _reported(number):
-            search.enter(f"round {number} of {rounds}")
-        _offer(search, *learner.play(number))
-        if number % params.greedy_every == 0 or number == rounds - 1:
-            _offer_greedy(search, learner)
-    if search.incumbent is None and search.priced is not None:
-        find_plan(search, search.priced.prices)
-    if search.proven:
-        return "gap_reached"
-    return "heuristic_end" if rounds == params.rounds else "iteration_limit"
+        return "heuristic_end" if rounds == self.rounds else "iteration_limit"
 
 
 def _reported(number: int) -> bool:
@@ -125,20 +122,20 @@ def _reported(number: int) -> bool:
     return number % (1 if number < 10 else 10 if number < _REPORTED else _REPORTED) == 0
 
 
-def _offer(search: Search, choice: Index, allocation: Allocation) -> None:
+def _try_round(search: Search, choice: Index, allocation: Allocation) -> None:
     """A round's own choice, if it was allocated exactly and is better than the incumbent."""
     if search.options.constrained:
         return  # its allocation knows no limits
     if mean_cost(search.options, choice, allocation) < search.objective:
-        search.offer_plan(choice, allocation.shares, allocation.prices)
+        search.try_incumbent_plan(choice, allocation.shares, allocation.prices)
 
 
-def _offer_greedy(search: Search, learner: Learner) -> None:
-    """The choice that the tables hold for the best, unless even without limits it is worse."""
+def _try_greedy(search: Search, learner: Learner) -> None:
+    """The tables' best choice, unless even without limits it is worse."""
     choice = learner.greedy()
     if mean_cost(search.options, choice, allocate(learner.free, choice)) < search.objective:
         with suppress(ChoiceInfeasible):
-            search.offer(choice)
+            search.try_incumbent(choice)
 
 
 class Learner:
@@ -148,13 +145,13 @@ class Learner:
         self,
         options: Options,
         values: Array,
-        params: QLearningParams,
+        settings: QLearning,
         rounds: int,
         rng: np.random.Generator,
     ):
-        self.options, self.params, self.rounds, self.rng = options, params, rounds, rng
-        self.free, self.least = without_limits(options), min_upload_log_shares(options)
-        self.congestion = Congestion(options, params.levels)
+        self.options, self.settings, self.rounds, self.rng = options, settings, rounds, rng
+        self.free, self.min_uplink_hz = without_limits(options), min_upload_log_shares(options)
+        self.congestion = Congestion(options, settings.levels)
         self.state = self.congestion.states(self.congestion.usual)
         self.q = QTable(options.start, self.congestion.sizes, values)
 
@@ -164,18 +161,20 @@ class Learner:
 
     def play(self, number: int) -> tuple[Index, Allocation]:
         """One round: its choice and allocation; the tables learn from it."""
-        params = self.params
-        choice = explored(self.greedy(), self.options.start, self.epsilon(number), self.rng)
+        settings, options = self.settings, self.options
+        choice = explored(self.greedy(), options.start, self.epsilon(number), self.rng)
         allocation = allocate(self.free, choice)
-        reward, prices = rewards(self.options, choice, allocation, params.penalty, self.least)
-        following = self.congestion.states(prices)
-        self.q.learn(self.state, choice, reward, following, params.learning_rate, params.discount)
-        self.state = following
+        penalty, min_uplink_hz = settings.penalty, self.min_uplink_hz
+        reward, prices = rewards(options, choice, allocation, penalty, min_uplink_hz)
+        next_state = self.congestion.states(prices)
+        rate, discount = settings.learning_rate, settings.discount
+        self.q.update(self.state, choice, reward, next_state, rate, discount)
+        self.state = next_state
         return choice, allocation
 
     def epsilon(self, number: int) -> float:
         """ε of a round: a geometric fall from the first to the last."""
-        first, last = self.params.epsilon, self.params.final_epsilon
+        first, last = self.settings.epsilon, self.settings.final_epsilon
         return first * (last / first) ** (number / max(self.rounds - 1, 1)) if first else 0.0
 
 
@@ -189,22 +188,26 @@ def explored(choice: Index, start: Index, epsilon: float, rng: np.random.Generat
 
 
 def rewards(
-    options: Options, choice: Index, allocation: Allocation, penalty: float, least: Array
+    options: Options, choice: Index, allocation: Allocation, penalty: float, min_uplink_hz: Array
 ) -> tuple[Array, Array]:
     """(N,) r_n [s] of a choice that is allocated without limits, and the prices λ (3, S).
 
-    `least` are the table's least uplink shares, (K,) from :func:`least_uploads`.
+    `min_uplink_hz` are the options' smallest uplink shares, (K,) from :func:`least_uploads`.
     """
     delay, shares, prices = allocation.delay, allocation.shares, allocation.prices
     if np.isfinite(options.uplink_limit_s[choice]).any():
-        delay, shares, prices = within_budgets(options.select_rows(choice), prices, least[choice])
+        delay, shares, prices = within_budgets(
+            options.select_rows(choice), prices, min_uplink_hz[choice]
+        )
     paid = (prices[:, options.server[choice]] * shares).sum(axis=0)
     late = np.maximum(delay / options.deadline_s[choice] - 1, 0.0)
     reward: Array = -(delay + options.error_cost_s[choice] + paid) * (1 + penalty * late)
     return reward, prices
 
 
-def within_budgets(chosen: Options, prices: Array, least: Array) -> tuple[Array, Array, Array]:
+def within_budgets(
+    chosen: Options, prices: Array, min_uplink_hz: Array
+) -> tuple[Array, Array, Array]:
     """Delays (N,), shares (3, N) and prices (3, S) near those at which the shares fit the pools.
 
     Shares fall like λ^-1/2 where no energy budget holds them from below, so that a step
@@ -213,84 +216,8 @@ def within_budgets(chosen: Options, prices: Array, least: Array) -> tuple[Array,
     """
     prices = np.maximum(prices, 1e-9 * prices.max(axis=1, keepdims=True, initial=1e-30))
     for _ in range(_PRICE_STEPS):
-        shares = free_shares(chosen, prices, least)
+        shares = free_shares(chosen, prices, min_uplink_hz)
         demand = [np.bincount(chosen.server, x, minlength=chosen.n_servers) for x in shares]
         prices = prices * np.clip(np.array(demand) / chosen.capacity, 0.5, 2.0) ** 2
-    shares = free_shares(chosen, prices, least)
+    shares = free_shares(chosen, prices, min_uplink_hz)
     return chosen.device_delay_s + pool_delays(chosen, shares).sum(axis=0), shares, prices
-
-
-class Congestion:
-    """States of the users: how the worth of their servers' pools compares with the usual.
-
-    The worth of server s is λ_s · C_s [s], the usual one is that of everybody's best option at
-    equal shares. A level is a factor of 1.25, the outermost ones have no end. A user's state tells
-    apart the levels of all servers that it reaches, of many the strongest.
-    """
-
-    def __init__(self, options: Options, levels: int):
-        self.levels, self.capacity = levels, options.capacity
-        self.usual = first_prices(options)
-        self._usual_s = np.maximum((self.usual * options.capacity).sum(axis=0), 1e-300)
-        seen = int(np.log(_MOST_STATES) / np.log(levels)) if levels > 1 else 1
-        self.servers = strongest_servers(options, seen)
-        self.sizes = levels ** (self.servers >= 0).sum(axis=1)
-
-    def states(self, prices: Array) -> Index:
-        """(N,) each user's state at prices (3, S): its servers' levels as digits of a number."""
-        worth = np.maximum((prices * self.capacity).sum(axis=0), 1e-300)
-        distance = np.log(worth / self._usual_s) / np.log(_STEP)
-        level = np.clip(np.floor(distance + self.levels / 2), 0, self.levels - 1).astype(np.int64)
-        state = np.zeros(len(self.servers), np.int64)
-        for column in self.servers.T:
-            reached = column >= 0
-            state = np.where(reached, state * self.levels + level[column], state)
-        return state
-
-
-class QTable:
-    """Q[user, state, option] of all users, one flat array.
-
-    User n has `sizes[n]` states and the options `start[n]:start[n + 1]`; its values lie one state
-    after the other. Ties go to the first option.
-    """
-
-    def __init__(self, start: Index, sizes: Index, values: Array):
-        self.start, self.widths = start, np.diff(start)
-        ends = np.cumsum(sizes * self.widths)
-        self._first = ends - sizes * self.widths
-        user = np.repeat(np.arange(len(sizes)), sizes)  # of each user's each state
-        blocks = self.widths[user]
-        within = np.arange(int(ends[-1])) - np.repeat(np.cumsum(blocks) - blocks, blocks)
-        self.values: Array = values[np.repeat(start[user], blocks) + within]
-        self.visits = np.zeros(len(self.values), np.int32)
-
-    def best(self, state: Index) -> tuple[Index, Array]:
-        """(N,) each user's best option in its state, as a row of the option table, and its Q."""
-        rows = np.repeat(self._offset(state), self.widths) + np.arange(self.start[-1])
-        q = self.values[rows]
-        best = argmax_by_user(q, self.start)
-        return best, q[best]
-
-    def learn(
-        self,
-        state: Index,
-        choice: Index,
-        reward: Array,
-        following: Index,
-        learning_rate: float,
-        discount: float,
-    ) -> None:
-        """Q[n, s, k] += α (r + γ max_k' Q[n, s', k'] - Q[n, s, k]) of all users at once."""
-        target = reward
-        if discount:
-            target = reward + discount * self.best(following)[1]
-        rows = self._offset(state) + choice
-        self.visits[rows] += 1
-        rate = np.maximum(learning_rate, 1 / self.visits[rows])
-        self.values[rows] += rate * (target - self.values[rows])
-
-    def _offset(self, state: Index) -> Index:
-        """(N,) what to add to a row of the option table to find its value."""
-        offset: Index = self._first + state * self.widths - self.start[:-1]
-        return offset

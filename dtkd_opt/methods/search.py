@@ -1,18 +1,18 @@
 """What every method works on: the problem, the stop rule, the incumbent and the bound so far.
 
-A method offers choices and raises the bound; whatever ends it (gap, time, Ctrl-C), the best
-incumbent and a valid bound are held here. Each incumbent is recomputed from the instance.
+A method tries choices as incumbents and raises the bound; whatever ends it (gap, time, Ctrl-C),
+the best incumbent and a valid bound are held here. Each incumbent is recomputed from the instance.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from dtkd_opt.errors import DtkdError
+from dtkd_opt.methods.stop import Callback, Progress, Stop, TimeIsUp, relative_gap
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
 from dtkd_opt.pricing.lagrangian import DualPoint
 from dtkd_opt.problem.evaluate import Evaluation, evaluate
@@ -21,45 +21,7 @@ from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 from dtkd_opt.records.plan import Plan
 
-
-@dataclass(frozen=True)
-class Stop:
-    """When a method ends: a proven relative gap, seconds, or rounds of its own."""
-
-    gap: float = 1e-6
-    time_limit: float = float("inf")
-    iterations: int | None = None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One line of a live report; `incumbent` is inf and `bound` -inf before there is one."""
-
-    phase: str
-    bound: float
-    incumbent: float
-    elapsed_s: float
-
-    @property
-    def gap(self) -> float:
-        return relative_gap(self.incumbent, self.bound)
-
-
-_DOUBT = 1e-7  # relative; solvers' bounds may exceed a plan by rounding, but no more
-
-
-class TimeIsUp(Exception):
-    """The time limit ends the method here; what the search holds is its answer."""
-
-
-Callback = Callable[[Progress], None]
-
-
-def relative_gap(incumbent: float, bound: float) -> float:
-    """(incumbent - bound) / |incumbent|; inf while either is missing."""
-    if not np.isfinite(incumbent) or not np.isfinite(bound):
-        return float("inf")
-    return max(incumbent - bound, 0.0) / abs(incumbent) if incumbent else float(bound < 0)
+BOUND_TOL = 1e-7  # relative; by rounding, a solver's bound may exceed a plan by this much
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +44,11 @@ class Search:
         self._callback = callback
         self.started = time.monotonic()
         self.incumbent: Incumbent | None = None
-        self.priced: DualPoint | None = None  # the best point of the prices so far
-        self.claim = float("inf")  # objective of a plan from elsewhere, whose gap is asked for
+        self.dual_point: DualPoint | None = None  # the best point of the prices so far
+        self.target = float("inf")  # objective of a given plan, whose gap is to be proven
         self.bound = -float("inf")
-        self.refuted = False  # whether a bound was found above a feasible plan: proves nothing
+        self.bound_invalid = False  # whether a bound was above a feasible plan: it proves nothing
         self.phase = "start"
-        self.reason = ""
         self.history: list[Progress] = []
 
     @property
@@ -101,12 +62,12 @@ class Search:
 
     @property
     def cutoff(self) -> float:
-        """J [s] from which on a bound proves the gap: the incumbent's, or that of the `claim`.
+        """J [s] from which on a bound proves the gap: the incumbent's, or that of the `target`.
 
-        A claim that is worse than the incumbent by more than the gap is out of reach.
+        A target that is worse than the incumbent by more than the gap cannot be reached.
         """
         best = self.objective
-        for value in (self.claim, best):
+        for value in (self.target, best):
             cutoff = value - self.stop.gap * abs(value) if np.isfinite(value) else value
             if cutoff <= best and np.isfinite(value):
                 return cutoff
@@ -114,7 +75,7 @@ class Search:
 
     @property
     def proven(self) -> bool:
-        return self.bound >= self.cutoff and not self.refuted
+        return self.bound >= self.cutoff and not self.bound_invalid
 
     @property
     def elapsed_s(self) -> float:
@@ -129,7 +90,8 @@ class Search:
         """`time.monotonic()` at which the time limit is reached."""
         return self.started + self.stop.time_limit
 
-    def enter(self, phase: str) -> None:
+    def begin_phase(self, phase: str) -> None:
+        """Name what is done now, for the report of progress."""
         self.phase = phase
         self._report()
 
@@ -139,16 +101,16 @@ class Search:
             raise TimeIsUp
 
     def raise_bound(self, bound: float) -> None:
-        """A valid lower bound on J; one that a feasible plan refutes is not used."""
-        if bound > self.objective + _DOUBT * abs(self.objective):
-            self.refuted = True
+        """A valid lower bound on J; one above a feasible plan is not used."""
+        if bound > self.objective + BOUND_TOL * abs(self.objective):
+            self.bound_invalid = True
             return
         bound = min(bound, self.objective)
         if bound > self.bound:
             self.bound = bound
             self._report()
 
-    def offer(self, choice: Index) -> Allocation:
+    def try_incumbent(self, choice: Index) -> Allocation:
         """Allocate a choice and keep it if it is the best so far.
 
         Raises
@@ -158,10 +120,10 @@ class Search:
         """
         allocation = allocate(self.options, choice)
         if mean_cost(self.options, choice, allocation) < self.objective:
-            self.offer_plan(choice, allocation.shares, allocation.prices)
+            self.try_incumbent_plan(choice, allocation.shares, allocation.prices)
         return allocation
 
-    def offer_plan(self, choice: Index, shares: Array, prices: Array) -> None:
+    def try_incumbent_plan(self, choice: Index, shares: Array, prices: Array) -> None:
         """Keep a choice with given shares if it is feasible and the best so far."""
         plan = make_plan(self.options, choice, shares)
         evaluation = evaluate(self.instance, plan)
@@ -169,8 +131,8 @@ class Search:
             raise ArithmeticError("; ".join(evaluation.violations[:3]))
         if evaluation.objective < self.objective:
             self.incumbent = Incumbent(choice, plan, evaluation, prices)
-            if self.bound > self.objective + _DOUBT * abs(self.objective):
-                self.refuted, self.bound = True, -float("inf")
+            if self.bound > self.objective + BOUND_TOL * abs(self.objective):
+                self.bound_invalid, self.bound = True, -float("inf")
             self.bound = min(self.bound, self.objective)
             self._report()
 
@@ -182,7 +144,7 @@ class Search:
 
 
 def make_plan(options: Options, choice: Index, shares: Array) -> Plan:
-    """The plan of a choice: (N,) rows of the table and (3, N) shares of its servers' pools."""
+    """The plan of a choice: (N,) rows of the options and (3, N) shares of its servers' pools."""
     place = options.place[choice]
     return Plan(
         model=options.model[choice],
@@ -196,7 +158,7 @@ def make_plan(options: Options, choice: Index, shares: Array) -> Plan:
 
 
 class NoPlanError(DtkdError):
-    """A heuristic's choice has no feasible allocation; says nothing about other choices."""
+    """A heuristic's choice has no feasible allocation; others may have one."""
 
     exit_code = 3
 

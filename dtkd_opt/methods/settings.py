@@ -6,7 +6,7 @@ rounds = 20000
 [exact.highs]
 threads = 1
 
-A table of any other name says whose settings it holds, and its name can be used like a method's:
+A table of any other name names the method whose settings it holds, and can be used like a method:
 
 ["q-learning cold"]
 method = "q-learning"
@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.methods import get_method, method_names
+from dtkd_opt.methods.registry import find_method, method_names
 from dtkd_opt.records.fields import Record
-from dtkd_opt.records.files import read_bytes, validate
+from dtkd_opt.records.files import read_bytes
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _fault(name: Any, table: Any, known: Sequence[str]) -> str:
     if name == "auto" or not isinstance(table, Mapping) or "method" not in table:
         return (
             f"{name}: there is no such method; choose one of {', '.join(known)}, "
-            f'or say inside whose settings they are, such as method = "{known[0]}"'
+            f'or name the method inside, such as method = "{known[0]}"'
         )
     if table["method"] not in known:
         what = f"must be one of {', '.join(known)}, got {table['method']!r}"
@@ -97,33 +97,5 @@ def find_settings(name: str, tables: Mapping[str, Any]) -> tuple[str, Any]:
     if name not in names:
         choice = ", ".join((*names, *(label for label in tables if label not in names)))
         raise UsageError(f'there is no method "{name}"; choose one of {choice}')
-    method = get_method(name).name
+    method = find_method(name).name
     return method, tables.get(method, {})
-
-
-def make_params(name: str, settings: Mapping[str, Any], source: str = "params") -> Any:
-    """The record of a method's settings, or None for its defaults.
-
-    Parameters
-    ----------
-    name
-        The method.
-    settings
-        Keys of its record with their values, nested as in it.
-    source
-        Where they come from, for messages.
-
-    Raises
-    ------
-    InputError
-        One line for each setting that is unknown or out of its range.
-    UsageError
-        When the method takes no settings in words.
-    """
-    if not settings:
-        return None
-    method = get_method(name)
-    kind = method.params_type
-    if kind is None or not issubclass(kind, Record):
-        raise UsageError(f"{method.name} takes no settings, got {', '.join(settings)}")
-    return validate(kind, dict(settings), source)

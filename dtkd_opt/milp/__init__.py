@@ -1,1 +1,1 @@
-"""milp."""
+"""Pyomo models that HiGHS solves: :class:`outer_approximation.OuterApproximation` is for others."""

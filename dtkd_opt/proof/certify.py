@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from dtkd_opt.errors import InputError
-from dtkd_opt.methods.proof_tree import Leaf, Proof, Split
-from dtkd_opt.methods.search import Callback, Search, Stop
-from dtkd_opt.methods.solve import check_limits
+from dtkd_opt.methods.proof_tree import OptionSplit, PricedLeaf, ProofTree
+from dtkd_opt.methods.search import Search
+from dtkd_opt.methods.stop import Callback, Stop, check_limits
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.proof.check import check_plan
@@ -57,7 +57,7 @@ def certify(
     InputError
         When the plan is not feasible; one line for each limit that it breaks.
     """
-    from dtkd_opt.methods.price import PriceParams, price_with_proof  # solvers, only when used
+    from dtkd_opt.methods.price import Price  # solvers, only when used
 
     check_limits(target, time_limit)
     solution = as_solution(solution)
@@ -66,9 +66,9 @@ def certify(
         raise InputError("solution", faults)
     stop = Stop(gap=target, time_limit=float("inf") if time_limit is None else time_limit)
     search = Search(instance, build_options(instance), stop, callback)
-    search.claim = evaluation.objective
+    search.target = evaluation.objective
     with KeepOnCtrlC():
-        _, proof = price_with_proof(search, PriceParams())
+        _, proof = Price().prove(search)
     nodes, prices = _nodes(instance, search.options, proof)
     bound = min(node.bound for node in nodes if isinstance(node, LeafNode))
     objective = evaluation.objective * _ROUNDED_UP
@@ -85,19 +85,21 @@ def certify(
     )
 
 
-def _nodes(instance: Instance, options: Options, proof: Proof) -> tuple[tuple[Node, ...], Array]:
+def _nodes(
+    instance: Instance, options: Options, proof: ProofTree
+) -> tuple[tuple[Node, ...], Array]:
     """The proof's nodes in the certificate's terms, and its distinct sets of prices."""
     sets: dict[bytes, int] = {}
     prices: list[Array] = []
     nodes: list[Node] = []
     for node in proof.nodes:
-        if isinstance(node, Split):
+        if isinstance(node, OptionSplit):
             listed = _options(instance, options, node.options)
             nodes.append(
                 SplitNode(user=node.user, options=listed, inside=node.inside, outside=node.outside)
             )
             continue
-        assert isinstance(node, Leaf)
+        assert isinstance(node, PricedLeaf)
         number = sets.setdefault(node.prices.tobytes(), len(sets))
         if number == len(prices):
             prices.append(node.prices)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dtkd_opt.errors import KEPT_FAULTS
-from dtkd_opt.methods.search import relative_gap
+from dtkd_opt.methods.stop import relative_gap
 from dtkd_opt.problem.evaluate import Evaluation, evaluate
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.columns import Mask

@@ -1,8 +1,9 @@
-"""Words and tables for people: the summary of a solution and the live line of a running method."""
+"""Tables of a solution, and the live line of long work."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from io import StringIO
 from types import TracebackType
 
 import numpy as np
@@ -11,9 +12,9 @@ from rich.status import Status as Spinner
 from rich.table import Table
 from rich.text import Text
 
-from dtkd_opt.methods.search import Progress
-from dtkd_opt.methods.solve import Result
+from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.instance import POOLS, Instance
+from dtkd_opt.records.solution import Solution
 
 _STATUS = {
     "optimal": "optimal (gap proven)",
@@ -27,19 +28,14 @@ _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 class _Console(Console):
     """Shows names as they are and leaves a broken pipe to the caller.
 
-    rich would take [bold] and :smile: in names for its own, and end the program.
+    rich would take [bold] and :smile: in names for markup, and end the program at a broken pipe.
     """
 
-    def __init__(self) -> None:
-        super().__init__(markup=False, emoji=False)
+    def __init__(self, file: StringIO | None = None) -> None:
+        super().__init__(file=file, markup=False, emoji=False)
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
-
-
-def print_summary(result: Result) -> None:
-    """What `solve` prints: tables of the figures, the students by place, the pools."""
-    print_tables(summary(result))
 
 
 def print_tables(tables: Iterable[Table]) -> None:
@@ -49,20 +45,37 @@ def print_tables(tables: Iterable[Table]) -> None:
         console.print(table)
 
 
-def summary(result: Result) -> list[Table]:
-    """The tables of a result: figures, and with a plan its students by place and its pools."""
-    tables = [_figures(result)]
-    if result.incumbent is not None:
-        tables += [_students(result), _pools(result)]
+def as_text(tables: Iterable[Table]) -> str:
+    """The tables as :func:`print_tables` prints them, without colours."""
+    text = StringIO()
+    console = _Console(text)
+    for table in tables:
+        console.print(table)
+    return text.getvalue().rstrip("\n")
+
+
+def summary(instance: Instance, solution: Solution, prices: Array | None = None) -> list[Table]:
+    """The tables of a solution: figures, and with a plan its students by place and its pools.
+
+    Parameters
+    ----------
+    instance, solution
+        The problem and its solution.
+    prices
+        (3, S) prices of the pools [s per Hz or cycle/s], where they are known.
+    """
+    tables = [_figures(instance, solution)]
+    if len(solution.users):
+        tables += [_students(instance, solution), _pools(instance, solution, prices)]
     return tables
 
 
-def _figures(result: Result) -> Table:
-    solution, instance = result.solution, result.instance
+def _figures(instance: Instance, solution: Solution) -> Table:
     table = _table(f"{instance.name}: {_STATUS[solution.status]}")
     table.add_column("figure")
     table.add_column("value", justify="right")
-    rows: list[tuple[str, str]] = [("users, servers", _size(instance))]
+    size = f"{len(instance.users)}, {len(instance.servers)}"
+    rows: list[tuple[str, str]] = [("users, servers", size)]
     if solution.incumbent_objective is not None:
         rows.append(("objective J (s)", f"{solution.incumbent_objective:.6f}"))
     if solution.objective_bound is not None:
@@ -81,53 +94,49 @@ def _figures(result: Result) -> Table:
     return table
 
 
-def _students(result: Result) -> Table:
+def _students(instance: Instance, solution: Solution) -> Table:
     """Users, mean delay and accuracy for each student at each place."""
     table = _table("students")
     for heading in ("student", "on the device", "at the server", "mean delay (s)", "mean accuracy"):
         table.add_column(heading, justify="left" if heading == "student" else "right")
-    users = result.solution.users
+    users = solution.users
     at_server = users.place == "server"
-    for model in result.instance.models:
-        mine = users.model == model.name
-        if not mine.any():
+    for model in instance.models:
+        chosen = users.model == model.name
+        if not chosen.any():
             continue
         table.add_row(
             model.name,
-            str((mine & ~at_server).sum()),
-            str((mine & at_server).sum()),
-            f"{users.delay_s[mine].mean():.3f}",
-            f"{users.accuracy[mine].mean():.2%}",
+            str((chosen & ~at_server).sum()),
+            str((chosen & at_server).sum()),
+            f"{users.delay_s[chosen].mean():.3f}",
+            f"{users.accuracy[chosen].mean():.2%}",
         )
     return table
 
 
-def _pools(result: Result) -> Table:
+def _pools(instance: Instance, solution: Solution, prices: Array | None) -> Table:
     """Each server's pools: size, users with a share, and what 1 % of it is worth: the seconds of
     total delay that this much more to share would save, by the pool's price."""
-    assert result.incumbent is not None
-    plan, prices = result.incumbent.plan, result.incumbent.prices
+    users = solution.users
     table = _table("pools")
     for heading in ("server", "pool", "size", "users", "1 % is worth (s)"):
         table.add_column(heading, justify="left" if heading in ("server", "pool") else "right")
-    shares = (plan.uplink_hz, plan.downlink_hz, plan.cpu_hz)
-    for s, server in enumerate(result.instance.servers):
+    server_hz = np.where(users.place == "server", users.cpu_hz, 0.0)
+    shares = (users.uplink_hz, users.downlink_hz, server_hz)
+    for s, server in enumerate(instance.servers):
         sizes = (server.uplink_hz, server.downlink_hz, server.cpu_hz)
         for p, (pool, size, share) in enumerate(zip(POOLS, sizes, shares, strict=True)):
-            users = int(((plan.server == s) & (share > 0)).sum())
-            saved = float(prices[p, s]) * size / 100
+            count = int(((users.server == server.name) & (share > 0)).sum())
+            saved = 0.0 if prices is None else float(prices[p, s]) * size / 100
             price = f"{saved:.4f}" if saved > 0 else "-"
             unit = "Hz" if p < 2 else "cycles/s"
-            table.add_row(server.name, pool, _with_prefix(size, unit), str(users), price)
+            table.add_row(server.name, pool, _with_prefix(size, unit), str(count), price)
     return table
 
 
 def _table(title: str) -> Table:
     return Table(title=title, title_justify="left", header_style="bold")
-
-
-def _size(instance: Instance) -> str:
-    return f"{len(instance.users)}, {len(instance.servers)}"
 
 
 def _with_prefix(value: float, unit: str) -> str:
@@ -136,10 +145,7 @@ def _with_prefix(value: float, unit: str) -> str:
 
 
 class LiveLine:
-    """One live line on a terminal's standard error: phase, bound, incumbent, gap, time.
-
-    Silent when standard error is not a terminal.
-    """
+    """One live line on a terminal's standard error; silent when it is not a terminal."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -160,20 +166,7 @@ class LiveLine:
         if self._spinner is not None:
             self._spinner.stop()
 
-    def __call__(self, progress: Progress) -> None:
-        self.show(line(progress))
-
-    def show(self, text: str) -> None:
-        """Replace the line by another text."""
+    def show(self, line: object) -> None:
+        """Replace the line by another one, such as a method's progress."""
         if self._spinner is not None:
-            self._spinner.update(Text(text))
-
-
-def line(progress: Progress) -> str:
-    """A progress record as one line of text."""
-    bound = f"{progress.bound:.6f}" if np.isfinite(progress.bound) else "-"
-    best = f"{progress.incumbent:.6f}" if np.isfinite(progress.incumbent) else "-"
-    gap = f"{progress.gap:.1e}" if np.isfinite(progress.gap) else "-"
-    return (
-        f"{progress.phase}: bound {bound}, incumbent {best}, gap {gap}, {progress.elapsed_s:.1f} s"
-    )
+            self._spinner.update(Text(str(line)))

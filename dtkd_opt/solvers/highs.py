@@ -24,7 +24,7 @@ INF = highspy.kHighsInf
 _CALLBACKS = ("cbMipInterrupt", "cbSimplexInterrupt", "cbIpmInterrupt")
 
 
-class HighsParams(Record):
+class HighsSettings(Record):
     """HiGHS's settings for the MILPs of the `exact` method.
 
     `mip_rel_gap` is left to the method when None; `log_file` receives HiGHS's own log.
@@ -101,7 +101,7 @@ class MasterLP:
 class PersistentMilp:
     """A Pyomo MILP that stays loaded in HiGHS between runs; cuts are added, nothing is rebuilt."""
 
-    def __init__(self, model: Any, params: HighsParams, seed: int):
+    def __init__(self, model: Any, settings: HighsSettings, seed: int):
         from pyomo.contrib.appsi.solvers.highs import Highs
 
         self._opt = Highs()
@@ -118,20 +118,20 @@ class PersistentMilp:
         self._highs = self._opt._solver_model
         self._stop = threading.Event()
         self._dual_bound = -INF  # written by HiGHS's thread
-        self._least_tolerance = max(params.feasibility_tolerance, 1e-10)  # HiGHS allows no less
-        self._configure(params, seed)
+        self._least_tolerance = max(settings.feasibility_tolerance, 1e-10)  # HiGHS allows no less
+        self._configure(settings, seed)
 
-    def _configure(self, params: HighsParams, seed: int) -> None:
-        settings = {
-            "output_flag": bool(params.log_file),
+    def _configure(self, settings: HighsSettings, seed: int) -> None:
+        values = {
+            "output_flag": bool(settings.log_file),
             "log_to_console": False,
-            "log_file": params.log_file,
-            "threads": params.threads,
+            "log_file": settings.log_file,
+            "threads": settings.threads,
             "random_seed": seed,
             "mip_abs_gap": 0.0,
-            **params.options,
+            **settings.options,
         }
-        for name, value in settings.items():
+        for name, value in values.items():
             self._set(name, value)
         for name in _CALLBACKS:
             callback = getattr(self._highs, name)

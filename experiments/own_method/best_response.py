@@ -5,18 +5,24 @@ import numpy as np
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.equal_shares import equal_share_choice
 from dtkd_opt.pricing.lagrangian import price
+from dtkd_opt.records.fields import Count, Record
 from dtkd_opt.records.solution import Termination
 
 
-def best_response(search: Search, seed: int, params: None) -> Termination:
-    """Twenty rounds, or until nobody changes; the search keeps the best plan and its bound."""
-    options, choice = search.options, equal_share_choice(search.options)
-    for _ in range(search.stop.iterations or 20):
-        search.keep_time()
-        worth = search.offer(choice).prices * options.capacity
-        worth = np.maximum(worth, 1e-6 * worth.sum() + 1e-9)  # unused pools are not free
-        following = price(options, worth / options.capacity).choice
-        if np.array_equal(following, choice):
-            break
-        choice = following
-    return "heuristic_end"
+class BestResponse(Record):
+    """`best-response`: its fields are its settings, checked wherever they are given."""
+
+    rounds: Count = 20
+
+    def __call__(self, search: Search, seed: int) -> Termination:
+        """Some rounds, or until nobody changes; the search keeps the best plan and its bound."""
+        options, choice = search.options, equal_share_choice(search.options)
+        for _ in range(search.stop.iterations or self.rounds):
+            search.keep_time()
+            worth = search.try_incumbent(choice).prices * options.capacity
+            worth = np.maximum(worth, 1e-6 * worth.sum() + 1e-9)  # unused pools are not free
+            following = price(options, worth / options.capacity).choice
+            if np.array_equal(following, choice):
+                break
+            choice = following
+        return "heuristic_end"

@@ -18,7 +18,7 @@ from dtkd_opt.formulations import allocation, minlp, perspective
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.solvers.highs import HighsParams, PersistentMilp
+from dtkd_opt.solvers.highs import HighsSettings, PersistentMilp
 from tests.support.instances import trial_calibration
 from tests.support.options import all_choices, mean_objective
 
@@ -166,7 +166,7 @@ def test_milp_reaches_the_same_optimum_from_below(case: str) -> None:
 
 
 def milp_value(model: pyo.ConcreteModel) -> float:
-    outcome = PersistentMilp(model, HighsParams(), 0).run(1e-9, 60.0)
+    outcome = PersistentMilp(model, HighsSettings(), 0).run(1e-9, 60.0)
     assert outcome.reason == "optimal"
     return outcome.bound
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 import dtkd_opt as do
 from dtkd_opt.methods.branching import Branching
-from dtkd_opt.methods.price import PriceParams, price_with_proof
-from dtkd_opt.methods.proof_tree import Leaf, Proof, Split
-from dtkd_opt.methods.search import Search, Stop, TimeIsUp
+from dtkd_opt.methods.price import Price
+from dtkd_opt.methods.proof_tree import OptionSplit, PricedLeaf, ProofTree
+from dtkd_opt.methods.search import Search
+from dtkd_opt.methods.stop import Stop, TimeIsUp
 from dtkd_opt.pricing.lagrangian import price
 from dtkd_opt.problem.options import Options
 from dtkd_opt.records.solution import Termination
@@ -24,7 +25,7 @@ from tests.support.options import all_choices, mean_objective
 from tests.support.strategies import instances
 
 LIMITS = do.GeneratorSettings(deadlines=0.6, energy_budgets=0.4)
-Proven = tuple[Search, Proof, Termination]
+Proven = tuple[Search, ProofTree, Termination]
 
 
 def tiny(seed: int, users: int, servers: int, limits: do.GeneratorSettings | None) -> do.Instance:
@@ -34,7 +35,7 @@ def tiny(seed: int, users: int, servers: int, limits: do.GeneratorSettings | Non
 
 
 def prove(
-    instance: do.Instance, gap: float = 0.0, most: float = 600, iterations: int | None = 300
+    instance: do.Instance, gap: float = 0.0, max_choices: float = 600, iterations: int | None = 300
 ) -> Proven:
     """The proof of an instance that can be enumerated."""
     try:
@@ -43,19 +44,19 @@ def prove(
         assume(False)
         raise
     sizes = np.diff(options.start).astype(float)
-    if np.prod(sizes) > most or sizes.max() == 1:
+    if np.prod(sizes) > max_choices or sizes.max() == 1:
         assume(False)
     search = Search(instance, options, Stop(gap=gap, iterations=iterations))
     try:
-        termination, proof = price_with_proof(search, PriceParams())
+        termination, proof = Price().prove(search)
     except do.InfeasibleError:
         assume(False)
         raise
     return search, proof, termination
 
 
-def leaves(options: Options, proof: Proof) -> list[tuple[Leaf, np.ndarray]]:
-    """The leaves with the rows of the options that their plans may take; each node met once."""
+def leaves(options: Options, proof: ProofTree) -> list[tuple[PricedLeaf, np.ndarray]]:
+    """The leaves with the rows of the options that their plans may take; each node reached once."""
     found, seen = [], set()
     waiting = [(0, np.ones(len(options), bool))]
     while waiting:
@@ -63,10 +64,10 @@ def leaves(options: Options, proof: Proof) -> list[tuple[Leaf, np.ndarray]]:
         assert number not in seen
         seen.add(number)
         node = proof.nodes[number]
-        if isinstance(node, Leaf):
+        if isinstance(node, PricedLeaf):
             found.append((node, np.flatnonzero(allowed)))
             continue
-        assert isinstance(node, Split)
+        assert isinstance(node, OptionSplit)
         assert (options.user[node.options] == node.user).all()
         listed = np.zeros(len(options), bool)
         listed[node.options] = True
@@ -88,20 +89,20 @@ def values_at(seed: int) -> dict[bytes, float]:
     return values_of(do.build_options(tiny(seed, 3, 2, None)))
 
 
-def check_proof(search: Search, proof: Proof, values: dict[bytes, float] | None = None) -> int:
-    """Every choice is in exactly one leaf and costs no less than it claims; how many leaves."""
+def check_proof(search: Search, proof: ProofTree, values: dict[bytes, float] | None = None) -> int:
+    """Every choice is in exactly one leaf and costs no less than its value; how many leaves."""
     options = search.options
     values = values_of(options) if values is None else values
     met: list[bytes] = []
     found = leaves(options, proof)
     for leaf, rows in found:
-        mine = [rows[options.user[rows] == n] for n in range(options.n_users)]
+        own = [rows[options.user[rows] == n] for n in range(options.n_users)]
         part = options.select_rows(rows)
-        for choice in map(np.array, itertools.product(*mine)):
+        for choice in map(np.array, itertools.product(*own)):
             met.append(choice.tobytes())
             rounding = 1e-12 * (abs(leaf.value) + float((leaf.prices * options.capacity).sum()))
             assert leaf.value <= values[choice.tobytes()] + rounding
-        if all(len(rows) for rows in mine):  # a verifier prices the leaf again
+        if all(len(rows) for rows in own):  # a verifier prices the leaf again
             again = price(part, np.maximum(leaf.prices, 1e-300)).value
             assert leaf.value <= again + 1e-11 * abs(again)
     assert len(met) == len(values)
@@ -131,13 +132,13 @@ def test_every_leaf_is_true(
 @settings(max_examples=25, deadline=None)
 @given(instance=instances(max_users=3, max_servers=2, max_models=2))
 def test_every_leaf_is_true_at_any_magnitude(instance: do.Instance) -> None:
-    search, proof, _ = prove(instance, gap=1e-7, most=200)
+    search, proof, _ = prove(instance, gap=1e-7, max_choices=200)
     check_proof(search, proof)
 
 
 @pytest.mark.parametrize("gap", [0.0, 1e-7, 1e-4, 1e-2])
 def test_the_gap_is_proven_by_the_leaves(gap: float) -> None:
-    """The least leaf is the bound, within the gap of the enumerated optimum."""
+    """The smallest leaf is the bound, within the gap of the enumerated optimum."""
     for seed in (5,):
         search, proof, termination = prove(tiny(seed, 3, 2, None), gap=gap)
         count = check_proof(search, proof)
@@ -146,8 +147,8 @@ def test_the_gap_is_proven_by_the_leaves(gap: float) -> None:
         assert best * (1 - 1e-12) <= search.objective <= best * (1 + gap + 1e-9)
         if gap:
             assert termination == "gap_reached"
-            least = min(leaf.value for leaf, _ in leaves(options, proof)) / options.n_users
-            assert least >= search.objective * (1 - gap) * (1 - 1e-12)
+            bound = min(leaf.value for leaf, _ in leaves(options, proof)) / options.n_users
+            assert bound >= search.objective * (1 - gap) * (1 - 1e-12)
             assert count >= 1
 
 
@@ -170,19 +171,28 @@ def at_call(
     """The method, but with an error at the given call."""
     count = 0
 
-    def cut(self: object, *words: object, **more: object) -> object:
+    def cut(self: object, *args: object, **kwargs: object) -> object:
         nonlocal count
         count += 1
         if count == number:
             raise error
-        return original(self, *words, **more)
+        return original(self, *args, **kwargs)
 
     return cut
 
 
 @pytest.mark.parametrize("error", [TimeIsUp, KeyboardInterrupt])
 @pytest.mark.parametrize(
-    "where", ["_branch", "_fix", "_most_split", "_enter", "_try", "_close", "_raise_bound"]
+    "where",
+    [
+        "_branch",
+        "_fix_by_reduced_cost",
+        "_branching_option",
+        "_evaluate",
+        "_try",
+        "_close",
+        "_raise_bound",
+    ],
 )
 def test_a_proof_cut_short_is_whole(
     where: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch

@@ -6,23 +6,20 @@ import math
 from pathlib import Path
 
 import numpy as np
-import pyomo.core as pyo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
-from dtkd_opt.methods.bounding import price_and_round
-from dtkd_opt.methods.exact import Rounds
-from dtkd_opt.methods.search import Search, Stop
-from dtkd_opt.pricing.constrained_allocation import Conflict
-from dtkd_opt.problem.options import Index, Options, pool_delays
-from dtkd_opt.solvers.highs import PersistentMilp
-from tests.support.options import all_choices, mean_objective, random_choice
+from dtkd_opt.methods.registry import make_method
+from dtkd_opt.methods.search import Search
+from dtkd_opt.methods.stop import Stop
+from dtkd_opt.problem.options import pool_delays
+from tests.support.options import all_choices, mean_objective
 from tests.support.paths import DATA, INSTANCES
 from tests.support.strategies import instances
 
-NO_FIXING = do.ExactParams(fixing=False)
+NO_FIXING = do.Exact(fixing=False)
 
 
 def enumerate_optimum(instance: do.Instance) -> float:
@@ -60,8 +57,8 @@ def test_exact_finds_the_enumerated_optimum(
 ) -> None:
     instance = squeezed(small_instance(seed, users, servers, limits), squeeze)
     best = enumerate_optimum(instance)
-    for params in (None, NO_FIXING):
-        result = do.solve(instance, "exact", gap=1e-7, params=params)
+    for method in ("exact", NO_FIXING):
+        result = do.solve(instance, method, gap=1e-7)
         if math.isinf(best):
             assert result.status == "infeasible"
             assert result.reason
@@ -77,13 +74,13 @@ def test_exact_finds_the_enumerated_optimum(
 def test_exact_on_instances_of_any_magnitude(instance: do.Instance) -> None:
     """Pools, gains, delays and prices over many orders of magnitude; zero ρ, zero fresh samples."""
     best = enumerate_optimum(instance)
-    for params in (None, NO_FIXING):
-        result = do.solve(instance, "exact", params=params)
+    for method in ("exact", NO_FIXING):
+        result = do.solve(instance, method)
         if math.isinf(best):
             assert result.status == "infeasible"
             continue
         # HiGHS alone may lose digits of a delay far below the others: it must not claim a proof
-        assert result.status == "optimal" or params is NO_FIXING
+        assert result.status == "optimal" or method is NO_FIXING
         if result.status == "optimal":
             assert result.objective == pytest.approx(best, rel=1.1e-6)
         assert result.bound <= best * (1 + 1e-9)
@@ -99,58 +96,9 @@ def squeezed(instance: do.Instance, factor: float) -> do.Instance:
     return instance.model_copy(update={"users": users})
 
 
-@settings(max_examples=6, deadline=None)
-@given(seed=st.integers(0, 1000), data=st.data())
-def test_relabelling_users_changes_nothing(seed: int, data: st.DataObject) -> None:
-    instance = do.generate_instance(6, 2, seed, do.GeneratorSettings(deadlines=0.3))
-    order = data.draw(st.permutations(range(6)))
-    turned = instance.model_copy(update={"users": tuple(instance.users[i] for i in order)})
-    first, second = (do.solve(i, gap=1e-9) for i in (instance, turned))
-    assert first.objective == pytest.approx(second.objective, rel=1e-8)
-
-
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 1000), key=st.sampled_from(["uplink_hz", "downlink_hz", "cpu_hz"]))
-def test_more_resources_never_cost_more(seed: int, key: str) -> None:
-    instance = do.generate_instance(5, 1, seed, do.GeneratorSettings(deadlines=0.5))
-    server = instance.servers[0]
-    # twice the downlink band at twice the power has the same density, so only the pool grows
-    update = {key: 2 * getattr(server, key)}
-    if key == "downlink_hz":
-        update["tx_power_w"] = 2 * server.tx_power_w
-    richer = instance.model_copy(update={"servers": (server.model_copy(update=update),)})
-    poor, rich = do.solve(instance, gap=1e-8), do.solve(richer, gap=1e-8)
-    assert rich.objective <= poor.objective * (1 + 2e-8)
-
-
-@pytest.mark.parametrize("method", ["exact", "greedy", "all-device", "all-server", "random"])
-@pytest.mark.parametrize("name", ["n5", "n10", "n20-deadlines", "n20-energy", "n10-s3"])
-def test_no_method_beats_the_proven_bound(method: str, name: str) -> None:
-    instance = do.read_instance(INSTANCES / f"{name}.json")
-    proven = do.solve(instance, gap=1e-8)
-    result = do.solve(instance, method, seed=1)
-    if result.incumbent is None:
-        assert method != "exact"
-        assert result.reason
-        return
-    assert do.check(instance, result.solution) == []
-    assert result.objective >= proven.bound * (1 - 1e-9)
-    assert result.bound <= proven.objective * (1 + 1e-9)
-
-
-def test_same_seed_same_answer() -> None:
-    instance = do.generate_instance(15, 2, 3)
-    for method in ("exact", "random", "greedy"):
-        first, second = (do.solve(instance, method, seed=5).solution for _ in range(2))
-        assert first.users == second.users
-        assert first.objective_bound == second.objective_bound
-    other = do.solve(instance, "random", seed=6).solution
-    assert other.users != do.solve(instance, "random", seed=5).solution.users
-
-
 def test_no_fixing_proves_by_highs_alone() -> None:
     instance = do.read_instance(INSTANCES / "n20.json")
-    result = do.solve(instance, "exact", params=NO_FIXING)
+    result = do.solve(instance, NO_FIXING)
     assert result.status == "optimal"
     before = [p for p in result.history if not p.phase.startswith("HiGHS")]
     assert all(p.bound == -math.inf for p in before)
@@ -184,55 +132,23 @@ def test_pools_that_cannot_serve_all_deadlines_are_named() -> None:
 
 
 def test_unknown_highs_option_is_refused() -> None:
-    params = do.ExactParams(fixing=False, highs=do.HighsParams(options={"no_such_option": 1}))
+    params = do.Exact(fixing=False, highs=do.HighsSettings(options={"no_such_option": 1}))
     with pytest.raises(do.UsageError, match="no_such_option"):
-        do.solve(do.generate_instance(5), "exact", params=params)
+        do.solve(do.generate_instance(5), params)
 
 
 def test_highs_log_is_written(tmp_path: Path) -> None:
     log = tmp_path / "highs.log"
-    params = do.ExactParams(fixing=False, highs=do.HighsParams(log_file=str(log), threads=1))
-    do.solve(do.generate_instance(8), "exact", params=params)
+    params = do.Exact(fixing=False, highs=do.HighsSettings(log_file=str(log), threads=1))
+    do.solve(do.generate_instance(8), params)
     assert "HiGHS" in log.read_text()
 
 
-def test_params_of_another_method_are_refused() -> None:
-    with pytest.raises(do.UsageError, match="ExactParams"):
-        do.solve(do.generate_instance(3), "exact", params={"fixing": True})
+def test_settings_of_another_method_are_refused() -> None:
+    with pytest.raises(do.UsageError, match="holds no settings of exact"):
+        make_method("exact", do.Price(), "settings")
     with pytest.raises(do.UsageError, match="no method"):
         do.solve(do.generate_instance(3), "magic")
-
-
-def test_choices_that_cannot_keep_their_limits_are_cut_off() -> None:
-    """The MILP without tangents takes a choice that cannot be allocated; with the cuts of its
-    conflict it no longer can, and other choices stay."""
-    instance = do.generate_instance(6, 1, 2, do.GeneratorSettings(deadlines=1.0))
-    search = Search(instance, do.build_options(instance), Stop())
-    everything = np.arange(len(search.options))
-    rounds = Rounds(search, price_and_round(search), everything, 0, do.ExactParams())
-    choice, conflict = infeasible_choice(search.options)
-    model = rounds.model
-    model.fixed = pyo.Constraint(expr=sum(model.x[int(k)] for k in choice) == len(choice))
-    model.tangents.clear()
-    before = PersistentMilp(model, do.HighsParams(), 0)
-    assert before.run(1e-6, 10.0).reason == "optimal"
-    rounds._cut_off(conflict, choice)
-    after = PersistentMilp(model, do.HighsParams(), 0)
-    assert after.run(1e-6, 10.0).reason == "infeasible"
-    model.fixed.deactivate()
-    assert PersistentMilp(model, do.HighsParams(), 0).run(1e-6, 10.0).reason == "optimal"
-
-
-def infeasible_choice(options: Options) -> tuple[Index, Conflict]:
-    """A choice whose deadlines cannot be kept together, and the proof."""
-    rng = np.random.default_rng(0)
-    for _ in range(1000):
-        choice = random_choice(options, rng)
-        try:
-            do.allocate(options, choice)
-        except do.ChoiceInfeasible as error:
-            return choice, error.conflicts[0]
-    raise AssertionError("no infeasible choice among 1000")
 
 
 @pytest.mark.parametrize(
@@ -250,25 +166,25 @@ def test_hard_numerics_never_give_a_false_proof(name: str, best: float) -> None:
     The best values are known plans, recomputed by `check`; the enumeration agrees with them.
     """
     instance = do.read_instance(DATA / "edge" / f"{name}.json")
-    for params in (None, NO_FIXING):
-        result = do.solve(instance, "exact", params=params, time_limit=20)
+    for method in ("exact", NO_FIXING):
+        result = do.solve(instance, method, time_limit=20)
         assert do.check(instance, result.solution) == []
         assert result.objective == pytest.approx(best, rel=1e-6)
         assert result.bound <= best * (1 + 1e-7)
 
 
-def test_a_refuted_bound_proves_nothing() -> None:
+def test_a_bound_above_a_plan_proves_nothing() -> None:
     """A bound above a feasible plan is a contradiction: it is not used, and nothing is proven."""
     instance = do.generate_instance(3)
     options = do.build_options(instance)
     search = Search(instance, options, Stop(gap=1.0))
-    search.offer(options.start[:-1])
+    search.try_incumbent(options.start[:-1])
     search.raise_bound(2 * search.objective)
-    assert search.refuted
+    assert search.bound_invalid
     assert not search.proven
     assert search.bound == -math.inf
     late = Search(instance, options, Stop(gap=1.0))
     late.raise_bound(2 * search.objective)
-    late.offer(options.start[:-1])
-    assert late.refuted
+    late.try_incumbent(options.start[:-1])
+    assert late.bound_invalid
     assert late.bound == -math.inf

@@ -9,7 +9,8 @@ import pytest
 
 import dtkd_opt as do
 from dtkd_opt.methods import infeasible
-from dtkd_opt.methods.search import Search, Stop, TimeIsUp
+from dtkd_opt.methods.search import Search
+from dtkd_opt.methods.stop import Stop, TimeIsUp
 from dtkd_opt.pricing.equal_shares import first_prices
 from tests.support.options import all_choices, mean_objective, whole_pools
 
@@ -66,7 +67,7 @@ def test_exact_asks_for_the_proof_and_says_so_when_there_is_none(
     result = do.solve(instance, "exact")
     assert result.status == "infeasible"
     assert "no combination of models, places" in result.reason
-    monkeypatch.setattr(infeasible, "_PARTS", 1)
+    monkeypatch.setattr(infeasible, "_MAX_PARTS", 1)
     result = do.solve(instance, "exact")
     assert (result.status, result.solution.termination) == ("unknown", "no_plan_found")
     assert "no proof that none exists" in result.reason

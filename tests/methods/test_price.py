@@ -1,8 +1,7 @@
-"""`price` against enumeration and `exact`; the bound of every method on the shipped instances."""
+"""`price` against enumeration and `exact`."""
 
 from __future__ import annotations
 
-import csv
 import math
 from typing import Any
 
@@ -14,20 +13,10 @@ from hypothesis import strategies as st
 import dtkd_opt as do
 from tests.support.instances import small_instance, user
 from tests.support.options import all_choices, mean_objective, whole_pools
-from tests.support.paths import INSTANCES
 from tests.support.strategies import instances
 
 SEEDS = st.integers(0, 10_000)
 LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5)
-SHIPPED = ("n5", "n10", "n10-s3", "n20", "n20-deadlines", "n20-energy")
-NO_PLAN = {  # that a method by its rule may choose, and why
-    ("n20-deadlines", "all-device"): "2 users have no option that can be trained at the device",
-    ("n20-deadlines", "all-server"): "2 users have no option that can be trained at the server",
-    ("n20-deadlines", "random"): "its choice has no feasible allocation",
-    ("n20-energy", "all-server"): "1 users have no option that can be trained at the server",
-}
-with (INSTANCES / "best.csv").open() as file:
-    BEST = {row["instance"]: float(row["best_value"]) for row in csv.DictReader(file)}
 
 
 def enumerate_optimum(instance: do.Instance, most: float = 600) -> float:
@@ -211,55 +200,6 @@ def test_price_agrees_with_exact(
     assert do.check(instance, ours.solution) == []
 
 
-# --- properties
-
-
-@settings(max_examples=4, deadline=None)
-@given(seed=SEEDS, data=st.data())
-def test_relabelling_users_changes_nothing(seed: int, data: st.DataObject) -> None:
-    instance = do.generate_instance(5, 2, seed, LIMITS)
-    order = data.draw(st.permutations(range(5)))
-    turned = instance.model_copy(update={"users": tuple(instance.users[i] for i in order)})
-    first, second = (do.solve(i, "price", gap=1e-9) for i in (instance, turned))
-    assert first.objective == pytest.approx(second.objective, rel=1e-8)
-
-
-@settings(max_examples=8, deadline=None)
-@given(
-    seed=SEEDS,
-    key=st.sampled_from(["uplink_hz", "downlink_hz", "cpu_hz"]),
-    limits=st.sampled_from([None, LIMITS]),
-)
-def test_more_resources_never_cost_more(
-    seed: int, key: str, limits: do.GeneratorSettings | None
-) -> None:
-    instance = do.generate_instance(5, 2, seed, limits)
-    server = instance.servers[0]
-    # twice the downlink band at twice the power has the same density, so only the pool grows
-    update = {key: 2 * getattr(server, key)}
-    if key == "downlink_hz":
-        update["tx_power_w"] = 2 * server.tx_power_w
-    servers = (server.model_copy(update=update), *instance.servers[1:])
-    richer = instance.model_copy(update={"servers": servers})
-    poor, rich = (do.solve(i, "price", gap=1e-8) for i in (instance, richer))
-    assert rich.objective <= poor.objective * (1 + 2e-8)
-
-
-def deterministic(result: do.Result) -> bytes:
-    """The solution without its runtime."""
-    return result.solution.model_copy(update={"runtime_s": 0.0}).to_bytes()
-
-
-@pytest.mark.parametrize("limits", [None, LIMITS])
-@pytest.mark.parametrize("iterations", [None, 3])
-def test_same_seed_same_answer(limits: do.GeneratorSettings | None, iterations: int | None) -> None:
-    instance = do.generate_instance(10, 2, 1, limits)
-    first, second = (
-        do.solve(instance, "price", gap=1e-8, iterations=iterations, seed=5) for _ in range(2)
-    )
-    assert deterministic(first) == deterministic(second)
-
-
 # --- limits of time and nodes
 
 
@@ -293,38 +233,3 @@ def test_a_time_limit_keeps_a_plan(limits: do.GeneratorSettings | None) -> None:
     assert -math.inf < result.bound
     if result.incumbent is not None:
         check_unfinished(result, do.solve(instance, "price").objective * (1 - 1e-6))
-
-
-# --- the shipped instances
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize("method", do.METHODS)
-def test_bound_best_incumbent(name: str, method: str) -> None:
-    """bound ≤ optimum ≤ incumbent, and the optimum itself for the methods that prove it."""
-    check_against_best(name, method, iterations=300 if method == "q-learning" else None)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SHIPPED)
-def test_bound_best_incumbent_of_q_learning_in_full(name: str) -> None:
-    """With all the rounds that it plays unless told otherwise."""
-    check_against_best(name, "q-learning")
-
-
-def check_against_best(name: str, method: str, iterations: int | None = None) -> None:
-    instance = do.read_instance(INSTANCES / f"{name}.json")
-    result = do.solve(instance, method, iterations=iterations)
-    best = BEST[name]
-    assert result.bound <= best * (1 + 1e-9)
-    assert result.bound >= best * 0.98
-    if method in ("auto", "price", "exact"):
-        assert result.status == "optimal"
-        assert result.objective == pytest.approx(best, rel=1.1e-6)
-    if (name, method) in NO_PLAN:
-        assert (result.incumbent, result.solution.termination) == (None, "no_plan_found")
-        assert NO_PLAN[name, method] in result.reason
-        return
-    assert result.objective >= best * (1 - 1e-9)
-    assert math.isfinite(result.objective)
-    assert do.check(instance, result.solution) == []

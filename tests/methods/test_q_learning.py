@@ -1,4 +1,4 @@
-"""Q-learning: its update on problems whose values are known, its plans against the optimum."""
+"""Q-learning: exploration, rewards, and its plans against the optimum."""
 
 from __future__ import annotations
 
@@ -13,86 +13,21 @@ from hypothesis import strategies as st
 import dtkd_opt as do
 from dtkd_opt.methods.bounding import price_and_round
 from dtkd_opt.methods.q_learning import (
-    Congestion,
     Learner,
-    QLearningParams,
-    QTable,
+    QLearning,
     explored,
     rewards,
     within_budgets,
 )
-from dtkd_opt.methods.search import Search, Stop
+from dtkd_opt.methods.search import Search
+from dtkd_opt.methods.stop import Stop
 from dtkd_opt.pricing.allocation import allocate
 from dtkd_opt.pricing.lagrangian import price
 from dtkd_opt.pricing.response import min_upload_log_shares
-from dtkd_opt.problem.physics import Array
-from dtkd_opt.problem.server_ranking import strongest_servers
 from tests.support.options import all_choices, mean_objective, random_choice, random_options
 from tests.support.paths import INSTANCES
 
-COLD = QLearningParams(cold=True, rounds=500)
-
-
-# --- the q_table and its update
-
-
-def value_iteration(reward: Array, following: Array, discount: float) -> Array:
-    """(S, A) Q* of a small MDP with sure transitions."""
-    q = np.zeros_like(reward)
-    for _ in range(2000):
-        q = reward + discount * q.max(axis=1)[following]
-    return q
-
-
-@pytest.mark.parametrize("discount", [0.0, 0.5, 0.9])
-def test_a_tiny_decision_process_is_solved_as_by_value_iteration(discount: float) -> None:
-    """Three states, two actions, two users with problems of their own, any walk through them."""
-    rng = np.random.default_rng(0)
-    reward, following = rng.normal(size=(2, 3, 2)), rng.integers(0, 3, (2, 3, 2))
-    start, sizes = np.array([0, 2, 4]), np.array([3, 3])
-    q_table = QTable(start, sizes, np.zeros(4))
-    state, users = np.zeros(2, np.int64), np.arange(2)
-    for _ in range(20_000):
-        state = np.where(rng.random(2) < 0.2, rng.integers(0, 3, 2), state)  # sees every state
-        action = rng.integers(0, 2, 2)
-        gain, new = reward[users, state, action], following[users, state, action]
-        q_table.learn(state, start[:-1] + action, gain, new, 0.2, discount)
-        state = new
-    for n in range(2):
-        want = value_iteration(reward[n], following[n], discount)
-        for s in range(3):
-            at = np.full(2, s)
-            best, top = q_table.best(at)
-            assert best[n] - start[n] == want[s].argmax()
-            assert top[n] == pytest.approx(want[s].max(), abs=1e-6)
-
-
-def test_first_visits_average_and_later_ones_follow() -> None:
-    """α = max(0.25, 1 / visits): the mean of the first four rewards, then a moving one."""
-    q_table = QTable(np.array([0, 1]), np.array([1]), np.array([7.0]))
-    one = np.zeros(1, np.int64)
-    for number, reward in enumerate([1.0, 3.0, 5.0, 7.0], start=1):
-        q_table.learn(one, one, np.array([reward]), one, 0.25, 0.0)
-        assert q_table.values[0] == pytest.approx(np.mean([1.0, 3.0, 5.0, 7.0][:number]))
-    q_table.learn(one, one, np.array([8.0]), one, 0.25, 0.0)
-    assert q_table.values[0] == pytest.approx(4.0 + 0.25 * 4.0)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.integers(0, 10_000))
-def test_best_is_each_users_first_best_option(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    widths = rng.integers(1, 5, rng.integers(1, 6))
-    sizes = rng.integers(1, 4, len(widths))
-    start = np.append(0, np.cumsum(widths))
-    values = rng.integers(0, 3, start[-1]).astype(float)  # many ties
-    q_table = QTable(start, sizes, values)
-    state = rng.integers(0, sizes)
-    rows, top = q_table.best(state)
-    for n in range(len(widths)):
-        own = values[start[n] : start[n + 1]]
-        assert rows[n] == start[n] + own.argmax()
-        assert top[n] == own.max()
+COLD = QLearning(cold=True, rounds=500)
 
 
 def test_users_explore_as_often_as_they_should() -> None:
@@ -102,34 +37,6 @@ def test_users_explore_as_often_as_they_should() -> None:
     assert np.mean(drawn != greedy) == pytest.approx(0.3 * 2 / 3, abs=0.02)
     assert ((drawn >= start[:-1]) & (drawn < start[1:])).all()
     assert (explored(greedy, start, 0.0, np.random.default_rng(0)) == greedy).all()
-
-
-# --- states and rewards
-
-
-def test_states_are_the_digits_of_the_congestion_of_the_servers_in_reach() -> None:
-    options = random_options(9, 3, 0)
-    congestion = Congestion(options, 3)
-    for s in range(3):
-        reached = np.isin(np.arange(9), options.user[options.server == s])
-        assert ((congestion.servers == s).any(axis=1) == reached).all()
-    low, high = congestion.states(congestion.usual * 0.5), congestion.states(congestion.usual * 2)
-    reach = (congestion.servers >= 0).sum(axis=1)
-    assert (low == 0).all()
-    assert (high == 3**reach - 1).all()
-    usual = congestion.states(congestion.usual)
-    assert (usual == (3**reach - 1) // 2).all()  # the digit 1 everywhere
-    assert (congestion.sizes == 3**reach).all()
-
-
-def test_of_many_servers_the_strongest_count() -> None:
-    options = random_options(6, 8, 1)
-    servers = strongest_servers(options, 2)
-    for n in range(6):
-        mine = options.user == n
-        best = dict(zip(options.server[mine], options.uplink_snr_hz[mine], strict=True))
-        ranked = sorted(best, key=lambda s: -best[s])[:2]
-        assert [s for s in servers[n] if s >= 0] == ranked
 
 
 @settings(deadline=None, max_examples=30)
@@ -183,7 +90,7 @@ def test_two_users_find_the_optimum_of_all_their_choices() -> None:
         instance = do.generate_instance(2, 1, seed)
         options = do.build_options(instance)
         best = min(mean_objective(options, choice) for choice in all_choices(options))
-        result = do.solve(instance, "q-learning", params=COLD, gap=0.0)
+        result = do.solve(instance, COLD, gap=0.0)
         assert result.objective == pytest.approx(best, rel=1e-9)
         assert result.bound <= best * (1 + 1e-12)
 
@@ -199,7 +106,7 @@ def test_two_users_find_the_optimum_of_all_their_choices() -> None:
 )
 def test_cold_learning_comes_near_the_bound(name: str, rounds: int, gap: float) -> None:
     instance = do.read_instance(INSTANCES / f"{name}.json")
-    result = do.solve(instance, "q-learning", params=QLearningParams(cold=True, rounds=rounds))
+    result = do.solve(instance, QLearning(cold=True, rounds=rounds))
     assert result.gap <= gap
     assert do.check(instance, result.solution) == []
 
@@ -215,7 +122,7 @@ def test_prices_settle_about_where_the_best_ones_are(seed: int) -> None:
     best = do.solve(instance).incumbent
     assert best is not None
     rng = np.random.default_rng(seed)
-    learner = Learner(options, np.zeros(len(options)), QLearningParams(), rounds, rng)
+    learner = Learner(options, np.zeros(len(options)), QLearning(), rounds, rng)
     prices = np.array([learner.play(number)[1].prices for number in range(rounds)])
     first, last = prices[:200] / best.prices, prices[-200:] / best.prices
     assert last.mean(axis=0) == pytest.approx(1.0, abs=0.25)
@@ -232,31 +139,13 @@ def test_started_from_prices_it_is_never_worse_than_their_rounding(name: str) ->
     assert result.bound == search.bound
 
 
-@pytest.mark.parametrize("cold", [False, True])
-def test_same_seed_same_plan(cold: bool) -> None:
-    instance = do.generate_instance(12, 2, 4, do.GeneratorSettings(deadlines=0.3))
-    params = QLearningParams(cold=cold, rounds=150)
-    files = []
-    for _ in range(2):
-        result = do.solve(instance, "q-learning", seed=3, params=params, gap=0.0)
-        files.append(result.solution.model_copy(update={"runtime_s": 0.0}).to_bytes())
-    assert files[0] == files[1]
-
-
-def test_seeds_differ() -> None:
-    instance = do.generate_instance(12, 2, 4)
-    params = QLearningParams(cold=True, rounds=60)
-    found = {do.solve(instance, "q-learning", seed=s, params=params).objective for s in range(6)}
-    assert len(found) > 1
-
-
 def test_its_time_limit_and_its_rounds_end_it() -> None:
     instance = do.generate_instance(30)
-    params = QLearningParams(cold=True, rounds=10**9)
-    result = do.solve(instance, "q-learning", params=params, gap=0.0, time_limit=0.5)
+    params = QLearning(cold=True, rounds=10**9)
+    result = do.solve(instance, params, gap=0.0, time_limit=0.5)
     assert result.solution.termination == "time_limit"
     assert math.isfinite(result.gap)
-    result = do.solve(instance, "q-learning", params=params, gap=0.0, iterations=5)
+    result = do.solve(instance, params, gap=0.0, iterations=5)
     assert result.solution.termination == "iteration_limit"
 
 
@@ -266,10 +155,9 @@ def test_an_iteration_limit_only_shortens_its_rounds() -> None:
     plans = {
         (rounds, limit): do.solve(
             instance,
-            "q-learning",
+            QLearning(cold=True, rounds=rounds),
             gap=0.0,
             iterations=limit,
-            params=QLearningParams(cold=True, rounds=rounds),
         )
         for rounds, limit in ((5, None), (5, 400), (10**6, 5))
     }
@@ -283,5 +171,5 @@ def test_no_choice_keeps_the_limits() -> None:
     tight = instance.users.replace(deadline_s=instance.users.deadline_s * 0.6)
     hard = instance.model_copy(update={"users": tight})
     for cold in (False, True):
-        params = QLearningParams(cold=cold, rounds=20)
-        assert do.solve(hard, "q-learning", params=params).status == "infeasible"
+        params = QLearning(cold=cold, rounds=20)
+        assert do.solve(hard, params).status == "infeasible"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import dtkd_opt as do
-from dtkd_opt.methods.settings import make_params, read_settings
+from dtkd_opt.methods.registry import make_method
+from dtkd_opt.methods.settings import read_settings
 from tests.support.command_line import run
 from tests.support.paths import INSTANCES
 
@@ -24,11 +25,11 @@ def written(folder: Path, text: str) -> Path:
 def test_tables_become_the_records_of_their_methods(tmp_path: Path) -> None:
     text = "[q-learning]\ncold = true\nrounds = 30\nepsilon = 1\n[exact.highs]\nthreads = 1\n"
     tables = read_settings(written(tmp_path, text))
-    learning = make_params("q-learning", tables["q-learning"])
-    assert learning == do.QLearningParams(cold=True, rounds=30, epsilon=1.0)
-    exact = make_params("exact", tables["exact"])
-    assert exact == do.ExactParams(highs=do.HighsParams(threads=1))
-    assert make_params("price", {}) is None
+    learning = make_method("q-learning", tables["q-learning"], "params")
+    assert learning == do.QLearning(cold=True, rounds=30, epsilon=1.0)
+    exact = make_method("exact", tables["exact"], "params")
+    assert exact == do.Exact(highs=do.HighsSettings(threads=1))
+    assert make_method("price", {}, "params") == do.Price()
 
 
 @pytest.mark.parametrize(
@@ -73,16 +74,17 @@ def test_a_network_that_is_no_file_is_said_in_words(tmp_path: Path) -> None:
 
 
 def test_who_never_explores_needs_no_last_rate() -> None:
-    assert do.QLearningParams(epsilon=0.0).final_epsilon > 0
+    assert do.QLearning(epsilon=0.0).final_epsilon > 0
 
 
 def test_settings_of_another_method_are_refused_by_methods_without_any() -> None:
-    instance = do.read_instance(N5)
     for method in ("greedy", "random"):
-        with pytest.raises(do.UsageError, match=f"{method} takes no params, got QLearningParams"):
-            do.solve(instance, method, params=do.QLearningParams())
-        with pytest.raises(do.UsageError, match=f"{method} takes no params, got 3"):
-            do.solve(instance, method, params=3)
+        with pytest.raises(do.UsageError, match=rf"QLearning\(.*\) holds no settings of {method}"):
+            make_method(method, do.QLearning(), "settings")
+        with pytest.raises(do.UsageError, match=f"3 holds no settings of {method}"):
+            make_method(method, 3, "settings")  # type: ignore[arg-type]
+        with pytest.raises(do.UsageError, match=f"{method} takes no settings, got rounds"):
+            do.get_method(method, rounds=3)
 
 
 def test_labels_are_told_where_one_is_unknown_or_an_option_is_for_them(tmp_path: Path) -> None:
@@ -100,8 +102,8 @@ def test_an_option_counts_more_than_the_file(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "n5.solution.json").read_text())
     assert found["method"] == "q-learning"
-    params = do.QLearningParams(cold=True, rounds=40)
-    want = do.solve(do.read_instance(N5), "q-learning", params=params, gap=0.0)
+    method = do.QLearning(cold=True, rounds=40)
+    want = do.solve(do.read_instance(N5), method, gap=0.0)
     assert found["incumbent_objective"] == want.objective
 
 
@@ -115,8 +117,12 @@ def test_an_option_within_what_is_no_table(tmp_path: Path) -> None:
 def test_auto_takes_the_settings_of_price(tmp_path: Path) -> None:
     file = written(tmp_path, "[price]\nstart = 3\n")
     done = run("solve", N5, "--params", file, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "start: must be a list" in done.stderr
+    file = written(tmp_path, "[price]\nstart = [[1e-6, 1e-6], [1e-6, 1e-6], [1e-9, 1e-9]]\n")
+    done = run("solve", N5, "--params", file, cwd=tmp_path)
     assert done.returncode == 2
-    assert "price takes no settings, got start" in done.stderr
+    assert "start must be prices of 3 pools at 1 server" in done.stderr
 
 
 def test_an_option_of_another_method_is_refused(tmp_path: Path) -> None:

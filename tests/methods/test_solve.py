@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 import dtkd_opt as do
-from dtkd_opt.methods.exact import Rounds
-from dtkd_opt.methods.search import Progress
+from dtkd_opt.methods.search import Search
+from dtkd_opt.methods.stop import Progress
+from dtkd_opt.milp.outer_approximation import OuterApproximation
+from dtkd_opt.pricing.equal_shares import cheapest_options
+from dtkd_opt.records.solution import Termination
 
-NO_FIXING = do.ExactParams(fixing=False)
+NO_FIXING = do.Exact(fixing=False)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +50,7 @@ def test_numpy_numbers_are_numbers() -> None:
     assert type(result.solution.seed) is int
 
 
-def test_watch_is_called_by_the_callers_thread_only() -> None:
+def test_the_callback_is_called_by_the_callers_thread_only() -> None:
     threads: set[int] = set()
     phases: set[str] = set()
 
@@ -55,18 +58,18 @@ def test_watch_is_called_by_the_callers_thread_only() -> None:
         threads.add(threading.get_ident())
         phases.add(progress.phase)
 
-    do.solve(do.generate_instance(30), "exact", params=NO_FIXING, callback=callback)
+    do.solve(do.generate_instance(30), NO_FIXING, callback=callback)
     assert threads == {threading.get_ident()}
     assert "HiGHS round 1" in phases
 
 
-def test_an_error_in_watch_ends_the_run_and_reaches_the_caller() -> None:
+def test_an_error_in_the_callback_ends_the_run_and_reaches_the_caller() -> None:
     def callback(progress: Progress) -> None:
         if progress.phase.startswith("HiGHS"):
             raise LookupError("my display is gone")
 
     with pytest.raises(LookupError, match="display"):
-        do.solve(do.generate_instance(10), "exact", params=NO_FIXING, callback=callback)
+        do.solve(do.generate_instance(10), NO_FIXING, callback=callback)
 
 
 def test_time_that_runs_out_while_the_milp_is_built_keeps_plan_and_bound(
@@ -74,15 +77,15 @@ def test_time_that_runs_out_while_the_milp_is_built_keeps_plan_and_bound(
 ) -> None:
     added = []
 
-    def late(self: Rounds, *given: Any) -> None:
+    def late(self: OuterApproximation, *given: Any) -> None:
         added.append(given)
-        self.search.started -= 1000.0
+        monkeypatch.setattr(Search, "remaining_s", -1.0)
         original(self, *given)
 
-    original = Rounds._add_tangents
-    monkeypatch.setattr(Rounds, "_add_tangents", late)
+    original = OuterApproximation.add_tangents_everywhere
+    monkeypatch.setattr(OuterApproximation, "add_tangents_everywhere", late)
     instance = do.generate_instance(10)
-    result = do.solve(instance, "exact", gap=0.0, params=NO_FIXING, time_limit=500.0)
+    result = do.solve(instance, NO_FIXING, gap=0.0, time_limit=500.0)
     assert len(added) == 1  # the first look at the clock ended it
     assert result.solution.termination == "time_limit"
     assert do.check(instance, result.solution) == []
@@ -100,3 +103,81 @@ def test_allocate_refuses_two_options_of_a_user() -> None:
     options = do.build_options(do.generate_instance(3))
     with pytest.raises(ValueError, match="two options of a user"):
         do.allocate(options, options.start[:-1].repeat(2))
+
+
+# --- plain functions, whatever they do
+
+
+def try_first(search: Search, seed: int, params: None) -> Termination:
+    """Each user's first option, and no bound."""
+    search.try_incumbent(search.options.start[:-1])
+    return "heuristic_end"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_method_without_a_bound_gets_the_prices(seed: int) -> None:
+    instance = do.generate_instance(12, 1 + seed % 3, seed)
+    result = do.solve(instance, try_first)
+    assert do.check(instance, result.solution) == []
+    assert result.bound == do.solve(instance, "random").bound
+
+
+def test_a_plan_that_the_prices_prove_counts_as_proven() -> None:
+    instance = do.generate_instance(10)
+    best = do.solve(instance, "price", gap=1e-3)
+    assert best.incumbent is not None
+    choice = best.incumbent.choice
+
+    def try_best(search: Search, seed: int, params: None) -> Termination:
+        search.try_incumbent(choice)
+        return "heuristic_end"
+
+    result = do.solve(instance, try_best, gap=1e-2)
+    assert (result.status, result.solution.termination) == ("optimal", "gap_reached")
+    assert do.check(instance, result.solution) == []
+
+
+def test_ctrl_c_and_time_limit_still_give_a_bound() -> None:
+    """Of the prices' first point only, which is worse than that of the best."""
+
+    def press(search: Search, seed: int, params: None) -> Termination:
+        try_first(search, seed, params)
+        raise KeyboardInterrupt
+
+    def linger(search: Search, seed: int, params: None) -> Termination:
+        try_first(search, seed, params)
+        search.started -= 1000.0
+        search.keep_time()
+        return "heuristic_end"
+
+    instance = do.generate_instance(20, 2)
+    best = do.solve(instance, try_first).bound
+    for method, end in ((press, "interrupted"), (linger, "time_limit")):
+        result = do.solve(instance, method, time_limit=500.0)
+        assert result.solution.termination == end
+        assert do.check(instance, result.solution) == []
+        assert 0 < result.bound < best
+
+
+def test_a_bound_above_a_plan_is_not_replaced() -> None:
+    def exaggerate(search: Search, seed: int, params: None) -> Termination:
+        search.raise_bound(1e9)
+        return try_first(search, seed, params)
+
+    result = do.solve(do.generate_instance(5), exaggerate)
+    assert (result.status, result.solution.objective_bound) == ("feasible", None)
+
+
+def test_a_choice_without_an_allocation_says_whose_limits() -> None:
+    """Everybody at the server, with deadlines made for equal shares of better choices."""
+    params = do.GeneratorSettings(deadlines=1.0)
+    instance = do.generate_instance(20, 1, 3, params)
+
+    def slowest(search: Search, seed: int, params: None) -> Termination:
+        search.try_incumbent(cheapest_options(search.options, -search.options.server_cycles))
+        return "heuristic_end"
+
+    result = do.solve(instance, slowest)
+    assert (result.status, result.solution.termination) == ("unknown", "no_plan_found")
+    assert 'slowest: its choice has no feasible allocation: server "edge-0"' in result.reason
+    assert result.bound > 0

@@ -10,7 +10,7 @@ import signal
 import time
 from dataclasses import replace
 
-from dtkd_opt.methods.baselines import greedy
+from dtkd_opt.methods.baselines import Greedy
 
 
 def broken(search, seed, params: None):
@@ -20,7 +20,7 @@ def broken(search, seed, params: None):
 
 def wrong(search, seed, params: None):
     """Gives every user more of the uplink than there is."""
-    greedy(search, seed, params)
+    Greedy()(search, seed)
     plan = search.incumbent.plan
     more = replace(plan, uplink_hz=3 * plan.uplink_hz)
     search.incumbent = replace(search.incumbent, plan=more)
@@ -29,7 +29,7 @@ def wrong(search, seed, params: None):
 
 def boasting(search, seed, params: None):
     """Claims its own plan to be the best."""
-    greedy(search, seed, params)
+    Greedy()(search, seed)
     search.bound = search.objective
     return "gap_reached"
 
@@ -38,7 +38,7 @@ def doomed(search, seed, params: None):
     """Ends its process as the system does for want of memory; not when it is only loaded."""
     if len(search.instance.users) > 3:
         os.kill(os.getpid(), signal.SIGKILL)
-    return greedy(search, seed, params)
+    return Greedy()(search, seed)
 
 
 def held(search, seed, params: None):
@@ -47,7 +47,7 @@ def held(search, seed, params: None):
         with open(os.environ["HOLD"], "w") as file:
             print(os.getpid(), file=file)
         time.sleep(0.05)
-    return greedy(search, seed, params)
+    return Greedy()(search, seed)
 '''
 NAMES = ("broken", "wrong", "boasting", "doomed", "held")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dtkd_opt.analysis.compare.run import Run, execute
-from dtkd_opt.analysis.compare.spec import ask
+from dtkd_opt.analysis.compare.spec import build_specs
 from dtkd_opt.analysis.compare.tables import histories_table, judge, runs_table, summary_table
 from dtkd_opt.errors import UsageError
 from dtkd_opt.records.files import write_atomic
@@ -76,7 +76,7 @@ def compare(
     instances, methods
         Instances of different names; names of methods, also of other packages, and of `params`.
     params
-        Settings by method, each a record, such as ``QLearningParams``, or a mapping. Under any
+        Settings by method, each a record, such as ``QLearning``, or a mapping. Under any
         other name a mapping whose ``"method"`` says whose settings they are; this name in
         `methods` compares that method with them:
         ``compare(instances, ["q-learning", "cold"],
@@ -114,7 +114,7 @@ def compare(
     """
     limits = (gap, time_limit, iterations)
     problems, labels = _listed("instances", instances, Instance), _listed("methods", methods, str)
-    tasks = ask(problems, labels, {} if params is None else params, seeds, limits)
+    tasks = build_specs(problems, labels, {} if params is None else params, seeds, limits)
     folder = None if output is None else Path(output)
     require("distributed" if dask else "joblib", "dask" if dask else "compare", "compare")
     if folder is not None:

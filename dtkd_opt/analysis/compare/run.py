@@ -1,4 +1,4 @@
-"""One run of a comparison: it is done, checked, and made a row."""
+"""One run of a comparison: solved, checked, and made a row."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from dtkd_opt.analysis.compare.spec import Asked
+from dtkd_opt.analysis.compare.spec import RunSpec
 from dtkd_opt.errors import DtkdError
-from dtkd_opt.methods import method_version
-from dtkd_opt.methods.search import relative_gap
-from dtkd_opt.methods.settings import make_params
-from dtkd_opt.methods.solve import Result, solve
+from dtkd_opt.methods.registry import make_method, method_version, settings_of
+from dtkd_opt.methods.result import Result
+from dtkd_opt.methods.solve import solve
+from dtkd_opt.methods.stop import relative_gap
 from dtkd_opt.problem.generate import generate_instance
 from dtkd_opt.proof.check import TOLERANCE, check
 from dtkd_opt.records.fields import Fraction, NonNegative, Text, raise_faults
@@ -26,7 +26,7 @@ from dtkd_opt.runtime.jobs import Row, one_line, reason_of, this_worker
 Outcome = Literal["plan", "no_plan", "failed"]
 Moment = tuple[Text, NonNegative, Number | None, Number | None]  # phase, seconds, bound, incumbent
 _PACKAGES = ("numpy", "scipy", "clarabel", "highspy", "pyomo")
-_SHOWN = 3  # faults of a plan that a row tells
+_MAX_SHOWN = 3  # faults of a plan in a row
 
 
 class Run(Row):
@@ -36,7 +36,7 @@ class Run(Row):
     "failed" where it raised or `check` found faults. `reason` says why in the latter two.
     """
 
-    asked: Asked
+    asked: RunSpec
     outcome: Outcome
     status: Status | None = None
     termination: Termination | None = None
@@ -50,7 +50,7 @@ class Run(Row):
 
     @model_validator(mode="after")
     def _in_itself(self) -> Self:
-        """J, bound and gap of a row that was read must say the same."""
+        """J, bound and gap of a row that was read must agree."""
         best, bound = self.incumbent_objective, self.objective_bound
         if self.outcome == "plan" and best is None:
             raise_faults(["incumbent_objective: must be a number where there is a plan"])
@@ -64,36 +64,36 @@ class Run(Row):
                 [f"objective_bound: must be at most the plan's {best:.12g}, got {bound:g}"]
             )
         if self.gap is None or abs(self.gap - gap) > TOLERANCE:
-            raise_faults([f"gap: must be {gap:.6g}, as objective and bound say, got {self.gap}"])
+            raise_faults([f"gap: must be {gap:.6g}, from objective and bound, got {self.gap}"])
         return self
 
 
-def execute(instance: Instance, asked: Asked) -> Run:
+def execute(instance: Instance, spec: RunSpec) -> Run:
     """Solve and check; whatever the method raises becomes the row's reason.
 
     Parameters
     ----------
-    instance, asked
+    instance, spec
         The instance, and what to run on it.
     """
-    row = Run(asked=asked, outcome="no_plan", worker=this_worker(), versions=_versions())
+    row = Run(asked=spec, outcome="no_plan", worker=this_worker(), versions=_versions())
     try:
-        here = method_version(asked.method)
-        if here != asked.version:
-            raise DtkdError(f"here is {here}, asked for was {asked.version}; install the same")
-        _load(asked.method)
-        params = make_params(asked.method, asked.settings)
-        if asked.files and dict(params.hash_files()) != asked.files:
-            names = " or ".join(asked.files)
-            raise DtkdError(f"{names} holds something else here than what was asked for")
+        here = method_version(spec.method)
+        if here != spec.version:
+            raise DtkdError(f"here is {here}, the run needs {spec.version}; install the same")
+        _load(spec.method)
+        method = make_method(spec.method, spec.settings, spec.label)
+        settings = settings_of(method)
+        if spec.files and (settings is None or dict(settings.hash_files()) != spec.files):
+            names = " or ".join(spec.files)
+            raise DtkdError(f"{names} holds something else here than for this comparison")
         result = solve(
             instance,
-            asked.method,
-            gap=asked.gap_asked,
-            time_limit=asked.time_limit_s,
-            iterations=asked.iterations,
-            seed=asked.seed,
-            params=params,
+            method,
+            gap=spec.gap_asked,
+            time_limit=spec.time_limit_s,
+            iterations=spec.iterations,
+            seed=spec.seed,
         )
         return _row(row, result)
     except (Exception, SystemExit) as error:  # whatever a method does
@@ -114,8 +114,8 @@ def _row(row: Run, result: Result) -> Run:
         return row
     faults = check(result.instance, solution)
     if faults:
-        rest = f" (and {len(faults) - _SHOWN} more)" if len(faults) > _SHOWN else ""
-        return row.failed("check: " + "; ".join(faults[:_SHOWN]) + rest)
+        rest = f" (and {len(faults) - _MAX_SHOWN} more)" if len(faults) > _MAX_SHOWN else ""
+        return row.failed("check: " + "; ".join(faults[:_MAX_SHOWN]) + rest)
     copied = ("incumbent_objective", "gap", "mean_accuracy", "total_delay_s")
     figures = {key: getattr(solution, key) for key in copied}
     return row.model_copy(update={"outcome": "plan", **figures})
@@ -124,7 +124,7 @@ def _row(row: Run, result: Result) -> Run:
 @cache
 def _load(method: str) -> None:
     """Solve three users once a process, so that no run's time holds the imports of solvers."""
-    with suppress(Exception, SystemExit):  # what fails here will in the run, and is told there
+    with suppress(Exception, SystemExit):  # a failure is reported by the run
         solve(generate_instance(3), method, iterations=1)
 
 

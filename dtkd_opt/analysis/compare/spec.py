@@ -1,4 +1,4 @@
-"""What a comparison asks: its runs in their order, each with all that decides what it finds."""
+"""The runs of a comparison in their order, each with all that decides its outcome."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from dtkd_opt.errors import UsageError
-from dtkd_opt.methods import get_method, method_version
-from dtkd_opt.methods.settings import check_tables, find_settings, make_params
-from dtkd_opt.methods.solve import check_limits
+from dtkd_opt.methods.registry import make_method, method_version, settings_of
+from dtkd_opt.methods.settings import check_tables, find_settings
+from dtkd_opt.methods.stop import check_limits
 from dtkd_opt.records.fields import Name, NonNegative, Positive, Record, Text
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import Whole
 
 
-class Asked(Record):
-    """All that decides what a run finds: two runs of equal questions are one.
+class RunSpec(Record):
+    """All that decides the outcome of a run: two runs of equal specs are one.
 
     `label` is what the comparison calls the method with these settings: its own name, or that of
-    a table of settings. `settings` holds every setting, those left alone too: defaults may change.
-    `files` are the hashes of what these depend on besides, by the files' names.
+    a table of settings. `settings` holds every setting, defaults too: they may change.
+    `files` are the hashes of the files that these depend on, by name.
     """
 
     instance: Name
@@ -43,13 +43,13 @@ class Asked(Record):
         return hash((self.instance_sha256, self.label, self.seed))
 
 
-Task = tuple[Instance, Asked]
+Task = tuple[Instance, RunSpec]
 
 
-def ask(
+def build_specs(
     instances: Sequence[Instance],
     labels: Sequence[str],
-    params: Mapping[str, Any],
+    settings: Mapping[str, Any],
     seeds: int,
     limits: tuple[float, float | None, int | None],
 ) -> list[Task]:
@@ -57,8 +57,8 @@ def ask(
 
     Parameters
     ----------
-    instances, labels, params, seeds
-        As `instances`, `methods`, `params` and `seeds` of :func:`compare`.
+    instances, labels, settings, seeds
+        As `instances`, `methods`, their settings and `seeds` of :func:`compare`.
     limits
         Its gap, time_limit [s] and iterations.
 
@@ -67,23 +67,23 @@ def ask(
     InputError
         Settings that are unknown or out of their range, or of no method.
     UsageError
-        What means nothing: unknown methods, names given twice, limits without sense.
+        Unknown methods, names given twice, limits that mean nothing.
     """
     _check(instances, labels, seeds, limits)
-    if not isinstance(params, Mapping):
-        raise UsageError(f"params must map names of methods to their settings, got {params!r}")
-    check_tables(params, "params")
+    if not isinstance(settings, Mapping):
+        raise UsageError(f"settings must map names of methods to theirs, got {settings!r}")
+    check_tables(settings, "settings")
     gap, time_limit, iterations = limits
     common = {
         "gap_asked": float(gap),
         "time_limit_s": None if time_limit is None else float(time_limit),
         "iterations": None if iterations is None else int(iterations),
     }
-    rivals = [common | _rival(label, params) for label in labels]
+    methods = [common | _method_spec(label, settings) for label in labels]
     return [
-        (instance, Asked(**_names(instance), **rival, seed=seed))
+        (instance, RunSpec(**_names(instance), **method, seed=seed))
         for instance in instances
-        for rival in rivals
+        for method in methods
         for seed in range(int(seeds))
     ]
 
@@ -92,48 +92,37 @@ def _names(instance: Instance) -> dict[str, str]:
     return {"instance": instance.name, "instance_sha256": instance.sha256}
 
 
-def _rival(label: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run is told of a method: label, name, all settings and their files, version."""
-    method, given = find_settings(label, params)
-    source = f"params [{label}]"
-    settings = _settings(method, given, source)
+def _method_spec(label: str, tables: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's part of a spec: label, name, all settings and their files, version."""
+    name, given = find_settings(label, tables)
+    source = f"settings [{label}]"
+    settings = settings_of(make_method(name, given, source))  # None where they are no record
+    if settings is not None:
+        settings = _with_one_thread(settings)
     return {
         "label": label,
-        "method": method,
+        "method": name,
         "settings": {} if settings is None else _as_json(settings, source),
         "files": {} if settings is None else dict(settings.hash_files()),
-        "version": method_version(method),
+        "version": method_version(name),
     }
 
 
-def _settings(method: str, given: Any, source: str) -> Record | None:
-    """Every setting; None of a method whose settings cannot be told in words."""
-    kind = get_method(method).params_type
-    if isinstance(given, Record):
-        if kind is None or not isinstance(given, kind):
-            raise UsageError(f"{source}: {given!r} holds no settings of {method}")
-    else:
-        given = make_params(method, given, source)
-    if given is None and (kind is None or not issubclass(kind, Record)):
-        return None
-    return _with_one_thread(given or get_method(method).default_params())
-
-
-def _as_json(params: Record, source: str) -> dict[str, Any]:
+def _as_json(settings: Record, source: str) -> dict[str, Any]:
     try:
-        return params.model_dump(mode="json")
+        return settings.model_dump(mode="json")
     except ValueError as error:
         raise UsageError(f"{source}: cannot be written as JSON: {error}") from None
 
 
-def _with_one_thread(params: Record) -> Record:
-    """HiGHS would take half of the cores, where the user has not said how many."""
-    from dtkd_opt.solvers.highs import HighsParams
+def _with_one_thread(settings: Record) -> Record:
+    """HiGHS would take half of the cores, where the user sets no number."""
+    from dtkd_opt.solvers.highs import HighsSettings
 
-    highs = getattr(params, "highs", None)
-    if not isinstance(highs, HighsParams) or "threads" in highs.model_fields_set:
-        return params
-    return params.model_copy(update={"highs": highs.model_copy(update={"threads": 1})})
+    highs = getattr(settings, "highs", None)
+    if not isinstance(highs, HighsSettings) or "threads" in highs.model_fields_set:
+        return settings
+    return settings.model_copy(update={"highs": highs.model_copy(update={"threads": 1})})
 
 
 def _check(
@@ -153,7 +142,7 @@ def _check(
 
 
 def _check_names(kind: str, names: Sequence[str]) -> None:
-    """Rows are told apart by them."""
+    """They identify the rows."""
     if not names:
         raise UsageError(f"there must be at least one {kind} to compare")
     name, count = Counter(names).most_common(1)[0]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dtkd_opt.analysis.compare.run import Run
-from dtkd_opt.analysis.compare.spec import Asked
-from dtkd_opt.methods.search import relative_gap
+from dtkd_opt.analysis.compare.spec import RunSpec
+from dtkd_opt.methods.search import BOUND_TOL
+from dtkd_opt.methods.stop import relative_gap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +18,6 @@ FIGURES = (
     "incumbent_objective", "gap", "gap_best_bound", "mean_accuracy", "total_delay_s", "runtime_s",
 )  # fmt: skip
 _LEFT_OUT = {"asked", "history", "versions"}
-_DOUBT = 1e-7  # relative; as in a search, rounding may put a bound this far above a plan
 
 
 def judge(runs: Sequence[Run]) -> list[Run]:
@@ -40,7 +40,7 @@ def _held_against(run: Run, best: Run) -> Run:
     plan = f"the plan of {best.asked.label}, seed {best.asked.seed}, of {objective:.9g}"
     if run.status == "infeasible":
         return run.failed(f"says that there is no plan, against {plan}")
-    if _bound(run) > objective + _DOUBT * abs(objective):
+    if _bound(run) > objective + BOUND_TOL * abs(objective):
         return run.failed(f"its bound {_bound(run):.9g} is above {plan}")
     return run
 
@@ -81,7 +81,7 @@ def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
         nested = {key: json.dumps(getattr(run.asked, key)) for key in ("settings", "files")}
         rows.append(run.asked.model_dump() | nested | found)
     found_keys = [key for key in Run.model_fields if key not in _LEFT_OUT]
-    table = pd.DataFrame(rows, columns=[*Asked.model_fields, *found_keys, "gap_best_bound"])
+    table = pd.DataFrame(rows, columns=[*RunSpec.model_fields, *found_keys, "gap_best_bound"])
     return table.astype(dict.fromkeys(("objective_bound", "time_limit_s", *FIGURES), float))
 
 

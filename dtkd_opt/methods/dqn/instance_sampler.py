@@ -7,8 +7,8 @@ from itertools import chain
 import numpy as np
 
 from dtkd_opt.methods.dqn.game import State, begin_with, first_choices
-from dtkd_opt.methods.dqn.method import DqnParams, QNetwork, play
-from dtkd_opt.methods.search import relative_gap
+from dtkd_opt.methods.dqn.method import DQN, QNetwork, play
+from dtkd_opt.methods.stop import relative_gap
 from dtkd_opt.pricing.allocation import Allocation, allocate, mean_cost
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
@@ -59,7 +59,7 @@ class Validation:
 
     def gaps(self, network: QNetwork) -> list[float]:
         """Relative gaps of the best choices met when the network plays."""
-        settings, gaps = DqnParams(), []
+        settings, gaps = DQN(), []
         for state, bound in self._games:
             game = _Game(state.options)
             rng = np.random.default_rng(0)

@@ -68,7 +68,7 @@ _LOOSE = 1e-7  # of the bound, relative: plans are mostly a hundred times farthe
 _Part = Annotated[float, Strict(), Field(gt=0, le=1)]
 
 
-class DqnParams(Record):
+class DQN(Record):
     """Settings of `dqn`.
 
     `network` is the JSON file of a trained network (its weights lie beside it), None for the one
@@ -95,6 +95,36 @@ class DqnParams(Record):
         read_network(card)
         files = (card, card.with_suffix(".safetensors"))
         return {file.name: sha256(read_bytes(file)) for file in files}
+
+    def __call__(self, search: Search, seed: int) -> Termination:
+        """Let the network choose for `rounds` rounds, and keep the best choice met.
+
+        Raises
+        ------
+        InputError
+            When the network's file cannot be used.
+        InfeasibleError
+            When prices prove that no choice keeps the limits.
+        NoPlanError
+            When no plan to begin with was found, nor such a proof.
+        """
+        network = read_network(self.network or SHIPPED)
+        _offer_first(search)
+        point = price_bound(search, float(np.clip(search.stop.gap / 10, 1e-9, _LOOSE)))
+        if search.incumbent is None:  # of these prices the network sees no more than a first plan
+            find_plan(search, point.prices)
+        assert search.incumbent is not None
+        search.begin_phase("rounds")
+        rounds = min(search.stop.iterations or self.rounds, self.rounds)
+        rng = np.random.default_rng(seed)
+        with one_thread():
+            for _ in _all_rounds(search, network, self, rounds, rng):
+                if search.proven:
+                    break
+                search.keep_time()
+        if search.proven:
+            return "gap_reached"
+        return "heuristic_end" if rounds == self.rounds else "iteration_limit"
 
 
 class NetworkCard(Record):
@@ -143,39 +173,8 @@ class QNetwork(nn.Module):
         return values
 
 
-def dqn(search: Search, seed: int, params: DqnParams) -> Termination:
-    """Let the network choose for `params.rounds` rounds, and keep the best choice met.
-
-    Raises
-    ------
-    InputError
-        When the network's file cannot be used.
-    InfeasibleError
-        When prices prove that no choice keeps the limits.
-    NoPlanError
-        When no plan to begin with was found, nor such a proof.
-    """
-    network = read_network(params.network or SHIPPED)
-    _offer_first(search)
-    point = price_bound(search, float(np.clip(search.stop.gap / 10, 1e-9, _LOOSE)))
-    if search.incumbent is None:  # of these prices the network sees no more than a first plan
-        find_plan(search, point.prices)
-    assert search.incumbent is not None
-    search.enter("rounds")
-    rounds = min(search.stop.iterations or params.rounds, params.rounds)
-    rng = np.random.default_rng(seed)
-    with one_thread():
-        for _ in _all_rounds(search, network, params, rounds, rng):
-            if search.proven:
-                break
-            search.keep_time()
-    if search.proven:
-        return "gap_reached"
-    return "heuristic_end" if rounds == params.rounds else "iteration_limit"
-
-
 def _all_rounds(
-    search: Search, network: QNetwork, params: DqnParams, rounds: int, rng: np.random.Generator
+    search: Search, network: QNetwork, params: DQN, rounds: int, rng: np.random.Generator
 ) -> Iterator[State]:
     """The rounds of all users; of very many, a sample plays first and finds the prices.
 
@@ -191,19 +190,21 @@ def _all_rounds(
         else None
     )
     if found is None:
-        yield from play(begin(options, choice, prices), network, params, rounds, search.offer, rng)
+        state = begin(options, choice, prices)
+        yield from play(state, network, params, rounds, search.try_incumbent, rng)
         return
     state = begin(options, choice, found)
-    state = move(state, wishes(state, np.arange(options.n_users), network.values), search.offer)
+    wanted = wishes(state, np.arange(options.n_users), network.values)
+    state = move(state, wanted, search.try_incumbent)
     yield state
-    yield from play(state, network, params, -(-rounds // 5), search.offer, rng)
+    yield from play(state, network, params, -(-rounds // 5), search.try_incumbent, rng)
 
 
 def _rehearse(
     search: Search,
     sample: Options,
     network: QNetwork,
-    params: DqnParams,
+    params: DQN,
     rounds: int,
     rng: np.random.Generator,
 ) -> Array | None:
@@ -220,7 +221,7 @@ def _rehearse(
 def play(
     state: State,
     network: QNetwork,
-    params: DqnParams,
+    params: DQN,
     rounds: int,
     allocate: Allocate,
     rng: np.random.Generator,
@@ -238,7 +239,7 @@ def _offer_first(search: Search) -> None:
     """Offer the first choice to begin with that keeps its limits."""
     for choice in first_choices(search.options):
         with suppress(ChoiceInfeasible):
-            search.offer(choice)
+            search.try_incumbent(choice)
             return
 
 

@@ -205,7 +205,7 @@ def test_a_worker_of_another_version_does_not_run() -> None:
     other = found.asked.model_copy(update={"version": "dtkd-opt 0.0.1"})
     row = execute(do.read_instance(N5), other)
     assert (row.outcome, row.incumbent_objective) == ("failed", None)
-    assert "asked for was dtkd-opt 0.0.1" in row.reason
+    assert "the run needs dtkd-opt 0.0.1" in row.reason
 
 
 def test_dask_workers_do_the_same(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_dask_workers_do_the_same(tmp_path: Path) -> None:
     assert len({row["worker"] for row in lines(tmp_path / "out")}) == 2
     here = do.compare(
         list(map(do.read_instance, (N5, N10))), ["random", "q-learning"], seeds=4, iterations=30,
-        params={"q-learning": do.QLearningParams(cold=True)},
+        params={"q-learning": do.QLearning(cold=True)},
     ).runs  # fmt: skip
     there = pd.read_csv(tmp_path / "out" / "runs.csv")
     assert there[[*FIGURES, "settings"]].equals(here[[*FIGURES, "settings"]])

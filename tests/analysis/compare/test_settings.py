@@ -11,7 +11,7 @@ import pytest
 
 import dtkd_opt as do
 from dtkd_opt.analysis.compare.run import execute
-from dtkd_opt.analysis.compare.spec import ask
+from dtkd_opt.analysis.compare.spec import build_specs
 from dtkd_opt.methods.dqn.method import safetensors
 from dtkd_opt.records.files import sha256
 from tests.methods.dqn.test_network import network_files
@@ -35,7 +35,7 @@ max_rounds = 0
 
 def asked(label: str, params: dict[str, Any]) -> dict[str, Any]:
     """The settings that a run of the label is told."""
-    ((_, found),) = ask([do.read_instance(N5)], [label], params, 1, (1e-6, None, None))
+    ((_, found),) = build_specs([do.read_instance(N5)], [label], params, 1, (1e-6, None, None))
     return found.settings
 
 
@@ -53,9 +53,9 @@ def test_one_method_with_two_settings_side_by_side(tmp_path: Path) -> None:
         runs.settings.str.contains('"cold": true, "rounds": 30').tolist()
         == [False] * 2 + [True] * 2
     )
-    warm, cold = do.QLearningParams(rounds=20), do.QLearningParams(cold=True, rounds=30)
+    warm, cold = do.QLearning(rounds=20), do.QLearning(cold=True, rounds=30)
     want = [
-        do.solve(do.read_instance(N5), "q-learning", params=params, seed=seed, gap=0.0).objective
+        do.solve(do.read_instance(N5), params, seed=seed, gap=0.0).objective
         for params in (warm, cold)
         for seed in range(2)
     ]
@@ -79,11 +79,11 @@ def test_cold_alone_is_for_q_learning(tmp_path: Path) -> None:
 
 
 def test_settings_may_be_records_or_mappings_and_all_are_kept() -> None:
-    record = do.QLearningParams(cold=True)
+    record = do.QLearning(cold=True)
     assert asked("q-learning", {"q-learning": record}) == record.model_dump()
     assert asked("q-learning", {"q-learning": {"cold": True}}) == record.model_dump()
-    assert asked("q-learning", {}) == do.QLearningParams().model_dump()
-    assert asked("x", {"x": COLD}) == do.QLearningParams(cold=True, rounds=30).model_dump()
+    assert asked("q-learning", {}) == do.QLearning().model_dump()
+    assert asked("x", {"x": COLD}) == do.QLearning(cold=True, rounds=30).model_dump()
     assert asked("greedy", {"x": COLD, "exact": {"max_rounds": 0}}) == {}
 
 
@@ -91,12 +91,12 @@ def test_exact_has_one_thread_where_the_user_does_not_say() -> None:
     for given, threads in (
         ({}, 1),
         ({"exact": {"highs": {"mip_rel_gap": 1e-3}}}, 1),
-        ({"exact": do.ExactParams(fixing=False)}, 1),
+        ({"exact": do.Exact(fixing=False)}, 1),
         ({"exact": {"highs": {"threads": 0}}}, 0),
-        ({"exact": do.ExactParams(highs=do.HighsParams(threads=2))}, 2),
+        ({"exact": do.Exact(highs=do.HighsSettings(threads=2))}, 2),
     ):
         assert asked("exact", given)["highs"]["threads"] == threads
-    assert asked("exact", {"exact": do.ExactParams(fixing=False)})["fixing"] is False
+    assert asked("exact", {"exact": do.Exact(fixing=False)})["fixing"] is False
 
 
 def test_other_settings_are_another_question(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> 
     weights, output = card.with_suffix(".safetensors"), tmp_path / "out"
 
     def compare(methods: Sequence[str] = ("dqn",)) -> do.Comparison:
-        params = {"dqn": do.DqnParams(network=card, rounds=2)}
+        params = {"dqn": do.DQN(network=card, rounds=2)}
         given = {"params": params, "seeds": 1, "output": output, "jobs": 1}
         return do.compare([do.read_instance(N5)], methods, **given)
 
@@ -146,31 +146,39 @@ def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("params", "error", "line"),
     [
-        ({"price": {"start": 3}}, do.UsageError, "price takes no settings, got start"),
-        ({"price": do.QLearningParams()}, do.UsageError, "holds no settings of price"),
-        ({"price": 3}, do.InputError, "params: price: must be a table of settings, [price], got 3"),
-        ({"cold": {"cold": True}}, do.InputError, "params: cold: there is no such method; choose"),
-        ({"x": {"method": "y"}}, do.InputError, "params: x.method: must be one of price, exact"),
-        ({" ": COLD}, do.InputError, "params: ' ': is no name; must be a text"),
-        ({3: COLD}, do.InputError, "params: 3: is no name; must be a text that can be printed"),
-        ({"auto": COLD}, do.InputError, "params: auto: there is no such method"),
+        ({"greedy": {"start": 3}}, do.UsageError, "greedy takes no settings, got start"),
+        ({"price": do.QLearning()}, do.UsageError, "holds no settings of price"),
+        (
+            {"price": 3},
+            do.InputError,
+            "settings: price: must be a table of settings, [price], got 3",
+        ),
+        (
+            {"cold": {"cold": True}},
+            do.InputError,
+            "settings: cold: there is no such method; choose",
+        ),
+        ({"x": {"method": "y"}}, do.InputError, "settings: x.method: must be one of price, exact"),
+        ({" ": COLD}, do.InputError, "settings: ' ': is no name; must be a text"),
+        ({3: COLD}, do.InputError, "settings: 3: is no name; must be a text that can be printed"),
+        ({"auto": COLD}, do.InputError, "settings: auto: there is no such method"),
         (
             {"x": {"method": "exact", "highs": {"options": {"y": object()}}}},
             do.UsageError,
-            "params [x]: cannot be written as JSON",
+            "settings [x]: cannot be written as JSON",
         ),
-        (do.QLearningParams(), do.UsageError, "params must map names of methods"),
+        (do.QLearning(), do.UsageError, "settings must map names of methods"),
         (
             {"x": COLD | {"rounds": 0}},
             do.InputError,
-            "params [x]: rounds: must be at least 1, got 0",
+            "settings [x]: rounds: must be at least 1, got 0",
         ),
     ],
 )
 def test_wrong_settings_are_said_before_anything_runs(
     params: Any, error: type[do.DtkdError], line: str, tmp_path: Path
 ) -> None:
-    methods = ["price", *(["x"] if isinstance(params, dict) and "x" in params else [])]
+    methods = ["price", "greedy", *(["x"] if isinstance(params, dict) and "x" in params else [])]
     with pytest.raises(error) as said:
         do.compare([do.read_instance(N5)], methods, params=params, output=tmp_path / "out")
     assert line in str(said.value)
@@ -190,7 +198,7 @@ def test_solve_takes_a_label_too(tmp_path: Path) -> None:
         "solve", N5, "--method", "q-learning cold", "--params", file, "--gap", "0", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    params = do.QLearningParams(cold=True, rounds=30)
-    want = do.solve(do.read_instance(N5), "q-learning", params=params, gap=0.0)
+    params = do.QLearning(cold=True, rounds=30)
+    want = do.solve(do.read_instance(N5), params, gap=0.0)
     found = do.read_solution(tmp_path / "n5.solution.json")
     assert (found.method, found.incumbent_objective) == ("q-learning", want.objective)

@@ -107,9 +107,9 @@ def test_relabelled_users_do_the_same() -> None:
     """In rounds in which all may move, so that no lot is drawn."""
     instance = do.generate_instance(15, 2, seed=3)
     order = np.random.default_rng(3).permutation(15)
-    params = do.DqnParams(rounds=4, first_share=1.0, last_share=1.0)
-    mine = do.solve(instance, "dqn", params=params)
-    theirs = do.solve(permuted(instance, order), "dqn", params=params)
+    params = do.DQN(rounds=4, first_share=1.0, last_share=1.0)
+    mine = do.solve(instance, params)
+    theirs = do.solve(permuted(instance, order), params)
     assert mine.incumbent is not None
     assert theirs.incumbent is not None
     assert theirs.objective == pytest.approx(mine.objective, rel=1e-12)
@@ -195,7 +195,7 @@ def undamped(instance: do.Instance) -> float:
         met.append(mean_objective(options, choice))
         return do.allocate(options, choice)
 
-    params = do.DqnParams(first_share=1.0, last_share=1.0)
+    params = do.DQN(first_share=1.0, last_share=1.0)
     start = state_of(options, next(first_choices(options)))
     for _ in play(start, QNetwork(4), params, params.rounds, allocate, np.random.default_rng(0)):
         pass
@@ -226,22 +226,22 @@ def test_same_seed_same_choice_and_iterations_are_rounds() -> None:
 def test_a_sample_plays_for_many_users() -> None:
     """Its prices bring all near the best plan; the number of threads changes nothing."""
     instance = do.generate_instance(800, seed=9)
-    params = do.DqnParams(sample=200)
+    params = do.DQN(sample=200)
     threads = torch.get_num_threads()
     torch.set_num_threads(4)
-    result = do.solve(instance, "dqn", params=params)
+    result = do.solve(instance, params)
     assert torch.get_num_threads() == 4
     torch.set_num_threads(threads)
     assert result.gap <= 1e-3
     assert len([p for p in result.history if p.phase == "rounds"]) <= 2 + params.rounds / 5
-    assert do.solve(instance, "dqn", params=params).solution.users == result.solution.users
+    assert do.solve(instance, params).solution.users == result.solution.users
 
 
 def test_a_sample_keeps_the_time_too() -> None:
     """Without it, ten thousand rounds of the sample would come first."""
     instance = do.generate_instance(400, seed=9)
-    params = do.DqnParams(sample=200, rounds=10_000)
-    result = do.solve(instance, "dqn", params=params, time_limit=1.0)
+    params = do.DQN(sample=200, rounds=10_000)
+    result = do.solve(instance, params, time_limit=1.0)
     assert result.solution.termination == "time_limit"
     assert result.incumbent is not None
     assert result.solution.runtime_s < 10

@@ -1,29 +1,24 @@
-"""A method that another package brings: the example of CONTRIBUTING.md, built and installed."""
+"""Methods by name, and those of other packages: the example of CONTRIBUTING.md is installed."""
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 import dtkd_opt as do
-from dtkd_opt.analysis.compare.spec import ask
-from dtkd_opt.methods import Method, _namesakes
-from dtkd_opt.methods.search import Search, Stop
-from dtkd_opt.methods.solve import run
-from dtkd_opt.pricing.equal_shares import cheapest_options
-from dtkd_opt.records.solution import Termination
+from dtkd_opt.analysis.compare.spec import build_specs
+from dtkd_opt.methods import registry
 from tests.support.paths import INSTANCES, ROOT
 
 EXAMPLE = ROOT / "experiments" / "own_method"
 CLI = "from dtkd_opt.commands.main import main; main()"
-Run = Callable[..., Termination]
 
 
 @pytest.fixture(scope="module")
@@ -76,18 +71,20 @@ def test_an_unknown_method_is_answered_with_the_installed_ones(site: Path) -> No
         ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
         ("raise RuntimeError('one\\ntwo')", "RuntimeError: one\\ntwo"),
         ("other = 1", "AttributeError"),
-        ("method = 1", "it is no function"),
+        ("method = 1", "it is no method and no function"),
         ("def method(search, seed, params: None): return 'fine'", "it returned 'fine'"),
-        ("def method(search, seed): pass", "cannot be used: TypeError: too many positional"),
+        ("def method(search): pass", "cannot be used: TypeError: too many positional"),
         ("def method(search, seed, params: 3): pass", "params must be annotated with one class"),
         ("def method(search, seed, params: int | str): pass", "one class or None, got int | str"),
         ("def method(search, seed, params: list[int]): pass", "one class or None, got list[int]"),
         ("def method(search, seed, params: 'Lost'): pass", "NameError: name 'Lost' is not defined"),
         ("import typing\ndef method(search, seed, params: typing.Any): pass", "cannot be used"),
-        ("method = dict.fromkeys", "cannot be used"),
+        ("method = len", "cannot be used"),
+        ("class method: pass", "its objects cannot be called with (search, seed)"),
+        ("class method:\n def __call__(self, search): pass", "TypeError: too many positional"),
         (
             "class P:\n def __init__(self, n): pass\ndef method(search, seed, params: P): pass",
-            "cannot be used without params: TypeError",
+            "cannot be used without settings: TypeError",
         ),
     ],
 )
@@ -119,7 +116,7 @@ class Mine:
 
 def plain(search: Search, seed: int, params: Mine):
     assert params.rounds == 3
-    search.offer(search.table.start[:-1])
+    search.try_incumbent(search.options.start[:-1])
     return "heuristic_end"
 
 def beside_none(search: Search, seed: int, params: Mine | None):
@@ -146,18 +143,29 @@ class Callable:
 
 called = Callable()
 bound = called.method
+
+@dataclass(frozen=True)
+class Own:
+    rounds: int = 3
+
+    def __call__(self, search: Search, seed: int):
+        return plain(search, seed, self)
+
+def without(search, seed):
+    return plain(search, seed, Mine())
 """
 
 
 def bring(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, value: str) -> None:
     """Another package's method, as an entry point in this process."""
     entry = EntryPoint(name, value, "dtkd_opt.methods")
-    monkeypatch.setattr("dtkd_opt.methods.entry_points", lambda group: (entry,))
+    monkeypatch.setattr("dtkd_opt.methods.registry.entry_points", lambda group: (entry,))
     monkeypatch.syspath_prepend(folder)
 
 
 @pytest.mark.parametrize(
-    "name", ["plain", "beside_none", "optional", "part", "wrapped", "called", "bound"]
+    "name",
+    ["plain", "beside_none", "optional", "part", "wrapped", "called", "bound", "Own", "without"],
 )
 def test_what_can_be_called_like_a_method_is_one(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -167,97 +175,56 @@ def test_what_can_be_called_like_a_method_is_one(
     instance = do.generate_instance(4)
     result = do.solve(instance, "own")
     assert do.check(instance, result.solution) == []
-    with pytest.raises(do.UsageError, match="own takes Mine, got 3"):
-        do.solve(instance, "own", params=3)
-    ((_, asked),) = ask([instance], ["own"], {}, 1, (1e-6, None, None))
-    assert asked.settings == {}  # a record of another kind cannot be told in words
+    assert result.solution.method == "own"
+    with pytest.raises(do.UsageError, match="own takes no settings, got rounds"):
+        do.get_method("own", rounds=3)  # they are no record
+    ((_, spec),) = build_specs([instance], ["own"], {}, 1, (1e-6, None, None))
+    assert spec.settings == {}
 
 
 def test_a_namesake_of_one_of_ours_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bring(monkeypatch, tmp_path, "greedy", "own_ones:plain")
-    _namesakes.cache_clear()
+    registry._namesakes.cache_clear()
     try:
         with pytest.raises(do.UsageError, match="own_ones:plain brings another one of that name"):
             do.solve(do.generate_instance(4), "greedy")
         assert do.solve(do.generate_instance(4), "random").incumbent is not None
     finally:
-        _namesakes.cache_clear()
+        registry._namesakes.cache_clear()
 
 
-def solve_with(method: Run, instance: do.Instance, **stop: float) -> do.Result:
-    return run(instance, Method("own", method, None), Stop(**stop), 0, None)
+def test_an_object_has_the_name_of_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of methods that are not in it, the name of the class or function."""
+    (tmp_path / "own_names.py").write_text(OWN)
+    bring(monkeypatch, tmp_path, "mine", "own_names:Own")
+    import own_names  # type: ignore[import-not-found]
+
+    instance = do.generate_instance(4)
+    with_three = functools.partial(own_names.plain, params=own_names.Mine(3))
+    for method, name in (
+        (do.AllDevice(), "all-device"),
+        (do.QLearning(rounds=3), "q-learning"),
+        (do.get_method("random"), "random"),
+        (own_names.Own(), "mine"),
+        (own_names.Own, "mine"),
+        (own_names.called, "callable"),
+        (own_names.beside_none, "beside-none"),
+        (with_three, "plain"),
+    ):
+        assert do.solve(instance, method).solution.method == name
 
 
-def offer_first(search: Search, seed: int, params: None) -> Termination:
-    """Each user's first option, and no bound."""
-    search.offer(search.options.start[:-1])
-    return "heuristic_end"
+def test_what_is_no_method_is_refused() -> None:
+    for given in (3, None, object(), do.Stop(), do.Instance):
+        with pytest.raises(do.UsageError, match="method must be a name, a method such as Price"):
+            do.solve(do.generate_instance(4), given)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_method_without_a_bound_gets_the_prices(seed: int) -> None:
-    instance = do.generate_instance(12, 1 + seed % 3, seed)
-    result = solve_with(offer_first, instance)
-    assert do.check(instance, result.solution) == []
-    assert result.bound == do.solve(instance, "random").bound
-
-
-def test_a_plan_that_the_prices_prove_counts_as_proven() -> None:
-    instance = do.generate_instance(10)
-    best = do.solve(instance, "price", gap=1e-3)
-    assert best.incumbent is not None
-    choice = best.incumbent.choice
-
-    def offer_best(search: Search, seed: int, params: None) -> Termination:
-        search.offer(choice)
-        return "heuristic_end"
-
-    result = solve_with(offer_best, instance, gap=1e-2)
-    assert (result.status, result.solution.termination) == ("optimal", "gap_reached")
-    assert do.check(instance, result.solution) == []
-
-
-def test_ctrl_c_and_time_limit_still_give_a_bound() -> None:
-    """Of the prices' first point only, which is worse than that of the best."""
-
-    def press(search: Search, seed: int, params: None) -> Termination:
-        offer_first(search, seed, params)
-        raise KeyboardInterrupt
-
-    def loiter(search: Search, seed: int, params: None) -> Termination:
-        offer_first(search, seed, params)
-        search.started -= 1000.0
-        search.keep_time()
-        return "heuristic_end"
-
-    instance = do.generate_instance(20, 2)
-    best = solve_with(offer_first, instance).bound
-    for method, end in ((press, "interrupted"), (loiter, "time_limit")):
-        result = solve_with(method, instance, time_limit=500.0)
-        assert result.solution.termination == end
-        assert do.check(instance, result.solution) == []
-        assert 0 < result.bound < best
-
-
-def test_a_bound_that_a_plan_refutes_is_not_replaced() -> None:
-    def boast(search: Search, seed: int, params: None) -> Termination:
-        search.raise_bound(1e9)
-        return offer_first(search, seed, params)
-
-    result = solve_with(boast, do.generate_instance(5))
-    assert (result.status, result.solution.objective_bound) == ("feasible", None)
-
-
-def test_a_choice_without_an_allocation_says_whose_limits() -> None:
-    """Everybody at the server, with deadlines made for equal shares of better choices."""
-    params = do.GeneratorSettings(deadlines=1.0)
-    instance = do.generate_instance(20, 1, 3, params)
-
-    def slowest(search: Search, seed: int, params: None) -> Termination:
-        search.offer(cheapest_options(search.options, -search.options.server_cycles))
-        return "heuristic_end"
-
-    result = solve_with(slowest, instance)
-    assert (result.status, result.solution.termination) == ("unknown", "no_plan_found")
-    assert 'own: its choice has no feasible allocation: server "edge-0"' in result.reason
-    assert result.bound > 0
+def test_settings_by_name_are_those_of_the_object() -> None:
+    assert do.get_method("exact", fixing=False) == do.Exact(fixing=False)
+    assert do.get_method("auto") == do.Price()
+    assert repr(do.QLearning(rounds=3)).startswith("QLearning(cold=False, rounds=3, ")
+    with pytest.raises(do.InputError, match="q-learning: rounds: must be at least 1, got 0"):
+        do.get_method("q-learning", rounds=0)

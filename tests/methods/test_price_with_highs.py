@@ -1,4 +1,4 @@
-"""`price` hands what branching cannot close to HiGHS, or goes on where that is too much."""
+"""`price` lets HiGHS prove what branching cannot, or branches on where that is too much."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def test_highs_ends_what_branching_began(name: str, monkeypatch: pytest.MonkeyPa
     instance = do.read_instance(INSTANCES / f"{name}.json")
     alone = do.solve(instance, "price", gap=GAP)
     assert "HiGHS round 1" not in phases(alone)
-    monkeypatch.setattr(price, "_PATIENCE", 1)
-    monkeypatch.setattr(price, "_PATIENCE_LIMITED", 1)
+    monkeypatch.setattr(price, "_NODES", 1)
+    monkeypatch.setattr(price, "_NODES_LIMITED", 1)
     result = do.solve(instance, "price", gap=GAP)
     assert {"branching", "HiGHS round 1"} <= phases(result)
     assert result.status == "optimal"
@@ -43,15 +43,15 @@ def test_too_much_for_highs_is_branched_on(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(Branching, "__init__", keep)
     alone = do.solve(instance, "price", gap=GAP)
-    monkeypatch.setattr(price, "_PATIENCE", 3)
-    monkeypatch.setattr(price, "_HANDED", 0)
+    monkeypatch.setattr(price, "_NODES", 3)
+    monkeypatch.setattr(price, "_HIGHS_OPTIONS", 0)
     result = do.solve(instance, "price", gap=GAP)
     assert (result.objective, result.bound) == (alone.objective, alone.bound)
     assert len(trees) == 2
     assert trees[0].nodes == trees[1].nodes > 3
 
 
-def test_an_asked_limit_of_nodes_is_no_reason_to_hand_over() -> None:
+def test_a_given_limit_of_nodes_starts_no_highs() -> None:
     instance = do.read_instance(INSTANCES / "n10-s3.json")
     result = do.solve(instance, "price", gap=GAP, iterations=2)
     assert result.solution.termination == "iteration_limit"
@@ -64,25 +64,25 @@ def test_branching_goes_on_where_highs_gives_up(
 ) -> None:
     instance = do.read_instance(INSTANCES / "n10-s3.json")
     alone = do.solve(instance, "price", gap=GAP)
-    monkeypatch.setattr(price, "_PATIENCE", 3)
+    monkeypatch.setattr(price, "_NODES", 3)
     monkeypatch.setattr(Rounds, "run", lambda self: reason)
     result = do.solve(instance, "price", gap=GAP)
     assert result.status == "optimal"
     assert result.objective == pytest.approx(alone.objective, rel=2 * GAP)
 
 
-def test_a_bound_of_highs_that_a_plan_refutes_leaves_that_of_branching(
+def test_a_bound_of_highs_above_a_plan_leaves_that_of_branching(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     instance = do.read_instance(INSTANCES / "n10-s3.json")
     best = do.solve(instance, "price", gap=GAP).objective
 
-    def refuted(self: Rounds) -> str:
-        self.search.refuted, self.search.bound = True, -float("inf")
+    def invalid(self: Rounds) -> str:
+        self.search.bound_invalid, self.search.bound = True, -float("inf")
         return "stalled"
 
-    monkeypatch.setattr(price, "_PATIENCE", 3)
-    monkeypatch.setattr(Rounds, "run", refuted)
+    monkeypatch.setattr(price, "_NODES", 3)
+    monkeypatch.setattr(Rounds, "run", invalid)
     result = do.solve(instance, "price", gap=GAP)
     assert result.status == "feasible"
     assert 0.99 * best < result.bound <= best * (1 + 1e-12)

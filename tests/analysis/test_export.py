@@ -13,9 +13,9 @@ import highspy
 import pytest
 
 import dtkd_opt as do
+from dtkd_opt.analysis.export import Format, Formulation
 from dtkd_opt.errors import InfeasibleError, InputError, UsageError
-from dtkd_opt.methods.solve import Result
-from dtkd_opt.milp.export import Format, Formulation
+from dtkd_opt.methods.result import Result
 from dtkd_opt.records.instance import Instance
 
 LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.7, accuracy_floors=0.5)

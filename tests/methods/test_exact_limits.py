@@ -13,7 +13,7 @@ from dtkd_opt.methods.exact import Rounds
 from dtkd_opt.methods.search import Search
 from dtkd_opt.solvers.highs import PersistentMilp
 
-NO_FIXING = do.ExactParams(fixing=False)
+NO_FIXING = do.Exact(fixing=False)
 
 
 def test_time_limit_keeps_a_plan_and_a_valid_bound() -> None:
@@ -49,8 +49,8 @@ def highs_rounds(result: do.Result) -> set[str]:
 def test_round_limit() -> None:
     """One round where a proof takes several."""
     instance = do.generate_instance(12, 2)
-    assert len(highs_rounds(do.solve(instance, "exact", gap=1e-9, params=NO_FIXING))) > 1
-    result = do.solve(instance, "exact", gap=0.0, iterations=1, params=NO_FIXING)
+    assert len(highs_rounds(do.solve(instance, NO_FIXING, gap=1e-9))) > 1
+    result = do.solve(instance, NO_FIXING, gap=0.0, iterations=1)
     assert result.solution.termination == "iteration_limit"
     assert result.status == "feasible"
     assert highs_rounds(result) == {"HiGHS round 1"}
@@ -60,7 +60,7 @@ def test_round_limit() -> None:
 
 @pytest.mark.parametrize(
     ("where", "step"),
-    [(Search, "offer"), (Rounds, "_solve"), (Rounds, "_learn")],
+    [(Search, "try_incumbent"), (Rounds, "solve"), (Rounds, "add_cuts")],
     ids=["rounding", "HiGHS", "its choice"],
 )
 def test_arithmetic_that_fails_keeps_the_plan(

@@ -6,7 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+import numpy as np
+
 from dtkd_opt.errors import UsageError
+from dtkd_opt.methods.search import NoPlanError, Search
+from dtkd_opt.methods.stop import Stop
+from dtkd_opt.problem.options import build_options
 from dtkd_opt.records.files import write_atomic
 from dtkd_opt.records.instance import Instance
 
@@ -68,8 +73,7 @@ def export(
 
 
 def _nonlinear(instance: Instance, formulation: str) -> Any:
-    from dtkd_opt.formulations import minlp, perspective
-    from dtkd_opt.problem.options import build_options
+    from dtkd_opt.formulations import minlp, perspective  # Pyomo, only when used
 
     options = build_options(instance)  # raises with the reason where a user has no option
     return minlp.build(instance) if formulation == "minlp" else perspective.build_nonlinear(options)
@@ -77,18 +81,14 @@ def _nonlinear(instance: Instance, formulation: str) -> Any:
 
 def _linear(instance: Instance, time_limit: float | None) -> tuple[Any, float]:
     """The MILP that `exact` ended with, all options and tangents in it, and its gap."""
-    import numpy as np
-
     from dtkd_opt.methods.bounding import price_and_round
-    from dtkd_opt.methods.exact import ExactParams, Rounds
-    from dtkd_opt.methods.search import NoPlanError, Search, Stop
-    from dtkd_opt.problem.options import build_options
+    from dtkd_opt.methods.exact import Exact, Rounds
 
     stop = Stop(time_limit=float("inf") if time_limit is None else time_limit)
     search = Search(instance, build_options(instance), stop)
     point = price_and_round(search, prove=False)
     everything = np.arange(len(search.options))
-    rounds = Rounds(search, point, everything, 0, ExactParams(fixing=False), unit_s=1.0)
+    rounds = Rounds(search, point, everything, 0, Exact(fixing=False), unit_s=1.0)
     if rounds.run() == "interrupted":
         raise KeyboardInterrupt
     if search.incumbent is None:
@@ -96,7 +96,7 @@ def _linear(instance: Instance, time_limit: float | None) -> tuple[Any, float]:
             f"{instance.name}: found no feasible plan to place tangents at before it stopped; "
             "allow more time"
         )
-    return rounds.model, search.gap
+    return rounds.milp.model, search.gap
 
 
 def _write(model: Any, path: Path, format: Format) -> None:

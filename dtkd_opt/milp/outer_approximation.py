@@ -1,0 +1,125 @@
+"""Pyomo's perspective MILP of some options, standing in HiGHS, and the cuts that it gets.
+
+Tangents t ≥ (T(b0) - T'(b0) b0) x + T'(b0) b bound a delay T from below: at a choice's optimal
+shares b0 they make the MILP exact for this choice. Choices that cannot keep their limits are cut
+off by the prices that prove it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from dtkd_opt.pricing.constrained_allocation import Conflict
+from dtkd_opt.pricing.response import respond
+from dtkd_opt.problem.options import Options
+from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.solvers.highs import HighsSettings, MilpOutcome, PersistentMilp
+
+_CHUNK = 2000  # options whose tangents are added between two checks of the time
+
+
+class OuterApproximation:
+    """The MILP of the `rows` of an option table; choices are rows of that table.
+
+    Parameters
+    ----------
+    options, rows
+        The option table, and which of its rows the MILP has.
+    settings, seed
+        HiGHS's.
+    unit_s
+        The MILP's unit of time [s]. HiGHS's tolerances are absolute: delays should be about one.
+    check_time
+        Called between the steps of long work; what it raises ends the work.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        rows: Index,
+        settings: HighsSettings,
+        seed: int,
+        unit_s: float,
+        check_time: Callable[[], None] = lambda: None,
+    ):
+        from dtkd_opt.formulations import perspective  # Pyomo is imported only here
+
+        self.rows, self.unit_s, self._check_time = rows, unit_s, check_time
+        self.options: Options = options.select_rows(rows).in_time_unit(unit_s)
+        self._algebra = perspective
+        self.model = perspective.build(self.options)
+        self._variables = list(perspective.binaries(self.model))
+        check_time()
+        self._milp = PersistentMilp(self.model, settings, seed)
+
+    def solve(
+        self,
+        start: Index | None,
+        gap: float,
+        time_limit: float,
+        callback: Callable[[float], None],
+    ) -> MilpOutcome:
+        """Solve it as it stands.
+
+        Parameters
+        ----------
+        start
+            (N,) a choice to start from, or None.
+        gap, time_limit
+            Relative gap and seconds at which HiGHS stops.
+        callback
+            Called with HiGHS's bound [s] now and then.
+
+        Returns
+        -------
+        Why HiGHS stopped, whether it holds a choice, and its bound [s].
+        """
+        if start is not None:
+            taken = np.zeros(len(self.rows))
+            taken[np.searchsorted(self.rows, start)] = 1.0
+            self._milp.start_from(list(zip(self._variables, taken, strict=True)))
+        outcome = self._milp.run(gap, time_limit, lambda bound: callback(bound * self.unit_s))
+        return replace(outcome, bound=outcome.bound * self.unit_s)
+
+    def choice(self) -> Index:
+        """(N,) the last solution's choice."""
+        choice: Index = self.rows[self._milp.values(self._variables) > 0.5]
+        return choice
+
+    def add_tangents(self, choice: Index, shares: Array) -> None:
+        """Tangents of a choice's options at their shares, (3, N)."""
+        self._add_tangents(np.searchsorted(self.rows, choice), shares)
+
+    def add_tangents_everywhere(self, shares: Array) -> None:
+        """Tangents of all its options at their shares, (3, len(rows))."""
+        self._add_tangents(np.arange(len(self.rows)), shares)
+
+    def add_tangents_at_prices(self, prices: Array) -> None:
+        """Tangents of all its options at the shares that they would buy at prices (3, S)."""
+        self.add_tangents_everywhere(respond(self.options, prices / self.unit_s).shares)
+
+    def _add_tangents(self, own_rows: Index, shares: Array) -> None:
+        for first in range(0, len(own_rows), _CHUNK):  # on large ones this takes seconds
+            self._check_time()
+            chunk = slice(first, first + _CHUNK)
+            self._milp.add(
+                self._algebra.add_tangents(self.model, own_rows[chunk], shares[:, chunk])
+            )
+
+    def cut_off(self, conflict: Conflict, choice: Index) -> None:
+        """Forbid what a conflict proves impossible: by its prices, and its users' own choice."""
+        at_server = np.flatnonzero(self.options.server == conflict.server)
+        prices = np.tile(conflict.prices[:, None], (1, self.options.n_servers))
+        cost: Array = respond(self.options.select_rows(at_server), prices, min_cost=True).cost
+        own = np.searchsorted(self.rows, choice[conflict.users])
+        self._milp.add(
+            [
+                self._algebra.add_conflict(self.model, at_server, cost),
+                self._algebra.add_conflict(
+                    self.model, own, np.full(len(own), 1 / (len(own) - 0.5))
+                ),
+            ]
+        )
