@@ -134,7 +134,7 @@ def test_other_programs_tables(head: Path) -> None:
 def test_auto_writes_large_ones_as_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = tmp_path / "small.json"
     assert do.write_instance(INSTANCE, small) == (small,)
-    monkeypatch.setattr(tables, "LARGE", 8)
+    monkeypatch.setattr(tables, "PARQUET_MIN_USERS", 8)
     solution = do.solve(INSTANCE, "greedy").solution
     assert do.write_instance(INSTANCE, tmp_path / "n.json")[1:] == (tmp_path / "n.parquet",)
     assert do.write_solution(solution, tmp_path / "s.json")[1:] == (tmp_path / "s.parquet",)
@@ -185,7 +185,7 @@ def test_without_pyarrow(head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """An error line tells what to install; an answer is written as JSON all the same."""
     solution = do.solve(INSTANCE, "greedy").solution
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.setattr(tables, "LARGE", 8)
+    monkeypatch.setattr(tables, "PARQUET_MIN_USERS", 8)
     line = 'n.parquet: is a Parquet table, which needs pyarrow: pip install "dtkd-opt[parquet]"'
     assert message(do.read_instance, head) == line
     assert message(lambda path: do.write_instance(INSTANCE, path), head) == line

@@ -41,13 +41,11 @@ def odd_instances(draw: st.DrawFn) -> do.Instance:
         if draw(st.booleans()):
             update["fresh_fraction"] = draw(st.sampled_from([0.0, 1.0]))
         changed.append(one.model_copy(update=update))
+    servers = instance.servers
     if draw(st.booleans()):
-        idle = instance.servers[0].model_copy(update={"name": "idle: nobody reaches it"})
-        instance = instance.model_copy(update={"servers": (*instance.servers, idle)})
-        changed = [
-            one.model_copy(update={"channel_gain": (*one.channel_gain, None)}) for one in changed
-        ]
-    return instance.model_copy(update={"users": tuple(changed)})
+        servers = (*servers, servers[0].replace(name="idle: nobody reaches it"))
+        changed = [one.replace(channel_gain=(*one.channel_gain, None)) for one in changed]
+    return instance.replace(servers=servers, users=changed)
 
 
 def options_of(instance: do.Instance, most: float = 200) -> Options:

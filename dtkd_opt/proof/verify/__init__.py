@@ -38,7 +38,6 @@ from dtkd_opt.proof.verify.tree import leaf_sums, tree_faults
 from dtkd_opt.records.accuracy import Array
 from dtkd_opt.records.certificate import Certificate, LeafNode
 from dtkd_opt.records.instance import DEVICE, PLACES, POOLS, Instance
-from dtkd_opt.records.plan import PlanRows
 
 TOLERANCE = 1e-9
 BALLS_UP_TO = 10_000  # users
@@ -75,7 +74,7 @@ def verify(
     """
     faults = [*_head_faults(instance, certificate)] or [
         *tree_faults(instance, certificate),
-        *_name_faults(instance, certificate.incumbent),
+        *_name_faults(instance, certificate),
     ]
     if faults:
         return faults
@@ -119,9 +118,9 @@ def _head_faults(instance: Instance, claim: Certificate) -> Iterator[str]:
         yield "prices: must be finite and at least 0"
 
 
-def _name_faults(instance: Instance, plan: PlanRows) -> Iterator[str]:
-    names = instance.users.name
-    if not all(len(column) == len(names) for column in (getattr(plan, key) for key in plan.keys)):
+def _name_faults(instance: Instance, claim: Certificate) -> Iterator[str]:
+    plan, names = claim.incumbent, instance.users.name
+    if not all(len(getattr(plan, key)) == len(names) for key in plan.keys):
         yield f"incumbent: must be {len(names)} rows, one per user, got {len(plan)}"
         return
     for n, (name, own) in enumerate(zip(plan.name, names, strict=True)):

@@ -1,7 +1,6 @@
 """Outward-rounded NumPy arithmetic for `verify`: the bounds of `verify` for any number of users.
 
-A term of a Lagrangian is rounded down, a figure of the incumbent up, as follows.
-
+A term of a Lagrangian is rounded down, a figure of the incumbent up.
 **Assumptions.** IEEE 754 doubles rounded to nearest: + - * / and `sqrt` have a relative error of at
 most u = 2^-53. `numpy.log1p` is within 4 units in the last place, so 8 u (the tests hold it
 against ball arithmetic). Nothing over- or underflows: the instance's numbers lie in [1e-30, 1e30]
@@ -29,8 +28,7 @@ log1p's condition number is at most 1 for arguments ≥ 0, so that arguments' er
 magnified; neither are those of the positive sums. The one difference that is left, the deadline's
 (W - 1) T_max, is taken of a sum already rounded down and is itself rounded up; rounding it once
 more is 1 of the sum. All of this is below 64: SLACK = 64 u is taken off (or added to) every result,
-relative to the positive terms, and ρ SLACK for the accuracy. What that costs is about 7e-15 of a
-delay, and no more than 1e-13 of a bound unless prices cancel against the pools' worth.
+relative to the positive terms, and ρ SLACK for the accuracy: about 7e-15 of a delay.
 """
 
 from __future__ import annotations
@@ -54,12 +52,10 @@ from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-
 LEAST, MOST = 1e-100, 1e100
 CHUNK = 10_000  # users priced at a time
 SLACK = 64 * 2.0**-53
 SHRINKS = 10.0 ** np.arange(-15, -5)  # tried on a proposed least share until it is proven
-_LN2 = math.log(2)
 
 
 def usable(amounts: Array) -> Array:
@@ -118,7 +114,7 @@ def needs_of(instance: Instance, rows: Rows) -> Needs:
         bits=np.where(at_server, fresh * samples * task.bits_per_sample, 0.0),
         snr_hz=users.tx_power_w[n] * gain / noise,
         work=np.array(
-            [download * _LN2 / np.log1p(snr), np.where(at_server, labelling + training, 0.0)]
+            [download * math.log(2) / np.log1p(snr), np.where(at_server, labelling + training, 0.0)]
         ),
         device_cycles=np.where(at_server, 0.0, training),
         accuracy=_accuracy(instance, samples, rows),
@@ -150,7 +146,7 @@ def _interpolate(table: AccuracyTable, values: Array, samples: Array) -> Array:
 def upload_delay(bits: Array, snr_hz: Array, bandwidth_hz: Array) -> Array:
     """bits / (b log2(1 + γ / b)) [s], 0 without bits, inf without bandwidth."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        delay = bits * _LN2 / (bandwidth_hz * np.log1p(snr_hz / bandwidth_hz))
+        delay = bits * math.log(2) / (bandwidth_hz * np.log1p(snr_hz / bandwidth_hz))
     return np.where(bits > 0, np.where(bandwidth_hz > 0, delay, np.inf), 0.0)
 
 
