@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from dtkd_opt.distill.calibrate import calibrate
     from dtkd_opt.distill.grid import CalibrateParams
     from dtkd_opt.federate.fedavg import fedavg
-    from dtkd_opt.methods.dqn.method import DqnParams
+    from dtkd_opt.methods.dqn.method import DQN
+    from dtkd_opt.methods.dqn.settings import DQNTrainSettings
     from dtkd_opt.methods.dqn.train import train_dqn
-    from dtkd_opt.methods.dqn.training import TrainDqnParams
     from dtkd_opt.methods.exact import ExactParams
     from dtkd_opt.methods.price import PriceParams
     from dtkd_opt.methods.q_learning import QLearningParams
@@ -54,18 +54,19 @@ if TYPE_CHECKING:
 
 _LATER = {
     "CalibrateParams": "dtkd_opt.distill.grid",
-    "DqnParams": "dtkd_opt.methods.dqn.method",
+    "DQN": "dtkd_opt.methods.dqn.method",
     "ExactParams": "dtkd_opt.methods.exact",
     "HighsParams": "dtkd_opt.solvers.highs",
     "PriceParams": "dtkd_opt.methods.price",
     "QLearningParams": "dtkd_opt.methods.q_learning",
-    "TrainDqnParams": "dtkd_opt.methods.dqn.training",
+    "DQNTrainSettings": "dtkd_opt.methods.dqn.settings",
     "calibrate": "dtkd_opt.distill.calibrate",
     "fedavg": "dtkd_opt.federate.fedavg",
     "train_dqn": "dtkd_opt.methods.dqn.train",
 }
 
 __all__ = [
+    "DQN",
     "METHODS",
     "Allocation",
     "CalibrateParams",
@@ -73,7 +74,7 @@ __all__ = [
     "Certificate",
     "ChoiceInfeasible",
     "Comparison",
-    "DqnParams",
+    "DQNTrainSettings",
     "DtkdError",
     "Evaluation",
     "ExactParams",
@@ -94,7 +95,6 @@ __all__ = [
     "QLearningParams",
     "Result",
     "Solution",
-    "TrainDqnParams",
     "UsageError",
     "allocate",
     "build_options",

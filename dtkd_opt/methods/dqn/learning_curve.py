@@ -1,4 +1,4 @@
-"""The learning curve of `dqn` as a table and a figure."""
+"""The learning curve of a training of `dqn`, as CSV and as a figure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,21 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from dtkd_opt.methods.dqn.training import CurveRow
+from dtkd_opt.records.fields import Count, NonNegative, Record
 from dtkd_opt.records.files import write_atomic
 from dtkd_opt.reporting.figures import svg
+
+
+class CurveRow(Record):
+    """One validation; loss and reward are means since the one before it."""
+
+    step: Count
+    elapsed_s: NonNegative
+    loss: float  # Huber loss of the updates
+    reward: float  # of a user in a round, exploring
+    gap_median: float  # over the validation instances, without exploring
+    gap_mean: float
+    gap_max: float
 
 
 def write_curve(curve: Sequence[CurveRow], folder: Path) -> None:
@@ -19,9 +31,9 @@ def write_curve(curve: Sequence[CurveRow], folder: Path) -> None:
     writer.writerow(CurveRow.model_fields)
     writer.writerows([f"{value:.6g}" for _, value in row] for row in curve)
     write_atomic(folder / "curve.csv", text.getvalue().encode())
-    drawn = _draw(curve)
-    if drawn is not None:
-        write_atomic(folder / "curve.svg", drawn)
+    figure = _draw(curve)
+    if figure is not None:
+        write_atomic(folder / "curve.svg", figure)
 
 
 def _draw(curve: Sequence[CurveRow]) -> bytes | None:
@@ -31,17 +43,17 @@ def _draw(curve: Sequence[CurveRow]) -> bytes | None:
     except ImportError:
         return None
     figure = Figure(figsize=(7, 5), layout="constrained")
-    above, below = figure.subplots(2, sharex=True)
+    gaps, losses = figure.subplots(2, sharex=True)
     steps = [row.step for row in curve]
     for name, label in (("gap_max", "largest"), ("gap_mean", "mean"), ("gap_median", "median")):
-        above.plot(steps, [getattr(row, name) for row in curve], label=label)
-    above.set(yscale=_scale(row.gap_median for row in curve), ylabel="gap, unseen instances")
-    above.legend()
-    below.plot(steps, [row.loss for row in curve])
-    below.set(yscale=_scale(row.loss for row in curve), ylabel="loss", xlabel="step")
+        gaps.plot(steps, [getattr(row, name) for row in curve], label=label)
+    gaps.set(yscale=_scale(row.gap_median for row in curve), ylabel="gap, unseen instances")
+    gaps.legend()
+    losses.plot(steps, [row.loss for row in curve])
+    losses.set(yscale=_scale(row.loss for row in curve), ylabel="loss", xlabel="step")
     return svg(figure, "curve")
 
 
 def _scale(values: Iterable[float]) -> str:
-    """A curve's first points may have nothing that a logarithm could show."""
+    """Logarithmic, unless all values are zero, as losses are before the first update."""
     return "log" if any(value > 0 for value in values) else "linear"

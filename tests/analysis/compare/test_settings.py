@@ -12,7 +12,7 @@ import pytest
 import dtkd_opt as do
 from dtkd_opt.analysis.compare.run import execute
 from dtkd_opt.analysis.compare.spec import ask
-from dtkd_opt.methods.dqn.method import safetensors
+from dtkd_opt.methods.dqn.network import safetensors
 from dtkd_opt.records.files import sha256
 from tests.methods.dqn.test_network import network_files
 from tests.support.command_line import run as dtkd_opt
@@ -119,7 +119,7 @@ def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> 
     weights, output = card.with_suffix(".safetensors"), tmp_path / "out"
 
     def compare(methods: Sequence[str] = ("dqn",)) -> do.Comparison:
-        params = {"dqn": do.DqnParams(network=card, rounds=2)}
+        params = {"dqn": do.DQN(network=card, rounds=2)}
         given = {"params": params, "seeds": 1, "output": output, "jobs": 1}
         return do.compare([do.read_instance(N5)], methods, **given)
 
