@@ -31,9 +31,9 @@ def write_curve(curve: Sequence[CurveRow], folder: Path) -> None:
     writer.writerow(CurveRow.model_fields)
     writer.writerows([f"{value:.6g}" for _, value in row] for row in curve)
     write_atomic(folder / "curve.csv", text.getvalue().encode())
-    figure = _draw(curve)
-    if figure is not None:
-        write_atomic(folder / "curve.svg", figure)
+    drawn = _draw(curve)
+    if drawn is not None:
+        write_atomic(folder / "curve.svg", drawn)
 
 
 def _draw(curve: Sequence[CurveRow]) -> bytes | None:
@@ -43,14 +43,14 @@ def _draw(curve: Sequence[CurveRow]) -> bytes | None:
     except ImportError:
         return None
     figure = Figure(figsize=(7, 5), layout="constrained")
-    gaps, losses = figure.subplots(2, sharex=True)
+    above, below = figure.subplots(2, sharex=True)
     steps = [row.step for row in curve]
     for name, label in (("gap_max", "largest"), ("gap_mean", "mean"), ("gap_median", "median")):
-        gaps.plot(steps, [getattr(row, name) for row in curve], label=label)
-    gaps.set(yscale=_scale(row.gap_median for row in curve), ylabel="gap, unseen instances")
-    gaps.legend()
-    losses.plot(steps, [row.loss for row in curve])
-    losses.set(yscale=_scale(row.loss for row in curve), ylabel="loss", xlabel="step")
+        above.plot(steps, [getattr(row, name) for row in curve], label=label)
+    above.set(yscale=_scale(row.gap_median for row in curve), ylabel="gap, unseen instances")
+    above.legend()
+    below.plot(steps, [row.loss for row in curve])
+    below.set(yscale=_scale(row.loss for row in curve), ylabel="loss", xlabel="step")
     return svg(figure, "curve")
 
 
