@@ -61,7 +61,7 @@ class TrainState:
             torch.manual_seed(settings.seed)
             self.network = QNetwork(settings.hidden).to(device)
         swa = torch.optim.swa_utils
-        average = swa.get_ema_multi_avg_fn(1 - settings.tau)
+        average = swa.get_ema_multi_avg_fn(1 - settings.tau)  # type: ignore[no-untyped-call]
         self.target = swa.AveragedModel(self.network, multi_avg_fn=average)
         self.target.update_parameters(self.network)  # the first update copies
         self.best = copy.deepcopy(self.network).cpu()  # of all validations
@@ -79,7 +79,8 @@ class TrainState:
 
     @property
     def target_network(self) -> QNetwork:
-        network: QNetwork = self.target.module
+        network = self.target.module
+        assert isinstance(network, QNetwork)
         return network
 
     @property

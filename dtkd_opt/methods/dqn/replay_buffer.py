@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dtkd_opt.methods.dqn.game import FEATURES, Features
 from dtkd_opt.problem.physics import Index
@@ -36,11 +37,12 @@ def split(joined: Transitions, n_agents: Index) -> list[Transitions]:
     """The rounds that were concatenated, the r-th of them with ``n_agents[r]`` agents."""
     cuts = np.cumsum(n_agents)[:-1]
     of_options = joined.start[cuts]
-    columns = [
+    columns: tuple[NDArray[Any], ...] = joined
+    parts = [
         np.split(column, of_options if name == "next_features" else cuts)
-        for name, column in zip(Transitions._fields, joined, strict=True)
+        for name, column in zip(Transitions._fields, columns, strict=True)
     ]
-    return [Transitions(*parts) for parts in zip(*columns, strict=True)]
+    return [Transitions(*columns) for columns in zip(*parts, strict=True)]
 
 
 def is_sound(joined: Transitions, n_agents: Index) -> bool:
@@ -48,9 +50,10 @@ def is_sound(joined: Transitions, n_agents: Index) -> bool:
     m, k, f = len(joined.reward), len(joined.next_features), len(FEATURES)
     shapes = ((m, f), (m,), (k, f), (m,), (m,), (m,), (len(n_agents),))
     types = (np.float32, np.float32, np.float32, np.int64, np.int64, np.float32, np.int64)
+    columns: tuple[NDArray[Any], ...] = (*joined, n_agents)
     if any(
-        [column.shape, column.dtype] != expected or not np.isfinite(column).all()
-        for column, *expected in zip((*joined, n_agents), shapes, types, strict=True)
+        column.shape != shape or column.dtype != kind or not np.isfinite(column).all()
+        for column, shape, kind in zip(columns, shapes, types, strict=True)
     ):
         return False
     counts = (n_agents > 0).all() and (joined.n_options > 0).all()
