@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from dtkd_opt.federate.fedavg import fedavg
     from dtkd_opt.methods.baselines import AllDevice, AllServer, Greedy, Random
     from dtkd_opt.methods.dqn.method import DQN
+    from dtkd_opt.methods.dqn.settings import DQNTrainSettings
     from dtkd_opt.methods.dqn.train import train_dqn
-    from dtkd_opt.methods.dqn.training import TrainDqnParams
     from dtkd_opt.methods.exact import Exact
     from dtkd_opt.methods.price import Price
     from dtkd_opt.methods.q_learning import QLearning
@@ -68,7 +68,7 @@ _LATER = {
     "Price": "dtkd_opt.methods.price",
     "QLearning": "dtkd_opt.methods.q_learning",
     "Random": "dtkd_opt.methods.baselines",
-    "TrainDqnParams": "dtkd_opt.methods.dqn.training",
+    "DQNTrainSettings": "dtkd_opt.methods.dqn.settings",
     "calibrate": "dtkd_opt.distill.calibrate",
     "fedavg": "dtkd_opt.federate.fedavg",
     "json_schema": "dtkd_opt.records.schema",
@@ -87,6 +87,7 @@ __all__ = [
     "Certificate",
     "ChoiceInfeasible",
     "Comparison",
+    "DQNTrainSettings",
     "DtkdError",
     "Evaluation",
     "Exact",
@@ -115,7 +116,6 @@ __all__ = [
     "Solution",
     "Stop",
     "Task",
-    "TrainDqnParams",
     "UsageError",
     "User",
     "UserPlans",

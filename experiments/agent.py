@@ -4,18 +4,18 @@ r"""An agent of Stable-Baselines3 learns to offload on drawn instances: agent.cs
     python experiments/agent.py --seeds 1 --steps 20000 --folder /tmp
 
 MaskablePPO plays `dtkd_opt/Offloading-v0` with new instances of 10 to 20 users and one server in
-every episode. What it learned then decides for instances that it has never seen, some of them
-larger, and is held against baselines and the bound that `price` proves. Bring your own agent: put
-it in the place of `train` and `decide`.
+every episode. The trained agent then plans instances that it has never seen, some of them
+larger, and is compared with baselines and the bound that `price` proves. Bring your own agent:
+replace `train` and `rollout`.
 
 | column of agent.csv | meaning |
 |---|---|
 | method | `agent`: masked PPO; `equal shares`: x_0 of the environment, the best allocation of \
 everybody's best option at equal shares; others as in the README |
 | seed | of the agent's training, and of `random` |
-| users, instances | how large the unseen instances are, and how many |
+| users, instances | users of each unseen instance, and number of instances |
 | median_gap, worst_gap | (J - bound) / J, the bound by `price` to 1e-6 |
-| train_s | seconds of the wall to train |
+| train_s | wall time of the training |
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import numpy as np
 from common import provenance, write_csv
 
 import dtkd_opt as do
-from dtkd_opt.gym.environment import OffloadingEnv
+from dtkd_opt.gym import OffloadingEnv
 from dtkd_opt.methods.stop import relative_gap
 
 try:
@@ -40,7 +40,7 @@ try:
 except ImportError:
     sys.exit('needs Stable-Baselines3: pip install -c constraints.txt -e ".[agents]"')
 
-TRAINED_ON, TESTED_ON = (10, 20), (15, 50)  # users
+TRAIN_USERS, TEST_USERS = (10, 20), (15, 50)
 INSTANCES, FIRST_SEED = 20, 10**6  # of the unseen; training draws its seeds below 2^31
 BASELINES = ("equal shares", "greedy", "random")
 COLUMNS = ("method", "seed", "users", "instances", "median_gap", "worst_gap", "train_s")
@@ -49,8 +49,8 @@ Row = dict[str, Any]
 
 
 def train(seed: int, steps: int) -> MaskablePPO:
-    """Decisions hardly depend on each other at given prices: most credit is for the next reward."""
-    envs = make_vec_env(OffloadingEnv, 4, seed=seed, env_kwargs={"users": TRAINED_ON})
+    """At given prices actions hardly depend on each other: most credit is for the next reward."""
+    envs = make_vec_env(OffloadingEnv, 4, seed=seed, env_kwargs={"users": TRAIN_USERS})
     agent = MaskablePPO(
         "MlpPolicy", envs, learning_rate=lambda left: 1e-3 * left, gamma=1.0, gae_lambda=0.5,
         n_steps=256, batch_size=256, ent_coef=0.003, seed=seed, device="cpu",
@@ -59,14 +59,14 @@ def train(seed: int, steps: int) -> MaskablePPO:
     return agent.learn(steps, progress_bar=False)
 
 
-def decide(agent: MaskablePPO, instance: do.Instance) -> do.Result:
+def rollout(agent: MaskablePPO, instance: do.Instance) -> do.Result:
     """The agent's plan for an instance."""
     env = OffloadingEnv(instance, order="instance")
-    seen, _ = env.reset()
-    done = False
-    while not done:
-        action, _ = agent.predict(seen, action_masks=env.action_masks(), deterministic=True)
-        seen, _, done, _, _ = env.step(action)
+    observation, _ = env.reset()
+    terminated = False
+    while not terminated:
+        action, _ = agent.predict(observation, action_masks=env.action_masks(), deterministic=True)
+        observation, _, terminated, _, _ = env.step(action)
     return env.result()
 
 
@@ -77,8 +77,8 @@ def objective(method: str, seed: int, instance: do.Instance) -> float:
     return do.solve(instance, method, seed=seed).objective
 
 
-def row(method: str, seed: int, values: list[float], bounds: list[float]) -> Row:
-    """A line of the table, but for the users: the gaps of J's over bounds."""
+def gap_row(method: str, seed: int, values: list[float], bounds: list[float]) -> Row:
+    """A line of agent.csv without its users: gaps between objectives and bounds."""
     gaps = [relative_gap(value, bound) for value, bound in zip(values, bounds, strict=True)]
     return {
         "method": method,
@@ -93,35 +93,37 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, help="how many agents are trained")
     parser.add_argument(
-        "--steps", type=int, default=40_000, help="decisions each of them learns by"
+        "--steps", type=int, default=40_000, help="environment steps of each training"
     )
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent)
     options = parser.parse_args()
     torch.set_num_threads(1)  # the network is small: more threads only wait for each other
-    head = provenance(PACKAGES, f"torch on one thread; {options.steps} decisions an agent")
-    tests = {
+    header = provenance(PACKAGES, f"torch on one thread; {options.steps} steps an agent")
+    unseen = {
         users: [do.generate_instance(users, seed=FIRST_SEED + k) for k in range(INSTANCES)]
-        for users in TESTED_ON
+        for users in TEST_USERS
     }
-    bounds = {users: [do.solve(i, "price").bound for i in those] for users, those in tests.items()}
+    bounds = {users: [do.solve(i, "price").bound for i in tests] for users, tests in unseen.items()}
     rows: list[Row] = []
 
-    def keep(found: Row) -> None:
-        rows.append(found)
-        print("  ".join(f"{key} {text}" for key, text in found.items()), flush=True)
-        write_csv(options.folder / "agent.csv", COLUMNS, rows, head)
+    def add_row(row: Row) -> None:
+        rows.append(row)
+        print("  ".join(f"{key} {text}" for key, text in row.items()), flush=True)
+        write_csv(options.folder / "agent.csv", COLUMNS, rows, header)
 
     for method in BASELINES:
-        for users, those in tests.items():
-            values = [objective(method, 0, instance) for instance in those]
-            keep(row(method, 0, values, bounds[users]) | {"users": users})
+        for users, tests in unseen.items():
+            values = [objective(method, 0, instance) for instance in tests]
+            add_row(gap_row(method, 0, values, bounds[users]) | {"users": users})
     for seed in range(options.seeds):
         started = time.monotonic()
         agent = train(seed, options.steps)
         train_s = f"{time.monotonic() - started:.0f}"
-        for users, those in tests.items():
-            values = [decide(agent, instance).objective for instance in those]
-            keep(row("agent", seed, values, bounds[users]) | {"users": users, "train_s": train_s})
+        for users, tests in unseen.items():
+            values = [rollout(agent, instance).objective for instance in tests]
+            add_row(
+                gap_row("agent", seed, values, bounds[users]) | {"users": users, "train_s": train_s}
+            )
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`train-dqn`."""
+"""The command `train-dqn`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import click
 from dtkd_opt.commands.console import FILE, say
 
 if TYPE_CHECKING:
-    from dtkd_opt.methods.dqn.training import Training
+    from dtkd_opt.methods.dqn.checkpoint import TrainState
 
 
 @click.command("train-dqn")
 @click.option("--output", type=FILE, required=True, help="Folder for network, curve, checkpoint.")
 @click.option("--steps", type=int, help="Rounds played, each with one update. [default: 20000]")
-@click.option("--minutes", type=float, help="End after this time, if it comes before the steps.")
+@click.option("--minutes", type=float, help="End after this time, if the steps take longer.")
 @click.option("--seed", type=int, help="Same seed and steps, same network. [default: 0]")
 @click.option("--users", type=int, help="Users of the largest instance. [default: 200]")
 @click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint.")
@@ -32,33 +32,33 @@ def train_dqn(output: Path, resume: bool, device: str, **given: Any) -> None:
       dtkd-opt train-dqn --output runs/dqn --steps 20000 --seed 0
       dtkd-opt train-dqn --output runs/dqn --steps 40000 --seed 0 --resume
     """
-    from dtkd_opt.methods.dqn.train import params_of, train_dqn
+    from dtkd_opt.methods.dqn.train import make_settings, train_dqn
     from dtkd_opt.reporting.summary import LiveLine
 
-    params = params_of({key: value for key, value in given.items() if value is not None})
+    settings = make_settings({key: value for key, value in given.items() if value is not None})
     with LiveLine() as line:
-        training = train_dqn(
+        state = train_dqn(
             output,
-            params,
+            settings,
             resume=resume,
             device=device,
-            callback=lambda now: line.show(_words(now)),
+            callback=lambda now: line.show(_progress_line(now)),
         )
-    if training.done < 1:
-        say(f"stopped: {_words(training)}; go on with --resume")
+    if state.progress < 1:
+        say(f"stopped: {_progress_line(state)}; go on with --resume")
     else:
-        say(_words(training))
-    if training.curve:
+        say(_progress_line(state))
+    if state.curve:
         say(f"written: {output / 'dqn.json'}, {output / 'dqn.safetensors'}, {output / 'curve.csv'}")
 
 
-def _words(training: Training) -> str:
-    """How far a training is, on one line."""
-    text = f"step {training.step}, {training.done:.0%}, {training.seconds:.0f} s"
-    if not training.curve:
+def _progress_line(state: TrainState) -> str:
+    """How far a training is."""
+    text = f"step {state.step}, {state.progress:.0%}, {state.elapsed_s:.0f} s"
+    if not state.curve:
         return text
-    best = min(training.curve, key=lambda row: row.gap_mean)
+    best = min(state.curve, key=lambda row: row.gap_mean)
     return (
-        f"{text}; loss {training.curve[-1].loss:.1e}; best network: mean gap {best.gap_mean:.1e}, "
+        f"{text}; loss {state.curve[-1].loss:.1e}; best network: mean gap {best.gap_mean:.1e}, "
         f"median {best.gap_median:.1e}"
     )

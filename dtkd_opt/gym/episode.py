@@ -1,13 +1,13 @@
-"""Users decide one after the other: what each decision is worth, and what its user can see.
+"""Users act one after the other: the reward of each action, and what its user observes.
 
-Before anybody decides there is a guess, x_0: everybody's best option at equal shares. With the
-i-th decision it becomes x_i, in which i users have what they chose. With
+Initially everybody has its best option at equal shares: the choice x_0. With the i-th action it
+becomes x_i, in which i users have what they chose. With
 
     C(x) = Σ_n T_n + ρ (1 - a_n)    [s]    under the best allocation of x,
 
-a decision is worth C(x_{i-1}) - C(x_i), so that all of them together are worth N · (J(x_0) - J) of
-the finished plan. Only of the finished plan are the limits kept in C; but users of a set never ask
-for more than all of them, so that a set that cannot keep its limits ends every plan it is part of.
+an action saves C(x_{i-1}) - C(x_i), so that all of them together save N · (J(x_0) - J) of the
+finished plan. C keeps limits in the finished plan only; but users of a set never ask for more than
+all of them, so that a set that cannot keep its limits makes every plan with it infeasible.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ POOL_FEATURES = 3  # of a server
 
 @dataclass(frozen=True, eq=False)
 class Slots:
-    """Where a user's options stand: the same place for the same kind of option of every user.
+    """Actions by number: the same number for the same kind of option of every user.
 
-    Slot (r · 2 + place) · M + m is student m, trained at a place, with the server that the user
-    hears r-th best; -1 where it has no such option.
+    Slot (r · 2 + place) · M + m is student m, trained at a place, with the server of the user's
+    r-th best channel.
     """
 
-    rows: Index  # (N, 2 · M · R) of the option table
-    servers: Index  # (N, R)
+    rows: Index  # (N, 2 · M · R) of the options; -1 where a user has no such option
+    servers: Index  # (N, R); -1 where a user has fewer
 
 
 def count_ranks(options: Options) -> int:
-    """R, the most servers that a user has options with."""
+    """R, the greatest number of servers that a user has options with."""
     return int(server_ranks(options)[1].max()) + 1
 
 
-def find_slots(options: Options, n_models: int, n_ranks: int) -> Slots:
+def make_slots(options: Options, n_models: int, n_ranks: int) -> Slots:
     """The slots of all users, for M students and R servers each."""
     order, rank = server_ranks(options)
     user = options.user[order]
@@ -54,51 +54,49 @@ def find_slots(options: Options, n_models: int, n_ranks: int) -> Slots:
 
 
 class Episode:
-    """One round of decisions over an option table.
+    """One action of each user.
 
     Parameters
     ----------
     options
-        The option table of an instance.
+        Of an instance.
     order
-        (N,) the users, as they decide.
+        (N,) the users, as they act.
     """
 
     def __init__(self, options: Options, order: Index):
-        self.options, self.order, self.decided = options, order, 0
-        self.choice = equal_share_choice(options)  # x_i: rows of the table
-        self._free = without_limits(options)
-        self.allocation = allocate(self._free, self.choice)
+        self.options, self.order, self.steps = options, order, 0
+        self.choice = equal_share_choice(options)  # x_i: rows of the options
+        self._unlimited = without_limits(options)
+        self.allocation = allocate(self._unlimited, self.choice)
         self.cost_s = self._cost()  # C(x_i)
         self.unit_s = float(self.allocation.delay.mean())
         self.reference_s = self.cost_s / options.n_users  # J(x_0)
 
     @property
-    def finished(self) -> bool:
-        return self.decided == self.options.n_users
+    def terminated(self) -> bool:
+        return self.steps == self.options.n_users
 
     @property
     def user(self) -> int:
-        """Whose turn it is; of a finished episode, whose it was last."""
-        return int(self.order[min(self.decided, self.options.n_users - 1)])
+        """Who acts next; of a finished episode, who acted last."""
+        return int(self.order[min(self.steps, self.options.n_users - 1)])
 
-    def decide(self, row: int) -> float:
-        """The user at hand takes a row of the table; returns what that is worth [s].
+    def step(self, row: int) -> float:
+        """The current user takes a row of the options; returns what that saves [s].
 
         Raises
         ------
         ChoiceInfeasible
-            When those who have decided cannot keep their limits together.
+            When those who have acted cannot keep their limits together.
         """
         self.choice[self.user] = row
-        self.decided += 1
+        self.steps += 1
         before = self.cost_s
         if self.options.constrained:
-            self.allocation = allocate(
-                self.options, self.choice[np.sort(self.order[: self.decided])]
-            )
-        if not self.finished or not self.options.constrained:
-            self.allocation = allocate(self._free, self.choice)
+            self.allocation = allocate(self.options, self.choice[np.sort(self.order[: self.steps])])
+        if not self.terminated or not self.options.constrained:
+            self.allocation = allocate(self._unlimited, self.choice)
         self.cost_s = self._cost()
         return before - self.cost_s
 
@@ -106,46 +104,45 @@ class Episode:
         return float(np.sum(self.allocation.delay + self.options.error_cost_s[self.choice]))
 
     def option_costs(self) -> Array:
-        """(5, k) what each option of the user at hand costs [s]: device, three pools, error.
+        """(5, K) costs of the current user's K options [s]: device, three pools, error.
 
         A pool's cost is min_b d(b) + λ b, delay and price of the share, over shares up to the whole
-        pool; the price λ is that of C(x_i). The error's is what exceeds the user's least.
+        pool; the price λ is that of C(x_i). The error's is what exceeds that of the best student.
         """
         own = self.options.slice_users(slice(self.user, self.user + 1))
-        some = np.maximum(self.allocation.prices, np.finfo(float).tiny)  # pools that nobody uses
-        capacity, prices = own.capacity[:, own.server], some[:, own.server]
-        shares = np.minimum(respond(own, some).shares, capacity)
-        pools = pool_delays(own, shares) + prices * shares
+        prices = np.maximum(self.allocation.prices, np.finfo(float).tiny)  # of pools nobody uses: 0
+        shares = np.minimum(respond(own, prices).shares, own.capacity[:, own.server])
+        pools = pool_delays(own, shares) + prices[:, own.server] * shares
         error = own.error_cost_s - own.error_cost_s.min()
         return np.vstack([own.device_delay_s, pools, error])
 
     def observe(self, slots: Slots) -> Array:
-        """What the user at hand sees, scale-free numbers in [0, 1].
+        """What the current user observes, numbers without units in [0, 1].
 
         For every slot the features of its option (zeros where there is none); for every server the
-        user has options with, best heard first, the worth λ C of its three pools over an equal
-        share of the users; the share of the users that have decided. Seconds x are seen as
+        user has options with, best channel first, the value λ C of its three pools per user at
+        equal numbers of users; the fraction of the users that have acted. Seconds x become
         x / (x + u), u the mean delay of x_0.
         """
         rows, servers = slots.rows[self.user], slots.servers[self.user]
         features = np.zeros((len(FEATURES), len(rows)))
-        there = np.flatnonzero(rows >= 0)
-        own = rows[there] - self.options.start[self.user]
-        features[0, there] = 1.0
-        features[1:, there] = self._seen(self.option_costs()[:, own])
+        admissible = np.flatnonzero(rows >= 0)
+        own = rows[admissible] - self.options.start[self.user]
+        features[0, admissible] = 1.0
+        features[1:, admissible] = self._normalized(self.option_costs()[:, own])
         pools = np.zeros((POOL_FEATURES, len(servers)))
-        near = servers[servers >= 0]
-        equal = self.options.n_users / self.options.n_servers
-        worth = self.allocation.prices[:, near] * self.options.capacity[:, near]
-        pools[:, servers >= 0] = self._seen(worth / equal)
+        reached = servers[servers >= 0]
+        users_per_server = self.options.n_users / self.options.n_servers
+        value_s = self.allocation.prices[:, reached] * self.options.capacity[:, reached]
+        pools[:, servers >= 0] = self._normalized(value_s / users_per_server)
         return np.concatenate(
-            [features.T.ravel(), pools.T.ravel(), [self.decided / self.options.n_users]]
+            [features.T.ravel(), pools.T.ravel(), [self.steps / self.options.n_users]]
         )
 
-    def _seen(self, seconds: Array) -> Array:
+    def _normalized(self, seconds: Array) -> Array:
         return seconds / (seconds + self.unit_s)
 
 
 def observation_size(n_slots: int, n_ranks: int) -> int:
-    """Length of :meth:`Episode.observe` for so many slots and servers."""
+    """Length of what :meth:`Episode.observe` returns."""
     return n_slots * len(FEATURES) + n_ranks * POOL_FEATURES + 1

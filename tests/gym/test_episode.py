@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dtkd_opt as do
-from dtkd_opt.gym.episode import Episode, Slots, count_ranks, find_slots, observation_size
+from dtkd_opt.gym.episode import Episode, Slots, count_ranks, make_slots, observation_size
 from dtkd_opt.pricing.equal_shares import equal_share_choice
 from dtkd_opt.problem.options import Options, pool_delays
 from tests.support.options import limited_options, mean_objective, random_choice, random_options
@@ -15,7 +15,7 @@ SEEDS = range(6)
 
 
 def slots_of(options: Options) -> Slots:
-    return find_slots(options, int(options.model.max()) + 1, count_ranks(options))
+    return make_slots(options, int(options.model.max()) + 1, count_ranks(options))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -47,8 +47,8 @@ def test_decisions_are_worth_what_the_plan_saves(seed: int) -> None:
     assert episode.reference_s == pytest.approx(
         mean_objective(options, equal_share_choice(options))
     )
-    saved = [episode.decide(choice[episode.user]) for _ in range(9)]
-    assert episode.finished
+    saved = [episode.step(choice[episode.user]) for _ in range(9)]
+    assert episode.terminated
     assert np.array_equal(episode.choice, choice)
     worth = 9 * (episode.reference_s - mean_objective(options, choice))
     assert sum(saved) == pytest.approx(worth, rel=1e-9)
@@ -64,7 +64,7 @@ def test_with_limits_the_finished_plan_keeps_them_or_a_user_finds_out() -> None:
             continue
         episode, choice = Episode(options, rng.permutation(6)), random_choice(options, rng)
         try:
-            saved = [episode.decide(choice[episode.user]) for _ in range(6)]
+            saved = [episode.step(choice[episode.user]) for _ in range(6)]
         except do.ChoiceInfeasible:
             assert mean_objective(options, choice) == np.inf
             ends["conflict"] += 1
@@ -82,7 +82,7 @@ def test_costs_of_options_are_the_least_over_all_shares(seed: int) -> None:
     episode = Episode(options, np.arange(5))
     if seed % 2:
         for n in range(4):
-            episode.decide(int(options.start[n]))  # on the device
+            episode.step(int(options.start[n]))  # on the device
     user, prices = episode.user, episode.allocation.prices
     rows = slice(int(options.start[user]), int(options.start[user + 1]))
     found, server = episode.option_costs(), options.server[rows]
@@ -112,6 +112,6 @@ def test_what_users_see_has_no_unit_and_is_within_bounds(seed: int) -> None:
         assert (seen >= 0).all()
         assert (seen <= 1).all()
         assert seen == pytest.approx(minutes.observe(slots), rel=1e-9, abs=1e-12)
-        seconds.decide(int(row))
-        minutes.decide(int(row))
+        seconds.step(int(row))
+        minutes.step(int(row))
     assert seconds.observe(slots)[-1] == 1

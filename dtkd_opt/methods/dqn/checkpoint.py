@@ -1,97 +1,128 @@
-"""The checkpoint of a training of `dqn`, one safetensors file.
+"""What changes in a training of `dqn`, and the file from which it goes on.
 
-It holds all that changes, memory and game included, so that a training that was stopped goes on as
-if it had not been. What is no tensor lies as JSON in the file's header.
+The checkpoint is one safetensors file with the weights of the networks, the optimizer's moments and
+the replay buffer; settings, step and learning curve lie as JSON in its header. A resumed training
+starts with a new game and new random numbers.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from dataclasses import fields, replace
+import copy
+from collections import deque
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, Strict
 
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.methods.dqn.game import VERSION, begin_with
-from dtkd_opt.methods.dqn.instance_sampler import TRAINING_SEED, draw_table
-from dtkd_opt.methods.dqn.method import check_tensors, read_tensors, safetensors, torch
-from dtkd_opt.methods.dqn.replay_buffer import Game, Transitions, is_sound, join, split
-from dtkd_opt.methods.dqn.training import CurveRow, Stage, TrainDqnParams, Training
-from dtkd_opt.records.fields import Fraction, Name, NonNegative, Record
-from dtkd_opt.records.files import parse_json, read_bytes, validate, write_atomic
+from dtkd_opt.methods.dqn.game import FEATURES_VERSION
+from dtkd_opt.methods.dqn.learning_curve import CurveRow
+from dtkd_opt.methods.dqn.network import QNetwork, check_tensors, read_tensors, safetensors, torch
+from dtkd_opt.methods.dqn.replay_buffer import Transitions, concatenate, is_sound, split
+from dtkd_opt.methods.dqn.rollout import Rollout
+from dtkd_opt.methods.dqn.settings import DQNTrainSettings
+from dtkd_opt.records.fields import Count, NonNegative, Positive, Record
+from dtkd_opt.records.files import parse_json, validate, write_atomic
 
 CHECKPOINT = "checkpoint.safetensors"
-_FREE = ("steps", "minutes")  # settings that may change when a training is resumed
-_MOST = float(np.finfo(np.float32).max)
-
-_Whole = Annotated[int, Strict(), Field(ge=0)]
+_MAY_CHANGE = ("steps", "minutes")  # settings of a resumed training
+_MAX_FLOAT = float(np.finfo(np.float32).max)
+_Step = Annotated[int, Strict(), Field(ge=0)]
 _Tensors = dict[str, torch.Tensor]
 
 
-class KeptGame(Record):
-    """The game that is being played; its choice and the prices' rise are tensors."""
+class Stage(Record):
+    """An earlier part of a training that was resumed."""
 
-    seed: Annotated[int, Strict(), Field(ge=TRAINING_SEED, lt=2**31)]
-    share: Fraction
-    played: _Whole
+    steps: Count  # what it was asked for
+    minutes: Positive | None
+    until: _Step  # the step it came to
 
 
-class Kept(Record):
+class CheckpointHeader(Record):
     """What a checkpoint holds beside tensors."""
 
-    format: Literal["dtkd-opt/dqn-checkpoint/1"]
+    format: Literal["dtkd-opt/dqn-checkpoint/2"]
     features: Annotated[int, Strict()]
-    params: TrainDqnParams
-    step: _Whole
-    seconds: NonNegative
-    rng: dict[Name, Any]
-    users: list[_Whole]  # of each round in the memory
-    losses: list[float]
-    rewards: list[float]
+    settings: DQNTrainSettings
+    step: _Step
+    elapsed_s: NonNegative
     curve: list[CurveRow]
     stages: list[Stage]
-    game: KeptGame | None
 
 
-def save(training: Training, folder: Path) -> None:
+class TrainState:
+    """What changes in a training: networks, optimizer, replay buffer, game, time, curve."""
+
+    def __init__(self, settings: DQNTrainSettings, device: str = "cpu"):
+        self.settings, self.device = settings, device
+        with torch.random.fork_rng(devices=[]):  # the caller's own draws stay as they are
+            torch.manual_seed(settings.seed)
+            self.network = QNetwork(settings.hidden).to(device)
+        swa = torch.optim.swa_utils
+        average = swa.get_ema_multi_avg_fn(1 - settings.tau)  # type: ignore[no-untyped-call]
+        self.target = swa.AveragedModel(self.network, multi_avg_fn=average)
+        self.target.update_parameters(self.network)  # the first update copies
+        self.best = copy.deepcopy(self.network).cpu()  # of all validations
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=settings.learning_rate, fused=True
+        )
+        self.replay_buffer: deque[Transitions] = deque(maxlen=settings.buffer_size)
+        self.rng = np.random.default_rng(settings.seed)
+        self.rollout: Rollout | None = None
+        self.step, self.elapsed_s = 0, 0.0
+        self.losses: list[float] = []  # since the last row of the curve
+        self.rewards: list[float] = []
+        self.curve: list[CurveRow] = []
+        self.stages: list[Stage] = []
+
+    @property
+    def target_network(self) -> QNetwork:
+        network = self.target.module
+        assert isinstance(network, QNetwork)
+        return network
+
+    @property
+    def progress(self) -> float:
+        """How much of the training is over, by steps or time, in [0, 1]."""
+        minutes = self.settings.minutes
+        timed = self.elapsed_s / (60 * minutes) if minutes else 0.0
+        return min(max(self.step / self.settings.steps, timed), 1.0)
+
+    def add(self, row: CurveRow) -> None:
+        """A row of the curve; the target network is the best if its mean gap is the least."""
+        if all(row.gap_mean < other.gap_mean for other in self.curve):
+            self.best.load_state_dict(self.target_network.state_dict())
+        self.curve.append(row)
+        self.losses, self.rewards = [], []
+
+
+def save(state: TrainState, folder: Path) -> None:
     """Write the checkpoint."""
-    tensors, game = dict(_own(training)), training.game
-    if training.memory:
-        joined = join(training.memory)
-        tensors |= {
-            f"memory.{f.name}": torch.from_numpy(getattr(joined, f.name)) for f in fields(joined)
-        }
-    if game is not None:
-        tensors["game.choice"] = torch.from_numpy(game.state.choice)
-        tensors["game.rise"] = torch.from_numpy(game.state.rise)
-    data = safetensors.torch.save(tensors, {"training": _kept(training).model_dump_json()})
+    tensors = _network_tensors(state)
+    for number, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"adam.{number}.{name}": value for name, value in moments.items()}
+    if state.replay_buffer:
+        joined = concatenate(state.replay_buffer)
+        columns = zip(Transitions._fields, joined, strict=True)
+        tensors |= {f"replay.{name}": torch.from_numpy(column) for name, column in columns}
+        tensors["replay.n_agents"] = torch.tensor([len(r.reward) for r in state.replay_buffer])
+    header = CheckpointHeader(
+        format="dtkd-opt/dqn-checkpoint/2",
+        features=FEATURES_VERSION,
+        settings=state.settings,
+        step=state.step,
+        elapsed_s=state.elapsed_s,
+        curve=state.curve,
+        stages=state.stages,
+    )
+    data = safetensors.torch.save(tensors, {"training": header.model_dump_json()})
     write_atomic(folder / CHECKPOINT, data)
 
 
-def _kept(training: Training) -> Kept:
-    game = training.game
-    return Kept(
-        format="dtkd-opt/dqn-checkpoint/1",
-        features=VERSION,
-        params=training.params,
-        step=training.step,
-        seconds=training.seconds,
-        rng=dict(training.rng.bit_generator.state),
-        users=[len(seen.reward) for seen in training.memory],
-        losses=training.losses,
-        rewards=training.rewards,
-        curve=training.curve,
-        stages=training.stages,
-        game=game and KeptGame(seed=game.seed, share=game.share, played=game.played),
-    )
-
-
-def load(training: Training, folder: Path) -> None:
-    """Go on where a checkpoint was written, with this training's `steps` and `minutes`.
+def load(state: TrainState, folder: Path) -> None:
+    """Go on at a checkpoint's step, with this training's `steps` and `minutes`.
 
     Raises
     ------
@@ -102,106 +133,77 @@ def load(training: Training, folder: Path) -> None:
     """
     path = folder / CHECKPOINT
     tensors = read_tensors(path)
-    kept = _read_kept(path)
-    _compare(kept.params, training.params, path)
-    _fill(training, tensors, path)
-    training.memory.extend(_memory(kept, tensors, path))
-    training.game = _game(kept, tensors, path)
-    try:
-        training.rng.bit_generator.state = kept.rng
-    except (ValueError, TypeError, LookupError, OverflowError):
-        raise InputError(str(path), ["rng: must be a state of PCG64"]) from None
-    training.step, training.seconds = kept.step, kept.seconds
-    training.losses, training.rewards = list(kept.losses), list(kept.rewards)
-    training.curve, training.stages = list(kept.curve), list(kept.stages)
-    old, new = kept.params, training.params
-    if (old.steps, old.minutes) != (new.steps, new.minutes):
-        if training.done >= 1:
-            at = f"step {kept.step}, after {kept.seconds / 60:.2g} minutes"
-            raise UsageError(f"{path} is at {at}; resume with more steps or minutes than that")
-        stage = Stage(steps=old.steps, minutes=old.minutes, until=kept.step)
-        training.stages.append(stage)
+    header = _read_header(path)
+    old, new = header.settings, state.settings
+    _check_settings(old, new, path)
+    _load_replay_buffer(state, tensors, path)
+    _load_networks(state, tensors, path)
+    state.rng = np.random.default_rng([new.seed, header.step])
+    state.step, state.elapsed_s = header.step, header.elapsed_s
+    state.curve, state.stages = list(header.curve), list(header.stages)
+    if state.progress < 1:
+        state.stages.append(Stage(steps=old.steps, minutes=old.minutes, until=header.step))
+    elif (old.steps, old.minutes) != (new.steps, new.minutes):
+        at = f"step {header.step}, after {header.elapsed_s / 60:.2g} minutes"
+        raise UsageError(f"{path} is at {at}; resume with more steps or minutes than that")
 
 
-def _read_kept(path: Path) -> Kept:
-    """The record in the header of a safetensors file: eight bytes of length, then JSON."""
-    data = read_bytes(path)
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    text = header.get("__metadata__", {}).get("training")
+def _network_tensors(state: TrainState) -> _Tensors:
+    networks = {"network": state.network, "target": state.target_network, "best": state.best}
+    return {
+        f"{name}.{key}": value
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+    }
+
+
+def _read_header(path: Path) -> CheckpointHeader:
+    with safetensors.safe_open(path, "pt") as file:
+        text = (file.metadata() or {}).get("training")
     if text is None:
         raise InputError(str(path), ["is no checkpoint of train-dqn"])
-    kept = validate(Kept, parse_json(text.encode(), str(path)), str(path))
-    if kept.features != VERSION:
-        fault = f"features: must be {VERSION}, got {kept.features}; train anew in another folder"
-        raise InputError(str(path), [fault])
-    return kept
+    header = validate(CheckpointHeader, parse_json(text.encode(), str(path)), str(path))
+    if header.features != FEATURES_VERSION:
+        fault = f"must be {FEATURES_VERSION}, got {header.features}; train anew in another folder"
+        raise InputError(str(path), [f"features: {fault}"])
+    return header
 
 
-def _compare(old: TrainDqnParams, new: TrainDqnParams, path: Path) -> None:
+def _check_settings(old: DQNTrainSettings, new: DQNTrainSettings, path: Path) -> None:
     before, now = old.model_dump(mode="json"), new.model_dump(mode="json")
-    other = [key for key in now if key not in _FREE and before[key] != now[key]]
-    if other:
-        said = ", ".join(f"{key} {before[key]}, not {now[key]}" for key in other)
-        raise UsageError(f"{path} was trained with {said}; resume with the same settings")
+    changed = [key for key in now if key not in _MAY_CHANGE and before[key] != now[key]]
+    if changed:
+        words = ", ".join(f"{key} {before[key]}, not {now[key]}" for key in changed)
+        raise UsageError(f"{path} was trained with {words}; resume with the same settings")
 
 
-def _own(training: Training) -> Iterable[tuple[str, torch.Tensor]]:
-    """The tensors of the networks and, after the first update, of the optimizer."""
-    for name, network in training.networks.items():
-        for key, value in network.state_dict().items():
-            yield f"{name}.{key}", value
-    for number, moments in training.adam.state_dict()["state"].items():
-        for key, value in moments.items():
-            yield f"adam.{number}.{key}", value
-
-
-def _fill(training: Training, tensors: _Tensors, path: Path) -> None:
+def _load_networks(state: TrainState, tensors: _Tensors, path: Path) -> None:
     """Networks and optimizer from tensors that fit them."""
-    for name, network in training.networks.items():
-        weights = _under(tensors, name)
-        check_tensors(weights, network.state_dict(), path)
-        network.load_state_dict(weights)
-    given = _under(tensors, "adam")
-    if not given:  # before the first update
+    own, moments = _network_tensors(state), dict[int, _Tensors]()
+    if any(name.startswith("adam.") for name in tensors):  # not before the first update
+        for n, p in enumerate(state.network.parameters()):
+            moments[n] = {"step": torch.zeros(()), "exp_avg": p, "exp_avg_sq": p}
+    names = {f"adam.{n}.{key}": (n, key) for n in moments for key in moments[n]}
+    expected = own | {name: moments[n][key] for name, (n, key) in names.items()}
+    check_tensors(tensors, expected, path, _MAX_FLOAT)
+    for name, value in own.items():
+        value.copy_(tensors[name])
+    for name, (n, key) in names.items():
+        moments[n][key] = tensors[name]
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+
+def _load_replay_buffer(state: TrainState, tensors: _Tensors, path: Path) -> None:
+    """The replay buffer from its tensors, which are taken out of the others."""
+    names = [name for name in tensors if name.startswith("replay.")]
+    columns = {name.removeprefix("replay."): tensors.pop(name).numpy() for name in names}
+    if not columns:  # before the first round
         return
-    moments: dict[int, _Tensors] = {}
-    for number, parameter in enumerate(training.online.parameters()):
-        like = {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
-        moments[number] = _under(given, str(number))
-        check_tensors(moments[number], like, path, most=_MOST)
-    groups = training.adam.state_dict()["param_groups"]
-    training.adam.load_state_dict({"state": moments, "param_groups": groups})
-
-
-def _memory(kept: Kept, tensors: _Tensors, path: Path) -> list[Transitions]:
-    given = {key: value.numpy() for key, value in _under(tensors, "memory").items()}
-    if not kept.users and not given:
-        return []
-    if given.keys() == {f.name for f in fields(Transitions)}:
-        joined = Transitions(**given)
-        if is_sound(joined, kept.users):
-            return split(joined, kept.users)
-    raise InputError(str(path), ["memory: must hold rounds as train-dqn writes them"])
-
-
-def _game(kept: Kept, tensors: _Tensors, path: Path) -> Game | None:
-    """The game where it stood: its prices are those of its choice."""
-    game = kept.game
-    if game is None:
-        return None
-    table = draw_table(game.seed, kept.params.users)
-    given = _under(tensors, "game")
-    like = {"choice": torch.from_numpy(table.start[1:]), "rise": torch.from_numpy(table.capacity)}
-    check_tensors(given, like, path)
-    choice, rise = given["choice"].numpy(), given["rise"].numpy()
-    owned = (choice >= table.start[:-1]) & (choice < table.start[1:])
-    state = begin_with(table, [choice]) if owned.all() else None
-    if state is None:
-        raise InputError(str(path), ["game: must be a choice that the game's instance has"])
-    return Game(game.seed, replace(state, rise=rise), game.share, game.played)
-
-
-def _under(tensors: _Tensors, name: str) -> _Tensors:
-    start = f"{name}."
-    return {key.removeprefix(start): v for key, v in tensors.items() if key.startswith(start)}
+    if columns.keys() == {*Transitions._fields, "n_agents"}:
+        n_agents = columns.pop("n_agents")
+        joined = Transitions(**columns)
+        if is_sound(joined, n_agents):
+            state.replay_buffer.extend(split(joined, n_agents))
+            return
+    raise InputError(str(path), ["replay: must hold transitions as train-dqn writes them"])

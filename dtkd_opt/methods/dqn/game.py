@@ -1,17 +1,20 @@
-"""The game that `dqn` plays: users choose options round after round and pay the pools' prices.
+"""The congestion game that `dqn` plays: in each round users choose options and pay for the pools.
 
 The state is a choice of all users; its best allocation has prices λ of the pools. In each round
-some users, drawn at random, may take another of their options, all at the same time. What user n
-adds to N · J with option k while the others stay as they are (:func:`contributions`) is its cost in
-this game: a user who lowers its own lowers J by as much (a potential game: Monderer and Shapley,
-1996; the "wonderful life utility" of Wolpert and Tumer, "Optimal payoff functions for members of
-collectives", 2001). Its reward is how much more it adds, after the round, than it would with its
-best option: a baseline that depends on the others only (as in Foerster et al., "Counterfactual
-multi-agent policy gradients", 2018), and zero for all where nobody can do better alone.
+some users, the active agents, may take another of their options, all at the same time. The cost of
+user n in this game is its marginal cost, what it adds to N · J while the others stay as they are
+(:func:`marginal_costs`): a user who lowers its own lowers J by as much (a potential game: Monderer
+and Shapley, 1996; the "wonderful life utility" of Wolpert and Tumer, "Optimal payoff functions for
+members of collectives", 2001). Its reward is minus the regret: how much more it adds, after the
+round, than it would with its best option. This baseline depends on the others only (as in Foerster
+et al., "Counterfactual multi-agent policy gradients", 2018), and all rewards are zero where nobody
+can do better alone.
 
-What a user knows of an option are features without units. All costs are relative to the user's
-scale, its least priced cost at equal shares, and loads to their pools: what is learned of a few
-users holds for many, and for any number of options and servers. Nothing here needs torch.
+A user observes features without units of each option. All costs are relative to the user's scale,
+its least priced cost at equal shares, and loads to their pools: what is learned of a few users
+holds for many, and for any number of options and servers. Nothing here needs torch.
+
+Shapes: N users, M of them, K options, S servers, F features; 3 pools a server.
 """
 
 from __future__ import annotations
@@ -40,49 +43,51 @@ FEATURES = (
     "uplink",  # delay and payment at the prices, in each pool
     "downlink",
     "cpu",
-    "reduced",  # cost above the user's cheapest option
+    "reduced_cost",  # cost above the user's cheapest option
     "regret",  # the same of the user's current option
     "current",  # 1 if the user has this option now, else 0
-    "own",  # tenths: payment times the part of the pool that it buys
-    "vacated",  # tenths: payment times the part of the same pool that the current option buys
-    "rise",  # payment times the last relative change of the price
+    "own_load",  # tenths: payment times the fraction of the pool that it buys
+    "freed_load",  # tenths: payment times the fraction that the current option buys there
+    "price_change",  # payment times the last relative change of the price
     "limited",  # 1 if the option has a deadline or an upload limit, else 0
 )
-VERSION = 1  # of the features: a network knows only those that it was trained with
-PENALTY = 1.0  # in the user's scale: for a move that leaves a server unable to keep its limits
-WORST = 1.0  # in the user's scale: what costs more, or gains less, counts as this
+FEATURES_VERSION = 1  # a network knows only the features that it was trained with
+INFEASIBLE_PENALTY = 1.0  # in the user's scale: for an action that breaks a server's limits
+CLIP = 1.0  # in the user's scale: features and regrets beyond count as this
 
-_BLOCK = 2**15  # options looked at together: what fits a processor's cache
-_FREE = 1e-200  # a price of pools nobody uses, so low that whoever comes buys the whole pool
+_BLOCK_OPTIONS = 2**15  # evaluated together: what fits a processor's cache
+_UNUSED_PRICE = 1e-200  # of pools nobody uses, so low that whoever comes buys the whole pool
 
+Features = NDArray[np.float32]
 Allocate = Callable[[Index], Allocation]
+QValues = Callable[[Features], Array]  # (K, F) features → (K,) values
 
 
 @dataclass(frozen=True, eq=False)
-class State:
+class GameState:
     """A choice of all users, and what its allocation tells."""
 
     options: Options
-    scale: Array  # (N,) the unit of each user's costs [s]
-    choice: Index  # (N,) rows of the table
+    scale_s: Array  # (N,) the unit of each user's costs [s]
+    choice: Index  # (N,) rows of the options
     prices: Array  # (3, S) [s per Hz, s per Hz, s per cycle/s]
-    rise: Array  # (3, S) logarithm of the prices over those a round ago, within ±1
+    price_change: Array  # (3, S) logarithm of the prices over those a round ago, within ±1
 
 
 @dataclass(frozen=True, eq=False)
-class Priced:
+class PricedOptions:
     """What options buy at the prices, at most the whole pools."""
 
-    delay: Array  # (3, K) in each pool [s]
-    payment: Array  # (3, K) λ · share [s]
-    part: Array  # (3, K) of the pool, in [0, 1]
-    cost: Array  # (K,) T + ρ (1 - a) + λ · x [s]
+    delay_s: Array  # (3, K) in each pool
+    payment_s: Array  # (3, K) λ · share
+    fraction: Array  # (3, K) of the pool, in [0, 1]
+    cost_s: Array  # (K,) T + ρ (1 - a) + λ · x
 
 
-def price_options(options: Options, prices: Array) -> Priced:
-    """The best shares of each option at prices of shape (3, S), cut to the size of the pools."""
+def price_options(options: Options, prices: Array) -> PricedOptions:
+    """The best shares of each option at prices (3, S), at most the size of the pools."""
     capacity = options.capacity[:, options.server]
-    price = np.maximum(prices, _FREE)
+    price = np.maximum(prices, _UNUSED_PRICE)
     shares = free_shares(options, price)
     limited = _limited(options)
     if limited.any():  # closed forms know of no limits
@@ -90,11 +95,11 @@ def price_options(options: Options, prices: Array) -> Priced:
     shares = np.minimum(shares, capacity)
     delay, payment = pool_delays(options, shares), prices[:, options.server] * shares
     cost = options.device_delay_s + options.error_cost_s + (delay + payment).sum(axis=0)
-    return Priced(delay, payment, shares / capacity, cost)
+    return PricedOptions(delay, payment, shares / capacity, cost)
 
 
-def first_choices(options: Options) -> Iterator[Index]:
-    """Choices to begin with: the best at equal shares; with limits, also what keeps them cheapest.
+def initial_choices(options: Options) -> Iterator[Index]:
+    """(N,) the best options at equal shares; with limits, also those that keep them cheapest.
 
     Either may still break limits when it is allocated.
     """
@@ -113,128 +118,131 @@ def _limited(options: Options) -> NDArray[np.bool_]:
     return limited
 
 
-def begin(options: Options, choice: Index, prices: Array) -> State:
+def reset(options: Options, choice: Index, prices: Array) -> GameState:
     """The state at the start: a choice and the prices of its allocation."""
     usual = first_prices(options)
-    least = [
-        np.minimum.reduceat(price_options(part, usual).cost, part.start[:-1])
-        for part in map(options.select_users, _blocks(options, np.arange(options.n_users)))
+    scale_s = [
+        np.minimum.reduceat(price_options(block, usual).cost_s, block.start[:-1])
+        for block in map(options.select_users, _blocks(options, np.arange(options.n_users)))
     ]
-    return State(options, np.concatenate(least), choice, prices, np.zeros_like(prices))
+    return GameState(options, np.concatenate(scale_s), choice, prices, np.zeros_like(prices))
 
 
-def begin_with(options: Options, choices: Iterable[Index]) -> State | None:
+def reset_feasible(options: Options, choices: Iterable[Index]) -> GameState | None:
     """The state of the first of some choices that keeps its limits; None if none does."""
     for choice in choices:
         with suppress(ChoiceInfeasible):
-            return begin(options, choice, allocate(options, choice).prices)
+            return reset(options, choice, allocate(options, choice).prices)
     return None
 
 
-def features(state: State, users: Index) -> tuple[Options, NDArray[np.float32]]:
-    """What some users know of each of their options.
+def observe(state: GameState, users: Index) -> tuple[Options, Features]:
+    """What some users observe of each of their options.
 
     Parameters
     ----------
     state
-        The choice and prices of now.
+        The current choice and prices.
     users
         (M,) users, sorted.
 
     Returns
     -------
     tuple
-        The table of these users' options, numbered from 0, and their features (K, F) in the order
-        of :data:`FEATURES`.
+        These users' options, users numbered from 0, and their features (K, F) in the order of
+        :data:`FEATURES`.
     """
-    part = state.options.select_users(users)
-    priced = price_options(part, state.prices)
-    sizes = np.diff(part.start)
-    current = state.choice[users] - state.options.start[users] + part.start[:-1]
-    now, scale = np.repeat(current, sizes), np.repeat(state.scale[users], sizes)
-    least = np.repeat(np.minimum.reduceat(priced.cost, part.start[:-1]), sizes)
-    here = part.server == part.server[now]
+    own = state.options.select_users(users)
+    priced = price_options(own, state.prices)
+    sizes = np.diff(own.start)
+    current = state.choice[users] - state.options.start[users] + own.start[:-1]
+    now, scale = np.repeat(current, sizes), np.repeat(state.scale_s[users], sizes)
+    min_cost = np.repeat(np.minimum.reduceat(priced.cost_s, own.start[:-1]), sizes)
+    same_server = own.server == own.server[now]
     columns = [
-        part.device_delay_s,
-        part.error_cost_s,
-        *(priced.delay + priced.payment),
-        priced.cost - least,
-        priced.cost[now] - least,
-        (np.arange(len(part)) == now) * scale,
-        10 * (priced.payment * priced.part).sum(axis=0),
-        10 * here * (priced.payment * priced.part[:, now]).sum(axis=0),
-        (priced.payment * state.rise[:, part.server]).sum(axis=0),
-        _limited(part) * scale,
+        own.device_delay_s,
+        own.error_cost_s,
+        *(priced.delay_s + priced.payment_s),
+        priced.cost_s - min_cost,
+        priced.cost_s[now] - min_cost,
+        (np.arange(len(own)) == now) * scale,
+        10 * (priced.payment_s * priced.fraction).sum(axis=0),
+        10 * same_server * (priced.payment_s * priced.fraction[:, now]).sum(axis=0),
+        (priced.payment_s * state.price_change[:, own.server]).sum(axis=0),
+        _limited(own) * scale,
     ]
-    known = np.stack([column / scale for column in columns], axis=1)
-    return part, np.clip(known, -WORST, WORST).astype(np.float32)
+    features = np.stack([column / scale for column in columns], axis=1)
+    return own, np.clip(features, -CLIP, CLIP).astype(np.float32)
 
 
-def wishes(state: State, movers: Index, value: Callable[[NDArray[np.float32]], Array]) -> Index:
-    """(N,) the choice if each of the movers takes its option of greatest value.
+def greedy_actions(state: GameState, active_agents: Index, q_values: QValues) -> Index:
+    """(N,) the choice if each active agent takes its option of greatest Q.
 
-    `value` gives (K,) values of (K, F) features; it is asked block after block of users.
+    Evaluated block after block of users.
     """
-    wanted = state.choice.copy()
-    for users in _blocks(state.options, movers):
-        part, known = features(state, users)
-        best = argmax_by_user(value(known), part.start)
-        wanted[users] = state.options.start[users] + best - part.start[:-1]
-    return wanted
+    actions = state.choice.copy()
+    for users in _blocks(state.options, active_agents):
+        own, features = observe(state, users)
+        best = argmax_by_user(q_values(features), own.start)
+        actions[users] = state.options.start[users] + best - own.start[:-1]
+    return actions
 
 
-def move(state: State, wanted: Index, allocate: Allocate) -> State:
-    """The state after all users take what they want at the same time.
+def step(state: GameState, actions: Index, allocate: Allocate) -> GameState:
+    """The state after all users act at the same time.
 
-    Where a server cannot keep its users' limits then, those who moved among the users that prove
-    it go back to what they had.
+    Where a server cannot keep its users' limits then, those who changed their option among the
+    users of the conflict go back to what they had.
 
     Parameters
     ----------
     state
         Its choice can be allocated.
-    wanted
-        (N,) rows of the table.
+    actions
+        (N,) rows of the options.
     allocate
         Gives the best allocation of a choice, or raises ChoiceInfeasible.
     """
-    choice, prices = _settle(state, wanted, allocate)
+    choice, prices = _resolve_conflicts(state, actions, allocate)
     used = (state.prices > 0) & (prices > 0)
     ratio = np.divide(prices, state.prices, where=used, out=np.ones_like(prices))
-    rise = np.clip(np.log(ratio), -1.0, 1.0)
-    return State(state.options, state.scale, choice, prices, rise)
+    price_change = np.clip(np.log(ratio), -1.0, 1.0)
+    return GameState(state.options, state.scale_s, choice, prices, price_change)
 
 
-def rewards(state: State, wanted: Index) -> Array:
-    """(N,) what users get who wanted some options and so came into a state: at most 0.
+def rewards(state: GameState, actions: Index) -> Array:
+    """(N,) in the users' scales, in [-1, 0]: minus the regret in the state that actions led to.
 
-    How much less a user would add to N · J with its best option, in its scale, and
-    :data:`PENALTY` if it could not have what it wanted.
+    The regret is how much less a user would add to N · J with its best option, and
+    :data:`INFEASIBLE_PENALTY` more if its action was taken back.
     """
-    added = contributions(state.options, price_options(state.options, state.prices), state.choice)
-    least = np.minimum.reduceat(added, state.options.start[:-1])
-    lost = (added[state.choice] - least) / state.scale
-    reward: Array = -np.minimum(lost + PENALTY * (wanted != state.choice), WORST)
+    priced = price_options(state.options, state.prices)
+    costs = marginal_costs(state.options, priced, state.choice)
+    min_cost = np.minimum.reduceat(costs, state.options.start[:-1])
+    regret = (costs[state.choice] - min_cost) / state.scale_s
+    taken_back = actions != state.choice
+    reward: Array = -np.minimum(regret + INFEASIBLE_PENALTY * taken_back, CLIP)
     return reward
 
 
-def _settle(state: State, wanted: Index, allocate: Allocate) -> tuple[Index, Array]:
-    """The choice that remains of what is wanted, and its prices."""
-    choice = wanted
+def _resolve_conflicts(state: GameState, actions: Index, allocate: Allocate) -> tuple[Index, Array]:
+    """The choice that remains of the actions, and its prices."""
+    choice = actions
     while True:
         try:
             return choice, allocate(choice).prices
         except ChoiceInfeasible as error:
-            moved = choice != state.choice
-            if not moved.any():
+            changed = choice != state.choice
+            if not changed.any():
                 raise
-            blamed = np.zeros_like(moved)
+            in_conflict = np.zeros_like(changed)
             for conflict in error.conflicts:
-                blamed[conflict.users] = moved[conflict.users]
-            choice = np.where(blamed if blamed.any() else moved, state.choice, choice)
+                in_conflict[conflict.users] = changed[conflict.users]
+            back = in_conflict if in_conflict.any() else changed
+            choice = np.where(back, state.choice, choice)
 
 
-def contributions(options: Options, priced: Priced, choice: Index) -> Array:
+def marginal_costs(options: Options, priced: PricedOptions, choice: Index) -> Array:
     """(K,) seconds that users add to N · J = Σ T + ρ (1 - a), each option instead of `choice`.
 
     With x the shares that an option buys of pools C and y the user's present ones there,
@@ -245,14 +253,15 @@ def contributions(options: Options, priced: Priced, choice: Index) -> Array:
     the difference that the user makes; for the uplink nearly so.
     """
     now = np.repeat(choice, np.diff(options.start))
-    here = options.server == options.server[now]
-    change = (priced.payment * (priced.part - 2 * here * priced.part[:, now])).sum(axis=0)
-    added: Array = priced.cost + change
-    return added
+    same_server = options.server == options.server[now]
+    change = priced.payment_s * (priced.fraction - 2 * same_server * priced.fraction[:, now])
+    costs: Array = priced.cost_s + change.sum(axis=0)
+    return costs
 
 
 def _blocks(options: Options, users: Index) -> Iterator[Index]:
-    """Sorted users, so many at a time that they have about `_BLOCK` options."""
+    """Sorted users, so many at a time that they have about `_BLOCK_OPTIONS` options."""
     ends = np.cumsum(np.diff(options.start)[users])
-    cuts = np.searchsorted(ends, np.arange(_BLOCK, ends[-1] if len(ends) else 0, _BLOCK))
+    last = ends[-1] if len(ends) else 0
+    cuts = np.searchsorted(ends, np.arange(_BLOCK_OPTIONS, last, _BLOCK_OPTIONS))
     yield from (block for block in np.split(users, cuts) if len(block))

@@ -1,4 +1,4 @@
-"""The learning curve of `dqn` as a table and a figure."""
+"""The learning curve of a training of `dqn`, as CSV and as a figure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,21 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from dtkd_opt.methods.dqn.training import CurveRow
+from dtkd_opt.records.fields import Count, NonNegative, Record
 from dtkd_opt.records.files import write_atomic
 from dtkd_opt.reporting.figures import svg
+
+
+class CurveRow(Record):
+    """One validation; loss and reward are means since the one before it."""
+
+    step: Count
+    elapsed_s: NonNegative
+    loss: float  # Huber loss of the updates
+    reward: float  # of a user in a round, exploring
+    gap_median: float  # over the validation instances, without exploring
+    gap_mean: float
+    gap_max: float
 
 
 def write_curve(curve: Sequence[CurveRow], folder: Path) -> None:
@@ -43,5 +55,5 @@ def _draw(curve: Sequence[CurveRow]) -> bytes | None:
 
 
 def _scale(values: Iterable[float]) -> str:
-    """A curve's first points may have nothing that a logarithm could show."""
+    """Logarithmic, unless all values are zero, as losses are before the first update."""
     return "log" if any(value > 0 for value in values) else "linear"

@@ -1,10 +1,10 @@
-"""The trainer of `dqn`: double Q-learning on generated instances, in one loop.
+"""The training of `dqn`: double Q-learning on generated instances, in one loop.
 
-Each step is one round of a game and one update. Rounds go to a memory of the last ones; an update
-takes some of them at random, each with some of its users, and lowers the Huber loss between
-Q(features of the option taken) and the target of van Hasselt, Guez and Silver ("Deep reinforcement
-learning with double Q-learning", AAAI 2016): the network chooses the next option, a slow copy
-of it values that option (:func:`targets`).
+Each step is one round of a game and one update. Rounds go to a replay buffer; an update takes some
+of them at random and lowers the Huber loss between Q(features of the options taken) and the target
+of van Hasselt, Guez and Silver ("Deep reinforcement learning with double Q-learning", AAAI 2016):
+the network chooses the next option, a target network, which follows it slowly, values that option
+(:func:`td_targets`).
 """
 
 from __future__ import annotations
@@ -16,88 +16,184 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.methods.dqn.checkpoint import CHECKPOINT, load, save
-from dtkd_opt.methods.dqn.game import VERSION
-from dtkd_opt.methods.dqn.instance_sampler import TRAINING_SEED, Validation, draw_table, first_state
-from dtkd_opt.methods.dqn.learning_curve import write_curve
-from dtkd_opt.methods.dqn.method import LARGEST, NetworkCard, QNetwork, torch, write_network
-from dtkd_opt.methods.dqn.replay_buffer import Game, Transitions, join
-from dtkd_opt.methods.dqn.training import CurveRow, TrainDqnParams, Training
+from dtkd_opt.methods.dqn.checkpoint import CHECKPOINT, TrainState, load, save
+from dtkd_opt.methods.dqn.game import FEATURES_VERSION
+from dtkd_opt.methods.dqn.instance_sampler import (
+    TRAINING_SEED,
+    Validation,
+    initial_state,
+    sample_options,
+)
+from dtkd_opt.methods.dqn.learning_curve import CurveRow, write_curve
+from dtkd_opt.methods.dqn.network import MAX_WEIGHT, NetworkCard, QNetwork, torch, write_network
+from dtkd_opt.methods.dqn.replay_buffer import Transitions, concatenate
+from dtkd_opt.methods.dqn.rollout import Rollout
+from dtkd_opt.methods.dqn.settings import DQNTrainSettings
 from dtkd_opt.pricing.equal_shares import argmax_by_user
+from dtkd_opt.records.files import fault_lines
 from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.threads import one_thread
 
-OPTIONS = ("seed", "steps", "minutes", "users")  # settings that the command line has
-Callback = Callable[[Training], None]
+CLI_SETTINGS = ("seed", "steps", "minutes", "users")  # that the command line has
+Callback = Callable[[TrainState], None]
 
 
 def train_dqn(
     output: Path | str,
-    params: TrainDqnParams | None = None,
+    settings: DQNTrainSettings | None = None,
     *,
     resume: bool = False,
     device: str = "cpu",
     callback: Callback | None = None,
-) -> Training:
+) -> TrainState:
     """Train a network for `dqn` and write it, its checkpoint and its learning curve.
 
     Parameters
     ----------
     output
         Folder for ``dqn.json`` and ``dqn.safetensors`` (the network with the least mean gap of
-        all validations: what ``DqnParams.network`` takes), the checkpoint and the curve. Made if
-        missing.
-    params
-        Settings; with the same ones and no `minutes` the same network comes out.
+        all validations: what ``DQN.network`` takes), the checkpoint and the curve. Made if missing.
+    settings
+        With the same ones, no `minutes` and no interruption the same network comes out.
     resume
-        Go on from the folder's checkpoint. With the same settings the same network comes out, on
-        the same device, as of a training that was never stopped.
+        Go on from the folder's checkpoint: with its networks, optimizer and replay buffer at its
+        step, in a new game.
     device
         Where torch computes: "cpu", "cuda". The games are always played on the CPU.
-    watch
-        Called now and then with the training as it stands.
+    callback
+        Called every 100 steps with the training as it stands.
 
     Returns
     -------
-    Training
+    TrainState
         Its curve and networks; of a training that Ctrl-C stopped, those up to then.
 
     Raises
     ------
     InputError, UsageError
-        When the folder or the device cannot be used, or the settings let weights grow without end;
-        see also :func:`dtkd_opt.methods.dqn.checkpoint.load`.
+        When the folder or the device cannot be used, or weights grow beyond all bounds; see also
+        :func:`dtkd_opt.methods.dqn.checkpoint.load`.
     """
     folder = Path(output)
-    training = Training(params or TrainDqnParams(), _checked(device))
+    state = TrainState(settings or DQNTrainSettings(), _checked_device(device))
     _prepare(folder, resume)
     if resume:
-        load(training, folder)
-    save(training, folder)  # a folder that takes no files is found out now, not after hours
+        load(state, folder)
+    save(state, folder)  # a folder that takes no files is found out now, not after hours
     with KeepOnCtrlC(at_once=False) as ctrl_c, one_thread():
-        _train(training, folder, callback, ctrl_c)
-        _write(training, folder)
-    return training
+        _train(state, folder, callback, ctrl_c)
+        _write(state, folder)
+    return state
 
 
-def params_of(given: dict[str, Any]) -> TrainDqnParams:
-    """Settings of the training from some values; UsageError where one means nothing."""
+def _train(state: TrainState, folder: Path, callback: Callback | None, ctrl_c: KeepOnCtrlC) -> None:
+    """The loop: a round of a game, an update, and now and then a validation."""
+    settings, buffer = state.settings, state.replay_buffer
+    validation = Validation(settings.validation_instances, settings.users)
+    started = monotonic() - state.elapsed_s
+    while state.progress < 1 and not ctrl_c.pressed:
+        buffer.append(play_round(state))
+        state.rewards.append(float(buffer[-1].reward.mean()))
+        if len(buffer) >= min(settings.learning_starts, settings.buffer_size):
+            sampled = state.rng.integers(len(buffer), size=settings.batch_size)
+            state.losses.append(update(state, concatenate([buffer[i] for i in sampled])))
+        state.step += 1
+        state.elapsed_s = monotonic() - started
+        if state.step % settings.validation_every == 0 or state.progress >= 1:
+            state.add(_validate(state, validation))
+            state.elapsed_s = monotonic() - started
+            _write(state, folder)
+        if callback is not None and state.step % 100 == 0:
+            callback(state)
+
+
+def play_round(state: TrainState) -> Transitions:
+    """The next round of the game, or the first of a new one on a new instance."""
+    rng, settings = state.rng, state.settings
+    while state.rollout is None or state.rollout.rounds >= settings.rounds:
+        seed = int(rng.integers(TRAINING_SEED, 2**31))
+        start = initial_state(sample_options(seed, settings.users), rng)
+        if start is not None:
+            state.rollout = Rollout(start, float(rng.uniform(*settings.active_fraction)))
+    return state.rollout.step(state.network.q_values, settings.epsilon, rng)
+
+
+def td_targets(
+    network: QNetwork, target_network: QNetwork, batch: Transitions, discount: float
+) -> torch.Tensor:
+    """(M,) what Q of the options taken should be.
+
+    A user is active in the next round with probability p, else it keeps its current option. With Q'
+    of the target network, the discount γ and the next features s',
+
+        y = (1 - γ) r + γ (p · Q'(s', argmax_k Q(s', k)) + (1 - p) · Q'(s', current)),
+
+    so that Q is a mean of rewards. A game's last round is no end for its users (Pardo et al., "Time
+    limits in reinforcement learning", 2018).
+    """
+    start, active = batch.start, batch.active_fraction  # (M + 1,), (M,)
+    best = argmax_by_user(network.q_values(batch.next_features), start)  # (M,) of the K rows
+    current = start[:-1] + batch.next_current  # (M,) of the K rows
+    q_best = target_network.q_values(batch.next_features[best])
+    q_current = target_network.q_values(batch.next_features[current])
+    q_next = active * q_best + (1 - active) * q_current
+    return torch.from_numpy(batch.reward + np.float32(discount) * (q_next - batch.reward))
+
+
+def update(state: TrainState, batch: Transitions) -> float:
+    """One step of Adam on the Huber loss of a batch, and one of the target network.
+
+    Returns the loss; UsageError where the weights grow beyond what a network may have.
+    """
+    settings, device = state.settings, state.device
+    targets = td_targets(state.network, state.target_network, batch, settings.discount).to(device)
+    q = state.network(torch.from_numpy(batch.action_features).to(device))  # (M, F) → (M,)
+    loss = torch.nn.functional.smooth_l1_loss(q, targets)
+    for group in state.optimizer.param_groups:
+        group["lr"] = settings.learning_rate * max(1 - state.progress, 1e-3)
+    state.optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    state.optimizer.step()
+    if not all(bool((p.abs() <= MAX_WEIGHT).all()) for p in state.network.parameters()):
+        rate = f"learning_rate must be less than {settings.learning_rate:g}"
+        raise UsageError(f"weights grew without end by step {state.step}: {rate}")
+    state.target.update_parameters(state.network)
+    return float(loss.detach())
+
+
+def _validate(state: TrainState, validation: Validation) -> CurveRow:
+    gaps = validation.gaps(state.target_network)
+    return CurveRow(
+        step=state.step,
+        elapsed_s=state.elapsed_s,
+        loss=float(np.mean(state.losses)) if state.losses else 0.0,
+        reward=float(np.mean(state.rewards)),
+        gap_median=float(np.median(gaps)),
+        gap_mean=float(np.mean(gaps)),
+        gap_max=float(np.max(gaps)),
+    )
+
+
+def make_settings(given: dict[str, Any]) -> DQNTrainSettings:
+    """Settings of the training from some values; UsageError where one is out of its range."""
     try:
-        return TrainDqnParams(**given)
-    except InputError as error:
-        raise UsageError("; ".join(error.faults)) from None
+        return DQNTrainSettings(**given)
+    except ValidationError as error:
+        raise UsageError("; ".join(fault_lines(error))) from None
 
 
-def _checked(device: str) -> str:
+def _checked_device(device: str) -> str:
     if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
-        raise UsageError(f'device "{device}" is not to be had here; use "cpu"')
+        raise UsageError(f'device "{device}" is not available here; use "cpu"')
     return device
 
 
 def _prepare(folder: Path, resume: bool) -> None:
+    """Make the folder of a new training; UsageError if it holds a checkpoint."""
     if resume:
         return  # a folder that is not there holds no checkpoint, which is said when it is read
     try:
@@ -109,122 +205,35 @@ def _prepare(folder: Path, resume: bool) -> None:
         raise UsageError(f"{folder} holds a checkpoint: resume it, or choose another folder")
 
 
-def _train(
-    training: Training, folder: Path, callback: Callback | None, ctrl_c: KeepOnCtrlC
-) -> None:
-    """The loop: a round of a game, an update, and now and then a report."""
-    params = training.params
-    validation = Validation(params.validation, params.users)
-    started = monotonic() - training.seconds
-    while training.done < 1 and not ctrl_c.pressed:
-        training.memory.append(next_round(training))
-        training.rewards.append(float(training.memory[-1].reward.mean()))
-        if len(training.memory) >= min(params.warm_up, params.memory):
-            chosen = training.rng.integers(len(training.memory), size=params.batch)
-            batch = join([training.memory[i] for i in chosen])
-            training.losses.append(learn(training, batch))
-        training.step += 1
-        training.seconds = monotonic() - started
-        if training.step % params.report_every == 0 or training.done >= 1:
-            training.add(_row(training, validation))
-            training.seconds = monotonic() - started
-            _write(training, folder)
-        if callback is not None and training.step % 100 == 0:
-            callback(training)
-
-
-def _write(training: Training, folder: Path) -> None:
+def _write(state: TrainState, folder: Path) -> None:
     """The network and the curve, and last the checkpoint that stands for all of it."""
-    if training.curve:
-        write_network(training.best, _card(training), folder / "dqn.json")
-        write_curve(training.curve, folder)
-    save(training, folder)
+    if state.curve:
+        write_network(state.best, _card(state), folder / "dqn.json")
+        write_curve(state.curve, folder)
+    save(state, folder)
 
 
-def _card(training: Training) -> NetworkCard:
-    params = training.params
-    stages = [stage.model_dump(mode="json") for stage in training.stages]
+def _card(state: TrainState) -> NetworkCard:
+    settings = state.settings
+    stages = [stage.model_dump(mode="json") for stage in state.stages]
     return NetworkCard(
         format="dtkd-opt/dqn/1",
-        features=VERSION,
-        hidden=params.hidden,
-        command=_command(params, resumed=bool(stages)),
+        features=FEATURES_VERSION,
+        hidden=settings.hidden,
+        command=_command(settings, resumed=bool(stages)),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         versions={"dtkd-opt": __version__, "torch": torch.__version__, "numpy": np.__version__},
-        training={**params.model_dump(mode="json"), **({"stages": stages} if stages else {})},
+        training={**settings.model_dump(mode="json"), **({"stages": stages} if stages else {})},
     )
 
 
-def _command(params: TrainDqnParams, resumed: bool) -> str:
+def _command(settings: DQNTrainSettings, resumed: bool) -> str:
     """The command that trains with these settings; Python where the command line has not all."""
-    always = {"seed": params.seed, "steps": params.steps}
-    given = always | params.model_dump(exclude_defaults=True)
-    if given.keys() <= set(OPTIONS):
+    given = {"seed": settings.seed, "steps": settings.steps}
+    given |= settings.model_dump(exclude_defaults=True)
+    if given.keys() <= set(CLI_SETTINGS):
         words = " ".join(f"--{key} {value}" for key, value in given.items())
         return f"dtkd-opt train-dqn {words}{' --resume' if resumed else ''} --output DIR"
     words = ", ".join(f"{key}={value!r}" for key, value in given.items())
     last = ", resume=True" if resumed else ""
-    return f"dtkd_opt.train_dqn(DIR, dtkd_opt.TrainDqnParams({words}){last})"
-
-
-def _row(training: Training, validation: Validation) -> CurveRow:
-    gap = validation.gaps(training.slow)
-    return CurveRow(
-        step=training.step,
-        seconds=training.seconds,
-        loss=float(np.mean(training.losses)) if training.losses else 0.0,
-        reward=float(np.mean(training.rewards)),
-        gap_median=float(np.median(gap)),
-        gap_mean=float(np.mean(gap)),
-        gap_max=float(np.max(gap)),
-    )
-
-
-def next_round(training: Training) -> Transitions:
-    """The next round of the game, or the first of a new one on a new instance."""
-    rng, params = training.rng, training.params
-    while training.game is None or training.game.played >= params.rounds:
-        seed = int(rng.integers(TRAINING_SEED, 2**31))
-        state = first_state(draw_table(seed, params.users), rng)
-        if state is not None:
-            training.game = Game(seed, state, float(rng.uniform(*params.shares)))
-    return training.game.play(training.online.values, params.exploration, rng)
-
-
-def targets(online: QNetwork, slow: QNetwork, batch: Transitions, discount: float) -> torch.Tensor:
-    """(M,) what Q of the options taken should be.
-
-    A user moves in the next round with probability `share`, else it keeps what it has. With Q' of
-    the slow copy, the discount γ and the next features s',
-
-        y = (1 - γ) r + γ (share · Q'(s', argmax_k Q(s', k)) + (1 - share) · Q'(s', current)),
-
-    so that Q is a mean of rewards. A game's last round is no end for its users (Pardo et al., "Time
-    limits in reinforcement learning", 2018).
-    """
-    best = argmax_by_user(online.values(batch.following), batch.start)
-    moved = slow.values(batch.following[best])
-    stayed = slow.values(batch.following[batch.current])
-    later = batch.share * moved + (1 - batch.share) * stayed
-    return torch.from_numpy(batch.reward + np.float32(discount) * (later - batch.reward))
-
-
-def learn(training: Training, batch: Transitions) -> float:
-    """One step of Adam on the Huber loss of a batch; returns the loss.
-
-    UsageError where the weights grow beyond what a network may have.
-    """
-    params, device = training.params, training.device
-    wanted = targets(training.online, training.slow, batch, params.discount).to(device)
-    value = training.online(torch.from_numpy(batch.taken).to(device))
-    loss = torch.nn.functional.smooth_l1_loss(value, wanted)
-    for group in training.adam.param_groups:
-        group["lr"] = params.learning_rate * max(1 - training.done, 1e-3)
-    training.adam.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    training.adam.step()
-    if not all(bool((p.abs() <= LARGEST).all()) for p in training.online.parameters()):
-        rate = f"learning_rate must be less than {params.learning_rate:g}"
-        raise UsageError(f"weights grew without end by step {training.step}: {rate}")
-    training.follow()
-    return float(loss.detach())
+    return f"dtkd_opt.train_dqn(DIR, dtkd_opt.DQNTrainSettings({words}){last})"

@@ -12,7 +12,7 @@ import pytest
 import dtkd_opt as do
 from dtkd_opt.analysis.compare.run import execute
 from dtkd_opt.analysis.compare.spec import build_specs
-from dtkd_opt.methods.dqn.method import safetensors
+from dtkd_opt.methods.dqn.network import safetensors
 from dtkd_opt.records.files import sha256
 from tests.methods.dqn.test_network import network_files
 from tests.support.command_line import run as dtkd_opt

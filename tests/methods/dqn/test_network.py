@@ -14,7 +14,8 @@ import pytest
 
 import dtkd_opt as do
 from dtkd_opt.methods.dqn.game import FEATURES
-from dtkd_opt.methods.dqn.method import LARGEST, SHIPPED, QNetwork, read_network, safetensors, torch
+from dtkd_opt.methods.dqn.method import SHIPPED
+from dtkd_opt.methods.dqn.network import MAX_WEIGHT, QNetwork, read_network, safetensors, torch
 from tests.support.paths import INSTANCES
 
 
@@ -49,7 +50,7 @@ def test_a_bad_network_is_refused_in_one_line(
     read_network(path)
     damage(path)
     with pytest.raises(do.InputError, match=words) as error:
-        do.solve(do.generate_instance(3), do.DQN(network=path))
+        do.solve(do.generate_instance(3), "dqn", params=do.DQN(network=path))
     assert "\n" not in str(error.value)
     assert str(tmp_path) in str(error.value)
 
@@ -59,8 +60,8 @@ def _weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
-def test_weights_beyond_all_measure_are_refused(tmp_path: Path, value: float) -> None:
-    """1e30 is a number, but Q would be none, and the best option of a user that of another."""
+def test_weights_that_are_too_large_are_refused(tmp_path: Path, value: float) -> None:
+    """1e30 is a number, but Q would not be one, and the best option of a user that of another."""
     path = network_files(tmp_path)
     tensors = _weights(path)
     tensors["linear.bias"][0] = value
@@ -82,9 +83,9 @@ def test_the_largest_weights_allowed_give_numbers() -> None:
     network = QNetwork(4096)
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.fill_(LARGEST)
+            parameter.fill_(MAX_WEIGHT)
     ones = np.ones((2, len(FEATURES)), np.float32)
-    assert np.isfinite(network.values(ones)).all()
+    assert np.isfinite(network.q_values(ones)).all()
 
 
 def test_solving_leaves_the_random_numbers_of_others_alone() -> None:
