@@ -171,7 +171,11 @@ def _shares(chosen: Demands, trained: Array, equal: Array, least: Array) -> Arra
         for one in np.unique(chosen.server):
             mine = np.flatnonzero(chosen.server == one)
             shares[mine] = _soonest(
-                chosen.part(mine), trained[mine], least[mine], equal[mine].sum(), latest[mine].max()
+                chosen.select(mine),
+                trained[mine],
+                least[mine],
+                equal[mine].sum(),
+                latest[mine].max(),
             )
     return shares
 

@@ -118,7 +118,7 @@ def begin(options: Options, choice: Index, prices: Array) -> State:
     usual = first_prices(options)
     least = [
         np.minimum.reduceat(price_options(part, usual).cost, part.start[:-1])
-        for part in map(options.of, _blocks(options, np.arange(options.n_users)))
+        for part in map(options.select_users, _blocks(options, np.arange(options.n_users)))
     ]
     return State(options, np.concatenate(least), choice, prices, np.zeros_like(prices))
 
