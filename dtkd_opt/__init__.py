@@ -16,8 +16,9 @@ from dtkd_opt.analysis.planner import Planner
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
 from dtkd_opt.federate import Federation, federate, federate_all
 from dtkd_opt.federate.fedavg_plan import FedAvgPlan, plan_fedavg
-from dtkd_opt.federate.local_only import hard_labels
-from dtkd_opt.federate.planned import Planned
+from dtkd_opt.federate.federation_spec import FederationSpec
+from dtkd_opt.federate.local_only import local_only
+from dtkd_opt.federate.plan import FederationPlan
 from dtkd_opt.methods import METHODS
 from dtkd_opt.methods.search import Progress
 from dtkd_opt.methods.solve import Result, solve
@@ -43,7 +44,7 @@ from dtkd_opt.records.version import __version__ as __version__
 if TYPE_CHECKING:
     from dtkd_opt.distill.calibrate import calibrate
     from dtkd_opt.distill.grid import CalibrateParams
-    from dtkd_opt.federate.fedavg import fedavg
+    from dtkd_opt.federate.fedavg import FedAvgResult, fedavg
     from dtkd_opt.methods.dqn.method import DqnParams
     from dtkd_opt.methods.dqn.train import train_dqn
     from dtkd_opt.methods.dqn.training import TrainDqnParams
@@ -61,6 +62,7 @@ _LATER = {
     "QLearningParams": "dtkd_opt.methods.q_learning",
     "TrainDqnParams": "dtkd_opt.methods.dqn.training",
     "calibrate": "dtkd_opt.distill.calibrate",
+    "FedAvgResult": "dtkd_opt.federate.fedavg",
     "fedavg": "dtkd_opt.federate.fedavg",
     "train_dqn": "dtkd_opt.methods.dqn.train",
 }
@@ -78,7 +80,10 @@ __all__ = [
     "Evaluation",
     "ExactParams",
     "FedAvgPlan",
+    "FedAvgResult",
     "Federation",
+    "FederationPlan",
+    "FederationSpec",
     "Front",
     "GeneratorParams",
     "HighsParams",
@@ -87,7 +92,6 @@ __all__ = [
     "Instance",
     "Options",
     "Plan",
-    "Planned",
     "Planner",
     "PriceParams",
     "Progress",
@@ -108,7 +112,7 @@ __all__ = [
     "federate",
     "federate_all",
     "generate_instance",
-    "hard_labels",
+    "local_only",
     "pareto",
     "plan_fedavg",
     "read_calibration",

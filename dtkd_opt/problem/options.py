@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dtkd_opt.errors import InfeasibleError, printable
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.choices import Choices
+from dtkd_opt.problem.delays import device_hz
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 
@@ -202,12 +203,12 @@ def _blocks(size: int) -> Iterator[slice]:
 
 def _figures(chosen: Choices) -> dict[str, Array]:
     """The columns of the options that are numbers."""
-    accuracy, device_hz = chosen.accuracy(), _device_hz(chosen)
+    accuracy, cpu_hz = chosen.accuracy(), _device_hz(chosen)
     return {
         "accuracy": accuracy,
         "error_cost_s": chosen.instance.seconds_per_error * (1 - accuracy),
-        "device_delay_s": _device_delay(chosen, device_hz),
-        "device_hz": device_hz,
+        "device_delay_s": _device_delay(chosen, cpu_hz),
+        "device_hz": cpu_hz,
         "uplink_bits": chosen.upload_bits(),
         "uplink_snr_hz": chosen.uplink_snr_hz(),
         "uplink_limit_s": _uplink_limit(chosen),
@@ -219,18 +220,12 @@ def _figures(chosen: Choices) -> dict[str, Array]:
 
 def _device_hz(chosen: Choices) -> Array:
     """The fastest frequency within CPU and energy budget on the device, 0 at the server."""
-    fastest = physics.device_frequency(
-        chosen.training_cycles(),
-        chosen.of_user("cpu_hz"),
-        chosen.of_user("kappa"),
-        chosen.of_user("energy_j"),
-    )
-    return np.where(chosen.on_server, 0.0, fastest)
+    return np.where(chosen.on_server, 0.0, device_hz(chosen, chosen.of_user("energy_j")))
 
 
-def _device_delay(chosen: Choices, device_hz: Array) -> Array:
+def _device_delay(chosen: Choices, cpu_hz: Array) -> Array:
     """E_p D c_m / f [s] on the device, 0 at the server."""
-    delay = physics.compute_delay(chosen.training_cycles(), device_hz)
+    delay = physics.compute_delay(chosen.training_cycles(), cpu_hz)
     return np.where(chosen.on_server, 0.0, delay)
 
 

@@ -1,4 +1,4 @@
-"""FedAvg and hard labels: plans, clocks, trainings; Flower's own strategy finds the same."""
+"""FedAvg: plans, timelines, trainings; Flower's own strategy finds the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,17 +17,17 @@ import dtkd_opt as do
 from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.training import predict, train
-from dtkd_opt.federate.fedavg import average, execute, fedavg, fedavg_task, first_weights
+from dtkd_opt.federate.fedavg import FedAvgSpec, average, execute, fedavg, fedavg_job, first_weights
 from dtkd_opt.federate.fedavg_plan import FedAvgPlan, plan_fedavg
 from dtkd_opt.federate.party_data import common_of
 from dtkd_opt.federate.protocol import receive
 from dtkd_opt.federate.serialization import pack_weights, unpack_weights
-from dtkd_opt.federate.shards import deal
+from dtkd_opt.federate.shards import partition_data
 from dtkd_opt.problem import physics
 from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.records.instance import Instance
 from tests.support import federating
-from tests.support.federating import EPOCHS, HARD, SHARES, instance, table
+from tests.support.federating import EPOCHS, HARD, SHARES, calibration, instance
 from tests.support.helpers import INSTANCES
 from tests.support.paths import ROOT
 
@@ -48,10 +47,10 @@ def calibrated(problem: Instance) -> Calibration:
     return federating.calibrated(problem)
 
 
-def test_alone_every_user_has_the_best_student_for_its_device(
+def test_every_local_user_has_the_best_student_for_its_device(
     problem: Instance, calibrated: Calibration
 ) -> None:
-    planned = do.hard_labels(problem, calibrated)
+    planned = do.local_only(problem, calibrated)
     cycles = {model.name: model.cycles_per_sample for model in problem.models}
     for user, plan in zip(problem.users, planned.solution.users, strict=True):
         part = np.log(user.samples / 60) / np.log(10)
@@ -66,15 +65,15 @@ def test_alone_every_user_has_the_best_student_for_its_device(
         assert plan.delay_s == pytest.approx(delay)
     assert set(planned.solution.users.model) == set(HARD)
     with pytest.raises(do.InputError, match='has none for "logreg" with hard labels'):
-        do.hard_labels(problem, table(problem))
+        do.local_only(problem, calibration(problem))
 
 
-def test_alone_no_label_crosses_and_no_teacher_is_asked(
+def test_local_training_sends_no_label_and_needs_no_teacher(
     problem: Instance, calibrated: Calibration, data: Dataset, tmp_path: Path
 ) -> None:
-    planned = do.hard_labels(problem, calibrated)
-    given: dict[str, Any] = {"table": calibrated, "cache": tmp_path, "jobs": 1}
-    found = do.federate(planned.instance, planned.solution, labels="hard", **given)
+    planned = do.local_only(problem, calibrated)
+    spec = do.FederationSpec(calibration=calibrated, cache=tmp_path, jobs=1)
+    found = do.federate_all({"plan": planned}, spec)["plan"]
     users = found.users
     assert users.outcome.tolist() == ["done"] * 4
     assert users[["up_bits", "down_bits", "planned_down_bits"]].to_numpy().max() == 0
@@ -85,52 +84,56 @@ def test_alone_no_label_crosses_and_no_teacher_is_asked(
     from dtkd_opt.distill.training import TrainConfig, accuracy
     from dtkd_opt.federate.shards import training_seed
 
-    rows, seed = deal(data, problem, "iid", 0)[1].rows, training_seed(0, 1)
+    rows, seed = partition_data(data, problem, "iid", 0)[1].rows, training_seed(0, 1)
     network = build_network(users.model[1], data.shape, 10, seed)
-    recipe = TrainConfig(epochs=EPOCHS, batch_size=16, learning_rate=2e-3, tau=3.0, alpha=0.8)
-    train(network, data.images[rows], data.labels[rows], recipe=recipe, seed=seed)
+    config = TrainConfig(epochs=EPOCHS, batch_size=16, learning_rate=2e-3, tau=3.0, alpha=0.8)
+    train(network, data.images[rows], data.labels[rows], recipe=config, seed=seed)
     reached = accuracy(network, data.images[data.test], data.labels[data.test])
     assert users.realised_accuracy[1] == pytest.approx(reached)
     at_server = do.solve(problem, "all-server").solution
     with pytest.raises(do.UsageError, match="train all users on their devices"):
-        do.federate(problem, at_server, labels="hard", **given)
+        do.federate_all({"plan": do.FederationPlan(problem, at_server, "hard")}, spec)
 
 
-def test_alone_users_need_no_twin(tmp_path: Path) -> None:
+def test_local_users_need_no_twin(tmp_path: Path) -> None:
     """Where all samples are fresh there is nothing to train a teacher on."""
     fresh = instance("logreg", shares=((60, 1.0, "device"), (60, 1.0, "device")), epochs=1)
-    planned = do.hard_labels(fresh)
-    given: dict[str, Any] = {"cache": tmp_path, "jobs": 1}
-    found = do.federate(planned.instance, planned.solution, labels="hard", **given)
+    planned = do.local_only(fresh)
+    spec = do.FederationSpec(cache=tmp_path, jobs=1)
+    found = do.federate_all({"plan": planned}, spec)["plan"]
     assert found.users.outcome.tolist() == ["done"] * 2
-    soft = {"soft": do.Planned(fresh, do.solve(fresh, "all-device").solution), "hard": planned}
+    soft = {
+        "soft": do.FederationPlan(fresh, do.solve(fresh, "all-device").solution),
+        "hard": planned,
+    }
     with pytest.raises(do.InputError, match="the twins mirror nothing to train a teacher on"):
-        do.federate_all(soft, **given)
+        do.federate_all(soft, spec)
 
 
 @pytest.mark.parametrize("limits", [{"deadline_s": 1e-9}, {"min_accuracy": 0.93}])
-def test_who_has_no_student_alone_is_told(
+def test_users_without_a_local_student_are_named(
     limits: dict[str, float], problem: Instance, calibrated: Calibration
 ) -> None:
     first, *others = problem.users
     bound = problem.model_copy(update={"users": [first.model_copy(update=limits), *others]})
     for table_given in (None, calibrated):
         with pytest.raises(do.InfeasibleError) as caught:
-            do.hard_labels(bound, table_given)
+            do.local_only(bound, table_given)
         assert str(caught.value) == (
             "small with hard labels: no student keeps the limits when trained alone on the "
             f'device, of "{first.name}"'
         )
 
 
-def test_plans_together_share_what_is_alike(problem: Instance, tmp_path: Path) -> None:
+def test_plans_together_share_equal_trainings(problem: Instance, tmp_path: Path) -> None:
     """One teacher, each training once, and the figures of each plan alone."""
     first, second = (do.solve(problem, name).solution for name in ("all-device", "price"))
-    plans = {"a": do.Planned(problem, first), "b": do.Planned(problem, second)}
-    again = {"c": do.Planned(problem, second)} | plans
+    plans = {"a": do.FederationPlan(problem, first), "b": do.FederationPlan(problem, second)}
+    again = {"c": do.FederationPlan(problem, second)} | plans
     output = tmp_path / "o"
-    found = do.federate_all(again, cache=tmp_path / "t", output=output)
-    alone = do.federate(problem, second, cache=tmp_path / "t")
+    spec = do.FederationSpec(cache=tmp_path / "t")
+    found = do.federate_all(again, spec, output=output)
+    alone = do.federate(problem, second, spec)
     for name in ("b", "c"):
         assert (
             found[name].users.realised_accuracy.tolist() == alone.users.realised_accuracy.tolist()
@@ -141,7 +144,7 @@ def test_plans_together_share_what_is_alike(problem: Instance, tmp_path: Path) -
     assert len(lines) == 8 - int(alike.sum())
     assert len(os.listdir(tmp_path / "t")) == 1
     other = instance(shares=((99, 0.5, "server"), *SHARES[1:]))
-    foreign = do.Planned(other, do.solve(other, "price").solution)
+    foreign = do.FederationPlan(other, do.solve(other, "price").solution)
     with pytest.raises(do.UsageError, match="for the same users, with the same samples"):
         do.federate_all(plans | {"d": foreign})
     with pytest.raises(do.UsageError, match="a plan cannot be named"):
@@ -150,7 +153,7 @@ def test_plans_together_share_what_is_alike(problem: Instance, tmp_path: Path) -
         do.federate_all({})
 
 
-def test_the_clock_of_fedavg(problem: Instance) -> None:
+def test_the_timeline_of_fedavg(problem: Instance) -> None:
     """By hand: R rounds of training and upload with the plan's shares, and a broadcast each."""
     plan = plan_fedavg(problem, local_epochs=8, student="cnn_m")
     assert plan.epochs == (8, 8, 4)
@@ -175,7 +178,7 @@ def test_the_clock_of_fedavg(problem: Instance) -> None:
 
 
 @pytest.mark.parametrize("name", ["n10", "n40-s3"])
-def test_no_equal_shares_are_sooner(name: str) -> None:
+def test_equal_shares_are_never_faster(name: str) -> None:
     """Each server's band is kept, and the rounds are no longer than those of equal shares."""
     problem = do.read_instance(INSTANCES / f"{name}.json")
     plan = plan_fedavg(problem, student="mlp16")
@@ -239,7 +242,7 @@ def test_limits_of_users_hold_in_fedavg(problem: Instance) -> None:
     assert (spent <= radio * 1.01 * (1 + 1e-9)).all()
     for seed in (-1, 2**64):
         with pytest.raises(do.UsageError, match="seed must be a whole number"):
-            fedavg(free, seed=seed)
+            do.FederationSpec(seed=seed)
     with pytest.raises(do.UsageError, match="local_epochs must be at least 1"):
         plan_fedavg(problem, local_epochs=0)
     with pytest.raises(do.UsageError, match='no student is named "vgg"'):
@@ -252,51 +255,52 @@ def short(problem: Instance) -> FedAvgPlan:
     return replace(plan_fedavg(problem, student="cnn_m"), epochs=(2, 1))
 
 
-def test_fedavg_learns_and_counts_what_crosses(
+def test_fedavg_learns_and_counts_sent_bits(
     problem: Instance, short: FedAvgPlan, calibrated: Calibration
 ) -> None:
     told: list[float] = []
-    found = fedavg(short, table=calibrated, follow=told.append)
-    assert found.asked.recipe.learning_rate == 2e-3  # of hard labels
+    spec = do.FederationSpec(calibration=calibrated)
+    found = fedavg(short, spec, callback=told.append)
+    assert found.asked.config.learning_rate == 2e-3  # of hard labels
     assert told[-1] == 1
     assert told == sorted(told)
     assert 0.4 < found.accuracies[0] < found.accuracy < 1
     bits = problem.models[1].bits
     assert (found.up_bits, found.down_bits) == (2 * 4 * bits, 2 * 4 * bits)
-    material, asked = fedavg_task(short, "digits", None, "iid", 0, calibrated)
-    again = execute(material, asked)
+    source, task = fedavg_job(short, spec)
+    again = execute(source, task)
     assert again.accuracies == found.accuracies
-    assert asked != fedavg_task(short, "digits", None, "iid", 1, calibrated)[1]
-    wrong = execute(replace(material, seed=1), asked)
+    other, other_task = fedavg_job(short, do.FederationSpec(calibration=calibrated, seed=1))
+    assert task != other_task
+    wrong = execute(other, task)
     assert (wrong.outcome, "other data" in wrong.reason) == ("failed", True)
-    hot = asked.model_copy(
-        update={"recipe": asked.recipe.model_copy(update={"learning_rate": 1e30})}
-    )
-    assert "lower the learning rate" in execute(material, hot).reason
+    hot = task.config.model_copy(update={"learning_rate": 1e30})
+    found = execute(source, task.model_copy(update={"config": hot}))
+    assert "lower the learning rate" in found.reason
 
 
 def test_of_one_user_fedavg_is_its_own_training(data: Dataset, problem: Instance) -> None:
     one = instance(shares=SHARES[1:2])
     plan = replace(plan_fedavg(one, student="logreg"), epochs=(3,))
     found = fedavg(plan)
-    _, asked = fedavg_task(plan, "digits", None, "iid", 0, None)
-    rows = deal(data, one, "iid", 0)[0].rows
-    network = build_network("logreg", data.shape, 10, asked.seed)
-    recipe = asked.recipe.model_copy(update={"epochs": 3})
-    seed = int(np.random.SeedSequence([asked.seed, 0, 0]).generate_state(1)[0])
-    train(network, data.images[rows], data.labels[rows], recipe=recipe, seed=seed)
+    _, task = fedavg_job(plan, do.FederationSpec())
+    rows = partition_data(data, one, "iid", 0)[0].rows
+    network = build_network("logreg", data.shape, 10, task.seed)
+    config = task.config.model_copy(update={"epochs": 3})
+    seed = int(np.random.SeedSequence([task.seed, 0, 0]).generate_state(1)[0])
+    train(network, data.images[rows], data.labels[rows], recipe=config, seed=seed)
     hits = network(data.images[data.test]).argmax(1) == data.labels[data.test]
     assert found.accuracies == (int(hits.sum()) / len(hits),)
 
 
 def test_the_average_is_weighted_by_samples(data: Dataset, short: FedAvgPlan) -> None:
     common = common_of(data)
-    _, asked = fedavg_task(short, "digits", None, "iid", 0, None)
+    _, task = fedavg_job(short, do.FederationSpec())
     networks = [build_network("cnn_m", data.shape, 10, seed) for seed in (1, 2)]
     for network, counted in zip(networks, (10, 20), strict=True):
         network.state_dict()["0.1.num_batches_tracked"].fill_(counted)
     found = build_network("cnn_m", data.shape, 10, 0)
-    unpack_weights(average(map(pack_weights, networks), (1, 3), common, asked), found)
+    unpack_weights(average(map(pack_weights, networks), (1, 3), common, task), found)
     one, two = (network.state_dict() for network in networks)
     for key, value in found.state_dict().items():
         wanted = 0.25 * one[key].double() + 0.75 * two[key].double()
@@ -311,8 +315,8 @@ def test_flowers_own_strategy_finds_the_same(
     problem: Instance, short: FedAvgPlan, data: Dataset, tmp_path: Path
 ) -> None:
     do.write_instance(problem, tmp_path / "i.json")
-    _, asked = fedavg_task(short, "digits", None, "iid", 0, None)
-    (tmp_path / "asked.json").write_text(asked.model_dump_json())
+    _, task = fedavg_job(short, do.FederationSpec())
+    (tmp_path / "task.json").write_text(task.model_dump_json())
     from dtkd_opt.federate.flower.processes import QUIET
 
     path = os.pathsep.join([str(ROOT), *sys.path])
@@ -325,12 +329,12 @@ def test_flowers_own_strategy_finds_the_same(
         start_new_session=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    ours = fedavg_weights(problem, data, asked)
+    ours = fedavg_weights(problem, data, task)
     theirs = np.frombuffer((tmp_path / "weights").read_bytes(), np.uint8)
     assert len(theirs) == len(ours)
-    begun = first_weights(common_of(data), asked)["weights"]
+    begun = first_weights(common_of(data), task)["weights"]
     first, mine, its = (
-        logits(data, receive(common_of(data), asked, {"weights": one}))
+        logits(data, receive(common_of(data), task, {"weights": one}))
         for one in (begun, ours, theirs.tobytes())
     )
     learnt = (mine - first).abs().max()
@@ -342,15 +346,15 @@ def logits(data: Dataset, network: torch.nn.Module) -> torch.Tensor:
     return predict(network, data.images[data.test])
 
 
-def fedavg_weights(problem: Instance, data: Dataset, asked: Any) -> bytes:
+def fedavg_weights(problem: Instance, data: Dataset, task: FedAvgSpec) -> bytes:
     """The last average, in this process."""
     from dtkd_opt.federate.fedavg import train_locally
     from dtkd_opt.federate.party_data import samples_at
 
     common = common_of(data)
-    held = [samples_at(data, shard.rows) for shard in deal(data, problem, "iid", 0)]
-    weights = first_weights(common, asked)
-    for number in range(len(asked.epochs)):
-        sent = [train_locally(common, s, asked, u, number, weights) for u, s in enumerate(held)]
-        weights = average(sent, [len(samples) for samples in held], common, asked)
+    private = [samples_at(data, shard.rows) for shard in partition_data(data, problem, "iid", 0)]
+    weights = first_weights(common, task)
+    for number in range(len(task.epochs)):
+        sent = [train_locally(common, s, task, u, number, weights) for u, s in enumerate(private)]
+        weights = average(sent, [len(samples) for samples in private], common, task)
     return weights["weights"]

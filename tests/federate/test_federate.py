@@ -1,4 +1,4 @@
-"""`federate`: what crosses, accuracies, files, resuming, faults. Digits, and short trainings."""
+"""`federate`: sent bits, accuracies, files, resuming, faults. Digits, and short trainings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dtkd_opt.federate.figures import accuracy_figure, gantt
 from dtkd_opt.federate.report import summary
 from dtkd_opt.records.instance import Instance
 from tests.support.comparing import wait_for
-from tests.support.federating import PROGRAM, instance, plan, table, write
+from tests.support.federating import PROGRAM, calibration, instance, plan, write
 
 FILES = ["accuracy.svg", "gantt.svg", "summary.md", "users.csv", "users.jsonl"]
 TIMES = ["seconds", "cpu_s"]
@@ -62,7 +62,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def users(folder: Path) -> pd.DataFrame:
-    """What the table says but for times."""
+    """users.csv without its times."""
     return pd.read_csv(folder / "users.csv").drop(columns=TIMES)
 
 
@@ -90,10 +90,10 @@ def test_files_and_figures(unbroken: Path, solution: do.Solution) -> None:
         f"| {found.predicted_accuracy.mean():.2%} | {found.realised_accuracy.mean():.2%} |" in page
     )
     assert "Calibration's" not in page
-    assert "No table was given" in page
+    assert "No calibration was given" in page
 
 
-def test_what_crosses_is_what_the_plan_counts(unbroken: Path) -> None:
+def test_sent_bits_are_those_that_the_plan_counts(unbroken: Path) -> None:
     """Within 2 %: each of the digits of 512 bits goes up with a byte of label."""
     found = users(unbroken)
     assert found.down_bits.tolist() == found.planned_down_bits.tolist()
@@ -108,9 +108,8 @@ def test_python_twin_gives_the_same_and_figures_show_all_users(
     unbroken: Path, problem: Instance, solution: do.Solution, cache: Path
 ) -> None:
     seen: list[tuple[str, float, float]] = []
-    found = do.federate(
-        problem, solution, cache=cache, jobs=1, follow=lambda *now: seen.append(now)
-    )
+    spec = do.FederationSpec(cache=cache, jobs=1)
+    found = do.federate(problem, solution, spec, callback=lambda *now: seen.append(now))
     assert found.users.realised_accuracy.tolist() == users(unbroken).realised_accuracy.tolist()
     assert {phase for phase, *_ in seen} == {"users"}  # the teacher was there
     assert seen[-1][1] == pytest.approx(seen[-1][2])
@@ -132,11 +131,11 @@ def test_another_seed_or_partition_is_another_training(
 ) -> None:
     ours = users(unbroken).realised_accuracy.tolist()
     for more in ({"seed": 1}, {"partition": "dirichlet(0.3)"}):
-        found = do.federate(problem, solution, cache=cache, **more)  # type: ignore[arg-type]
+        spec = do.FederationSpec(cache=cache, **more)  # type: ignore[arg-type]
+        found = do.federate(problem, solution, spec)
         assert found.users.realised_accuracy.tolist() != ours
-        again = {"output": unbroken, "resume": True, "cache": cache}
         with pytest.raises(do.InputError, match="holds runs that are not asked for"):
-            do.federate(problem, solution, **again, **more)  # type: ignore[arg-type]
+            do.federate(problem, solution, spec, output=unbroken, resume=True)
 
 
 def test_kill_9_then_resume_gives_the_same(
@@ -157,7 +156,8 @@ def test_kill_9_then_resume_gives_the_same(
     before = journal.read_bytes()
     before = before[: before.rfind(b"\n") + 1]
     journal.write_bytes(before + before[:100])  # a torn line
-    again = partial(do.federate, problem, solution, cache=cache, output=tmp_path)
+    spec = do.FederationSpec(cache=cache)
+    again = partial(do.federate, problem, solution, spec, output=tmp_path)
     with pytest.raises(do.UsageError, match="holds trainings: resume them"):
         again()
     again(resume=True)
@@ -166,7 +166,7 @@ def test_kill_9_then_resume_gives_the_same(
     pd.testing.assert_frame_equal(users(tmp_path), users(unbroken))
 
 
-def test_ctrl_c_keeps_what_is_done(unbroken: Path, cache: Path, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_finished_users(unbroken: Path, cache: Path, tmp_path: Path) -> None:
     slow = instance("cnn_m", epochs=200)
     write(slow, plan(slow), tmp_path)
     journal = tmp_path / "o" / "users.jsonl"
@@ -207,8 +207,8 @@ main()
     [
         ("dtkd_opt.records.instance:read_instance", 130),
         ("dtkd_opt.federate.run:prepare", 130),
-        ("dtkd_opt.federate.run:_teach", 130),
-        ("dtkd_opt.federate.setup:Scene:effort", 130),
+        ("dtkd_opt.federate.run:_train_teacher", 130),
+        ("dtkd_opt.federate.setup:Setup:cost", 130),
         ("dtkd_opt.commands.federate:_print", 0),
     ],
 )
@@ -232,8 +232,8 @@ def test_ctrl_c_before_the_first_training_keeps_those_of_before(
     kept = (unbroken / "users.jsonl").read_text().splitlines(keepends=True)[:3]
     (tmp_path / "users.jsonl").write_text("".join(kept))
     found = do.federate(
-        problem, solution, cache=cache, jobs=1, output=tmp_path, resume=True,
-        follow=lambda *now: signal.raise_signal(signal.SIGINT),
+        problem, solution, do.FederationSpec(cache=cache, jobs=1), output=tmp_path, resume=True,
+        callback=lambda *now: signal.raise_signal(signal.SIGINT),
     )  # fmt: skip
     assert (found.interrupted, len(found.done)) == (True, 3)
     assert os.listdir(tmp_path) == ["users.jsonl"]
@@ -242,7 +242,7 @@ def test_ctrl_c_before_the_first_training_keeps_those_of_before(
 def test_a_user_that_fails_is_reported_and_gets_another_chance(
     small: Path, problem: Instance, solution: do.Solution, cache: Path, tmp_path: Path
 ) -> None:
-    do.write_calibration(table(problem, cnn_rates=(1e30, 1e30)), tmp_path / "t.json")
+    do.write_calibration(calibration(problem, cnn_rates=(1e30, 1e30)), tmp_path / "t.json")
     output = tmp_path / "o"
     given = words(small, cache, output, "--table", str(tmp_path / "t.json"))
     done = run(given)
@@ -256,22 +256,23 @@ def test_a_user_that_fails_is_reported_and_gets_another_chance(
     assert found.realised_accuracy.notna().sum() == 4 - len(failed)
     page = (output / "summary.md").read_text()
     assert "## Failed" in page
-    assert "The table is of other data (digits) than what is learnt here (digits)." in page
-    broken = do.read_calibration(tmp_path / "t.json")
-    again = do.federate(problem, solution, table=broken, cache=cache, output=output, resume=True)
+    assert "The calibration is of other data (digits) than this training (digits)." in page
+    spec = do.FederationSpec(calibration=do.read_calibration(tmp_path / "t.json"), cache=cache)
+    again = do.federate(problem, solution, spec, output=output, resume=True)
     assert set(again.failed.name) == failed
     names = [row["asked"]["user"] for row in lines(output)]
     assert sorted(names[4:]) == sorted(failed)  # the others were not trained again
 
 
-def test_failed_rows_are_done_again_and_others_kept(
+def test_failed_rows_run_again_and_others_are_kept(
     unbroken: Path, problem: Instance, solution: do.Solution, cache: Path, tmp_path: Path
 ) -> None:
     rows = lines(unbroken)
     rows[1] |= {"outcome": "failed", "reason": "lost", "accuracy": None}
     text = "".join(json.dumps(row) + "\n" for row in rows[:3])
     (tmp_path / "users.jsonl").write_text(text)
-    do.federate(problem, solution, cache=cache, output=tmp_path, resume=True)
+    spec = do.FederationSpec(cache=cache)
+    do.federate(problem, solution, spec, output=tmp_path, resume=True)
     again = {row["asked"]["user"] for row in lines(tmp_path)[3:]}
     assert again == {rows[1]["asked"]["user"], rows[3]["asked"]["user"]}
     pd.testing.assert_frame_equal(users(tmp_path), users(unbroken))
@@ -289,11 +290,14 @@ def test_failed_rows_are_done_again_and_others_kept(
         ({"partition": "by hand"}, "partition must be iid or"),
     ],
 )
-def test_wrong_use_is_said_before_anything_is_trained(
+def test_wrong_use_is_reported_before_anything_is_trained(
     given: dict[str, Any], part: str, tmp_path: Path, problem: Instance, solution: do.Solution
 ) -> None:
     with pytest.raises(do.UsageError, match=part):
-        do.federate(problem, solution, output=tmp_path / "o", cache=tmp_path / "c", **given)
+        do.federate(
+            problem, solution, do.FederationSpec(cache=tmp_path / "c", **given),
+            output=tmp_path / "o",
+        )  # fmt: skip
     assert os.listdir(tmp_path) == []
 
 
@@ -310,7 +314,7 @@ run.write_results = press
 folder, cache = sys.argv[1:]
 given = do.read_instance(f"{folder}/i.json"), do.read_solution(f"{folder}/s.json")
 try:
-    do.federate(*given, cache=cache, output=f"{folder}/o", jobs=1)
+    do.federate(*given, do.FederationSpec(cache=cache, jobs=1), output=f"{folder}/o")
 except KeyboardInterrupt:
     print("passed on, after the files" if pressed else "torn")
 """
@@ -326,9 +330,10 @@ def test_ctrl_c_while_files_are_written_reaches_the_caller_after_it(tmp_path: Pa
     assert "Bits are sums" not in page  # all samples are whole
 
 
-def test_the_summary_tells_that_samples_are_whole(cache: Path) -> None:
+def test_the_summary_says_that_samples_are_whole(cache: Path) -> None:
     odd = instance("logreg", shares=((60, 0.5, "server"), (91, 0.5, "server")), epochs=1)
-    found = do.federate(odd, do.solve(odd, "all-server").solution, cache=cache, jobs=1)
+    spec = do.FederationSpec(cache=cache, jobs=1)
+    found = do.federate(odd, do.solve(odd, "all-server"), spec)  # a result has a solution
     told = "samples are whole (u1: 46 fresh ones for 45.5 planned)."
     assert told in summary(found)
     assert found.users.up_bits[1] == 46 * 520
@@ -337,19 +342,22 @@ def test_the_summary_tells_that_samples_are_whole(cache: Path) -> None:
 def test_plans_that_do_not_hold_are_refused(
     problem: Instance, solution: do.Solution, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = partial(do.federate, output=tmp_path / "o", cache=tmp_path / "c")
+    def federate(problem: Instance, solution: do.Solution, **options: Any) -> None:
+        spec = do.FederationSpec(cache=tmp_path / "c", **options)
+        do.federate(problem, solution, spec, output=tmp_path / "o")
+
     greedy = [user.model_copy(update={"uplink_hz": 1e9}) for user in solution.users]
     with pytest.raises(do.InputError, match=r"uplink pool of .* is overdrawn"):
-        ask(problem, solution.model_copy(update={"users": greedy}))
+        federate(problem, solution.model_copy(update={"users": greedy}))
     model = problem.models[0].model_copy(update={"name": "vgg"})
     other = problem.model_copy(update={"models": (model,)})
     with pytest.raises(do.InputError, match='uses "vgg", which cannot be trained'):
-        ask(other, do.solve(other, "greedy").solution)
+        federate(other, do.solve(other, "greedy").solution)
     assert os.listdir(tmp_path) == []
     for engine in ("flower", "flower-simulation"):
         monkeypatch.setitem(sys.modules, "flwr", None)
         with pytest.raises(do.InputError, match=r'needs flwr: pip .*"dtkd-opt\[federated\]"'):
-            ask(problem, solution, engine=engine)
+            federate(problem, solution, engine=engine)
     monkeypatch.setitem(sys.modules, "joblib", None)
     with pytest.raises(do.InputError, match=r'needs joblib: pip install "dtkd-opt\[train\]"'):
-        ask(problem, solution)
+        federate(problem, solution)

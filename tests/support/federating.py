@@ -70,8 +70,8 @@ def choice(student: str, labels: Any, samples: int, rate: float) -> Choice:
     )  # fmt: skip
 
 
-def table(problem: Instance, cnn_rates: tuple[float, float] = (1e-3, 4e-3)) -> Calibration:
-    """A table that is made up, with the instance's models."""
+def calibration(problem: Instance, cnn_rates: tuple[float, float] = (1e-3, 4e-3)) -> Calibration:
+    """A calibration that is made up, with the instance's models."""
     students = [model.name for model in problem.models]
     curves = [
         Curve(student=model.name, labels=labels, fit=None, cells=tuple(
@@ -98,8 +98,8 @@ def table(problem: Instance, cnn_rates: tuple[float, float] = (1e-3, 4e-3)) -> C
 
 
 def calibrated(problem: Instance) -> Calibration:
-    """The same table with hard labels as well."""
-    found = table(problem)
+    """The same calibration with hard labels as well."""
+    found = calibration(problem)
     curves = [
         Curve(student=student, labels="hard", fit=None, cells=tuple(
             Cell(samples=samples, runs=1, mean=used, std=None, lower95=None, upper95=None,
