@@ -93,10 +93,7 @@ def fedavg_plans(setting: Setting) -> dict[str, do.FedAvgPlan]:
     light = sorted(setting.instance.models, key=lambda model: model.cycles_per_sample)[:LIGHTEST]
     others = [model.name for model in light if model.name != best.student]
     return {FEDAVG: best} | {
-        f"fedavg of {name}": do.plan_fedavg(
-            setting.instance, setting.spec.calibration, student=name
-        )
-        for name in others
+        f"fedavg of {name}": do.plan_fedavg(*given, student=name) for name in others
     }
 
 

@@ -131,9 +131,10 @@ def difference_text(difference: float, unit: str) -> str:
 def compare_matched(matched: Row) -> str:
     """How a joint optimum compares that needs no more delay."""
     low, high = (100 * matched[f"ahead_accuracy_{end}"] for end in ("low", "high"))
+    ahead = difference_text(100 * matched["ahead_accuracy"], "points")
     return (
         f"The joint optimum that needs no more delay ({matched['total_delay_s']:.2f} s) has "
-        f"{difference_text(100 * matched['ahead_accuracy'], 'points')} accuracy [{low:+.2f}, {high:+.2f}]."
+        f"{ahead} accuracy [{low:+.2f}, {high:+.2f}]."
     )
 
 

@@ -1,4 +1,4 @@
-"""`federate`: sent bits, accuracies, files, resuming, faults. Digits, and short trainings."""
+"""`federate`: the same result however it is interrupted, resumed or combined."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,91 +16,49 @@ import pytest
 
 import dtkd_opt as do
 from dtkd_opt.federate.figures import accuracy_figure, gantt
-from dtkd_opt.federate.report import summary
 from dtkd_opt.records.instance import Instance
 from tests.support.comparing import wait_for
-from tests.support.federating import PROGRAM, calibration, instance, plan, write
-
-FILES = ["accuracy.svg", "gantt.svg", "summary.md", "users.csv", "users.jsonl"]
-TIMES = ["seconds", "cpu_s"]
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("teachers")
-
-
-@pytest.fixture(scope="module")
-def problem() -> Instance:
-    return instance()
-
-
-@pytest.fixture(scope="module")
-def solution(problem: Instance) -> do.Solution:
-    return plan(problem)
+from tests.support.federating import (
+    FILES,
+    PROGRAM,
+    SHARES,
+    calibration,
+    instance,
+    lines,
+    plan,
+    run,
+    users,
+    words,
+    write,
+)
 
 
-@pytest.fixture(scope="module")
-def small(
-    problem: Instance, solution: do.Solution, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    return write(problem, solution, tmp_path_factory.mktemp("small"))
-
-
-def words(small: Path, cache: Path, output: Path, *more: str) -> list[str]:
-    given = [str(small / "i.json"), str(small / "s.json"), "--cache", str(cache)]
-    return [*PROGRAM, *given, "--output", str(output), *more]
-
-
-def run(given: list[str], **more: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(given, capture_output=True, text=True, timeout=300, **more)
-
-
-def lines(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "users.jsonl").read_text().splitlines()]
-
-
-def users(folder: Path) -> pd.DataFrame:
-    """users.csv without its times."""
-    return pd.read_csv(folder / "users.csv").drop(columns=TIMES)
-
-
-@pytest.fixture(scope="module")
-def unbroken(small: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("unbroken")
-    done = run(words(small, cache, folder))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith(f"{folder / 'summary.md'}\n")
-    return folder
-
-
-def test_files_and_figures(unbroken: Path, solution: do.Solution) -> None:
-    assert sorted(os.listdir(unbroken)) == FILES
-    found = users(unbroken)
-    assert set(found.outcome) == {"done"}
-    assert found.predicted_accuracy.to_numpy() == pytest.approx(solution.users.accuracy)
-    assert found.delay_s.to_numpy() == pytest.approx(solution.users.delay_s)
-    pieces = found[["upload_s", "label_s", "train_s", "download_s"]].sum(axis=1)
-    assert pieces.to_numpy() == pytest.approx(solution.users.delay_s)
-    assert found.realised_accuracy.min() > 0.3  # a guess is right one time in ten
-    assert (449 * found.realised_accuracy % 1).to_numpy() == pytest.approx(0, abs=1e-9)
-    page = (unbroken / "summary.md").read_text()
-    assert (
-        f"| {found.predicted_accuracy.mean():.2%} | {found.realised_accuracy.mean():.2%} |" in page
-    )
-    assert "Calibration's" not in page
-    assert "No calibration was given" in page
-
-
-def test_sent_bits_are_those_that_the_plan_counts(unbroken: Path) -> None:
-    """Within 2 %: each of the digits of 512 bits goes up with a byte of label."""
-    found = users(unbroken)
-    assert found.down_bits.tolist() == found.planned_down_bits.tolist()
-    assert found.up_bits.tolist() == (found.planned_up_bits * (512 + 8) / 512).tolist()
-    assert found.up_bits.sum() == pytest.approx(found.planned_up_bits.sum(), rel=0.02)
-    assert found.up_bits.tolist() == [120 * 520, 0, 0, 0]
-    assert found.down_bits[[1, 3]].tolist() == [90 * 320, 0]
-    assert min(found.down_bits[[0, 2]]) > 0
+def test_plans_together_share_equal_trainings(problem: Instance, tmp_path: Path) -> None:
+    """One teacher, each training once, and the figures of each plan alone."""
+    first, second = (do.solve(problem, name).solution for name in ("all-device", "price"))
+    plans = {"a": do.FederationPlan(problem, first), "b": do.FederationPlan(problem, second)}
+    again = {"c": do.FederationPlan(problem, second)} | plans
+    output = tmp_path / "o"
+    spec = do.FederationSpec(cache=tmp_path / "t")
+    found = do.federate_all(again, spec, output=output)
+    alone = do.federate(problem, second, spec)
+    for name in ("b", "c"):
+        assert (
+            found[name].users.realised_accuracy.tolist() == alone.users.realised_accuracy.tolist()
+        )
+        assert (output / name / "summary.md").exists()
+    alike = (first.users.model == second.users.model) & (first.users.place == second.users.place)
+    lines = (output / "users.jsonl").read_text().splitlines()
+    assert len(lines) == 8 - int(alike.sum())
+    assert len(os.listdir(tmp_path / "t")) == 1
+    other = instance(shares=((99, 0.5, "server"), *SHARES[1:]))
+    foreign = do.FederationPlan(other, do.solve(other, "price").solution)
+    with pytest.raises(do.UsageError, match="for the same users, with the same samples"):
+        do.federate_all(plans | {"d": foreign})
+    with pytest.raises(do.UsageError, match="a plan cannot be named"):
+        do.federate_all({"../d": plans["a"]})
+    with pytest.raises(do.UsageError, match="give one or more"):
+        do.federate_all({})
 
 
 def test_python_twin_gives_the_same_and_figures_show_all_users(
@@ -278,29 +235,6 @@ def test_failed_rows_run_again_and_others_are_kept(
     pd.testing.assert_frame_equal(users(tmp_path), users(unbroken))
 
 
-@pytest.mark.parametrize(
-    ("given", "part"),
-    [
-        ({"data": "imagenet"}, "there are digits, fashion-mnist, npz:FILE"),
-        ({"engine": "steam"}, 'engine must be one of in-process.*, got "steam"'),
-        ({"jobs": 0}, "jobs must be"),
-        ({"seed": -1}, "seed must be a whole number from 0 to 18446744073709551615, got -1"),
-        ({"seed": 2**64}, "seed must be a whole number .*, got 18446744073709551616"),
-        ({"seed": 1.5}, "seed must be a whole number"),
-        ({"partition": "by hand"}, "partition must be iid or"),
-    ],
-)
-def test_wrong_use_is_reported_before_anything_is_trained(
-    given: dict[str, Any], part: str, tmp_path: Path, problem: Instance, solution: do.Solution
-) -> None:
-    with pytest.raises(do.UsageError, match=part):
-        do.federate(
-            problem, solution, do.FederationSpec(cache=tmp_path / "c", **given),
-            output=tmp_path / "o",
-        )  # fmt: skip
-    assert os.listdir(tmp_path) == []
-
-
 PRESS_LATE = """
 import signal, sys
 import dtkd_opt as do
@@ -328,36 +262,3 @@ def test_ctrl_c_while_files_are_written_reaches_the_caller_after_it(tmp_path: Pa
     assert sorted(os.listdir(tmp_path / "o")) == FILES
     page = (tmp_path / "o" / "summary.md").read_text()
     assert "Bits are sums" not in page  # all samples are whole
-
-
-def test_the_summary_says_that_samples_are_whole(cache: Path) -> None:
-    odd = instance("logreg", shares=((60, 0.5, "server"), (91, 0.5, "server")), epochs=1)
-    spec = do.FederationSpec(cache=cache, jobs=1)
-    found = do.federate(odd, do.solve(odd, "all-server"), spec)  # a result has a solution
-    told = "samples are whole (u1: 46 fresh ones for 45.5 planned)."
-    assert told in summary(found)
-    assert found.users.up_bits[1] == 46 * 520
-
-
-def test_plans_that_do_not_hold_are_refused(
-    problem: Instance, solution: do.Solution, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def federate(problem: Instance, solution: do.Solution, **options: Any) -> None:
-        spec = do.FederationSpec(cache=tmp_path / "c", **options)
-        do.federate(problem, solution, spec, output=tmp_path / "o")
-
-    greedy = [user.model_copy(update={"uplink_hz": 1e9}) for user in solution.users]
-    with pytest.raises(do.InputError, match=r"uplink pool of .* is overdrawn"):
-        federate(problem, solution.model_copy(update={"users": greedy}))
-    model = problem.models[0].model_copy(update={"name": "vgg"})
-    other = problem.model_copy(update={"models": (model,)})
-    with pytest.raises(do.InputError, match='uses "vgg", which cannot be trained'):
-        federate(other, do.solve(other, "greedy").solution)
-    assert os.listdir(tmp_path) == []
-    for engine in ("flower", "flower-simulation"):
-        monkeypatch.setitem(sys.modules, "flwr", None)
-        with pytest.raises(do.InputError, match=r'needs flwr: pip .*"dtkd-opt\[federated\]"'):
-            federate(problem, solution, engine=engine)
-    monkeypatch.setitem(sys.modules, "joblib", None)
-    with pytest.raises(do.InputError, match=r'needs joblib: pip install "dtkd-opt\[train\]"'):
-        federate(problem, solution)
