@@ -47,12 +47,12 @@ def short(problem: Instance) -> FedAvgPlan:
 def test_fedavg_learns_and_counts_sent_bits(
     problem: Instance, short: FedAvgPlan, calibrated: Calibration
 ) -> None:
-    told: list[float] = []
+    progress: list[float] = []
     spec = do.FederationSpec(calibration=calibrated)
-    found = fedavg(short, spec, callback=told.append)
+    found = fedavg(short, spec, callback=progress.append)
     assert found.asked.config.learning_rate == 2e-3  # of hard labels
-    assert told[-1] == 1
-    assert told == sorted(told)
+    assert progress[-1] == 1
+    assert progress == sorted(progress)
     assert 0.4 < found.accuracies[0] < found.accuracy < 1
     bits = problem.models[1].bits
     assert (found.up_bits, found.down_bits) == (2 * 4 * bits, 2 * 4 * bits)
@@ -126,9 +126,9 @@ def test_flowers_own_strategy_finds_the_same(
         logits(data, receive(common_of(data), task, {"weights": one}))
         for one in (begun, ours, theirs.tobytes())
     )
-    learnt = (mine - first).abs().max()
+    change = (mine - first).abs().max()
     # replies come in any order, and the bias before a normalisation follows what rounding leaves
-    assert (mine - its).abs().max() < 1e-2 * learnt
+    assert (mine - its).abs().max() < 1e-2 * change
 
 
 def logits(data: Dataset, network: torch.nn.Module) -> torch.Tensor:

@@ -67,10 +67,10 @@ def test_each_plan_is_trained_by_its_own_calibration(shipped: Calibration, tmp_p
             assert single.users[key].tolist() == together[name].users[key].tolist()
         wanted = train_configs(one, None if name == "longer" else shipped)
         assert single.users.learning_rate.tolist() == [one.learning_rate for one in wanted]
-    told = [
+    notes = [
         any("No calibration was given" in note for note in one.notes) for one in together.values()
     ]
-    assert told == [False, False, True]
+    assert notes == [False, False, True]
     for problem, carried in ((mine, shipped), (longer, None)):
         averaging = do.plan_fedavg(problem, student="cnn_m")
         specs = [do.FederationSpec(calibration=one) for one in (None, carried)]
@@ -87,7 +87,7 @@ def test_the_expected_interval_is_calibrated(problem: Instance, solution: do.Sol
     assert expected_interval(FederationPlan(problem, solution), None) is None
 
 
-def test_what_differs_from_the_calibration_is_told(
+def test_what_differs_from_the_calibration_is_notes(
     problem: Instance, solution: do.Solution
 ) -> None:
     data = load_data("digits")
@@ -107,5 +107,5 @@ def test_what_differs_from_the_calibration_is_told(
     better = other.models[0].accuracy.model_copy(update={"server": (0.7, 0.95)})
     models = (other.models[0].model_copy(update={"accuracy": better}), *other.models[1:])
     changed = other.model_copy(update={"models": models})
-    (told,) = differences(FederationPlan(changed, both), data, like, "iid", len(data.train))
-    assert told == "The instance's accuracies are not the calibrated means."
+    (notes,) = differences(FederationPlan(changed, both), data, like, "iid", len(data.train))
+    assert notes == "The instance's accuracies are not the calibrated means."

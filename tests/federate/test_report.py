@@ -49,6 +49,6 @@ def test_the_summary_says_that_samples_are_whole(cache: Path) -> None:
     odd = instance("logreg", shares=((60, 0.5, "server"), (91, 0.5, "server")), epochs=1)
     spec = do.FederationSpec(cache=cache, jobs=1)
     found = do.federate(odd, do.solve(odd, "all-server"), spec)  # a result has a solution
-    told = "samples are whole (u1: 46 fresh ones for 45.5 planned)."
-    assert told in summary(found)
+    sentence = "samples are whole (u1: 46 fresh ones for 45.5 planned)."
+    assert sentence in summary(found)
     assert found.users.up_bits[1] == 46 * 520

@@ -176,8 +176,8 @@ def test_ctrl_c_is_130_wherever_it_comes_before_the_files(
     done = run([sys.executable, "-c", PRESS_AT, where, "federate", *given])
     assert done.returncode == code
     if code:
-        told = "interrupted; users that are done are kept, --resume goes on\n"
-        assert (done.stdout, done.stderr) == ("", told)
+        message = "interrupted; users that are done are kept, --resume goes on\n"
+        assert (done.stdout, done.stderr) == ("", message)
     else:
         assert done.stderr == ""
         assert "written: " in done.stdout
