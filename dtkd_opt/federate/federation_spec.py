@@ -59,7 +59,7 @@ class FederationSpec(Record):
     @field_validator("seed", mode="before")
     @classmethod
     def _check_seed(cls, seed: Any) -> int:
-        if not (isinstance(seed, Integral) and 0 <= seed < _SEEDS):
+        if not (isinstance(seed, Integral) and 0 <= int(seed) < _SEEDS):
             raise UsageError(f"seed must be a whole number from 0 to {_SEEDS - 1}, got {seed!r}")
         return int(seed)
 
