@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dtkd_opt.federate.federation_spec import FederationSpec
-from dtkd_opt.federate.plan import FederationPlan, solution_of
+from dtkd_opt.federate.federation_spec import FederationSpec as FederationSpec
+from dtkd_opt.federate.plan import FederationPlan as FederationPlan
+from dtkd_opt.federate.plan import solution_of
 from dtkd_opt.federate.result import Federation as Federation
 from dtkd_opt.runtime.runner import FollowPhases
 
