@@ -17,8 +17,9 @@ from dtkd_opt.analysis.planner import Planner
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
 from dtkd_opt.federate import Federation, federate, federate_all
 from dtkd_opt.federate.fedavg_plan import FedAvgPlan, plan_fedavg
-from dtkd_opt.federate.local_only import hard_labels
-from dtkd_opt.federate.planned import Planned
+from dtkd_opt.federate.federation_spec import FederationSpec
+from dtkd_opt.federate.local_only import local_only
+from dtkd_opt.federate.plan import FederationPlan
 from dtkd_opt.methods import METHODS, Progress, Result, Search, Stop, get_method, solve
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate
 from dtkd_opt.problem.evaluate import Evaluation, evaluate
@@ -46,7 +47,7 @@ from dtkd_opt.records.version import __version__ as __version__
 if TYPE_CHECKING:
     from dtkd_opt.distill.calibrate import calibrate
     from dtkd_opt.distill.grid import CalibrateParams
-    from dtkd_opt.federate.fedavg import fedavg
+    from dtkd_opt.federate.fedavg import FedAvgResult, fedavg
     from dtkd_opt.methods.baselines import AllDevice, AllServer, Greedy, Random
     from dtkd_opt.methods.dqn.method import DQN
     from dtkd_opt.methods.dqn.settings import DQNTrainSettings
@@ -70,6 +71,7 @@ _LATER = {
     "Random": "dtkd_opt.methods.baselines",
     "DQNTrainSettings": "dtkd_opt.methods.dqn.settings",
     "calibrate": "dtkd_opt.distill.calibrate",
+    "FedAvgResult": "dtkd_opt.federate.fedavg",
     "fedavg": "dtkd_opt.federate.fedavg",
     "json_schema": "dtkd_opt.records.schema",
     "train_dqn": "dtkd_opt.methods.dqn.train",
@@ -92,7 +94,10 @@ __all__ = [
     "Evaluation",
     "Exact",
     "FedAvgPlan",
+    "FedAvgResult",
     "Federation",
+    "FederationPlan",
+    "FederationSpec",
     "Front",
     "GeneratorSettings",
     "Greedy",
@@ -104,7 +109,6 @@ __all__ = [
     "Options",
     "Plan",
     "PlanRows",
-    "Planned",
     "Planner",
     "Price",
     "Progress",
@@ -133,8 +137,8 @@ __all__ = [
     "federate_all",
     "generate_instance",
     "get_method",
-    "hard_labels",
     "json_schema",
+    "local_only",
     "pareto",
     "plan_fedavg",
     "read_calibration",

@@ -1,26 +1,26 @@
-r"""The paper's claim measured: the joint optimum carried out beside what people do without it.
+r"""The paper's claim measured: the joint optimum carried out beside the baselines.
 
     python experiments/headline.py                        # N = 50, Fashion-MNIST, 5 seeds
     python experiments/headline.py --quick --folder /tmp  # N = 10, digits, 2 seeds
 
-Makes headline.csv (one row a partition and method), headline_runs.csv (one a seed more),
-headline.md (the table, and where the claim holds) and headline.svg. Every training is kept as it
-ends, in --work; the same command goes on where it was stopped.
+Writes headline.csv (one row a partition and method), headline_runs.csv (one a seed more),
+headline.md (where the claim holds) and headline.svg. Every training is saved in --work when it
+ends; the same command resumes.
 
 | method | what it is |
 |---|---|
-| hard labels | every user alone, the student that its device's speed allows: `do.hard_labels` |
+| hard labels | every user alone, the student that its device's speed allows: `do.local_only` |
 | fedavg | one student for all, of least J: `do.plan_fedavg` chooses it, and shares the uplink |
-| | so that each round is as short as can be; 5 local epochs a round |
+| | so that each round is as short as possible; 5 local epochs a round |
 | fedavg of … | the same with the other of the two lightest students |
 | all-device, all-server, random, greedy | the solver's baselines, distilled as planned |
-| q-learning cold | the paper's method, from nothing |
+| q-learning cold | the paper's method, without a warm start |
 | price | the joint optimum, proven to 1e-6 |
 | price, delay of … | the joint optimum of another ρ: the most accurate plan of a sweep that |
 | | needs no more delay than this baseline |
 
-All methods of a seed share data, shards and teacher. A training that two methods ask for alike is
-done once. Accuracies are the users' mean on all held-out samples, delays those of the delay model.
+All methods of a seed share data, shards and teacher. A training that two methods have in common
+runs once. Accuracies are the users' mean on all held-out samples, delays those of the delay model.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from common import INSTANCES, provenance
-from headline_show import write_all
-from headline_sums import MATCHED, Row, within
+from headline_report import write_all
+from headline_summary import MATCHED, Row, most_accurate_within
 
 import dtkd_opt as do
 from dtkd_opt.commands.console import phases_bar
-from dtkd_opt.federate.fedavg import FedAvgResult, execute, fedavg_task
+from dtkd_opt.federate.fedavg import FedAvgResult, execute, fedavg_job
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes
 from dtkd_opt.runtime.journal import Journal
@@ -49,22 +50,22 @@ PARTITIONS = ("iid", "dirichlet(0.3)")
 FEDAVG = "fedavg"
 MEASURED = ("hard labels", "all-device", "all-server", "greedy")  # one plan for all seeds
 SOLVED = ("all-device", "all-server", "random", "greedy", "q-learning cold", "price")
-WEIGHTS = 100  # of the sweep for the edge of proven points
+WEIGHTS = 100  # of the sweep for the front of proven plans
 LIGHTEST = 2  # students that FedAvg is tried with
 PACKAGES = ("dtkd-opt", "numpy", "torch", "clarabel")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is compared on what."""
+    """The instance and how its plans are carried out, but for partition and seed."""
 
     instance: do.Instance
-    table: do.Calibration
-    data: str
-    data_dir: Path | None
+    spec: do.FederationSpec
     seeds: int
-    jobs: int
     work: Path
+
+    def spec_of(self, partition: str, seed: int) -> do.FederationSpec:
+        return self.spec.model_copy(update={"partition": partition, "seed": seed})
 
 
 def solved(instance: do.Instance, method: str, seed: int) -> do.Solution:
@@ -76,86 +77,83 @@ def solved(instance: do.Instance, method: str, seed: int) -> do.Solution:
     return result.solution
 
 
-def sweep(instance: do.Instance) -> do.Front:
-    """The edge of what is possible, whole."""
+def solve_front(instance: do.Instance) -> do.Front:
+    """The whole front."""
     front = do.pareto(instance, points=WEIGHTS)
     if front.interrupted:
         raise KeyboardInterrupt
     return front
 
 
-def averagings(setting: Setting) -> dict[str, do.FedAvgPlan]:
+def fedavg_plans(setting: Setting) -> dict[str, do.FedAvgPlan]:
     """FedAvg with the student of least J, and with each of the lightest beside it."""
-    best = do.plan_fedavg(setting.instance, setting.table)
+    given = setting.instance, setting.spec.calibration
+    best = do.plan_fedavg(*given)
     light = sorted(setting.instance.models, key=lambda model: model.cycles_per_sample)[:LIGHTEST]
     others = [model.name for model in light if model.name != best.student]
     return {FEDAVG: best} | {
-        f"fedavg of {name}": do.plan_fedavg(setting.instance, setting.table, student=name)
-        for name in others
+        f"fedavg of {name}": do.plan_fedavg(*given, student=name) for name in others
     }
 
 
 def plans_of(
-    setting: Setting, front: do.Front, averaging: dict[str, do.FedAvgPlan], seed: int
-) -> dict[str, do.Planned]:
-    """All plans that `federate` carries out, by their methods."""
+    setting: Setting, front: do.Front, fedavg_plan: dict[str, do.FedAvgPlan], seed: int
+) -> dict[str, do.FederationPlan]:
+    """All plans that `federate_all` carries out, by their methods."""
     instance = setting.instance
-    plans = {"hard labels": do.hard_labels(instance, setting.table)}
+    plans = {"hard labels": do.local_only(instance, setting.spec.calibration)}
     for method in SOLVED:
-        plans[method] = do.Planned(instance, solved(instance, method, seed))
+        plans[method] = do.FederationPlan(instance, solved(instance, method, seed))
     delays = {name: plans[name].solution.total_delay_s or 0.0 for name in MEASURED}
-    delays |= {name: plan.total_delay_s for name, plan in averaging.items()}
+    delays |= {name: plan.total_delay_s for name, plan in fedavg_plan.items()}
     for name, delay in delays.items():
-        found = within(front, delay)
+        found = most_accurate_within(front, delay)
         if found is not None:
-            plans[f"{MATCHED}{name}"] = do.Planned(instance, found)
+            plans[f"{MATCHED}{name}"] = do.FederationPlan(instance, found)
     return plans
 
 
-def carry_out(
-    setting: Setting, front: do.Front, averaging: dict[str, do.FedAvgPlan]
+def federation_rows(
+    setting: Setting, front: do.Front, fedavg_plan: dict[str, do.FedAvgPlan]
 ) -> Iterator[Row]:
     """A row for each partition, seed and plan, as they are done."""
     for partition in PARTITIONS:
         for seed in range(setting.seeds):
-            plans = plans_of(setting, front, averaging, seed)
-            with phases_bar() as follow:
-                found = do.federate_all(
-                    plans, setting.data, data_dir=setting.data_dir, partition=partition, seed=seed,
-                    table=setting.table, jobs=setting.jobs, follow=follow, resume=True,
-                    output=setting.work / f"{partition}-{seed}", cache=setting.work / "teachers",
-                )  # fmt: skip
+            plans = plans_of(setting, front, fedavg_plan, seed)
+            spec, output = setting.spec_of(partition, seed), setting.work / f"{partition}-{seed}"
+            with phases_bar() as callback:
+                found = do.federate_all(plans, spec, output=output, resume=True, callback=callback)
             for method, federation in found.items():
                 if federation.interrupted:
                     raise KeyboardInterrupt
-                refuse(partition, seed, method, federation.failed.reason.tolist())
+                raise_failed(partition, seed, method, federation.failed.reason.tolist())
                 yield row_of(partition, seed, method, federation)
 
 
-def refuse(partition: str, seed: int, method: str, reasons: list[str]) -> None:
-    """A mean that lacks some users is none."""
+def raise_failed(partition: str, seed: int, method: str, reasons: list[str]) -> None:
+    """DtkdError where trainings have failed: a mean without them would mislead."""
     if reasons:
         where = f"{partition}, seed {seed}, {method}: {len(reasons)} trainings failed"
         raise do.DtkdError(f"{where}: {reasons[0]}; the same command tries them again")
 
 
-def row_of(partition: str, seed: int, method: str, found: do.Federation) -> Row:
+def row_of(partition: str, seed: int, method: str, federation: do.Federation) -> Row:
     return {
         "partition": partition, "seed": seed, "method": method,
-        "mean_accuracy": found.realised_accuracy,
-        "predicted_accuracy": float(found.users.predicted_accuracy.mean()),
-        "total_delay_s": found.total_delay_s,
-        "students": in_words(found.users.model.value_counts().to_dict()),
-        "at_server": int((found.users.place == "server").sum()),
-        "teacher_accuracy": found.teacher_accuracy,
+        "mean_accuracy": federation.realised_accuracy,
+        "predicted_accuracy": float(federation.users.predicted_accuracy.mean()),
+        "total_delay_s": federation.total_delay_s,
+        "students": counts_text(federation.users.model.value_counts().to_dict()),
+        "at_server": int((federation.users.place == "server").sum()),
+        "teacher_accuracy": federation.teacher_accuracy,
     }  # fmt: skip
 
 
-def in_words(counts: dict[str, int]) -> str:
+def counts_text(counts: dict[str, int]) -> str:
     return " ".join(f"{name}:{count}" for name, count in counts.items())
 
 
-def averaged(setting: Setting, plans: dict[str, do.FedAvgPlan]) -> Iterator[Row]:
+def fedavg_rows(setting: Setting, plans: dict[str, do.FedAvgPlan]) -> Iterator[Row]:
     """FedAvg's rows: each run is a job of its own, in one process."""
     cases = [
         (partition, seed, method)
@@ -163,61 +161,64 @@ def averaged(setting: Setting, plans: dict[str, do.FedAvgPlan]) -> Iterator[Row]
         for seed in range(setting.seeds)
         for method in plans
     ]
-    given = (setting.data, setting.data_dir)
-    tasks = [
-        fedavg_task(plans[method], *given, partition, seed, setting.table)
+    jobs = [
+        fedavg_job(plans[method], setting.spec_of(partition, seed))
         for partition, seed, method in cases
     ]
-    wanted = [asked for _, asked in tasks]
-    path, otherwise = setting.work / "fedavg.jsonl", "name another --work, or remove it"
+    tasks = [task for _, task in jobs]
+    path, advice = setting.work / "fedavg.jsonl", "name another --work, or remove it"
     with (
-        KeepOnCtrlC(), phases_bar() as follow,
-        workers(processes(setting.jobs), None, execute, FedAvgResult) as work,
-        Journal(path, FedAvgResult, wanted, True, otherwise) as journal,
+        KeepOnCtrlC(), phases_bar() as callback,
+        workers(processes(setting.spec.jobs), None, execute, FedAvgResult) as work,
+        Journal(path, FedAvgResult, tasks, True, advice) as journal,
     ):  # fmt: skip
-        if do_missing(tasks, journal, work, lambda done, total: follow("fedavg", done, total)):
+        if do_missing(jobs, journal, work, partial(callback, "fedavg")):
             raise KeyboardInterrupt
-        runs = [journal.runs[asked] for asked in wanted]
+        runs = [journal.runs[task] for task in tasks]
     for case, run in zip(cases, runs, strict=True):
         partition, seed, method = case
-        refuse(*case, [run.reason] if run.outcome == "failed" else [])
+        raise_failed(*case, [run.reason] if run.outcome == "failed" else [])
         plan = plans[method]
         yield {
             "partition": partition, "seed": seed, "method": method,
             "mean_accuracy": run.accuracy, "predicted_accuracy": plan.expected_accuracy,
             "total_delay_s": plan.total_delay_s,
-            "students": in_words({plan.student: len(plan.instance.users)}), "at_server": 0,
+            "students": counts_text({plan.student: len(plan.instance.users)}), "at_server": 0,
         }  # fmt: skip
 
 
 def measure(setting: Setting, folder: Path, header: list[str]) -> None:
     """All runs, and the files."""
-    front, plans = sweep(setting.instance), averagings(setting)
+    front, plans = solve_front(setting.instance), fedavg_plans(setting)
     rows = []
-    for row in carry_out(setting, front, plans):
+    for row in federation_rows(setting, front, plans):
         print(
             f"{row['partition']:15} seed {row['seed']}  {row['method']:34}"
             f"{row['mean_accuracy']:8.2%} {row['total_delay_s']:10.2f} s", flush=True,
         )  # fmt: skip
         rows.append(row)
-    rows += averaged(setting, plans)
+    rows += fedavg_rows(setting, plans)
     write_all(folder, rows, front, list(plans.values()), header)
 
 
-def setting_of(options: argparse.Namespace) -> Setting:
-    """By default Fashion-MNIST; the instance gets the table's students and task."""
+def read_setting(options: argparse.Namespace) -> Setting:
+    """By default Fashion-MNIST; the instance gets the calibration's students and task."""
     quick = options.quick
     data = "digits" if quick else "fashion-mnist"
-    table = do.read_calibration(options.table or HERE / "calibration" / f"{data}.json")
+    calibration = do.read_calibration(options.table or HERE / "calibration" / f"{data}.json")
+    work = options.work or options.folder / "headline.runs"
     instance = do.read_instance(INSTANCES / ("n10.json" if quick else "n50.json"))
     return Setting(
-        instance=table.into(instance),
-        table=table,
-        data=data,
-        data_dir=options.data_dir,
+        instance=calibration.into(instance),
+        spec=do.FederationSpec(
+            data=data,
+            data_dir=options.data_dir,
+            calibration=calibration,
+            jobs=options.jobs,
+            cache=work / "teachers",
+        ),
         seeds=options.seeds or (2 if quick else 5),
-        jobs=options.jobs,
-        work=options.work or options.folder / "headline.runs",
+        work=work,
     )
 
 
@@ -235,12 +236,12 @@ def main() -> int:
         parser.error("--seeds: an interval takes 2 or more")
     header = provenance(PACKAGES, "each training on one thread")
     try:
-        measure(setting_of(options), options.folder, header)
+        measure(read_setting(options), options.folder, header)
     except do.DtkdError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
+        print("interrupted; the same command resumes", file=sys.stderr)
         return 130
     return 0
 

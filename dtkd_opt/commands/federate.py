@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dtkd_opt.commands.console import FILE, phases_bar, say
-from dtkd_opt.federate import ENGINES, IN_PROCESS
+from dtkd_opt.federate.federation_spec import ENGINES, IN_PROCESS
 
 if TYPE_CHECKING:
     from dtkd_opt.federate import Federation
 
 _INTERRUPTED = 130  # as shells have it: 128 + the signal's number
-_SHOWN = 20  # lines about users that failed
+_MAX_LINES = 20  # about users that failed
 
 
 @click.command()
@@ -37,19 +37,19 @@ _SHOWN = 20  # lines about users that failed
               help="Processes here, Flower's SuperNodes, or its simulation.")  # fmt: skip
 @click.option("--jobs", default=-1, help="Processes at once. [default: one a core]")
 @click.option("--cache", type=FILE, help="Folder of trained teachers. [default: ~/.cache/dtkd-opt]")
-@click.option("--resume", is_flag=True, help="Go on with what --output has of before.")
+@click.option("--resume", is_flag=True, help="Go on with the users in --output.")
 @click.option("--output", type=FILE, required=True, help="Folder for the results.")
 def federate(
-    instance: Path, solution: Path, table: Path | None, output: Path, **given: Any
+    instance: Path, solution: Path, table: Path | None, output: Path, resume: bool, **options: Any
 ) -> None:
     """Carry SOLUTION out: train each user's student where it says, on real data.
 
     Every user gets its private samples; its twin mirrors all but the fresh ones, and the teacher
-    is trained on what the twins mirror. Each student is distilled with what its place has, and
-    only what the plan counts crosses between device and server. Delays are the delay model's.
+    is trained on what the twins mirror. Each student is distilled from the data at its place, and
+    device and server exchange only what the plan counts. Delays are the delay model's.
 
-    A user is kept as it is done: stopped by Ctrl-C (exit code 130) or otherwise, the same command
-    with --resume goes on, and users that failed get another chance. Exit code 1 when one failed.
+    Each user is saved when its training ends: after Ctrl-C (exit code 130) or any other stop, the
+    same command with --resume goes on and trains failed users again. Exit code 1 when one failed.
 
     \b
     In DIR: users.csv, gantt.svg, accuracy.svg, summary.md, and users.jsonl (what --resume needs).
@@ -61,6 +61,7 @@ def federate(
       dtkd-opt federate my.json my.solution.json --data fashion-mnist --table fashion-mnist.json \\
         --partition "dirichlet(0.3)" --engine flower --output my.federation
     """
+    from dtkd_opt.federate import FederationSpec
     from dtkd_opt.federate import federate as run
     from dtkd_opt.records.calibration import read_calibration
     from dtkd_opt.records.instance import read_instance
@@ -70,11 +71,12 @@ def federate(
     try:
         with KeepOnCtrlC() as ctrl_c:
             problem, plan = read_instance(instance), read_solution(solution)
-            given["table"] = None if table is None else read_calibration(table)
-            with phases_bar() as follow:
+            calibration = None if table is None else read_calibration(table)
+            spec = FederationSpec(calibration=calibration, **options)
+            with phases_bar() as callback:
                 found = run(
-                    problem, plan, output=output, follow=follow,
-                    say=lambda line: click.echo(line, err=True), **given,
+                    problem, plan, spec, output=output, resume=resume, callback=callback,
+                    log=lambda line: click.echo(line, err=True),
                 )  # fmt: skip
             ctrl_c.finish()
             if found.interrupted:
@@ -89,7 +91,7 @@ def federate(
 
 
 def _print(found: Federation, output: Path) -> None:
-    from dtkd_opt.federate.report import written
+    from dtkd_opt.federate.report import result_paths
 
     for name, value in (
         ("users done", f"{len(found.done)} of {len(found.users)}"),
@@ -101,8 +103,8 @@ def _print(found: Federation, output: Path) -> None:
     for note in found.notes:
         say(note)
     failed = [f"failed: {row.name}: {row.reason}" for row in found.failed.itertuples(index=False)]
-    for line in failed[:_SHOWN]:
+    for line in failed[:_MAX_LINES]:
         click.echo(line, err=True)
-    if len(failed) > _SHOWN:
-        click.echo(f"… and {len(failed) - _SHOWN} more in {written(output)[0]}", err=True)
-    say(f"written: {', '.join(map(str, written(output)))}")
+    if len(failed) > _MAX_LINES:
+        click.echo(f"… and {len(failed) - _MAX_LINES} more in {result_paths(output)[0]}", err=True)
+    say(f"written: {', '.join(map(str, result_paths(output)))}")

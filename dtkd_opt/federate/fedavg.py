@@ -1,8 +1,8 @@
 """Federated averaging of one common student, in this process: the baseline without a teacher.
 
 Algorithm 1 of McMahan, Moore, Ramage, Hampson, Agüera y Arcas, "Communication-efficient learning of
-deep networks from decentralized data", 2017, with every user in every round. Of a training only
-weights cross, as parcels.
+deep networks from decentralized data", 2017, with every user in every round. Only weights are
+sent, as payloads.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -22,28 +21,28 @@ from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.jobs import VERSION, versions
 from dtkd_opt.distill.training import TrainConfig, train
 from dtkd_opt.errors import DtkdError
+from dtkd_opt.federate.calibration import calibration_for
 from dtkd_opt.federate.fedavg_plan import FedAvgPlan
-from dtkd_opt.federate.hyperparameters import recipe_for
+from dtkd_opt.federate.federation_spec import FederationSpec
+from dtkd_opt.federate.hyperparameters import train_config
 from dtkd_opt.federate.party_data import Common, Samples, common_of, samples_at
 from dtkd_opt.federate.protocol import first_student, receive, score
-from dtkd_opt.federate.serialization import Payload, pack_weights, parcel_bits, unpack_weights
-from dtkd_opt.federate.shards import Shard, check_seed, deal, training_seed
-from dtkd_opt.federate.table import table_for
-from dtkd_opt.records.calibration import Calibration
+from dtkd_opt.federate.serialization import Payload, pack_weights, payload_bits, unpack_weights
+from dtkd_opt.federate.shards import Shard, partition_data, training_seed
 from dtkd_opt.records.fields import Count, Fraction, Name, NonNegative, Record, Text
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import Whole
 from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
 
-Follow = Callable[[float], None]  # told the part that is done
+Callback = Callable[[float], None]  # called with the part of the training that is done
 
 
-class Averaging(Record):
-    """All that decides what a federated averaging finds."""
+class FedAvgSpec(Record):
+    """All that decides the result of a federated averaging."""
 
     student: Name
     epochs: Annotated[tuple[Count, ...], Field(min_length=1)]  # of each round
-    recipe: TrainConfig  # with the epochs of all rounds
+    config: TrainConfig  # with the epochs of all rounds
     seed: Whole
     data: Name
     data_sha256: Text
@@ -53,12 +52,12 @@ class Averaging(Record):
 
 
 class FedAvgResult(Row):
-    """What came of it; `accuracies` are the common student's after each round, on held-out samples.
+    """The result; `accuracies` are the common student's after each round, on held-out samples.
 
     `up_bits` and `down_bits` are of all users and rounds.
     """
 
-    asked: Averaging
+    asked: FedAvgSpec
     outcome: Literal["done", "failed"]
     accuracies: tuple[Fraction, ...] = ()
     up_bits: Whole | None = None
@@ -73,105 +72,81 @@ class FedAvgResult(Row):
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
-    """Where the samples of a run are found."""
+class FedAvgSource:
+    """Where a job of FedAvg finds its users' samples."""
 
-    data: str
-    data_dir: Path | None
     instance: Instance
-    partition: str
-    seed: int
-
-
-Task = tuple[Material, Averaging]
+    spec: FederationSpec
 
 
 def fedavg(
-    plan: FedAvgPlan,
-    data: str = "digits",
-    *,
-    data_dir: str | Path | None = None,
-    partition: str = "iid",
-    seed: int = 0,
-    table: Calibration | None = None,
-    follow: Follow | None = None,
+    plan: FedAvgPlan, spec: FederationSpec | None = None, *, callback: Callback | None = None
 ) -> FedAvgResult:
     """Train the plan's common student by federated averaging, on the shards of `federate`.
 
-    Each round's training begins with Adam anew and lets the learning rate fall to nothing. Running
+    Each round's training begins with a new Adam and anneals the learning rate to zero. Running
     statistics of normalisation are averaged like weights.
 
     Parameters
     ----------
     plan
         From :func:`dtkd_opt.federate.fedavg_plan.plan_fedavg`.
-    data, data_dir, partition, seed
-        As of :func:`dtkd_opt.federate.federate`: the same users have the same samples.
-    table
-        Learning rate and batch size are those that it chose for hard labels at the users' median
-        number of samples. None: that of :func:`shipped_calibration` where `data` are its and the
-        plan's instance carries its task and models, else a recipe's own.
-    follow
+    spec
+        As of :func:`dtkd_opt.federate.federate`: the same users have the same samples. Learning
+        rate and batch size are those that the calibration chose for hard labels at the users'
+        median number of samples. The engine is this process.
+    callback
         Called with the part of the training that is done.
 
     Raises
     ------
-    UsageError, InputError
-        As :func:`dtkd_opt.federate.federate`.
+    InputError
+        When the data is missing, or the calibration has nothing for the student.
     Diverged
         When the learning rate is too high.
     """
-    material, asked = fedavg_task(plan, data, data_dir, partition, seed, table)
-    return _run(material, asked, follow or (lambda done: None))
+    return _run(*fedavg_job(plan, spec or FederationSpec()), callback or (lambda done: None))
 
 
-def fedavg_task(
-    plan: FedAvgPlan,
-    data: str,
-    data_dir: str | Path | None,
-    partition: str,
-    seed: int,
-    table: Calibration | None,
-) -> Task:
-    """The same as a job that :func:`execute` does, for those who have many."""
-    check_seed(seed)
-    folder = None if data_dir is None else Path(data_dir)
-    dataset = load_data(data, folder)
-    table = table_for(plan.instance, table, data)
-    samples = plan.instance.users.samples
-    asked = Averaging(
+def fedavg_job(plan: FedAvgPlan, spec: FederationSpec) -> tuple[FedAvgSource, FedAvgSpec]:
+    """The same as a job for :func:`execute`, to run many of them."""
+    data, samples = load_data(spec.data, spec.data_dir), plan.instance.users.samples
+    calibration = calibration_for(plan.instance, spec.calibration, spec.data)
+    median = int(np.median(samples))
+    task = FedAvgSpec(
         student=plan.student,
         epochs=plan.epochs,
-        recipe=recipe_for(plan.instance, plan.student, int(np.median(samples)), "hard", table),
-        seed=training_seed(seed, len(samples)),  # of no user
-        data=dataset.name,
-        data_sha256=dataset.sha256,
+        config=train_config(plan.instance, plan.student, median, "hard", calibration),
+        seed=training_seed(spec.seed, len(samples)),  # of no user
+        data=data.name,
+        data_sha256=data.sha256,
         users=len(samples),
-        shards_sha256=_digest(deal(dataset, plan.instance, partition, seed)),
+        shards_sha256=_digest(partition_data(data, plan.instance, spec.partition, spec.seed)),
         version=VERSION,
     )
-    return Material(data, folder, plan.instance, partition, seed), asked
+    return FedAvgSource(plan.instance, spec.model_copy(update={"calibration": None})), task
 
 
-def execute(material: Material, asked: Averaging) -> FedAvgResult:
-    """Do it; whatever goes wrong becomes the row's reason."""
-    row = FedAvgResult(asked=asked, outcome="failed", worker=this_worker(), versions=versions())
+def execute(source: FedAvgSource, task: FedAvgSpec) -> FedAvgResult:
+    """Run a job; any error becomes the result's reason."""
+    row = FedAvgResult(asked=task, outcome="failed", worker=this_worker(), versions=versions())
     try:
-        return _run(material, asked, lambda done: None)
+        return _run(source, task, lambda done: None)
     except Exception as error:  # such as memory that does not suffice
         return row.failed(reason_of(error))
 
 
-def _run(material: Material, asked: Averaging, follow: Follow) -> FedAvgResult:
+def _run(source: FedAvgSource, task: FedAvgSpec, callback: Callback) -> FedAvgResult:
     began, cpu = time.perf_counter(), time.process_time()
-    data = load_data(material.data, material.data_dir)
-    shards = deal(data, material.instance, material.partition, material.seed)
-    if (data.sha256, _digest(shards)) != (asked.data_sha256, asked.shards_sha256):
+    spec = source.spec
+    data = load_data(spec.data, spec.data_dir)
+    shards = partition_data(data, source.instance, spec.partition, spec.seed)
+    if (data.sha256, _digest(shards)) != (task.data_sha256, task.shards_sha256):
         raise DtkdError(f"{data.name} here is other data than where FedAvg was started")
-    common, held = common_of(data), [samples_at(data, shard.rows) for shard in shards]
-    found = _rounds(common, held, asked, follow)
+    private = [samples_at(data, shard.rows) for shard in shards]
+    found = _rounds(common_of(data), private, task, callback)
     return FedAvgResult(
-        asked=asked,
+        asked=task,
         outcome="done",
         worker=this_worker(),
         versions=versions(),
@@ -182,52 +157,52 @@ def _run(material: Material, asked: Averaging, follow: Follow) -> FedAvgResult:
 
 
 def _rounds(
-    common: Common, held: Sequence[Samples], asked: Averaging, follow: Follow
+    common: Common, private: Sequence[Samples], task: FedAvgSpec, callback: Callback
 ) -> dict[str, Any]:
     up_bits = down_bits = 0
-    weights, accuracies = first_weights(common, asked), []
-    for number in range(len(asked.epochs)):
+    weights, accuracies = first_weights(common, task), []
+    for number in range(len(task.epochs)):
         sent = []
-        for user, samples in enumerate(held):
-            sent.append(train_locally(common, samples, asked, user, number, weights))
-            follow((number + (user + 1) / len(held)) / len(asked.epochs))
-        weights = average(sent, [len(samples) for samples in held], common, asked)
-        accuracies.append(score(common, receive(common, asked, weights)))
-        up_bits += sum(map(parcel_bits, sent))
-        down_bits += len(held) * parcel_bits(weights)
+        for user, samples in enumerate(private):
+            sent.append(train_locally(common, samples, task, user, number, weights))
+            callback((number + (user + 1) / len(private)) / len(task.epochs))
+        weights = average(sent, [len(samples) for samples in private], common, task)
+        accuracies.append(score(common, receive(common, task, weights)))
+        up_bits += sum(map(payload_bits, sent))
+        down_bits += len(private) * payload_bits(weights)
     return {"accuracies": tuple(accuracies), "up_bits": up_bits, "down_bits": down_bits}
 
 
-def first_weights(common: Common, asked: Averaging) -> Payload:
-    """What all begin with; it does not cross, as the seed is known to all."""
-    return pack_weights(first_student(common, asked))
+def first_weights(common: Common, task: FedAvgSpec) -> Payload:
+    """The weights of the first round; they are not sent, as all know the seed."""
+    return pack_weights(first_student(common, task))
 
 
 def train_locally(
-    common: Common, samples: Samples, asked: Averaging, user: int, number: int, weights: Payload
+    common: Common, samples: Samples, task: FedAvgSpec, user: int, number: int, weights: Payload
 ) -> Payload:
-    """One user's training in round `number`, from the weights that it got."""
-    seed = int(np.random.SeedSequence([asked.seed, user, number]).generate_state(1)[0])
-    network = receive(common, asked, weights)
+    """One user's training in round `number`, from the weights of the round before."""
+    seed = int(np.random.SeedSequence([task.seed, user, number]).generate_state(1)[0])
+    network = receive(common, task, weights)
     train(
         network,
         common.scale.standardise(samples.raw),
         torch.from_numpy(samples.labels),
-        recipe=asked.recipe.model_copy(update={"epochs": asked.epochs[number]}),
+        recipe=task.config.model_copy(update={"epochs": task.epochs[number]}),
         seed=seed,
     )
     return pack_weights(network)
 
 
 def average(
-    sent: Iterable[Payload], samples: Sequence[int], common: Common, asked: Averaging
+    sent: Iterable[Payload], samples: Sequence[int], common: Common, task: FedAvgSpec
 ) -> Payload:
     """Σ_n D_n w_n / Σ_n D_n, in double precision and the users' order."""
-    network = first_student(common, asked)
+    network = first_student(common, task)
     state = network.state_dict()
     total = {key: np.zeros(tuple(value.shape)) for key, value in state.items()}
-    for parcel, size in zip(sent, samples, strict=True):
-        unpack_weights(parcel, network)
+    for payload, size in zip(sent, samples, strict=True):
+        unpack_weights(payload, network)
         for key, value in network.state_dict().items():
             total[key] += value.numpy() * (size / sum(samples))
     for key, value in state.items():

@@ -1,4 +1,4 @@
-"""The baseline of one common student: its clock under FedAvg, and which student that is."""
+"""The baseline of one common student: its rounds under FedAvg, and which student that is."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from dtkd_opt.errors import InfeasibleError, UsageError
-from dtkd_opt.federate.table import hard_models, table_for
+from dtkd_opt.federate.calibration import calibration_for, hard_label_models
 from dtkd_opt.pricing.uplink import LN2, inverse_phi
 from dtkd_opt.problem import physics
+from dtkd_opt.problem.delays import download_delay, upload_delay
 from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.records.instance import SERVER, Instance
 
-_EXACT = 1e-12  # of a round's length, relative
+_TOLERANCE = 1e-12  # of a round's length, relative
 
 
 @dataclass(frozen=True, eq=False)
 class FedAvgPlan:
-    """One student for all, and when federated averaging of it is done.
+    """One student for all, and the timeline of its federated averaging.
 
     `epochs` are the local ones of each round, all together the task's. Rows are rounds (R),
     columns users (N).
@@ -33,8 +34,8 @@ class FedAvgPlan:
     cpu_hz: Array  # (N,) of the device, within its energy budget
     uplink_hz: Array  # (R, N)
     upload_s: Array  # (R, N)
-    download_s: Array  # (N,) of an average, which its server sends to all its users at once
-    delay_s: Array  # (N,) when a user has the last average
+    download_s: Array  # (N,) of an average, which a server broadcasts to its users
+    delay_s: Array  # (N,) until a user has the last average
     expected_accuracy: float
 
     @property
@@ -51,7 +52,7 @@ class FedAvgPlan:
 
 def plan_fedavg(
     instance: Instance,
-    table: Calibration | None = None,
+    calibration: Calibration | None = None,
     *,
     local_epochs: int = 5,
     student: str | None = None,
@@ -61,34 +62,34 @@ def plan_fedavg(
     In each round every user trains the common student on all its samples with hard labels, sends
     the weights to the server of its greatest gain and gets their average. All begin with the same
     weights, drawn of one seed, so that as many downloads as uploads are needed. A round r with E_r
-    epochs takes as long as its slowest user; the uplink is shared so that this is as short as can
-    be with shares that stay, and a server sends the average over its whole band, as fast as the
-    user who hears it worst can follow. User n has its student after
+    epochs takes as long as its slowest user; the uplink shares of a round are constant and make it
+    as short as possible, and a server broadcasts the average over its whole band, at the rate of
+    the user with the worst channel. User n has its student after
 
         T_n = Σ_r max_i [ d_i 1(r > 1) + E_r D_i c_m / f_i + s_m / r_ul,i(b_ir) ] + d_n
         d_i = s_m / min_j r_dl,j(B_dl),  j of the same server
 
     Devices run at their fastest frequency. A user with an energy budget has an equal share of the
-    uplink at the least, with which its frequency is reckoned.
+    uplink at the least, from which its frequency follows.
 
     Parameters
     ----------
-    instance, table
-        The problem, and the calibrated table for what may be expected. None: that of
-        :func:`shipped_calibration` where the instance carries its task and models, by which
-        `fedavg` trains such a plan on its data.
+    instance, calibration
+        The problem, and the source of the expected accuracy. None: :func:`shipped_calibration`
+        where the instance carries its task and models, by which `fedavg` trains such a plan on
+        its data.
     local_epochs
         Epochs of a round; the last has what is left of the task's.
     student
         Name of the student. None: that of least J among those that keep all users' limits, with
         the accuracy of hard labels at the samples of all users together, constant beyond the
-        table's end (averaging is as good as one training on all at the most); of the instance's
-        device accuracy where there is no table.
+        calibrated sizes (averaging is at most as good as one training on all); the instance's
+        device accuracy where there is no calibration.
 
     Raises
     ------
     UsageError
-        When `local_epochs` or `student` mean nothing.
+        When `local_epochs` or `student` is not possible.
     InfeasibleError
         When no student, or not the named one, keeps all limits.
     """
@@ -97,11 +98,11 @@ def plan_fedavg(
         raise UsageError(f"local_epochs must be at least 1, got {local_epochs}")
     if student is not None and student not in names:
         raise UsageError(f'no student is named "{student}"; there are {", ".join(names)}')
-    table = table_for(instance, table)
+    calibration = calibration_for(instance, calibration)
     plans = []
     for m, name in enumerate(names):
         if student in (None, name):
-            plan = _plan(instance, m, _rounds(instance.task.epochs, local_epochs), table)
+            plan = _plan(instance, m, _rounds(instance.task.epochs, local_epochs), calibration)
             plans += [plan] if _within_limits(plan) else []
     if not plans:
         keeps = "no student keeps" if student is None else f"{student} does not keep"
@@ -115,23 +116,24 @@ def _rounds(epochs: int, local: int) -> tuple[int, ...]:
 
 
 def _plan(
-    instance: Instance, m: int, epochs: tuple[int, ...], table: Calibration | None
+    instance: Instance, m: int, epochs: tuple[int, ...], calibration: Calibration | None
 ) -> FedAvgPlan:
     users, count = instance.users, len(instance.users)
     server = np.nanargmax(users.channel_gain, axis=1).astype(np.int64)
     chosen = Demands(instance, np.arange(count), np.full(count, m), np.full(count, SERVER), server)
     equal = chosen.of_server("uplink_hz") / np.bincount(server)[server]
     radio = len(epochs) * physics.upload_energy(users.tx_power_w, _upload(chosen, equal))
-    # a user whose radio alone is beyond its budget gets no cycles, and an endless delay
-    left = np.maximum(users.energy_j - radio, 0.0)
-    cycles = chosen.training_cycles()
-    cpu = physics.device_frequency(cycles, users.cpu_hz, users.kappa, left)
-    trained = np.outer(epochs, physics.compute_delay(cycles, cpu)) / instance.task.epochs
-    least = np.where(np.isfinite(users.energy_j), equal, 0.0)
-    _, first, alike = np.unique(epochs, return_index=True, return_inverse=True)
-    shares = np.array([_shares(chosen, trained[r], equal, least) for r in first])[alike]
+    # a user whose radio alone is beyond its budget gets no cycles, and an infinite delay
+    cpu = chosen.max_device_hz(np.maximum(users.energy_j - radio, 0.0))
+    train_s = physics.compute_delay(chosen.training_cycles(), cpu)
+    trained = np.outer(epochs, train_s) / instance.task.epochs
+    minimum = np.where(np.isfinite(users.energy_j), equal, 0.0)
+    _, first, inverse = np.unique(epochs, return_index=True, return_inverse=True)
+    shares = np.array([_shares(chosen, trained[r], equal, minimum) for r in first])[inverse]
     upload, download = _upload(chosen, shares), _broadcast(chosen)
-    models = instance.models if table is None else hard_models(instance, table)
+    models = instance.models
+    if calibration is not None:
+        models = hard_label_models(models, calibration)
     return FedAvgPlan(
         instance=instance,
         student=instance.models[m].name,
@@ -148,52 +150,49 @@ def _plan(
 
 def _upload(chosen: Demands, uplink_hz: Array) -> Array:
     """Seconds of sending the weights up once, with shares (…, N) of the uplink."""
-    rate = physics.uplink_rate(uplink_hz, chosen.uplink_snr_hz())
-    return physics.transfer_delay(chosen.of_model("bits"), rate)
+    return upload_delay(chosen, uplink_hz, chosen.of_model("bits"))
 
 
 def _broadcast(chosen: Demands) -> Array:
-    """(N,) seconds of sending the weights down to all users of a server at once."""
-    weakest = np.full(int(chosen.server.max()) + 1, np.inf)
-    np.minimum.at(weakest, chosen.server, chosen.downlink_efficiency())
-    rate = physics.downlink_rate(chosen.of_server("downlink_hz"), weakest[chosen.server])
-    return physics.transfer_delay(chosen.of_model("bits"), rate)
+    """(N,) seconds of a server's broadcast to its users: as long as for the slowest of them."""
+    longest = np.zeros(int(chosen.server.max()) + 1)
+    np.maximum.at(longest, chosen.server, download_delay(chosen, chosen.of_server("downlink_hz")))
+    return longest[chosen.server]
 
 
-def _shares(chosen: Demands, trained: Array, equal: Array, least: Array) -> Array:
-    """(N,) shares of the uplink with which the last user of each server is done soonest.
+def _shares(chosen: Demands, trained: Array, equal: Array, minimum: Array) -> Array:
+    """(N,) shares of the uplink with which the last user of each server ends as early as possible.
 
-    All then end together, but those who would with less than their `least` share. Where somebody
-    never ends the shares are equal.
+    All then end together, except users with their `minimum` share, who may end earlier. Where a
+    delay is infinite the shares are equal.
     """
     shares, latest = equal.copy(), trained + _upload(chosen, equal)
     if np.isfinite(latest).all():
-        for one in np.unique(chosen.server):
-            mine = np.flatnonzero(chosen.server == one)
-            shares[mine] = _soonest(
-                chosen.select(mine),
-                trained[mine],
-                least[mine],
-                equal[mine].sum(),
-                latest[mine].max(),
-            )
+        for server in np.unique(chosen.server):
+            rows = np.flatnonzero(chosen.server == server)
+            shares[rows] = _minimise_end(
+                chosen.select(rows), trained[rows], minimum[rows], equal[rows].sum(),
+                latest[rows].max(),
+            )  # fmt: skip
     return shares
 
 
-def _soonest(chosen: Demands, trained: Array, least: Array, band_hz: float, latest: float) -> Array:
-    """Shares of one server's band, by bisection of when all are done: `latest` or before."""
+def _minimise_end(
+    chosen: Demands, trained: Array, minimum: Array, band_hz: float, latest: float
+) -> Array:
+    """Shares of one server's band, by bisection of the time at which all end, `latest` at most."""
     snr_hz = chosen.uplink_snr_hz()
-    fastest = chosen.of_model("bits") * LN2 / snr_hz  # upload over an endless band
+    fastest = chosen.of_model("bits") * LN2 / snr_hz  # upload over an infinite band
 
     def needed(end: float) -> Array:
         left = np.maximum(end - trained, 0.0)
         with np.errstate(divide="ignore"):
             log_z = inverse_phi(np.log(left / fastest))
-        shares: Array = np.maximum(snr_hz * np.exp(log_z), least)
+        shares: Array = np.maximum(snr_hz * np.exp(log_z), minimum)
         return shares
 
     early, late = float(trained.max()), latest
-    while late - early > _EXACT * late:
+    while late - early > _TOLERANCE * late:
         middle = (early + late) / 2
         early, late = (early, middle) if needed(middle).sum() <= band_hz else (middle, late)
     shares = needed(late)
@@ -206,8 +205,8 @@ def _synchronous(until_sent: Array, download: Array) -> Array:
 
     `until_sent` (R, N) are training and upload; from the second round on a download precedes them.
     """
-    begun = np.vstack([until_sent[:1], until_sent[1:] + download])
-    ends: Array = begun.max(axis=1).sum() + download
+    rounds = np.vstack([until_sent[:1], until_sent[1:] + download])
+    ends: Array = rounds.max(axis=1).sum() + download
     return ends
 
 

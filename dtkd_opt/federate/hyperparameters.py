@@ -1,4 +1,4 @@
-"""How each student is trained, as calibration did, and what calibration lets expect of a plan."""
+"""How each student is trained, as in the calibration, and the accuracy to be expected then."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.errors import InputError
-from dtkd_opt.federate.planned import Labels, Planned
+from dtkd_opt.federate.plan import FederationPlan, LabelType
 from dtkd_opt.records.accuracy import AccuracyTable, Place
 from dtkd_opt.records.calibration import (
     AccuracyCurve,
@@ -18,83 +18,88 @@ from dtkd_opt.records.calibration import (
     ChosenHyperparameters,
     check_epochs,
 )
-from dtkd_opt.records.calibration import LabelKind as Kind
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import Solution
 
-Ends = tuple[float, float]
+Interval = tuple[float, float]
 
 
-def recipes_for(planned: Planned, table: Calibration | None) -> list[TrainConfig]:
-    """The recipe of each user's training.
+def train_configs(plan: FederationPlan, calibration: Calibration | None) -> list[TrainConfig]:
+    """The settings of each user's training.
 
     Epochs are the instance's: its delays are of them. Learning rate, batch size, temperature and
-    weight are the table's, of the nearest size in logarithm; without a table a recipe's own.
+    weight are the calibration's, of the nearest size in logarithm; without one the defaults.
 
     Raises
     ------
     InputError
-        When the table is of other epochs, or nothing was chosen for a student.
+        When the calibration is of other epochs, or nothing was chosen for a student.
     """
-    instance, students = planned.instance, planned.solution.users.model
+    instance, students = plan.instance, plan.solution.users.model
     return [
-        recipe_for(instance, str(student), size, planned.labels, table)
+        train_config(instance, str(student), size, plan.labels, calibration)
         for student, size in zip(students, instance.users.samples.tolist(), strict=True)
     ]
 
 
-def recipe_for(
-    instance: Instance, student: str, samples: int, labels: Labels, table: Calibration | None
+def train_config(
+    instance: Instance,
+    student: str,
+    samples: int,
+    labels: LabelType,
+    calibration: Calibration | None,
 ) -> TrainConfig:
-    """The recipe of one training, with so many samples; see :func:`recipes_for`."""
+    """The settings of one training on so many samples; see :func:`train_configs`."""
     epochs = instance.task.epochs
-    if table is None:
+    if calibration is None:
         return TrainConfig(epochs=epochs)
-    check_epochs(instance, table.task.epochs)
-    choice = _nearest(table, student, samples, labels)
+    check_epochs(instance, calibration.task.epochs)
+    choice = _nearest(calibration, student, samples, labels)
     return TrainConfig(
         epochs=epochs,
         batch_size=choice.batch_size,
         learning_rate=choice.learning_rate,
-        tau=table.tau,
-        alpha=table.alpha,
+        tau=calibration.tau,
+        alpha=calibration.alpha,
     )
 
 
 def _nearest(
-    table: Calibration, student: str, samples: int, labels: Labels
+    calibration: Calibration, student: str, samples: int, labels: LabelType
 ) -> ChosenHyperparameters:
-    mine = [c for c in table.choices if c.student == student and c.labels == labels]
+    mine = [c for c in calibration.choices if c.student == student and c.labels == labels]
     if not mine:
         fault = f'choices: has none for "{student}" with {labels} labels'
-        raise InputError(f"table of {table.data}", [f"{fault}; calibrate it, or leave --table"])
+        source = f"calibration of {calibration.data}"
+        raise InputError(source, [f"{fault}; calibrate it, or leave --table"])
     return min(mine, key=lambda choice: abs(math.log(choice.samples / samples)))
 
 
-def expected_interval(planned: Planned, table: Calibration | None) -> Ends | None:
+def expected_interval(plan: FederationPlan, calibration: Calibration | None) -> Interval | None:
     """The mean over the users of their calibrated 95 % intervals' ends.
 
-    One user's ends are interpolated between the table's sizes as its accuracy is. Errors of the
+    One user's ends are interpolated between the calibrated sizes as its accuracy is. Errors of the
     calibration are shared by all users of a student, so those of the mean are not narrower. None
-    without a table, and where it has no interval.
+    without a calibration, and where it has no interval.
     """
-    if table is None:
+    if calibration is None:
         return None
-    curves = {(curve.student, curve.labels): curve for curve in table.curves}
-    lows, highs = [], []
-    users, samples = planned.solution.users, planned.instance.users.samples
+    curves: dict[tuple[str, str], AccuracyCurve] = {
+        (curve.student, curve.labels): curve for curve in calibration.curves
+    }
+    intervals = []
+    users, samples = plan.solution.users, plan.instance.users.samples
     for student, place, size in zip(users.model, users.place, samples, strict=True):
-        soft: Kind = "device" if place == "device" else "server"
-        curve = curves.get((str(student), "hard" if planned.labels == "hard" else soft))
-        ends = None if curve is None else _ends(curve, float(size))
-        if ends is None:
+        curve = curves.get((str(student), "hard" if plan.labels == "hard" else str(place)))
+        interval = None if curve is None else _interval(curve, float(size))
+        if interval is None:
             return None
-        lows.append(ends[0])
-        highs.append(ends[1])
-    return float(np.mean(lows)), float(np.mean(highs))
+        intervals.append(interval)
+    low, high = np.mean(intervals, axis=0).tolist()
+    return low, high
 
 
-def _ends(curve: AccuracyCurve, samples: float) -> Ends | None:
+def _interval(curve: AccuracyCurve, samples: float) -> Interval | None:
     cells = [cell for cell in curve.cells if cell.lower95 is not None and cell.upper95 is not None]
     if len(cells) < len(curve.cells):
         return None
@@ -107,39 +112,49 @@ def _ends(curve: AccuracyCurve, samples: float) -> Ends | None:
 
 
 def differences(
-    planned: Planned, data: Dataset, table: Calibration | None, partition: str, taught: int
+    plan: FederationPlan,
+    data: Dataset,
+    calibration: Calibration | None,
+    partition: str,
+    taught: int,
 ) -> Iterator[str]:
-    """What of this training is not as in the one that made the prediction, in sentences."""
-    if table is None:
+    """What differs between this training and the one behind the prediction, in sentences.
+
+    `taught` is the number of samples that the teacher is trained on.
+    """
+    if calibration is None:
         yield (
-            "No table was given: learning rate and batch size are the same for all, and whether "
-            "the predictions belong to this training is not known."
+            "No calibration was given: learning rate and batch size are the same for all, and "
+            "whether the predictions belong to this training is not known."
         )
     else:
-        yield from _unlike_data(data, table, partition)
-        if planned.labels == "soft":
-            yield from _unlike_table(planned.instance, planned.solution, table)
-    if planned.labels == "soft" and taught < len(data.train):
+        yield from _data_differences(data, calibration, partition)
+        if plan.labels == "soft":
+            yield from _instance_differences(plan.instance, plan.solution, calibration)
+    if plan.labels == "soft" and taught < len(data.train):
         yield (
             f"The teacher is trained on the {taught:,} samples that the twins mirror; that of a "
             f"calibration on all {len(data.train):,}."
         )
 
 
-def _unlike_data(data: Dataset, table: Calibration, partition: str) -> Iterator[str]:
-    if table.data_sha256 != data.sha256:
-        yield f"The table is of other data ({table.data}) than what is learnt here ({data.name})."
-    if partition != table.partition:
-        yield f"Private samples are {partition}, those of the table {table.partition}."
+def _data_differences(data: Dataset, calibration: Calibration, partition: str) -> Iterator[str]:
+    if calibration.data_sha256 != data.sha256:
+        theirs = calibration.data
+        yield f"The calibration is of other data ({theirs}) than this training ({data.name})."
+    if partition != calibration.partition:
+        yield f"Private samples are {partition}, those of the calibration {calibration.partition}."
 
 
-def _unlike_table(instance: Instance, solution: Solution, table: Calibration) -> Iterator[str]:
-    known = {model.name: model.accuracy for model in table.models}
+def _instance_differences(
+    instance: Instance, solution: Solution, calibration: Calibration
+) -> Iterator[str]:
+    known = {model.name: model.accuracy for model in calibration.models}
     if any(known.get(model.name) != model.accuracy for model in instance.models):
-        yield "The instance's accuracies are not the table's means."
+        yield "The instance's accuracies are not the calibrated means."
     shares = instance.users.fresh_fraction[solution.users.place == "device"]
-    if (shares != table.fresh_fraction).any():
+    if (shares != calibration.fresh_fraction).any():
         yield (
             f"On the device {shares.min():.0%} to {shares.max():.0%} of a user's samples are fresh "
-            f"(mean {shares.mean():.0%}), in the table {table.fresh_fraction:.0%}."
+            f"(mean {shares.mean():.0%}), in the calibration {calibration.fresh_fraction:.0%}."
         )

@@ -1,4 +1,4 @@
-"""The engine of this machine's processes: each does one user's two sides, one after the other."""
+"""The engine of processes on this machine: each runs a user's device and server in turn."""
 
 from __future__ import annotations
 
@@ -6,52 +6,52 @@ import time
 from contextlib import AbstractContextManager
 
 from dtkd_opt.distill.jobs import versions
-from dtkd_opt.federate import protocol as sides
-from dtkd_opt.federate.party_data import Case
-from dtkd_opt.federate.serialization import pack_weights, parcel_bits
-from dtkd_opt.federate.spec import Asked, Outcome
+from dtkd_opt.federate import protocol
+from dtkd_opt.federate.party_data import PartyData
+from dtkd_opt.federate.serialization import pack_weights, payload_bits
+from dtkd_opt.federate.spec import TaskResult, TaskSpec
 from dtkd_opt.runtime.jobs import reason_of, this_worker
 from dtkd_opt.runtime.workers import Work, workers
 
 
-def in_process(jobs: int) -> AbstractContextManager[Work[Outcome]]:
-    """Yields who does the tasks in `jobs` processes at once, see `jobs/workers.py`."""
-    return workers(jobs, None, execute, Outcome)
+def in_process(jobs: int) -> AbstractContextManager[Work[TaskResult]]:
+    """Yields what runs the tasks in `jobs` processes at once, see `runtime/workers.py`."""
+    return workers(jobs, None, execute, TaskResult)
 
 
-def execute(case: Case, asked: Asked) -> Outcome:
-    """Train as the plan says and score; whatever goes wrong becomes the outcome's reason."""
+def execute(party: PartyData, task: TaskSpec) -> TaskResult:
+    """Train as the plan says and score; any error becomes the result's reason."""
     began, cpu = time.perf_counter(), time.process_time()
-    row = Outcome(asked=asked, outcome="done", worker=this_worker(), versions=versions())
+    row = TaskResult(asked=task, outcome="done", worker=this_worker(), versions=versions())
     try:
-        found = (_on_device if asked.place == "device" else _at_server)(case, asked)
+        found = (_on_device if task.place == "device" else _at_server)(party, task)
     except Exception as error:  # such as memory that does not suffice
         return row.failed(reason_of(error))
     spent = {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu}
     return row.model_copy(update=found | spent)
 
 
-def _on_device(case: Case, asked: Asked) -> dict[str, float]:
-    down = sides.send_labels(case.agent, asked)
-    trained = sides.train_on_device(case.common, case.device, asked, down)
+def _on_device(party: PartyData, task: TaskSpec) -> dict[str, float]:
+    down = protocol.send_labels(party.agent, task)
+    trained = protocol.train_on_device(party.common, party.device, task, down)
     return {
-        "accuracy": sides.score(case.common, trained.network),
+        "accuracy": protocol.score(party.common, trained.network),
         "loss": trained.loss,
         "steps": trained.steps,
         "up_bits": 0,
-        "down_bits": parcel_bits(down),
+        "down_bits": payload_bits(down),
     }
 
 
-def _at_server(case: Case, asked: Asked) -> dict[str, float]:
-    assert case.agent is not None  # soft labels are learnt from
-    up = sides.send_fresh(case.common, case.device)
-    trained = sides.train_at_server(case.common, case.agent, asked, up)
+def _at_server(party: PartyData, task: TaskSpec) -> dict[str, float]:
+    assert party.agent is not None  # a plan of hard labels alone trains nobody here
+    up = protocol.send_fresh(party.common, party.device)
+    trained = protocol.train_at_server(party.common, party.agent, task, up)
     down = pack_weights(trained.network)
     return {
-        "accuracy": sides.score(case.common, sides.receive(case.common, asked, down)),
+        "accuracy": protocol.score(party.common, protocol.receive(party.common, task, down)),
         "loss": trained.loss,
         "steps": trained.steps,
-        "up_bits": parcel_bits(up),
-        "down_bits": parcel_bits(down),
+        "up_bits": payload_bits(up),
+        "down_bits": payload_bits(down),
     }

@@ -1,4 +1,4 @@
-"""Who holds what: the device its private samples, the digital agent what the twin mirrors."""
+"""The data of each party: the device's private samples, the digital agent's mirrored ones."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Samples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def part(self, rows: slice) -> Samples:
-        """Some of them."""
+    def select(self, rows: slice) -> Samples:
+        """Some of the samples."""
         return Samples(self.raw[rows], self.labels[rows])
 
-    def and_then(self, others: Samples) -> Samples:
-        """These, and others after them."""
+    def concatenate(self, others: Samples) -> Samples:
+        """These samples, and others after them."""
         raw = np.concatenate([self.raw, others.raw])
         return Samples(raw, np.concatenate([self.labels, others.labels]))
 
 
 @dataclass(frozen=True, eq=False)
 class Common:
-    """What everybody knows: scale and classes of the data, and the held-out samples to score on."""
+    """What all parties know: scale and classes of the data, and its held-out samples."""
 
     scale: Scale
     classes: int
@@ -72,10 +72,10 @@ class Agent:
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
-    """A user's two sides. An engine brings nothing from one to the other but parcels.
+class PartyData:
+    """What a user's device and agent hold. An engine passes only payloads between them.
 
-    Without a teacher, which hard labels alone do not take, the server's side has no part.
+    With hard labels alone there is no teacher, and no agent.
     """
 
     common: Common
@@ -89,18 +89,20 @@ def samples_at(data: Dataset, rows: Index) -> Samples:
 
 
 def common_of(data: Dataset) -> Common:
-    """What everybody knows of a data set: users are scored on its test split."""
+    """What all parties know of a data set: users are scored on its test split."""
     return Common(data.scale, data.classes, samples_at(data, data.test))
 
 
-def case_of(data: Dataset, common: Common, shard: Shard, teacher: Teacher | None) -> Case:
-    """The two sides of the user that has this shard."""
+def party_data_of(
+    data: Dataset, common: Common, shard: Shard, teacher: Teacher | None
+) -> PartyData:
+    """What the device and the agent of the user with this shard hold."""
     device = Device(samples_at(data, shard.rows), shard.fresh)
     if teacher is None:
-        return Case(common, device, None)
+        return PartyData(common, device, None)
     agent = Agent(
-        device.samples.part(slice(shard.fresh, None)),
+        device.samples.select(slice(shard.fresh, None)),
         teacher.logits[shard.mirrored],
         teacher.network,
     )
-    return Case(common, device, agent)
+    return PartyData(common, device, agent)

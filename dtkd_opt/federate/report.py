@@ -1,4 +1,4 @@
-"""The files of a federation: a table of the users, two figures, and a summary of one page."""
+"""The files of a federation: users.csv, two figures, and a summary of one page."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.federate.figures import accuracy_figure, gantt
 from dtkd_opt.federate.result import Federation
-from dtkd_opt.federate.spec import Outcome
-from dtkd_opt.federate.timeline import PIECES, clock, planned
+from dtkd_opt.federate.spec import TaskResult
+from dtkd_opt.federate.timeline import STAGES, Timeline, plan_choices
 from dtkd_opt.records.files import write_atomic
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import Solution
@@ -23,14 +23,14 @@ from dtkd_opt.reporting.figures import svg
 if TYPE_CHECKING:
     import pandas as pd
 
-_FOUND = ("outcome", "reason", "up_bits", "down_bits", "loss", "steps", "seconds", "cpu_s")
+_RESULT = ("outcome", "reason", "up_bits", "down_bits", "loss", "steps", "seconds", "cpu_s")
 
 
-def written(folder: Path) -> tuple[Path, Path, Path, Path]:
-    """The files of the table, the two figures and the summary."""
+def result_paths(folder: Path) -> tuple[Path, Path, Path, Path]:
+    """The files of the users, the two figures and the summary."""
     names = ("users.csv", "gantt.svg", "accuracy.svg", "summary.md")
-    table, chart, figure, page = (folder / name for name in names)
-    return table, chart, figure, page
+    users, chart, figure, page = (folder / name for name in names)
+    return users, chart, figure, page
 
 
 def write_results(federation: Federation, folder: Path) -> None:
@@ -41,55 +41,54 @@ def write_results(federation: Federation, folder: Path) -> None:
     InputError
         When one cannot be written.
     """
-    table, chart, figure, page = written(folder)
-    write_atomic(table, federation.users.to_csv(index=False, lineterminator="\n").encode())
+    users, chart, figure, page = result_paths(folder)
+    write_atomic(users, federation.users.to_csv(index=False, lineterminator="\n").encode())
     write_atomic(chart, svg(gantt(federation), "gantt"))
     write_atomic(figure, svg(accuracy_figure(federation), "accuracy"))
     write_atomic(page, summary(federation).encode())
 
 
-def users_table(
-    instance: Instance, solution: Solution, outcomes: Sequence[Outcome]
+def users_frame(
+    instance: Instance, solution: Solution, timeline: Timeline, results: Sequence[TaskResult]
 ) -> pd.DataFrame:
-    """One row a user: its plan, its delay in pieces, the bits planned and crossed, what it found.
+    """One row a user: its plan, its delay in stages, planned and sent bits, its training's result.
 
     Parameters
     ----------
-    instance, solution, outcomes
-        The problem, its plan, and the outcomes there are.
+    instance, solution, timeline, results
+        The problem, its plan with the timeline, and the users' results so far.
     """
     import pandas as pd
 
-    plan = solution.users.to_plan(instance)
-    chosen, pieces = planned(instance, plan), clock(instance, plan)
-    known = {row.asked.user: row for row in outcomes}
-    table = solution.to_frame()[["name", "model", "place", "server"]]
-    table["samples"] = instance.users.samples
-    table["predicted_accuracy"] = chosen.accuracy()
-    rows = [_found(known.get(str(name))) for name in table["name"]]
-    for piece in PIECES:
-        table[f"{piece}_s"] = pieces.seconds[piece]
-    table["delay_s"] = pieces.delay_s
-    table["planned_up_bits"] = chosen.upload_bits()
-    table["planned_down_bits"] = chosen.download_bits()
-    table = pd.concat([table, pd.DataFrame(rows, index=table.index)], axis=1)
-    table["error"] = table.realised_accuracy - table.predicted_accuracy
-    return table
+    chosen = plan_choices(instance, solution.users.to_plan(instance))
+    by_user = {row.asked.user: row for row in results}
+    users = solution.to_frame()[["name", "model", "place", "server"]]
+    users["samples"] = instance.users.samples
+    users["predicted_accuracy"] = chosen.accuracy()
+    rows = [_result_columns(by_user.get(str(name))) for name in users["name"]]
+    for stage in STAGES:
+        users[f"{stage}_s"] = timeline.seconds[stage]
+    users["delay_s"] = timeline.delay_s
+    users["planned_up_bits"] = chosen.upload_bits()
+    users["planned_down_bits"] = chosen.download_bits()
+    users = pd.concat([users, pd.DataFrame(rows, index=users.index)], axis=1)
+    users["error"] = users.realised_accuracy - users.predicted_accuracy
+    return users
 
 
-def _found(row: Outcome | None) -> dict[str, Any]:
-    """What a row of the table has of an outcome; NaN where there is nothing."""
+def _result_columns(row: TaskResult | None) -> dict[str, Any]:
+    """A user's columns of the training; NaN where there is nothing."""
     if row is None:
         return dict.fromkeys(
-            ("realised_accuracy", "fresh", *_FOUND, *TrainConfig.model_fields), np.nan
+            ("realised_accuracy", "fresh", *_RESULT, *TrainConfig.model_fields), np.nan
         )
     found = {"realised_accuracy": row.accuracy, "fresh": row.asked.fresh}
-    found |= {key: getattr(row, key) for key in _FOUND} | row.asked.recipe.model_dump()
+    found |= {key: getattr(row, key) for key in _RESULT} | row.asked.config.model_dump()
     return {key: np.nan if value is None else value for key, value in found.items()}
 
 
 def bit_notes(instance: Instance, solution: Solution, data: Dataset) -> Iterator[str]:
-    """Where the plan counts with other bits than the data and networks have."""
+    """Sentences on the bits of the plan that differ from those of data and networks."""
     task, labels = instance.task, 32.0 * data.classes
     if (task.bits_per_sample, task.bits_per_label) != (data.sample_bits, labels):
         yield (
@@ -106,12 +105,12 @@ def bit_notes(instance: Instance, solution: Solution, data: Dataset) -> Iterator
 
 
 def summary(federation: Federation) -> str:
-    """A page of Markdown: accuracy, delay, bits, what differs from the plan, who failed."""
+    """A page of Markdown: accuracy, delay, bits, differences from the plan, failed users."""
     lines = [f"# {federation.instance.name} carried out on {federation.data}", ""]
     lines += [*_figures(federation), *_students(federation)]
     failed = [f"- {row.name}: {row.reason}" for row in federation.failed.itertuples(index=False)]
     notes = [f"- {note}" for note in federation.notes]
-    for title, part in (("Failed", failed), ("To know when reading this", notes)):
+    for title, part in (("Failed", failed), ("Notes", notes)):
         if part:
             lines += ["", f"## {title}", "", *part]
     return "\n".join([*lines, ""])
@@ -124,7 +123,7 @@ def _figures(federation: Federation) -> Iterator[str]:
     yield f"| users | {len(users)} | {len(done)} |"
     predicted, realised = federation.predicted_accuracy, federation.realised_accuracy
     yield f"| mean accuracy of those done | {predicted:.2%} | {realised:.2%} |"
-    yield f"| total delay (s), virtual clock | {federation.total_delay_s:.3f} | |"
+    yield f"| total delay (s), virtual timeline | {federation.total_delay_s:.3f} | |"
     for way in ("up", "down"):
         bits = done[f"planned_{way}_bits"].sum(), done[f"{way}_bits"].sum()
         off = f" ({bits[1] / bits[0] - 1:+.2%})" if bits[0] else ""
@@ -134,18 +133,18 @@ def _figures(federation: Federation) -> Iterator[str]:
 
 
 def _sentences(federation: Federation) -> Iterator[str]:
-    """How far realised and predicted accuracy are apart, and whether that was to be expected."""
+    """The difference between realised and predicted accuracy, and whether it is within bounds."""
     done = federation.done
     if len(done):
         off = 100 * (federation.realised_accuracy - federation.predicted_accuracy)
-        least, most = 100 * done.error.min(), 100 * done.error.max()
-        yield f"Realised less predicted: {off:+.2f} points in the mean, of single users from"
-        yield f"{least:+.2f} to {most:+.2f}."
-    if federation.expected is not None and len(done) == len(federation.users):
-        low, high = federation.expected
+        lowest, highest = 100 * done.error.min(), 100 * done.error.max()
+        yield f"Realised minus predicted: {off:+.2f} points in the mean, for single users from"
+        yield f"{lowest:+.2f} to {highest:+.2f}."
+    if federation.expected_interval is not None and len(done) == len(federation.users):
+        low, high = federation.expected_interval
         yield f"Calibration's 95 % interval of the mean is {low:.2%} to {high:.2%} and"
         covers = low <= federation.realised_accuracy <= high
-        why = "what differs is told below" if federation.notes else "nothing known differs"
+        why = "the notes say what differs" if federation.notes else "no difference is known"
         yield "covers it." if covers else f"does not cover it; {why}."
     if federation.teacher_accuracy is not None:
         yield f"Teacher: {federation.teacher_accuracy:.2%} on the same samples."
@@ -153,14 +152,14 @@ def _sentences(federation: Federation) -> Iterator[str]:
 
 
 def _rounding(federation: Federation) -> Iterator[str]:
-    """That samples are whole, where the plan counts with parts of some: the sums hide it."""
+    """That samples are whole while the plan counts fractions of some, which the sums hide."""
     done, shares = federation.done, federation.instance.users.fresh_fraction
     planned = done.samples * shares[done.index]
     off = (done.fresh - planned).abs()
-    crossing = done[["planned_up_bits", "planned_down_bits"]].to_numpy().any()
-    if crossing and (off > 1e-9).any():
+    sends = done[["planned_up_bits", "planned_down_bits"]].to_numpy().any()
+    if sends and (off > 1e-9).any():
         user = off.idxmax()
-        yield "Bits are sums over the users; those of a single one may be further from the plan,"
+        yield "Bits are sums over the users; those of a single user may differ more from the plan,"
         yield f"as samples are whole ({done.name[user]}: {done.fresh[user]:.0f} fresh ones for"
         yield f"{planned[user]:.4g} planned)."
 

@@ -1,4 +1,4 @@
-"""What came of a plan that was carried out."""
+"""The result of a plan that was carried out."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dtkd_opt.federate.hyperparameters import Ends
-    from dtkd_opt.federate.timeline import Clock
+    from dtkd_opt.federate.hyperparameters import Interval
+    from dtkd_opt.federate.timeline import Timeline
     from dtkd_opt.records.instance import Instance
 
 
 @dataclass(frozen=True, eq=False)
 class Federation:
-    """Each user's prediction and what it reached.
+    """Each user's predicted and realised figures.
 
-    `users` has one row a user, with the columns of users.csv; what a user without an outcome found
-    is missing there. `expected` are the ends of the mean's calibrated 95 % interval, if known.
-    `notes` are sentences on what the training has otherwise than the plan. `interrupted`: Ctrl-C
-    came before all users were done, and `resume` goes on.
+    `users` has one row a user, with the columns of users.csv; those of the training are NaN for a
+    user that has not been trained. `expected_interval` are the ends of the mean's calibrated 95 %
+    interval, if known. `notes` are sentences on how the training differs from the plan.
+    `interrupted`: Ctrl-C came before all users were done, and `resume` goes on.
     """
 
     instance: Instance
     data: str
     engine: str
     users: pd.DataFrame
-    clock: Clock
+    timeline: Timeline
     teacher_accuracy: float | None
-    expected: Ends | None
+    expected_interval: Interval | None
     notes: tuple[str, ...]
     interrupted: bool
 

@@ -1,4 +1,4 @@
-"""The course of a federation: shards, teacher, one task a user, an engine, and what came of it."""
+"""The steps of a federation: shards, teacher, one task a user, an engine, and the results."""
 
 from __future__ import annotations
 
@@ -6,141 +6,148 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 from dtkd_opt.distill.calibrate import default_cache
 from dtkd_opt.distill.teacher import Teacher, load_teacher
-from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.federate import ENGINES, IN_PROCESS, SIMULATION, Say
+from dtkd_opt.errors import InputError
+from dtkd_opt.federate import Log
+from dtkd_opt.federate.federation_spec import IN_PROCESS, SIMULATION, FederationSpec
 from dtkd_opt.federate.hyperparameters import differences, expected_interval
 from dtkd_opt.federate.inprocess import in_process
-from dtkd_opt.federate.party_data import Case
-from dtkd_opt.federate.planned import Planned
-from dtkd_opt.federate.report import bit_notes, users_table, write_results
+from dtkd_opt.federate.party_data import PartyData
+from dtkd_opt.federate.plan import FederationPlan
+from dtkd_opt.federate.report import bit_notes, users_frame, write_results
 from dtkd_opt.federate.result import Federation
-from dtkd_opt.federate.setup import JOURNAL, OTHERWISE, Scene, Settings, prepare
+from dtkd_opt.federate.setup import ADVICE, JOURNAL, Setup, prepare
 from dtkd_opt.federate.shards import shard_notes
-from dtkd_opt.federate.spec import Asked, Outcome
-from dtkd_opt.federate.timeline import clock
+from dtkd_opt.federate.spec import TaskResult, TaskSpec
+from dtkd_opt.federate.timeline import build_timeline
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes, require
 from dtkd_opt.runtime.journal import Journal
 from dtkd_opt.runtime.runner import FollowPhases, do_missing
 from dtkd_opt.runtime.workers import Work
 
-TEACHING, USERS = "teacher", "users"  # phases
+TEACHER, USERS = "teacher", "users"  # phases
 _FLOWER = "1.42.0"  # as the extra has it
 
 
 def carry_out(
-    plans: Mapping[str, Planned], settings: Settings, say: Say, follow: FollowPhases
+    plans: Mapping[str, FederationPlan],
+    spec: FederationSpec,
+    output: Path | None,
+    resume: bool,
+    callback: FollowPhases,
+    log: Log,
 ) -> dict[str, Federation]:
     """See :func:`dtkd_opt.federate.federate_all`; files of a single plan are in `output` itself."""
-    engine = _engine(settings)
-    scene = prepare(plans, settings)
-    teacher, found, stopped = None, dict[Asked, Outcome](), True
+    engine = _engine(spec)
+    setup = prepare(plans, spec, output, resume)
+    teacher, results, interrupted = None, dict[TaskSpec, TaskResult](), True
     with KeepOnCtrlC(pass_on=True) as ctrl_c:
-        with suppress(KeyboardInterrupt):  # wherever it came: what is done is kept
-            teacher = _teach(scene, say, follow)
-            stopped = _train(scene, teacher, engine, follow, found)
+        with suppress(KeyboardInterrupt):  # wherever it came: finished users are kept
+            teacher = _train_teacher(setup, callback, log)
+            interrupted = _train_users(setup, teacher, engine, resume, callback, results)
         ctrl_c.finish()
         federations = {
-            name: _sum_up(scene, one, teacher, found, stopped) for name, one in plans.items()
+            name: _federation(setup, plan, teacher, results, interrupted)
+            for name, plan in plans.items()
         }
-        for name, folder in ({} if stopped else scene.folders).items():
+        for name, folder in ({} if interrupted else setup.folders).items():
             write_results(federations[name], folder)
     return federations
 
 
-def _engine(settings: Settings) -> AbstractContextManager[Work[Outcome]]:
-    """Who does the tasks: a function from tasks to outcomes, as they come."""
-    if settings.engine not in ENGINES:
-        raise UsageError(f'engine must be one of {", ".join(ENGINES)}, got "{settings.engine}"')
+def _engine(spec: FederationSpec) -> AbstractContextManager[Work[TaskResult]]:
+    """What runs the tasks: a function from tasks to results, as they come."""
     require("joblib", "train", "federate")
-    jobs = processes(settings.jobs)
-    if settings.engine == IN_PROCESS:
+    jobs = processes(spec.jobs)
+    if spec.engine == IN_PROCESS:
         return in_process(jobs)
-    _require_flower(settings.engine)
+    _require_flower(spec.engine)
     from dtkd_opt.federate.flower import flower
 
-    return flower(jobs, settings.engine == SIMULATION)
+    return flower(jobs, spec.engine == SIMULATION)
 
 
 def _require_flower(engine: str) -> None:
     """InputError where Flower is missing, or is another than that whose internals are used."""
-    what = f"the engine {engine}"
+    source = f"the engine {engine}"
     for package in ("flwr", "ray") if engine == SIMULATION else ("flwr",):
-        require(package, "federated", what)
+        require(package, "federated", source)
     if (here := version("flwr")) != _FLOWER:
         fault = f'needs flwr {_FLOWER}, here is {here}: pip install "dtkd-opt[federated]"'
-        raise InputError(what, [fault])
+        raise InputError(source, [fault])
 
 
-def _teach(scene: Scene, say: Say, follow: FollowPhases) -> Teacher | None:
-    """The teacher, where a plan asks for one."""
-    if scene.taught is None:
+def _train_teacher(setup: Setup, callback: FollowPhases, log: Log) -> Teacher | None:
+    """The teacher, where a plan's students learn from one."""
+    if setup.teacher_rows is None:
         return None
     return load_teacher(
-        scene.data,
-        scene.settings.cache or default_cache(),
-        seed=scene.settings.seed,
-        rows=scene.taught,
-        say=say,
-        progress=lambda done: follow(TEACHING, done, 1),
+        setup.data,
+        setup.spec.cache or default_cache(),
+        seed=setup.spec.seed,
+        rows=setup.teacher_rows,
+        say=log,
+        progress=lambda done: callback(TEACHER, done, 1),
     )
 
 
-def _train(
-    scene: Scene,
+def _train_users(
+    setup: Setup,
     teacher: Teacher | None,
-    engine: AbstractContextManager[Work[Outcome]],
-    follow: FollowPhases,
-    found: dict[Asked, Outcome],
+    engine: AbstractContextManager[Work[TaskResult]],
+    resume: bool,
+    callback: FollowPhases,
+    results: dict[TaskSpec, TaskResult],
 ) -> bool:
-    """Add the outcomes there are to `found`, by their questions, and say whether Ctrl-C came."""
-    cases = scene.cases(teacher)
-    sides: dict[Asked, Case] = {}  # by question: what several plans ask is done once
-    for planned in scene.plans.values():
-        sides |= dict(zip(scene.asked(planned, teacher), cases, strict=True))
-    effort = {asked: scene.effort(asked) for asked in sides}
+    """Add the results there are to `results`; whether Ctrl-C came."""
+    parties = setup.party_data(teacher)
+    tasks: dict[TaskSpec, PartyData] = {}  # a training that several plans share runs once
+    for plan in setup.plans.values():
+        tasks |= dict(zip(setup.tasks(plan, teacher), parties, strict=True))
+    cost = {task: setup.cost(task) for task in tasks}
     # a long one last would run alone
-    tasks = [(sides[asked], asked) for asked in sorted(sides, key=lambda one: -effort[one])]
-    folder, resume = scene.settings.output, scene.settings.resume
-    path = None if folder is None else folder / JOURNAL
-    with engine as work, Journal(path, Outcome, list(sides), resume, OTHERWISE) as journal:
+    jobs = [(tasks[task], task) for task in sorted(tasks, key=lambda task: -cost[task])]
+    path = None if setup.output is None else setup.output / JOURNAL
+    with engine as work, Journal(path, TaskResult, list(tasks), resume, ADVICE) as journal:
         try:
-            return do_missing(tasks, journal, work, partial(follow, USERS), effort.__getitem__)
+            return do_missing(jobs, journal, work, partial(callback, USERS), cost.__getitem__)
         finally:
-            found.update(journal.runs)
+            results.update(journal.runs)
 
 
-def _sum_up(
-    scene: Scene,
-    planned: Planned,
+def _federation(
+    setup: Setup,
+    plan: FederationPlan,
     teacher: Teacher | None,
-    found: Mapping[Asked, Outcome],
-    stopped: bool,
+    results: Mapping[TaskSpec, TaskResult],
+    interrupted: bool,
 ) -> Federation:
-    instance, data = planned.instance, scene.data
-    asked = scene.asked(planned, teacher) if found else []  # no teacher where it was stopped
-    outcomes = [found[one] for one in asked if one in found]
-    taught = teacher if planned.labels == "soft" else None
+    instance, data = plan.instance, setup.data
+    tasks = setup.tasks(plan, teacher) if results else []  # no teacher where it was interrupted
+    mine = [results[task] for task in tasks if task in results]
+    timeline = build_timeline(instance, plan.solution.users.to_plan(instance))
+    used = teacher if plan.labels == "soft" else None
     return Federation(
         instance=instance,
         data=data.name,
-        engine=scene.settings.engine,
-        users=users_table(instance, planned.solution, outcomes),
-        clock=clock(instance, planned.solution.users.to_plan(instance)),
-        teacher_accuracy=None if taught is None else taught.accuracy(data, data.test),
-        expected=expected_interval(planned, scene.settings.table_for(planned)),
-        notes=tuple(_notes(scene, planned)),
-        interrupted=stopped,
+        engine=setup.spec.engine,
+        users=users_frame(instance, plan.solution, timeline, mine),
+        timeline=timeline,
+        teacher_accuracy=None if used is None else used.accuracy(data, data.test),
+        expected_interval=expected_interval(plan, setup.calibration(plan)),
+        notes=tuple(_notes(setup, plan)),
+        interrupted=interrupted,
     )
 
 
-def _notes(scene: Scene, planned: Planned) -> Iterator[str]:
-    settings, data = scene.settings, scene.data
-    yield from shard_notes(data, scene.shards)
-    if planned.labels == "soft":  # with hard labels nothing crosses
-        yield from bit_notes(planned.instance, planned.solution, data)
-    taught = 0 if scene.taught is None else len(scene.taught)
-    yield from differences(planned, data, settings.table_for(planned), settings.partition, taught)
+def _notes(setup: Setup, plan: FederationPlan) -> Iterator[str]:
+    data = setup.data
+    yield from shard_notes(data, setup.shards)
+    if plan.labels == "soft":  # with hard labels nothing is sent
+        yield from bit_notes(plan.instance, plan.solution, data)
+    taught = 0 if setup.teacher_rows is None else len(setup.teacher_rows)
+    yield from differences(plan, data, setup.calibration(plan), setup.spec.partition, taught)

@@ -1,7 +1,7 @@
-"""What crosses between a device and its server, as bytes: the engines send these, and no more.
+"""Messages between a device and its server, as bytes: the engines send these payloads, and no more.
 
-Three kinds of parcel: fresh samples go up; soft labels or weights go down. Mirrored samples never
-cross: the twin has them.
+There are three kinds: fresh samples go up; soft labels or weights go down. Mirrored samples are
+never sent: the twin has them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dtkd_opt.federate.party_data import Common, Samples
 Payload: TypeAlias = dict[str, bytes]
 
 
-def parcel_bits(parcel: Payload) -> int:
-    """How many bits cross, without any framing."""
-    return 8 * sum(map(len, parcel.values()))
+def payload_bits(payload: Payload) -> int:
+    """Bits that are sent, without any framing."""
+    return 8 * sum(map(len, payload.values()))
 
 
 def pack_samples(samples: Samples, classes: int) -> Payload:
@@ -28,11 +28,12 @@ def pack_samples(samples: Samples, classes: int) -> Payload:
     return {"images": samples.raw.tobytes(), "labels": labels.tobytes()}
 
 
-def unpack_samples(parcel: Payload, common: Common) -> Samples:
+def unpack_samples(payload: Payload, common: Common) -> Samples:
     """The samples of :func:`pack_samples`."""
-    like = common.test.raw
-    raw = np.frombuffer(parcel["images"], like.dtype).reshape(-1, *like.shape[1:])
-    labels = np.frombuffer(parcel["labels"], np.min_scalar_type(common.classes - 1))
+    template = common.test.raw
+    raw = np.frombuffer(payload["images"], template.dtype)
+    raw = raw.reshape(-1, *template.shape[1:])
+    labels = np.frombuffer(payload["labels"], np.min_scalar_type(common.classes - 1))
     return Samples(raw, labels.astype(np.int64))
 
 
@@ -41,24 +42,24 @@ def pack_logits(logits: Tensor) -> Payload:
     return {"logits": logits.contiguous().numpy().tobytes()}
 
 
-def unpack_logits(parcel: Payload, common: Common) -> Tensor:
+def unpack_logits(payload: Payload, common: Common) -> Tensor:
     """The logits of :func:`pack_logits`."""
-    found = np.frombuffer(parcel["logits"], np.float32).reshape(-1, common.classes)
-    return torch.from_numpy(found.copy())
+    logits = np.frombuffer(payload["logits"], np.float32).reshape(-1, common.classes)
+    return torch.from_numpy(logits.copy())
 
 
 def pack_weights(network: nn.Module) -> Payload:
-    """All that a network's function needs: weights and running statistics, in their own order."""
+    """A network's weights and running statistics, in their own order."""
     state = network.state_dict().values()
     return {"weights": b"".join(value.contiguous().numpy().tobytes() for value in state)}
 
 
-def unpack_weights(parcel: Payload, network: nn.Module) -> None:
+def unpack_weights(payload: Payload, network: nn.Module) -> None:
     """Put the weights of :func:`pack_weights` into a network of the same kind."""
-    data, start, state = parcel["weights"], 0, network.state_dict()
+    content, start, state = payload["weights"], 0, network.state_dict()
     for name, value in state.items():
         end = start + value.numel() * value.element_size()
-        kind = value.numpy().dtype
-        part = np.frombuffer(data[start:end], kind).reshape(tuple(value.shape))
+        dtype = value.numpy().dtype
+        part = np.frombuffer(content[start:end], dtype).reshape(tuple(value.shape))
         state[name], start = torch.from_numpy(part.copy()), end
     network.load_state_dict(state)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.partition import draw_private, mirrored, split_private
-from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.errors import InputError
 from dtkd_opt.problem.physics import Index
 from dtkd_opt.records.instance import Instance
 
-SEEDS = 2**64  # as many as torch takes
 _OF_DATA, _OF_TRAINING = range(2)  # what a user's seed is for
 
 
@@ -28,21 +26,21 @@ class Shard:
 
     @property
     def mirrored(self) -> Index:
-        """Rows of the samples that the twin has."""
+        """Rows of the samples that the twin mirrors."""
         return self.rows[self.fresh :]
 
     @property
     def sha256(self) -> str:
-        """Over rows and number of fresh ones."""
-        told = f"{self.fresh} ".encode() + self.rows.astype("<i8").tobytes()
-        return hashlib.sha256(told).hexdigest()
+        """Over the rows and the number of fresh ones."""
+        content = f"{self.fresh} ".encode() + self.rows.astype("<i8").tobytes()
+        return hashlib.sha256(content).hexdigest()
 
 
-def deal(data: Dataset, instance: Instance, partition: str, seed: int) -> list[Shard]:
+def partition_data(data: Dataset, instance: Instance, partition: str, seed: int) -> list[Shard]:
     """A shard for each user of the instance, of its D samples; round(φ D) of them are fresh.
 
     Shards are disjoint where the training split has enough samples for all users. Otherwise each
-    user draws from all of it, and a user with more samples than there are has some twice.
+    user draws from all of it, and a user with more samples than it has gets some twice.
 
     Parameters
     ----------
@@ -53,8 +51,6 @@ def deal(data: Dataset, instance: Instance, partition: str, seed: int) -> list[S
 
     Raises
     ------
-    UsageError
-        When `partition` is none.
     InputError
         When a user has too few samples of too few classes to be trained with.
     """
@@ -72,14 +68,8 @@ def deal(data: Dataset, instance: Instance, partition: str, seed: int) -> list[S
 
 def _draw(data: Dataset, user: int, size: int, partition: str, seed: int) -> Index:
     pool = np.tile(data.train, -(-size // len(data.train)))
-    own = _seed(seed, user, _OF_DATA)
-    return draw_private(data.labels.numpy(), pool, size, partition, own)
-
-
-def check_seed(seed: int) -> None:
-    """UsageError where it is no seed of a federation."""
-    if not (isinstance(seed, Integral) and 0 <= seed < SEEDS):
-        raise UsageError(f"seed must be a whole number from 0 to {SEEDS - 1}, got {seed!r}")
+    user_seed = _seed(seed, user, _OF_DATA)
+    return draw_private(data.labels.numpy(), pool, size, partition, user_seed)
 
 
 def training_seed(seed: int, user: int) -> int:
@@ -91,8 +81,8 @@ def _seed(seed: int, user: int, use: int) -> int:
     return int(np.random.SeedSequence([seed, user, use]).generate_state(1)[0])
 
 
-def twins_rows(shards: Sequence[Shard]) -> Index:
-    """What the twins mirror together, each sample once: the teacher's training data.
+def mirrored_rows(shards: Sequence[Shard]) -> Index:
+    """The samples that the twins mirror together, each once: the teacher's training data.
 
     Raises
     ------
@@ -107,12 +97,14 @@ def twins_rows(shards: Sequence[Shard]) -> Index:
 
 
 def shard_notes(data: Dataset, shards: Sequence[Shard]) -> list[str]:
-    """What a reader must know about the shards, in sentences."""
+    """Sentences for the reader on shards that overlap."""
     sizes = [len(shard.rows) for shard in shards]
-    have = f"the {len(data.train):,} training samples of {data.name}"
+    available = f"the {len(data.train):,} training samples of {data.name}"
     notes = []
     if sum(sizes) > len(data.train):
-        notes.append(f"The users have {sum(sizes):,} samples, more than {have}: they share some.")
+        notes.append(
+            f"The users have {sum(sizes):,} samples, more than {available}: they share some."
+        )
     if larger := sum(size > len(data.train) for size in sizes):
-        notes.append(f"{larger} of {len(sizes)} users have more than {have}, so some twice.")
+        notes.append(f"{larger} of {len(sizes)} users have more than {available}, so some twice.")
     return notes

@@ -1,4 +1,4 @@
-"""One user's part of a plan as a job: what is asked, and the outcome that comes of it."""
+"""One user's part of a plan as a job: the spec of its training, and the result."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dtkd_opt.records.solution import Number, Whole
 from dtkd_opt.runtime.jobs import Row
 
 
-class Begun(Protocol):
-    """What decides a network's first weights, whatever else is asked."""
+class StudentSpec(Protocol):
+    """What decides a network's first weights, of whatever training it is part."""
 
     @property
     def student(self) -> str: ...
@@ -21,13 +21,13 @@ class Begun(Protocol):
     def seed(self) -> int: ...
 
 
-class Asked(Record):
-    """All that decides what a user's training finds, whichever engine does it."""
+class TaskSpec(Record):
+    """All that decides the result of a user's training, on any engine."""
 
     user: Name
     student: Name
     place: Place
-    recipe: TrainConfig
+    config: TrainConfig
     seed: Whole  # of the first weights and the order of samples
     data: Name
     data_sha256: Text
@@ -38,19 +38,19 @@ class Asked(Record):
     version: Text
 
     @property
-    def hard(self) -> bool:
+    def local_only(self) -> bool:
         """Whether the student learns from hard labels alone."""
         return self.teacher_sha256 is None
 
 
-class Outcome(Row):
-    """What came of it; `accuracy` is the student's on held-out samples, scored on the device.
+class TaskResult(Row):
+    """The result of a user's training; `accuracy` is on held-out samples, scored on the device.
 
-    `up_bits` and `down_bits` crossed between device and server; `seconds` and `cpu_s` are those of
-    the training here, not of the plan's clock.
+    `up_bits` and `down_bits` went between device and server; `seconds` and `cpu_s` are those of
+    the training here, not of the plan's timeline.
     """
 
-    asked: Asked
+    asked: TaskSpec
     outcome: Literal["done", "failed"]
     accuracy: Fraction | None = None
     loss: Number | None = None  # of the last batch

@@ -1,4 +1,4 @@
-"""The virtual clock: when each user sends, trains and receives, by the delay model."""
+"""The virtual timeline: when each user sends, trains and receives, by the delay model."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dtkd_opt.problem import physics
+from dtkd_opt.problem.delays import stage_delays
 from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import SERVER, Instance
 from dtkd_opt.records.plan import Plan
 
-UPLOAD, LABEL, TRAIN, DOWNLOAD = PIECES = ("upload", "label", "train", "download")
-_ORDER = {False: (DOWNLOAD, TRAIN), True: (UPLOAD, LABEL, TRAIN, DOWNLOAD)}  # at the server?
+STAGES = ("upload", "label", "train", "download")
+_ORDER = {False: ("download", "train"), True: STAGES}  # at the server?
 
 
 @dataclass(frozen=True, eq=False)
-class Clock:
-    """Seconds that each user needs for each piece, (N,) each; all users begin at 0."""
+class Timeline:
+    """Seconds that each user needs for each stage, (N,) each; all users begin at 0."""
 
     place: Index  # DEVICE or SERVER
     seconds: dict[str, Array]
@@ -27,39 +27,26 @@ class Clock:
     @property
     def delay_s(self) -> Array:
         """(N,) when each user ends."""
-        total: Array = np.sum([self.seconds[piece] for piece in PIECES], axis=0)
+        total: Array = np.sum([self.seconds[stage] for stage in STAGES], axis=0)
         return total
 
-    def of(self, user: int) -> Iterator[tuple[str, float, float]]:
-        """One user's pieces in their order: name, begin and duration in seconds."""
+    def user_stages(self, user: int) -> Iterator[tuple[str, float, float]]:
+        """One user's stages in their order: name, begin and duration in seconds."""
         begin = 0.0
-        for piece in _ORDER[bool(self.place[user] == SERVER)]:
-            seconds = float(self.seconds[piece][user])
-            yield piece, begin, seconds
+        for stage in _ORDER[bool(self.place[user] == SERVER)]:
+            seconds = float(self.seconds[stage][user])
+            yield stage, begin, seconds
             begin += seconds
 
 
-def clock(instance: Instance, plan: Plan) -> Clock:
-    """Each user's delay in its pieces, at the plan's shares; they sum up to the plan's delay.
-
-    upload φ D β / r_ul, label φ D c_T / f, train E_p D c_m / f, download s_m / r_dl; on the device
-    download (1 - φ) D λ / r_dl and train.
-    """
-    chosen = planned(instance, plan)
-    upload = physics.uplink_rate(plan.uplink_hz, chosen.uplink_snr_hz())
-    download = physics.downlink_rate(plan.downlink_hz, chosen.downlink_efficiency())
-    training = chosen.training_cycles()
-    labelling = np.where(chosen.on_server, chosen.server_cycles() - training, 0.0)
-    seconds = {
-        UPLOAD: physics.transfer_delay(chosen.upload_bits(), upload),
-        LABEL: physics.compute_delay(labelling, plan.compute_hz),
-        TRAIN: physics.compute_delay(training, plan.compute_hz),
-        DOWNLOAD: physics.transfer_delay(chosen.download_bits(), download),
-    }
-    return Clock(plan.place, seconds)
+def build_timeline(instance: Instance, plan: Plan) -> Timeline:
+    """Each user's delay in stages, at the plan's shares; they sum up to the plan's delay."""
+    chosen = plan_choices(instance, plan)
+    delays = stage_delays(chosen, plan.uplink_hz, plan.downlink_hz, plan.cpu_hz)
+    return Timeline(plan.place, {stage: getattr(delays, stage) for stage in STAGES})
 
 
-def planned(instance: Instance, plan: Plan) -> Demands:
-    """What every user does, with the bits that are to cross: `upload_bits`, `download_bits`."""
+def plan_choices(instance: Instance, plan: Plan) -> Demands:
+    """Every user's choice, with the planned bits: `upload_bits`, `download_bits`."""
     users = np.arange(len(instance.users))
     return Demands(instance, users, plan.model, plan.place, plan.server)

@@ -115,15 +115,14 @@ class Demands:
         """Bits over spectral efficiency [Hz s]: what a share of the band divides to a delay."""
         return self.download_bits() / self.downlink_efficiency()
 
+    def max_device_hz(self, energy_j: Array) -> Array:
+        """The fastest frequency of a training on the device, within its CPU and an energy [J]."""
+        limits = self.of_user("cpu_hz"), self.of_user("kappa"), energy_j
+        return physics.device_frequency(self.training_cycles(), *limits)
+
     def device_hz(self) -> Array:
         """The fastest frequency within CPU and energy budget on the device, 0 at the server."""
-        fastest = physics.device_frequency(
-            self.training_cycles(),
-            self.of_user("cpu_hz"),
-            self.of_user("kappa"),
-            self.of_user("energy_j"),
-        )
-        return np.where(self.on_server, 0.0, fastest)
+        return np.where(self.on_server, 0.0, self.max_device_hz(self.of_user("energy_j")))
 
     def device_delay_s(self, device_hz: Array) -> Array:
         """E_p D c_m / f [s] on the device, 0 at the server."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dtkd_opt.errors import KEPT_FAULTS
 from dtkd_opt.problem import physics
+from dtkd_opt.problem.delays import download_delay, upload_delay
 from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.instance import DEVICE, POOLS, Instance
@@ -55,8 +56,9 @@ def evaluate(instance: Instance, plan: Plan) -> Evaluation:
         relative 1e-9.
     """
     chosen = Demands(instance, np.arange(len(instance.users)), plan.model, plan.place, plan.server)
-    accuracy, upload_delay = chosen.accuracy(), _upload_delay(chosen, plan)
-    delay, energy = _delay(chosen, plan, upload_delay), _energy(chosen, plan, upload_delay)
+    upload_s = upload_delay(chosen, plan.uplink_hz, chosen.upload_bits())
+    accuracy, delay = chosen.accuracy(), _delay(chosen, plan, upload_s)
+    energy = _energy(chosen, plan, upload_s)
     with np.errstate(invalid="ignore"):
         objective = float(np.mean(delay + instance.seconds_per_error * (1 - accuracy)))
     violations = (
@@ -66,25 +68,18 @@ def evaluate(instance: Instance, plan: Plan) -> Evaluation:
     return Evaluation(objective, delay, accuracy, energy, violations)
 
 
-def _upload_delay(chosen: Demands, plan: Plan) -> Array:
-    """φ D β / r_ul(b_ul) [s], 0 on the device."""
-    rate = physics.uplink_rate(plan.uplink_hz, chosen.uplink_snr_hz())
-    return physics.transfer_delay(chosen.upload_bits(), rate)
-
-
-def _delay(chosen: Demands, plan: Plan, upload_delay: Array) -> Array:
+def _delay(chosen: Demands, plan: Plan, upload_s: Array) -> Array:
     """T_n [s]: upload, download and computing."""
-    rate = physics.downlink_rate(plan.downlink_hz, chosen.downlink_efficiency())
-    download_delay = physics.transfer_delay(chosen.download_bits(), rate)
+    download_s = download_delay(chosen, plan.downlink_hz)
     cycles = np.where(chosen.on_server, chosen.server_cycles(), chosen.training_cycles())
-    return upload_delay + download_delay + physics.compute_delay(cycles, plan.compute_hz)
+    return upload_s + download_s + physics.compute_delay(cycles, plan.compute_hz)
 
 
-def _energy(chosen: Demands, plan: Plan, upload_delay: Array) -> Array:
+def _energy(chosen: Demands, plan: Plan, upload_s: Array) -> Array:
     """What the device spends [J]: its radio for the server, its CPU on the device."""
     return np.where(
         chosen.on_server,
-        physics.upload_energy(chosen.of_user("tx_power_w"), upload_delay),
+        physics.upload_energy(chosen.of_user("tx_power_w"), upload_s),
         physics.compute_energy(chosen.training_cycles(), plan.device_hz, chosen.of_user("kappa")),
     )
 

@@ -34,7 +34,7 @@ def headline(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
     """The experiment's two modules."""
     monkeypatch.syspath_prepend(str(INSTANCES.parent / "experiments"))
     import headline as runs
-    import headline_show as show
+    import headline_report as show
 
     yield runs, show
     for name in ("headline", "headline_show", "headline_sums", "headline_words", "common"):
@@ -60,7 +60,7 @@ def rows(partition: str = "iid") -> list[dict[str, Any]]:
 
 def test_exceptions_are_named_from_the_numbers(headline: tuple[Any, Any], front: do.Front) -> None:
     show = headline[1]
-    found = show.summed_up(show.with_objective(pd.DataFrame(rows()), front.instance))
+    found = show.summarise(show.with_objective(pd.DataFrame(rows()), front.instance))
     by_method = {row["method"]: row for row in found}
     assert {method: row["verdict"] for method, row in by_method.items()} == {
         "hard labels": "trade-off", "all-server": "holds", "random": "holds",
@@ -77,7 +77,7 @@ def test_exceptions_are_named_from_the_numbers(headline: tuple[Any, Any], front:
     assert (matched["ahead_accuracy_low"], matched["ahead_delay_s"]) == pytest.approx(
         (-0.0535, 2), abs=1e-4
     )
-    words = "\n".join(words_of(headline, found, front))
+    words = "\n".join(claims_of(headline, found, front))
     assert (
         "With no more delay than theirs, a joint optimum has more accuracy, or as much in less\n"
         "time, than greedy (accuracy not certain).\n" in words
@@ -101,8 +101,8 @@ def test_exceptions_are_named_from_the_numbers(headline: tuple[Any, Any], front:
     )
 
 
-def words_of(headline: tuple[Any, Any], found: list[dict[str, Any]], front: do.Front) -> list[str]:
-    return list(headline[1].in_words.__globals__["claims"](found, front))
+def claims_of(headline: tuple[Any, Any], found: list[dict[str, Any]], front: do.Front) -> list[str]:
+    return list(headline[1].page_lines.__globals__["claims"](found, front))
 
 
 def test_where_no_joint_optimum_is_better_is_told(
@@ -110,8 +110,8 @@ def test_where_no_joint_optimum_is_better_is_told(
 ) -> None:
     show = headline[1]
     better = [row | ({"mean_accuracy": 0.9} if row["method"] == "greedy" else {}) for row in rows()]
-    found = show.summed_up(show.with_objective(pd.DataFrame(better), front.instance))
-    words = words_of(headline, found, front)
+    found = show.summarise(show.with_objective(pd.DataFrame(better), front.instance))
+    words = claims_of(headline, found, front)
     assert words[1] == "time, than none."
     assert words[2] == (
         "- Exception: greedy: The joint optimum that needs no more delay (88.00 s) has 7.50 points "
@@ -119,11 +119,11 @@ def test_where_no_joint_optimum_is_better_is_told(
     )
     like = [row | ({"mean_accuracy": 0.82, "total_delay_s": 90.0} if row["method"] == "greedy"
                    else {}) for row in rows()]  # fmt: skip
-    found = show.summed_up(show.with_objective(pd.DataFrame(like), front.instance))
-    assert any("it has as much accuracy and" in line for line in words_of(headline, found, front))
+    found = show.summarise(show.with_objective(pd.DataFrame(like), front.instance))
+    assert any("it has as much accuracy and" in line for line in claims_of(headline, found, front))
 
 
-@pytest.mark.parametrize("fault", ["seed", "baseline", "figure"])
+@pytest.plot_method.parametrize("fault", ["seed", "baseline", "figure"])
 def test_nothing_is_compared_with_what_is_missing(headline: tuple[Any, Any], fault: str) -> None:
     broken = rows()
     if fault == "figure":
@@ -135,7 +135,7 @@ def test_nothing_is_compared_with_what_is_missing(headline: tuple[Any, Any], fau
             if row["method"] != "greedy" or (fault, row["seed"]) == ("seed", 1)
         ]
     with pytest.raises(do.DtkdError, match="a run is missing, or a figure of one"):
-        headline[1].summed_up(pd.DataFrame(broken))
+        headline[1].summarise(pd.DataFrame(broken))
 
 
 def test_the_files_have_both_partitions_and_every_method(
@@ -143,15 +143,15 @@ def test_the_files_have_both_partitions_and_every_method(
 ) -> None:
     show = headline[1]
     both = rows() + rows("dirichlet(0.3)")
-    averaging = do.plan_fedavg(front.instance)
-    show.write_all(tmp_path, both, front, [averaging], ["command: a"])
+    fedavg_plan = do.plan_fedavg(front.instance)
+    show.write_all(tmp_path, both, front, [fedavg_plan], ["command: a"])
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES
     table = pd.read_csv(tmp_path / "headline.csv", comment="#")
     assert table.method.tolist() == 2 * list(FOUND)
     assert len(pd.read_csv(tmp_path / "headline_runs.csv", comment="#")) == len(both)
     page = (tmp_path / "headline.md").read_text()
     assert "| all-server | 80.50% [74.15, 86.85] | 80.00% | 120.00 | 31.500 |" in page
-    assert f"Of all students {averaging.student} has the least J" in page
+    assert f"Of all students {fedavg_plan.student} has the least J" in page
     figure = show.draw(table.to_dict("records"), front)
     assert [axis.get_title() for axis in figure.axes] == ["iid", "dirichlet(0.3)"]
     _, labels = figure.axes[0].get_legend_handles_labels()
@@ -161,13 +161,16 @@ def test_the_files_have_both_partitions_and_every_method(
         assert len(axis.containers) == len(FOUND)
 
 
-@pytest.mark.slow
+@pytest.plot_method.slow
 def test_all_of_it_and_once_more_from_what_is_kept(
     headline: tuple[Any, Any], tmp_path: Path
 ) -> None:
     problem: Instance = instance()
     setting = headline[0].Setting(
-        problem, calibrated(problem), "digits", None, 2, -1, tmp_path / "w"
+        problem,
+        do.FederationSpec(calibration=calibrated(problem), cache=tmp_path / "t"),
+        2,
+        tmp_path / "w",
     )
     headline[0].measure(setting, tmp_path, ["command: a"])
     table = pd.read_csv(tmp_path / "headline.csv", comment="#")

@@ -1,4 +1,4 @@
-"""How `federate` trains by a table, and what a table lets expect."""
+"""How `federate` trains by a calibration, and the accuracy to be expected then."""
 
 from __future__ import annotations
 
@@ -9,130 +9,103 @@ import pytest
 
 import dtkd_opt as do
 from dtkd_opt.distill.data import load_data
-from dtkd_opt.federate import table as tables
-from dtkd_opt.federate.fedavg import fedavg_task
-from dtkd_opt.federate.hyperparameters import differences, expected_interval, recipes_for
-from dtkd_opt.federate.planned import Planned
-from dtkd_opt.federate.table import table_for
+from dtkd_opt.federate import calibration as calibrations
+from dtkd_opt.federate.fedavg import fedavg_job
+from dtkd_opt.federate.hyperparameters import differences, expected_interval, train_configs
+from dtkd_opt.federate.plan import FederationPlan
 from dtkd_opt.records.calibration import Calibration, PowerLaw
 from dtkd_opt.records.instance import Instance
-from tests.support.federating import SHARES, calibrated, instance, plan, table
-from tests.support.paths import INSTANCES
+from tests.support.federating import (
+    SHARES,
+    calibrated,
+    calibration,
+    instance,
+    plan,
+)
 
 
-@pytest.fixture(scope="module")
-def problem() -> Instance:
-    return instance()
-
-
-@pytest.fixture(scope="module")
-def solution(problem: Instance) -> do.Solution:
-    return plan(problem)
-
-
-def test_trainings_are_those_of_the_table(problem: Instance, solution: do.Solution) -> None:
+def test_trainings_are_those_of_the_calibration(problem: Instance, solution: do.Solution) -> None:
     """Of the nearest size in logarithm: 60 up to 120, 240 above it."""
     rates = {"logreg": (2e-3, 4e-3), "cnn_m": (1e-3, 4e-3)}
-    recipes = recipes_for(Planned(problem, solution), table(problem))
-    for recipe, student, (samples, *_) in zip(recipes, solution.users.model, SHARES, strict=True):
+    configs = train_configs(FederationPlan(problem, solution), calibration(problem))
+    for config, student, (samples, *_) in zip(configs, solution.users.model, SHARES, strict=True):
         wanted = rates[student][samples > 120]
-        assert (recipe.learning_rate, recipe.batch_size) == (wanted, 16)
-        assert (recipe.tau, recipe.alpha, recipe.epochs) == (3.0, 0.8, 20)
-    others = table(problem).model_copy(update={"choices": ()})
+        assert (config.learning_rate, config.batch_size) == (wanted, 16)
+        assert (config.tau, config.alpha, config.epochs) == (3.0, 0.8, 20)
+    others = calibration(problem).model_copy(update={"choices": ()})
     with pytest.raises(do.InputError, match='has none for "'):
-        recipes_for(Planned(problem, solution), others)
+        train_configs(FederationPlan(problem, solution), others)
     longer = instance(epochs=5)
     with pytest.raises(do.InputError, match=r"task\.epochs: must be 20"):
-        recipes_for(Planned(longer, solution), table(problem))
-
-
-def test_instances_of_the_shipped_table_carry_it(problem: Instance) -> None:
-    shipped, n5 = do.shipped_calibration(), do.read_instance(INSTANCES / "n5.json")
-    lower = n5.model_copy(update={"models": shipped.models_with("lower95")})
-    for mine in (n5, lower, do.hard_labels(n5).instance, do.hard_labels(lower).instance):
-        assert table_for(mine, None) is table_for(mine, None, "fashion-mnist") is shipped
-        assert table_for(mine, None, "digits") is None
-        given = table(problem)
-        assert table_for(mine, given, "fashion-mnist") is given
-    longer = n5.model_copy(update={"task": n5.task.model_copy(update={"epochs": 41})})
-    other = problem, longer, n5.model_copy(update={"models": n5.models[:2]})
-    for foreign in (*other, *(do.hard_labels(one).instance for one in other)):
-        assert table_for(foreign, None, "fashion-mnist") is None
-
-
-def test_baselines_without_a_table_have_the_shipped_ones_accuracies() -> None:
-    shipped, n5 = do.shipped_calibration(), do.read_instance(INSTANCES / "n5.json")
-    plans = [do.hard_labels(n5, one).solution.users.accuracy for one in (None, shipped)]
-    assert plans[0].tolist() == plans[1].tolist()
-    found, wanted = (do.plan_fedavg(n5, one) for one in (None, shipped))
-    assert (found.student, found.objective) == (wanted.student, wanted.objective)
+        train_configs(FederationPlan(longer, solution), calibration(problem))
 
 
 @pytest.fixture
 def shipped(monkeypatch: pytest.MonkeyPatch) -> Calibration:
-    """A table of the digits in the shipped one's place, which an instance of 2 epochs carries."""
+    """A calibration of the digits as the shipped one, carried by an instance of 2 epochs."""
     made = calibrated(instance(epochs=2))
     fit = PowerLaw(a=0.5, b=0.0, c=1.0, fitted=(0.5, 0.5), residuals=(0.0, 0.0))
     curves = tuple(curve.model_copy(update={"fit": fit}) for curve in made.curves)
     made = made.model_copy(update={"curves": curves})
-    monkeypatch.setattr(tables, "shipped_calibration", lambda: made)
+    monkeypatch.setattr(calibrations, "shipped_calibration", lambda: made)
     return made
 
 
-def test_each_plan_is_trained_by_its_own_table(shipped: Calibration, tmp_path: Path) -> None:
+def test_each_plan_is_trained_by_its_own_calibration(shipped: Calibration, tmp_path: Path) -> None:
     """Alone and beside others: those that do not carry the shipped one are left without."""
     mine, longer = instance(epochs=2), instance(epochs=3)
-    alone = do.hard_labels(mine)
     plans = {
-        "alone": alone,
-        "soft": Planned(mine, plan(mine)),
-        "longer": Planned(longer, plan(longer)),
+        "local": do.local_only(mine),
+        "soft": FederationPlan(mine, plan(mine)),
+        "longer": FederationPlan(longer, plan(longer)),
     }
-    together = do.federate_all(plans, cache=tmp_path, jobs=1)
+    spec = do.FederationSpec(cache=tmp_path, jobs=1)
+    together = do.federate_all(plans, spec)
     for name, one in plans.items():
-        single = do.federate(
-            one.instance, one.solution, labels=one.labels, cache=tmp_path, jobs=1
-        )  # fmt: skip
+        single = do.federate_all({"plan": one}, spec)["plan"]
         for key in ("learning_rate", "realised_accuracy"):
             assert single.users[key].tolist() == together[name].users[key].tolist()
-        wanted = recipes_for(one, None if name == "longer" else shipped)
+        wanted = train_configs(one, None if name == "longer" else shipped)
         assert single.users.learning_rate.tolist() == [one.learning_rate for one in wanted]
-    told = [any("No table was given" in note for note in one.notes) for one in together.values()]
-    assert told == [False, False, True]
+    notes = [
+        any("No calibration was given" in note for note in one.notes) for one in together.values()
+    ]
+    assert notes == [False, False, True]
     for problem, carried in ((mine, shipped), (longer, None)):
         averaging = do.plan_fedavg(problem, student="cnn_m")
-        tasks = [fedavg_task(averaging, "digits", None, "iid", 0, one) for one in (None, carried)]
-        assert tasks[0][1] == tasks[1][1]
-        assert (tasks[0][1].recipe.batch_size == 16) == (problem is mine)
+        specs = [do.FederationSpec(calibration=one) for one in (None, carried)]
+        tasks = [fedavg_job(averaging, one)[1] for one in specs]
+        assert tasks[0] == tasks[1]
+        assert (tasks[0].config.batch_size == 16) == (problem is mine)
 
 
-def test_the_expected_interval_is_the_tables(problem: Instance, solution: do.Solution) -> None:
+def test_the_expected_interval_is_calibrated(problem: Instance, solution: do.Solution) -> None:
     part = np.log10(np.array([samples for samples, *_ in SHARES]) / 60)
     low, high = np.mean(0.31 + 0.09 * part), np.mean(0.91 + 0.09 * part)
-    found = expected_interval(Planned(problem, solution), table(problem))
+    found = expected_interval(FederationPlan(problem, solution), calibration(problem))
     assert found == pytest.approx((low, high))
-    assert expected_interval(Planned(problem, solution), None) is None
+    assert expected_interval(FederationPlan(problem, solution), None) is None
 
 
-def test_what_differs_from_the_calibration_is_told(
+def test_what_differs_from_the_calibration_is_notes(
     problem: Instance, solution: do.Solution
 ) -> None:
     data = load_data("digits")
-    like = table(problem).model_copy(update={"data_sha256": data.sha256})
-    found = list(differences(Planned(problem, solution), data, like, "iid", len(data.train)))
+    like = calibration(problem).model_copy(update={"data_sha256": data.sha256})
+    found = list(differences(FederationPlan(problem, solution), data, like, "iid", len(data.train)))
     assert found == ["On the device 25% to 100% of a user's samples are fresh (mean 62%), "
-                     "in the table 30%."]  # fmt: skip
+                     "in the calibration 30%."]  # fmt: skip
     other = instance("logreg", "cnn_m", shares=((90, 0.3, "device"), (90, 0.5, "server")))
     both = plan(other, ((90, 0.3, "device"), (90, 0.5, "server")))
-    assert list(differences(Planned(other, both), data, like, "iid", len(data.train))) == []
-    partition = list(differences(Planned(other, both), data, like, "dirichlet(0.3)", 500))
+    assert list(differences(FederationPlan(other, both), data, like, "iid", len(data.train))) == []
+    partition = list(differences(FederationPlan(other, both), data, like, "dirichlet(0.3)", 500))
     assert partition == [
-        "Private samples are dirichlet(0.3), those of the table iid.",
+        "Private samples are dirichlet(0.3), those of the calibration iid.",
         "The teacher is trained on the 500 samples that the twins mirror; that of a calibration "
         "on all 1,169.",
     ]
     better = other.models[0].accuracy.model_copy(update={"server": (0.7, 0.95)})
     models = (other.models[0].model_copy(update={"accuracy": better}), *other.models[1:])
     changed = other.model_copy(update={"models": models})
-    (told,) = differences(Planned(changed, both), data, like, "iid", len(data.train))
-    assert told == "The instance's accuracies are not the table's means."
+    (notes,) = differences(FederationPlan(changed, both), data, like, "iid", len(data.train))
+    assert notes == "The instance's accuracies are not the calibrated means."

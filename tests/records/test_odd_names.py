@@ -85,19 +85,19 @@ def test_the_live_line_shows_phases_as_they_are() -> None:
 def test_figures_of_a_federation_show_names_as_they_are() -> None:
     pytest.importorskip("torch")
     from dtkd_opt.federate.figures import accuracy_figure, gantt
-    from dtkd_opt.federate.timeline import PIECES, Clock
+    from dtkd_opt.federate.timeline import STAGES, Timeline
     from dtkd_opt.reporting.figures import svg
 
     words = {"name": ["$\\foo$", "b"], "model": ["m", "m"], "place": ["device", "server"]}
     figures = {"predicted_accuracy": [0.8, 0.9], "realised_accuracy": [0.7, 0.9]}
     users = pd.DataFrame(words | figures)
-    clock = Clock(np.array([0, 1]), {piece: np.ones(2) for piece in PIECES})
+    timeline = Timeline(np.array([0, 1]), {stage: np.ones(2) for stage in STAGES})
     odd: Any = SimpleNamespace(
         instance=SimpleNamespace(name="[/a] $\\foo$"),
         data="d",
         users=users,
         done=users,
-        clock=clock,
+        timeline=timeline,
     )
     for figure in (gantt(odd), accuracy_figure(odd)):
         assert svg(figure, "odd")

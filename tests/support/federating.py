@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 import dtkd_opt as do
 from dtkd_opt.distill.costs import count_costs
@@ -21,6 +25,8 @@ from dtkd_opt.records.instance import AccuracyTable, Instance, Model, Task, User
 PROGRAM = [sys.executable, "-m", "dtkd_opt", "federate"]
 SHARES = ((240, 0.5, "server"), (120, 0.25, "device"), (100, 0.0, "server"), (60, 1.0, "device"))
 EPOCHS = 20
+FILES = ["accuracy.svg", "gantt.svg", "summary.md", "users.csv", "users.jsonl"]
+TIMES = ["seconds", "cpu_s"]
 HARD = {"logreg": (0.4, 0.7), "cnn_m": (0.3, 0.95)}  # accuracies at 60 and 600 samples
 
 
@@ -75,8 +81,8 @@ def choice(student: str, labels: Any, samples: int, rate: float) -> ChosenHyperp
     )  # fmt: skip
 
 
-def table(problem: Instance, cnn_rates: tuple[float, float] = (1e-3, 4e-3)) -> Calibration:
-    """A table that is made up, with the instance's models."""
+def calibration(problem: Instance, cnn_rates: tuple[float, float] = (1e-3, 4e-3)) -> Calibration:
+    """A calibration that is made up, with the instance's models."""
     students = [model.name for model in problem.models]
     curves = [
         AccuracyCurve(student=model.name, labels=labels, fit=None, cells=tuple(
@@ -103,8 +109,8 @@ def table(problem: Instance, cnn_rates: tuple[float, float] = (1e-3, 4e-3)) -> C
 
 
 def calibrated(problem: Instance) -> Calibration:
-    """The same table with hard labels as well."""
-    found = table(problem)
+    """The same calibration with hard labels as well."""
+    found = calibration(problem)
     curves = [
         AccuracyCurve(student=student, labels="hard", fit=None, cells=tuple(
             AccuracyStatistics(samples=samples, runs=1, mean=used, std=None, lower95=None,
@@ -116,3 +122,21 @@ def calibrated(problem: Instance) -> Calibration:
     kept = [one for one in found.choices if one.labels == "soft"]
     kept += [choice(student, "hard", 60, 2e-3) for student in HARD]
     return found.model_copy(update={"curves": (*found.curves, *curves), "choices": tuple(kept)})
+
+
+def words(small: Path, cache: Path, output: Path, *more: str) -> list[str]:
+    given = [str(small / "i.json"), str(small / "s.json"), "--cache", str(cache)]
+    return [*PROGRAM, *given, "--output", str(output), *more]
+
+
+def run(given: list[str], **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(given, capture_output=True, text=True, timeout=300, **more)
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "users.jsonl").read_text().splitlines()]
+
+
+def users(folder: Path) -> pd.DataFrame:
+    """users.csv without its times."""
+    return pd.read_csv(folder / "users.csv").drop(columns=TIMES)

@@ -1,7 +1,7 @@
 """Flower's own FedAvg in its simulation, with this project's local training.
 
 `run` is for a process of its own, as Ray and Flower leave threads behind. The folder that FEDAVG
-names has the instance and what is asked; the last average is written there.
+names has the instance and the task; the last average is written there.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from flwr.simulation import run_simulation
 
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.networks import build_network
-from dtkd_opt.federate.fedavg import Averaging, first_weights, train_locally
+from dtkd_opt.federate.fedavg import FedAvgSpec, first_weights, train_locally
 from dtkd_opt.federate.party_data import Common, Samples, common_of, samples_at
 from dtkd_opt.federate.protocol import receive
 from dtkd_opt.federate.serialization import pack_weights
-from dtkd_opt.federate.shards import deal
+from dtkd_opt.federate.shards import partition_data
 from dtkd_opt.records.instance import read_instance
 
 FOLDER = Path(os.environ["FEDAVG"])
@@ -35,50 +35,50 @@ client, server = ClientApp(), ServerApp()
 
 
 @cache
-def scene() -> tuple[Common, list[Samples], Averaging]:
+def setup() -> tuple[Common, list[Samples], FedAvgSpec]:
     data, problem = load_data("digits"), read_instance(FOLDER / "i.json")
-    held = [samples_at(data, shard.rows) for shard in deal(data, problem, "iid", 0)]
-    asked = Averaging.model_validate_json((FOLDER / "asked.json").read_text())
-    return common_of(data), held, asked
+    private = [samples_at(data, shard.rows) for shard in partition_data(data, problem, "iid", 0)]
+    task = FedAvgSpec.model_validate_json((FOLDER / "task.json").read_text())
+    return common_of(data), private, task
 
 
-def parcel_of(arrays: ArrayRecord) -> dict[str, bytes]:
-    common, _, asked = scene()
-    network = build_network(asked.student, common.shape, common.classes, 0)
+def payload_of(arrays: ArrayRecord) -> dict[str, bytes]:
+    common, _, task = setup()
+    network = build_network(task.student, common.shape, common.classes, 0)
     state = network.state_dict()
     network.load_state_dict({key: torch.as_tensor(arrays[key].numpy()) for key in state})
     return pack_weights(network)
 
 
-def arrays_of(parcel: dict[str, bytes]) -> ArrayRecord:
-    common, _, asked = scene()
-    state = receive(common, asked, parcel).state_dict()
+def arrays_of(payload: dict[str, bytes]) -> ArrayRecord:
+    common, _, task = setup()
+    state = receive(common, task, payload).state_dict()
     return ArrayRecord({key: Array(np.asarray(value.numpy())) for key, value in state.items()})
 
 
 @client.train()
 def train(message: Message, context: Context) -> Message:
-    common, held, asked = scene()
+    common, private, task = setup()
     user = int(context.node_config["partition-id"])
     number = int(message.content["config"]["server-round"]) - 1
-    weights = parcel_of(message.content["arrays"])
-    sent = train_locally(common, held[user], asked, user, number, weights)
-    metrics = MetricRecord({"num-examples": len(held[user])})
+    weights = payload_of(message.content["arrays"])
+    sent = train_locally(common, private[user], task, user, number, weights)
+    metrics = MetricRecord({"num-examples": len(private[user])})
     return Message(RecordDict({"arrays": arrays_of(sent), "metrics": metrics}), reply_to=message)
 
 
 @server.main()
 def main(grid: Grid, context: Context) -> None:
-    common, held, asked = scene()
-    users = len(held)
+    common, private, task = setup()
+    users = len(private)
     strategy = FedAvg(
         fraction_train=1.0, fraction_evaluate=0.0, min_train_nodes=users, min_available_nodes=users
     )
-    begun = arrays_of(first_weights(common, asked))
+    begun = arrays_of(first_weights(common, task))
     found: Any = strategy.start(
-        grid, begun, num_rounds=len(asked.epochs), timeout=120, train_config=ConfigRecord()
+        grid, begun, num_rounds=len(task.epochs), timeout=120, train_config=ConfigRecord()
     )
-    (FOLDER / "weights").write_bytes(parcel_of(found.arrays)["weights"])
+    (FOLDER / "weights").write_bytes(payload_of(found.arrays)["weights"])
 
 
 def run() -> None:
@@ -86,7 +86,7 @@ def run() -> None:
     logging.getLogger("flwr").setLevel(logging.CRITICAL)
     with TemporaryDirectory(prefix="dtkd-", ignore_cleanup_errors=True) as folder:
         run_simulation(
-            server, client, num_supernodes=len(scene()[1]),
+            server, client, num_supernodes=len(setup()[1]),
             backend_config={
                 "init_args": {"num_cpus": 2, "include_dashboard": False, "log_to_driver": False,
                               "logging_level": "ERROR", "_temp_dir": folder},

@@ -20,7 +20,7 @@ from dtkd_opt.federate.flower.control import Control, is_up
 from dtkd_opt.federate.flower.files import home, write_files
 from dtkd_opt.federate.flower.processes import Processes, free_ports
 from dtkd_opt.federate.flower.status_files import fault, outcomes, say_dead, started
-from dtkd_opt.federate.spec import Outcome
+from dtkd_opt.federate.spec import TaskResult
 from dtkd_opt.runtime.workers import Rows, Work
 
 _PAUSE_S = 0.2
@@ -28,7 +28,7 @@ _LINK_S, _SERVER_S = 120.0, 300.0  # for the SuperLink to answer, and the server
 
 
 @contextmanager
-def flower(jobs: int, simulation: bool) -> Iterator[Work[Outcome]]:
+def flower(jobs: int, simulation: bool) -> Iterator[Work[TaskResult]]:
     """Yields who does the tasks, each as a client of its own.
 
     Parameters
@@ -41,7 +41,7 @@ def flower(jobs: int, simulation: bool) -> Iterator[Work[Outcome]]:
     yield partial(_run, jobs, simulation)
 
 
-def _run(jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]) -> Rows[Outcome]:
+def _run(jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]) -> Rows[TaskResult]:
     """The outcomes as they come; where a run breaks down, the other users have failed."""
     left = {asked: None for _, asked in tasks}  # in their order
     try:
@@ -51,10 +51,10 @@ def _run(jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]) -> Rows[
                 yield row
     except DtkdError as error:
         for asked in left:
-            yield Outcome(asked=asked, outcome="failed").failed(str(error))
+            yield TaskResult(asked=asked, outcome="failed").failed(str(error))
 
 
-def _rows(jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]) -> Rows[Outcome]:
+def _rows(jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]) -> Rows[TaskResult]:
     """As many outcomes as tasks; DtkdError where the run ends before."""
     with (
         TemporaryDirectory(prefix="dtkd-", ignore_cleanup_errors=True) as name,
@@ -105,7 +105,7 @@ def _start(processes: Processes, jobs: int, simulation: bool, tasks: int) -> Con
     return Control(link, config, tasks if simulation else 0, jobs)
 
 
-def _follow(processes: Processes, run: Control, clients: Sequence[str]) -> Iterator[Outcome]:
+def _follow(processes: Processes, run: Control, clients: Sequence[str]) -> Iterator[TaskResult]:
     """What the server tells, until its run ends; it is told of clients that ended."""
     folder, known, gone = processes.folder, 0, set[int]()
     end = time.monotonic() + _SERVER_S

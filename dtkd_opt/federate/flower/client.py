@@ -14,10 +14,10 @@ from dtkd_opt.federate import protocol as sides
 from dtkd_opt.federate.flower.files import home, read_common, read_device
 from dtkd_opt.federate.flower.messages import FAULT, FOUND, PARCEL, TASK, array_record, parcel_in
 from dtkd_opt.federate.party_data import Common, Device
-from dtkd_opt.federate.spec import Asked
+from dtkd_opt.federate.spec import TaskSpec
 from dtkd_opt.runtime.jobs import one_line, reason_of
 
-Held = tuple[Common, Device, Asked]
+Held = tuple[Common, Device, TaskSpec]
 Answer = Callable[[Message, Held], dict[str, Any]]
 
 

@@ -16,9 +16,9 @@ from torch import nn
 
 from dtkd_opt.distill.data import Scale
 from dtkd_opt.distill.networks import TEACHER, build_network
-from dtkd_opt.federate.party_data import Agent, Case, Common, Device, Samples
+from dtkd_opt.federate.party_data import Agent, Common, Device, PartyData, Samples
 from dtkd_opt.federate.serialization import pack_logits, pack_weights, unpack_logits, unpack_weights
-from dtkd_opt.federate.spec import Asked
+from dtkd_opt.federate.spec import TaskSpec
 
 
 def home(folder: Path, task: int) -> Path:
@@ -26,7 +26,7 @@ def home(folder: Path, task: int) -> Path:
     return folder / f"node-{task}"
 
 
-def write_files(folder: Path, tasks: Sequence[tuple[Case, Asked]]) -> None:
+def write_files(folder: Path, tasks: Sequence[tuple[PartyData, TaskSpec]]) -> None:
     """Write what both sides read."""
     common, agent = tasks[0][0].common, tasks[0][0].agent
     scale = {"mean": common.scale.mean.numpy(), "spread": common.scale.spread.numpy()}
@@ -67,7 +67,7 @@ def read_common(folder: Path) -> Common:
     return Common(scale, int(held["classes"]), _samples(held))
 
 
-def read_device(folder: Path) -> tuple[Device, Asked]:
+def read_device(folder: Path) -> tuple[Device, TaskSpec]:
     """What a client holds in its own folder, and its part of the plan."""
     held = _load(folder / "device.npz")
     return Device(_samples(held), int(held["fresh"])), _asked(held)
@@ -85,7 +85,7 @@ def read_teacher(folder: Path, common: Common) -> nn.Module | None:
 
 def read_agent(
     folder: Path, task: int, common: Common, teacher: nn.Module | None
-) -> tuple[Agent | None, Asked]:
+) -> tuple[Agent | None, TaskSpec]:
     """What a user's digital agent holds at the server, and its part of the plan."""
     held = _load(folder / "server" / f"agent-{task}.npz")
     if teacher is None:
@@ -94,5 +94,5 @@ def read_agent(
     return Agent(_samples(held), logits, teacher), _asked(held)
 
 
-def _asked(held: dict[str, NDArray[Any]]) -> Asked:
-    return Asked.model_validate_json(str(held["asked"]))
+def _asked(held: dict[str, NDArray[Any]]) -> TaskSpec:
+    return TaskSpec.model_validate_json(str(held["asked"]))

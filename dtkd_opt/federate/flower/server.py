@@ -17,8 +17,8 @@ from dtkd_opt.federate import protocol as sides
 from dtkd_opt.federate.flower.files import read_agent, read_common, read_teacher
 from dtkd_opt.federate.flower.messages import FAULT, FOUND, PARCEL, TASK, array_record, parcel_in
 from dtkd_opt.federate.flower.status_files import MEETING_S, append, dead, say_fault, say_started
-from dtkd_opt.federate.serialization import Payload, pack_weights, parcel_bits
-from dtkd_opt.federate.spec import Asked, Outcome
+from dtkd_opt.federate.serialization import Payload, pack_weights, payload_bits
+from dtkd_opt.federate.spec import TaskResult, TaskSpec
 from dtkd_opt.runtime.jobs import this_worker
 
 _PAUSE_S = 0.1
@@ -75,7 +75,7 @@ class _Course:
         self.teacher = read_teacher(folder, self.common)
         self.node: dict[int, int] = {}  # of each client that was met
         self.up: dict[int, Payload] = {}
-        self.row: dict[int, Outcome] = {}  # as far as it is known
+        self.row: dict[int, TaskResult] = {}  # as far as it is known
 
     def run(self) -> None:
         """All rounds."""
@@ -91,7 +91,7 @@ class _Course:
     def _gone(self, n: int) -> bool:
         return dead(self.folder, n)
 
-    def _asked(self, n: int) -> Asked:
+    def _asked(self, n: int) -> TaskSpec:
         return read_agent(self.folder, n, self.common, self.teacher)[1]
 
     def _meet(self) -> None:
@@ -121,7 +121,7 @@ class _Course:
 
         def write() -> Message:
             agent, asked = read_agent(self.folder, n, self.common, self.teacher)
-            row = Outcome(asked=asked, outcome="done", worker=this_worker(), versions=versions())
+            row = TaskResult(asked=asked, outcome="done", worker=this_worker(), versions=versions())
             found: dict[str, Any] = {}
             if asked.place == "device":
                 parcel = sides.send_labels(agent, asked)
@@ -135,8 +135,8 @@ class _Course:
                 found["cpu_s"] = time.process_time() - cpu
             content = RecordDict({PARCEL: array_record(parcel)})
             message = Message(content, dst_node_id=self.node[n], message_type="train")
-            found["up_bits"] = parcel_bits(self.up[n])
-            found["down_bits"] = parcel_bits(parcel_in(message))
+            found["up_bits"] = payload_bits(self.up[n])
+            found["down_bits"] = payload_bits(parcel_in(message))
             self.row[n] = row.model_copy(update=found)
             return message
 
@@ -152,7 +152,7 @@ class _Course:
         append(self.folder, row.model_copy(update=found))
 
     def _fail(self, n: int, reason: str) -> None:
-        row = self.row.get(n) or Outcome(asked=self._asked(n), outcome="failed")
+        row = self.row.get(n) or TaskResult(asked=self._asked(n), outcome="failed")
         append(self.folder, row.failed(reason))
 
 

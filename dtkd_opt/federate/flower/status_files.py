@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from dtkd_opt.federate.spec import Outcome
+from dtkd_opt.federate.spec import TaskResult
 
 MEETING_S = 120.0  # for all clients to be there
 _OUTCOMES = "outcomes.jsonl"
 
 
-def append(folder: Path, row: Outcome) -> None:
+def append(folder: Path, row: TaskResult) -> None:
     """The server: this user is done, or has failed."""
     with (folder / _OUTCOMES).open("ab") as file:
         file.write(row.model_dump_json().encode() + b"\n")
 
 
-def outcomes(folder: Path, known: int) -> Iterator[Outcome]:
+def outcomes(folder: Path, known: int) -> Iterator[TaskResult]:
     """The engine: what the server has told after the first `known` outcomes."""
     path = folder / _OUTCOMES
     data = path.read_bytes() if path.exists() else b""
     whole = data[: data.rfind(b"\n") + 1]
     for line in whole.splitlines()[known:]:
-        yield Outcome.model_validate_json(line)
+        yield TaskResult.model_validate_json(line)
 
 
 def say_dead(folder: Path, task: int) -> None:

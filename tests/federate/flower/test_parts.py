@@ -31,9 +31,9 @@ from dtkd_opt.federate.flower.files import (
 )
 from dtkd_opt.federate.flower.processes import Processes, free_ports
 from dtkd_opt.federate.flower.status_files import append, outcomes
-from dtkd_opt.federate.party_data import Case, case_of, common_of
+from dtkd_opt.federate.party_data import PartyData, common_of, party_data_of
 from dtkd_opt.federate.shards import Shard
-from dtkd_opt.federate.spec import Asked, Outcome
+from dtkd_opt.federate.spec import TaskResult, TaskSpec
 from tests.support.comparing import wait_for
 
 flower = pytest.mark.skipif(find_spec("flwr") is None, reason="needs the extra federated")
@@ -72,9 +72,9 @@ def test_where_a_run_breaks_down_the_others_have_failed(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = tasks(cache)
-    done = Outcome(asked=wanted[1][1], outcome="done", accuracy=0.5)
+    done = TaskResult(asked=wanted[1][1], outcome="done", accuracy=0.5)
 
-    def rows(*given: Any) -> Iterator[Outcome]:
+    def rows(*given: Any) -> Iterator[TaskResult]:
         yield done
         raise DtkdError("the SuperLink fell over")
 
@@ -88,19 +88,19 @@ def test_where_a_run_breaks_down_the_others_have_failed(
     }
 
 
-def tasks(cache: Path) -> list[tuple[Case, Asked]]:
+def tasks(cache: Path) -> list[tuple[PartyData, TaskSpec]]:
     data = load_data("digits")
     few = TrainConfig(epochs=1, batch_size=32)
     teacher = load_teacher(data, cache, recipe=few, rows=data.train[:300])
     common, found = common_of(data), []
     for n, fresh in enumerate((20, 0, 60)):
         shard = Shard(data.train[60 * n : 60 * n + 60], fresh)
-        asked = Asked(
-            user=f"u{n}", student="logreg", place="server", recipe=few, seed=n, data="digits",
+        asked = TaskSpec(
+            user=f"u{n}", student="logreg", place="server", config=few, seed=n, data="digits",
             data_sha256="", samples=60, fresh=fresh, shard_sha256="", teacher_sha256="",
             version="",
         )  # fmt: skip
-        found.append((case_of(data, common, shard, teacher), asked))
+        found.append((party_data_of(data, common, shard, teacher), asked))
     return found
 
 
@@ -137,7 +137,7 @@ def test_hard_labels_alone_take_no_agent(cache: Path, tmp_path: Path) -> None:
 
 
 def test_outcomes_are_read_once_and_whole(cache: Path, tmp_path: Path) -> None:
-    rows = [Outcome(asked=asked, outcome="done", accuracy=0.5) for _, asked in tasks(cache)]
+    rows = [TaskResult(asked=asked, outcome="done", accuracy=0.5) for _, asked in tasks(cache)]
     assert list(outcomes(tmp_path, 0)) == []
     append(tmp_path, rows[0])
     append(tmp_path, rows[1])

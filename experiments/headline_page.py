@@ -1,17 +1,17 @@
-"""What headline.py found, in words and in a table: where the claim holds, and where not."""
+"""The page of headline.py: where the claim holds, and where not, in sentences and a table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
-from headline_sums import ALIKE_S, JOINT, MATCHED, Row, within
+from headline_summary import DELAY_TOL_S, JOINT, MATCHED, Row, most_accurate_within
 
 import dtkd_opt as do
 
 
-def in_words(
-    found: list[Row], runs: pd.DataFrame, front: do.Front, averagings: Sequence[do.FedAvgPlan],
+def page_lines(
+    found: list[Row], runs: pd.DataFrame, front: do.Front, fedavg_plans: Sequence[do.FedAvgPlan],
     header: Iterable[str],
 ) -> Iterator[str]:  # fmt: skip
     """The page: what was measured, where the claim holds, and the table."""
@@ -26,73 +26,75 @@ def in_words(
     yield f"how far `{JOINT}` is ahead of the method."
     for partition in dict.fromkeys(row["partition"] for row in found):
         mine = [row for row in found if row["partition"] == partition]
-        yield from ("", f"## {partition}", "", *claims(mine, front), "", *table(mine))
-    yield from ("", "## What to know", "", *remarks(averagings, found))
+        yield from ("", f"## {partition}", "", *claims(mine, front), "", *table_lines(mine))
+    yield from ("", "## Notes", "", *remarks(fedavg_plans, found))
     yield from ("", *(f"- {line}" for line in header), "")
 
 
-def remarks(averagings: Sequence[do.FedAvgPlan], found: Sequence[Row]) -> Iterator[str]:
-    """What a reader would ask about the baselines and the predictions."""
-    best = averagings[0]
+def remarks(fedavg_plans: Sequence[do.FedAvgPlan], found: Sequence[Row]) -> Iterator[str]:
+    """Notes on the baselines and the predictions."""
+    best = fedavg_plans[0]
     yield f"- FedAvg trains one student for all on true labels, {len(best.epochs)} rounds of"
     yield f"  {best.epochs[0]} local epochs. Of all students {best.student} has the least J by the"
     yield "  accuracy table; its predicted accuracy is that of hard labels with the samples of all"
     yield "  users, as far as the table goes. A round waits for its slowest user; the uplink is"
     yield "  shared so that all weights of a round are there at once, and averages go to all alike."
-    yield "  `tests/test_fedavg.py` holds these rounds to those of Flower's own strategy `FedAvg`."
+    yield "  `tests/federate/test_fedavg.py` compares these rounds with those of Flower's `FedAvg`."
     if len({row["partition"] for row in found}) > 1:
         yield "- Predictions are of the same accuracy table, made with IID samples, in all parts."
     yield "- Students of the accuracy table were scored on the same test split. Plans are chosen by"
     yield "  the table, alike for all methods; learning rates and batch sizes by other samples."
 
 
-def table(rows: Sequence[Row]) -> Iterator[str]:
+def table_lines(rows: Sequence[Row]) -> Iterator[str]:
     yield "| method | accuracy | predicted | total delay (s) | J (s) | ahead: points | s | claim |"
     yield "|---|--:|--:|--:|--:|--:|--:|---|"
     for row in rows:
-        spread = row["delay_high"] - row["delay_low"] > ALIKE_S
+        spread = row["delay_high"] - row["delay_low"] > DELAY_TOL_S
         delays = f" [{row['delay_low']:.2f}, {row['delay_high']:.2f}]" if spread else ""
         yield (
-            f"| {row['method']} | {percent(row, 'mean_accuracy', 'accuracy')} "
+            f"| {row['method']} | {percent_text(row, 'mean_accuracy', 'accuracy')} "
             f"| {row['predicted_accuracy']:.2%} | {row['total_delay_s']:.2f}{delays} "
-            f"| {row['objective']:.3f} | {points(row)} | {row['ahead_delay_s']:+.2f} "
+            f"| {row['objective']:.3f} | {points_text(row)} | {row['ahead_delay_s']:+.2f} "
             f"| {row['verdict']} |"
         )
 
 
-def percent(row: Row, mean: str, ends: str) -> str:
+def percent_text(row: Row, mean: str, ends: str) -> str:
     return f"{row[mean]:.2%} [{100 * row[f'{ends}_low']:.2f}, {100 * row[f'{ends}_high']:.2f}]"
 
 
-def points(row: Row) -> str:
+def points_text(row: Row) -> str:
     low, high = (100 * row[f"ahead_accuracy_{end}"] for end in ("low", "high"))
     return f"{100 * row['ahead_accuracy']:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def claims(rows: Sequence[Row], front: do.Front) -> Iterator[str]:
-    """Against whom the claim holds, first with each baseline's own delay, then for one ρ."""
-    known = {row["method"]: row for row in rows}
+    """The claim against each baseline, first at its own delay, then for one ρ."""
+    by_method = {row["method"]: row for row in rows}
     matched = [row for row in rows if row["method"].startswith(MATCHED)]
     judged = [row for row in rows if row["verdict"] and row not in matched]
     yield "With no more delay than theirs, a joint optimum has more accuracy, or as much in less"
-    yield f"time, than {named(matched)}."
+    yield f"time, than {method_names(matched)}."
     for row in matched:
         if row["verdict"] != "holds":
-            yield f"- Exception: {row['method'].removeprefix(MATCHED)}: {beside(row)}"
+            yield f"- Exception: {row['method'].removeprefix(MATCHED)}: {compare_matched(row)}"
     yield ""
     yield "The joint optimum at the instance's own ρ is ahead, and worse in neither figure, of"
-    yield f"{named(judged)}."
+    yield f"{method_names(judged)}."
     for row in judged:
         if row["verdict"] == "equal":
             yield f"- {row['method']} finds a plan of the same figures."
         if row["verdict"] in ("beaten", "trade-off"):
-            yield exception(row, known.get(f"{MATCHED}{row['method']}"), known[JOINT], front)
+            yield exception(
+                row, by_method.get(f"{MATCHED}{row['method']}"), by_method[JOINT], front
+            )
 
 
-def named(rows: Sequence[Row]) -> str:
-    """Those against whom it holds, with what is not certain."""
+def method_names(rows: Sequence[Row]) -> str:
+    """The methods against which the claim holds, with what is not certain."""
     names = [
-        f"{row['method'].removeprefix(MATCHED)}{unsure(row)}"
+        f"{row['method'].removeprefix(MATCHED)}{uncertain(row)}"
         for row in rows
         if row["verdict"] == "holds"
     ]
@@ -100,18 +102,18 @@ def named(rows: Sequence[Row]) -> str:
 
 
 def exception(row: Row, matched: Row | None, joint: Row, front: do.Front) -> str:
-    """One that the claim does not hold against, and what a joint optimum has at its delay."""
-    accuracy = than(-100 * row["ahead_accuracy"], "points")
-    delay = than(row["ahead_delay_s"], "s")
-    objective = than(row["objective"] - joint["objective"], "s")
+    """A method against which the claim does not hold, and a joint optimum at its delay."""
+    accuracy = difference_text(-100 * row["ahead_accuracy"], "points")
+    delay = difference_text(row["ahead_delay_s"], "s")
+    objective = difference_text(row["objective"] - joint["objective"], "s")
     kind = "Beaten by" if row["verdict"] == "beaten" else "Exception:"
     text = (
         f"- {kind} {row['method']}: it has {accuracy} accuracy and {delay} total delay"
-        f"{unsure(row)}, and {objective} J."
+        f"{uncertain(row)}, and {objective} J."
     )
     if matched is not None:
-        return f"{text} {beside(matched)}"
-    found = within(front, row["total_delay_s"])
+        return f"{text} {compare_matched(matched)}"
+    found = most_accurate_within(front, row["total_delay_s"])
     if found is None:
         return f"{text} No joint optimum of the sweep needs as little delay."
     return (
@@ -120,23 +122,24 @@ def exception(row: Row, matched: Row | None, joint: Row, front: do.Front) -> str
     )
 
 
-def than(difference: float, unit: str) -> str:
-    """How much more or less it is, to two digits."""
+def difference_text(difference: float, unit: str) -> str:
+    """How much more or less, to two digits."""
     size = f"{abs(difference):.2f}"
     return "as much" if size == "0.00" else f"{size} {unit} {'more' if difference > 0 else 'less'}"
 
 
-def beside(matched: Row) -> str:
+def compare_matched(matched: Row) -> str:
     """How a joint optimum compares that needs no more delay."""
     low, high = (100 * matched[f"ahead_accuracy_{end}"] for end in ("low", "high"))
+    ahead = difference_text(100 * matched["ahead_accuracy"], "points")
     return (
         f"The joint optimum that needs no more delay ({matched['total_delay_s']:.2f} s) has "
-        f"{than(100 * matched['ahead_accuracy'], 'points')} accuracy [{low:+.2f}, {high:+.2f}]."
+        f"{ahead} accuracy [{low:+.2f}, {high:+.2f}]."
     )
 
 
-def unsure(row: Row) -> str:
-    """What these seeds do not settle: where an interval of what is ahead holds 0 within."""
+def uncertain(row: Row) -> str:
+    """The figures whose interval of the difference contains 0."""
     open_ones = [
         what
         for what in ("accuracy", "delay")

@@ -1,4 +1,4 @@
-"""`federate`: what crosses, accuracies, files, resuming, faults. Digits, and short trainings."""
+"""`federate`: the same result however it is interrupted, resumed or combined."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,100 +16,57 @@ import pytest
 
 import dtkd_opt as do
 from dtkd_opt.federate.figures import accuracy_figure, gantt
-from dtkd_opt.federate.report import summary
 from dtkd_opt.records.instance import Instance
 from tests.support.comparing import wait_for
-from tests.support.federating import PROGRAM, instance, plan, table, write
-
-FILES = ["accuracy.svg", "gantt.svg", "summary.md", "users.csv", "users.jsonl"]
-TIMES = ["seconds", "cpu_s"]
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("teachers")
-
-
-@pytest.fixture(scope="module")
-def problem() -> Instance:
-    return instance()
-
-
-@pytest.fixture(scope="module")
-def solution(problem: Instance) -> do.Solution:
-    return plan(problem)
+from tests.support.federating import (
+    FILES,
+    PROGRAM,
+    SHARES,
+    calibration,
+    instance,
+    lines,
+    plan,
+    run,
+    users,
+    words,
+    write,
+)
 
 
-@pytest.fixture(scope="module")
-def small(
-    problem: Instance, solution: do.Solution, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    return write(problem, solution, tmp_path_factory.mktemp("small"))
-
-
-def words(small: Path, cache: Path, output: Path, *more: str) -> list[str]:
-    given = [str(small / "i.json"), str(small / "s.json"), "--cache", str(cache)]
-    return [*PROGRAM, *given, "--output", str(output), *more]
-
-
-def run(given: list[str], **more: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(given, capture_output=True, text=True, timeout=300, **more)
-
-
-def lines(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "users.jsonl").read_text().splitlines()]
-
-
-def users(folder: Path) -> pd.DataFrame:
-    """What the table says but for times."""
-    return pd.read_csv(folder / "users.csv").drop(columns=TIMES)
-
-
-@pytest.fixture(scope="module")
-def unbroken(small: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("unbroken")
-    done = run(words(small, cache, folder))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith(f"{folder / 'summary.md'}\n")
-    return folder
-
-
-def test_files_and_figures(unbroken: Path, solution: do.Solution) -> None:
-    assert sorted(os.listdir(unbroken)) == FILES
-    found = users(unbroken)
-    assert set(found.outcome) == {"done"}
-    assert found.predicted_accuracy.to_numpy() == pytest.approx(solution.users.accuracy)
-    assert found.delay_s.to_numpy() == pytest.approx(solution.users.delay_s)
-    pieces = found[["upload_s", "label_s", "train_s", "download_s"]].sum(axis=1)
-    assert pieces.to_numpy() == pytest.approx(solution.users.delay_s)
-    assert found.realised_accuracy.min() > 0.3  # a guess is right one time in ten
-    assert (449 * found.realised_accuracy % 1).to_numpy() == pytest.approx(0, abs=1e-9)
-    page = (unbroken / "summary.md").read_text()
-    assert (
-        f"| {found.predicted_accuracy.mean():.2%} | {found.realised_accuracy.mean():.2%} |" in page
-    )
-    assert "Calibration's" not in page
-    assert "No table was given" in page
-
-
-def test_what_crosses_is_what_the_plan_counts(unbroken: Path) -> None:
-    """Within 2 %: each of the digits of 512 bits goes up with a byte of label."""
-    found = users(unbroken)
-    assert found.down_bits.tolist() == found.planned_down_bits.tolist()
-    assert found.up_bits.tolist() == (found.planned_up_bits * (512 + 8) / 512).tolist()
-    assert found.up_bits.sum() == pytest.approx(found.planned_up_bits.sum(), rel=0.02)
-    assert found.up_bits.tolist() == [120 * 520, 0, 0, 0]
-    assert found.down_bits[[1, 3]].tolist() == [90 * 320, 0]
-    assert min(found.down_bits[[0, 2]]) > 0
+def test_plans_together_share_equal_trainings(problem: Instance, tmp_path: Path) -> None:
+    """One teacher, each training once, and the figures of each plan alone."""
+    first, second = (do.solve(problem, name).solution for name in ("all-device", "price"))
+    plans = {"a": do.FederationPlan(problem, first), "b": do.FederationPlan(problem, second)}
+    again = {"c": do.FederationPlan(problem, second)} | plans
+    output = tmp_path / "o"
+    spec = do.FederationSpec(cache=tmp_path / "t")
+    found = do.federate_all(again, spec, output=output)
+    alone = do.federate(problem, second, spec)
+    for name in ("b", "c"):
+        assert (
+            found[name].users.realised_accuracy.tolist() == alone.users.realised_accuracy.tolist()
+        )
+        assert (output / name / "summary.md").exists()
+    alike = (first.users.model == second.users.model) & (first.users.place == second.users.place)
+    lines = (output / "users.jsonl").read_text().splitlines()
+    assert len(lines) == 8 - int(alike.sum())
+    assert len(os.listdir(tmp_path / "t")) == 1
+    other = instance(shares=((99, 0.5, "server"), *SHARES[1:]))
+    foreign = do.FederationPlan(other, do.solve(other, "price").solution)
+    with pytest.raises(do.UsageError, match="for the same users, with the same samples"):
+        do.federate_all(plans | {"d": foreign})
+    with pytest.raises(do.UsageError, match="a plan cannot be named"):
+        do.federate_all({"../d": plans["a"]})
+    with pytest.raises(do.UsageError, match="give one or more"):
+        do.federate_all({})
 
 
 def test_python_twin_gives_the_same_and_figures_show_all_users(
     unbroken: Path, problem: Instance, solution: do.Solution, cache: Path
 ) -> None:
     seen: list[tuple[str, float, float]] = []
-    found = do.federate(
-        problem, solution, cache=cache, jobs=1, follow=lambda *now: seen.append(now)
-    )
+    spec = do.FederationSpec(cache=cache, jobs=1)
+    found = do.federate(problem, solution, spec, callback=lambda *now: seen.append(now))
     assert found.users.realised_accuracy.tolist() == users(unbroken).realised_accuracy.tolist()
     assert {phase for phase, *_ in seen} == {"users"}  # the teacher was there
     assert seen[-1][1] == pytest.approx(seen[-1][2])
@@ -132,11 +88,11 @@ def test_another_seed_or_partition_is_another_training(
 ) -> None:
     ours = users(unbroken).realised_accuracy.tolist()
     for more in ({"seed": 1}, {"partition": "dirichlet(0.3)"}):
-        found = do.federate(problem, solution, cache=cache, **more)  # type: ignore[arg-type]
+        spec = do.FederationSpec(cache=cache, **more)  # type: ignore[arg-type]
+        found = do.federate(problem, solution, spec)
         assert found.users.realised_accuracy.tolist() != ours
-        again = {"output": unbroken, "resume": True, "cache": cache}
         with pytest.raises(do.InputError, match="holds runs that are not asked for"):
-            do.federate(problem, solution, **again, **more)  # type: ignore[arg-type]
+            do.federate(problem, solution, spec, output=unbroken, resume=True)
 
 
 def test_kill_9_then_resume_gives_the_same(
@@ -157,7 +113,8 @@ def test_kill_9_then_resume_gives_the_same(
     before = journal.read_bytes()
     before = before[: before.rfind(b"\n") + 1]
     journal.write_bytes(before + before[:100])  # a torn line
-    again = partial(do.federate, problem, solution, cache=cache, output=tmp_path)
+    spec = do.FederationSpec(cache=cache)
+    again = partial(do.federate, problem, solution, spec, output=tmp_path)
     with pytest.raises(do.UsageError, match="holds trainings: resume them"):
         again()
     again(resume=True)
@@ -166,7 +123,7 @@ def test_kill_9_then_resume_gives_the_same(
     pd.testing.assert_frame_equal(users(tmp_path), users(unbroken))
 
 
-def test_ctrl_c_keeps_what_is_done(unbroken: Path, cache: Path, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_finished_users(unbroken: Path, cache: Path, tmp_path: Path) -> None:
     slow = instance("cnn_m", epochs=200)
     write(slow, plan(slow), tmp_path)
     journal = tmp_path / "o" / "users.jsonl"
@@ -207,8 +164,8 @@ main()
     [
         ("dtkd_opt.records.instance:read_instance", 130),
         ("dtkd_opt.federate.run:prepare", 130),
-        ("dtkd_opt.federate.run:_teach", 130),
-        ("dtkd_opt.federate.setup:Scene:effort", 130),
+        ("dtkd_opt.federate.run:_train_teacher", 130),
+        ("dtkd_opt.federate.setup:Setup:cost", 130),
         ("dtkd_opt.commands.federate:_print", 0),
     ],
 )
@@ -219,8 +176,8 @@ def test_ctrl_c_is_130_wherever_it_comes_before_the_files(
     done = run([sys.executable, "-c", PRESS_AT, where, "federate", *given])
     assert done.returncode == code
     if code:
-        told = "interrupted; users that are done are kept, --resume goes on\n"
-        assert (done.stdout, done.stderr) == ("", told)
+        message = "interrupted; users that are done are kept, --resume goes on\n"
+        assert (done.stdout, done.stderr) == ("", message)
     else:
         assert done.stderr == ""
         assert "written: " in done.stdout
@@ -232,8 +189,8 @@ def test_ctrl_c_before_the_first_training_keeps_those_of_before(
     kept = (unbroken / "users.jsonl").read_text().splitlines(keepends=True)[:3]
     (tmp_path / "users.jsonl").write_text("".join(kept))
     found = do.federate(
-        problem, solution, cache=cache, jobs=1, output=tmp_path, resume=True,
-        follow=lambda *now: signal.raise_signal(signal.SIGINT),
+        problem, solution, do.FederationSpec(cache=cache, jobs=1), output=tmp_path, resume=True,
+        callback=lambda *now: signal.raise_signal(signal.SIGINT),
     )  # fmt: skip
     assert (found.interrupted, len(found.done)) == (True, 3)
     assert os.listdir(tmp_path) == ["users.jsonl"]
@@ -242,7 +199,7 @@ def test_ctrl_c_before_the_first_training_keeps_those_of_before(
 def test_a_user_that_fails_is_reported_and_gets_another_chance(
     small: Path, problem: Instance, solution: do.Solution, cache: Path, tmp_path: Path
 ) -> None:
-    do.write_calibration(table(problem, cnn_rates=(1e30, 1e30)), tmp_path / "t.json")
+    do.write_calibration(calibration(problem, cnn_rates=(1e30, 1e30)), tmp_path / "t.json")
     output = tmp_path / "o"
     given = words(small, cache, output, "--table", str(tmp_path / "t.json"))
     done = run(given)
@@ -256,45 +213,26 @@ def test_a_user_that_fails_is_reported_and_gets_another_chance(
     assert found.realised_accuracy.notna().sum() == 4 - len(failed)
     page = (output / "summary.md").read_text()
     assert "## Failed" in page
-    assert "The table is of other data (digits) than what is learnt here (digits)." in page
-    broken = do.read_calibration(tmp_path / "t.json")
-    again = do.federate(problem, solution, table=broken, cache=cache, output=output, resume=True)
+    assert "The calibration is of other data (digits) than this training (digits)." in page
+    spec = do.FederationSpec(calibration=do.read_calibration(tmp_path / "t.json"), cache=cache)
+    again = do.federate(problem, solution, spec, output=output, resume=True)
     assert set(again.failed.name) == failed
     names = [row["asked"]["user"] for row in lines(output)]
     assert sorted(names[4:]) == sorted(failed)  # the others were not trained again
 
 
-def test_failed_rows_are_done_again_and_others_kept(
+def test_failed_rows_run_again_and_others_are_kept(
     unbroken: Path, problem: Instance, solution: do.Solution, cache: Path, tmp_path: Path
 ) -> None:
     rows = lines(unbroken)
     rows[1] |= {"outcome": "failed", "reason": "lost", "accuracy": None}
     text = "".join(json.dumps(row) + "\n" for row in rows[:3])
     (tmp_path / "users.jsonl").write_text(text)
-    do.federate(problem, solution, cache=cache, output=tmp_path, resume=True)
+    spec = do.FederationSpec(cache=cache)
+    do.federate(problem, solution, spec, output=tmp_path, resume=True)
     again = {row["asked"]["user"] for row in lines(tmp_path)[3:]}
     assert again == {rows[1]["asked"]["user"], rows[3]["asked"]["user"]}
     pd.testing.assert_frame_equal(users(tmp_path), users(unbroken))
-
-
-@pytest.mark.parametrize(
-    ("given", "part"),
-    [
-        ({"data": "imagenet"}, "there are digits, fashion-mnist, npz:FILE"),
-        ({"engine": "steam"}, 'engine must be one of in-process.*, got "steam"'),
-        ({"jobs": 0}, "jobs must be"),
-        ({"seed": -1}, "seed must be a whole number from 0 to 18446744073709551615, got -1"),
-        ({"seed": 2**64}, "seed must be a whole number .*, got 18446744073709551616"),
-        ({"seed": 1.5}, "seed must be a whole number"),
-        ({"partition": "by hand"}, "partition must be iid or"),
-    ],
-)
-def test_wrong_use_is_said_before_anything_is_trained(
-    given: dict[str, Any], part: str, tmp_path: Path, problem: Instance, solution: do.Solution
-) -> None:
-    with pytest.raises(do.UsageError, match=part):
-        do.federate(problem, solution, output=tmp_path / "o", cache=tmp_path / "c", **given)
-    assert os.listdir(tmp_path) == []
 
 
 PRESS_LATE = """
@@ -310,7 +248,7 @@ run.write_results = press
 folder, cache = sys.argv[1:]
 given = do.read_instance(f"{folder}/i.json"), do.read_solution(f"{folder}/s.json")
 try:
-    do.federate(*given, cache=cache, output=f"{folder}/o", jobs=1)
+    do.federate(*given, do.FederationSpec(cache=cache, jobs=1), output=f"{folder}/o")
 except KeyboardInterrupt:
     print("passed on, after the files" if pressed else "torn")
 """
@@ -324,32 +262,3 @@ def test_ctrl_c_while_files_are_written_reaches_the_caller_after_it(tmp_path: Pa
     assert sorted(os.listdir(tmp_path / "o")) == FILES
     page = (tmp_path / "o" / "summary.md").read_text()
     assert "Bits are sums" not in page  # all samples are whole
-
-
-def test_the_summary_tells_that_samples_are_whole(cache: Path) -> None:
-    odd = instance("logreg", shares=((60, 0.5, "server"), (91, 0.5, "server")), epochs=1)
-    found = do.federate(odd, do.solve(odd, "all-server").solution, cache=cache, jobs=1)
-    told = "samples are whole (u1: 46 fresh ones for 45.5 planned)."
-    assert told in summary(found)
-    assert found.users.up_bits[1] == 46 * 520
-
-
-def test_plans_that_do_not_hold_are_refused(
-    problem: Instance, solution: do.Solution, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ask = partial(do.federate, output=tmp_path / "o", cache=tmp_path / "c")
-    greedy = [user.model_copy(update={"uplink_hz": 1e9}) for user in solution.users]
-    with pytest.raises(do.InputError, match=r"uplink pool of .* is overdrawn"):
-        ask(problem, solution.model_copy(update={"users": greedy}))
-    model = problem.models[0].model_copy(update={"name": "vgg"})
-    other = problem.model_copy(update={"models": (model,)})
-    with pytest.raises(do.InputError, match='uses "vgg", which cannot be trained'):
-        ask(other, do.solve(other, "greedy").solution)
-    assert os.listdir(tmp_path) == []
-    for engine in ("flower", "flower-simulation"):
-        monkeypatch.setitem(sys.modules, "flwr", None)
-        with pytest.raises(do.InputError, match=r'needs flwr: pip .*"dtkd-opt\[federated\]"'):
-            ask(problem, solution, engine=engine)
-    monkeypatch.setitem(sys.modules, "joblib", None)
-    with pytest.raises(do.InputError, match=r'needs joblib: pip install "dtkd-opt\[train\]"'):
-        ask(problem, solution)

@@ -1,4 +1,4 @@
-"""What headline.py found, as files and in a picture."""
+"""The results of headline.py as files and as a figure."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from common import write_csv
-from headline_sums import COLUMNS, MATCHED, RUN_COLUMNS, Row, summed_up, with_objective
-from headline_words import in_words
+from headline_page import page_lines
+from headline_summary import COLUMNS, MATCHED, RUN_COLUMNS, Row, summarise, with_objective
 
 import dtkd_opt as do
 from dtkd_opt.analysis.compare.figures import style
 from dtkd_opt.records.files import write_atomic
-from dtkd_opt.reporting.figures import svg
+from dtkd_opt.reporting.figures import legend_below, svg
 
 
 def write_all(
     folder: Path,
     rows: list[Row],
     front: do.Front,
-    averagings: Sequence[do.FedAvgPlan],
+    fedavg_plans: Sequence[do.FedAvgPlan],
     header: list[str],
 ) -> None:
     """headline_runs.csv, headline.csv, headline.md and headline.svg, each atomically."""
     runs = with_objective(pd.DataFrame(rows), front.instance)
-    found = summed_up(runs)
-    page = "\n".join(in_words(found, runs, front, averagings, header))
-    told = runs[list(RUN_COLUMNS)].astype(object)
-    rows = told.where(told.notna(), "").to_dict("records")  # FedAvg has no teacher
+    found = summarise(runs)
+    page = "\n".join(page_lines(found, runs, front, fedavg_plans, header))
+    cells = runs[list(RUN_COLUMNS)].astype(object)
+    rows = cells.where(cells.notna(), "").to_dict("records")  # FedAvg has no teacher
     write_csv(folder / "headline_runs.csv", RUN_COLUMNS, rows, header)
     write_csv(folder / "headline.csv", COLUMNS, found, header)
     write_atomic(folder / "headline.md", page.encode())
@@ -39,7 +39,7 @@ def write_all(
 
 
 def draw(found: Sequence[Row], front: do.Front) -> Any:
-    """Accuracy against delay, a panel a partition, with the edge of what is proven possible."""
+    """Accuracy against delay, a panel a partition, with the front of proven plans."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -50,39 +50,36 @@ def draw(found: Sequence[Row], front: do.Front) -> Any:
     axes = figure.subplots(1, len(partitions), sharex=True)
     for axis, partition in zip(axes, partitions, strict=True):
         mine = [row for row in found if row["partition"] == partition]
-        edge(axis, front, mine)
-        known = {row["method"]: row for row in mine}
+        plot_front(axis, front, mine)
+        by_method = {row["method"]: row for row in mine}
         for row in mine:
-            baseline = known[row["method"].removeprefix(MATCHED)]
-            mark(axis, row, baseline, methods.index(baseline["method"]))
-        axis.set(xscale="log", xlabel="total delay (s)", title=partition, **ends(mine))
+            baseline = by_method[row["method"].removeprefix(MATCHED)]
+            plot_method(axis, row, baseline, methods.index(baseline["method"]))
+        axis.set(xscale="log", xlabel="total delay (s)", title=partition, **axis_limits(mine))
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(color="0.9")
         axis.set_axisbelow(True)
     axes[0].set_ylabel("mean accuracy (%), 95 % intervals over seeds")
-    known = {}
-    for axis in axes:
-        handles, labels = axis.get_legend_handles_labels()
-        known |= dict(zip(labels, handles, strict=True))
-    figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=4, frameon=False)
+    handles = [handle for axis in axes for handle in axis.get_legend_handles_labels()[0]]
+    legend_below(figure, list({one.get_label(): one for one in handles}.values()), 4)
     figure.suptitle(f"{front.instance.name} carried out")
     return figure
 
 
-def ends(rows: Sequence[Row]) -> Row:
-    """Limits of both axes by the means: intervals of few seeds go far beyond."""
+def axis_limits(rows: Sequence[Row]) -> Row:
+    """Limits of both axes by the means, as intervals of few seeds are much wider."""
     delays, reached = [row["total_delay_s"] for row in rows], [row["mean_accuracy"] for row in rows]
     room = max(max(reached) - min(reached), 1e-3) / 3
     accuracy = 100 * (min(reached) - room), 100 * min(max(reached) + room, 1.0)
     return {"xlim": (min(delays) / 2, 2 * max(delays)), "ylim": accuracy}
 
 
-def edge(axis: Any, front: do.Front, rows: Sequence[Row]) -> None:
-    """The proven plans, and where by the accuracy table no plan can be."""
-    known = [*front.table.mean_accuracy, *(row["mean_accuracy"] for row in rows)]
-    accuracy = np.linspace(2 * min(known) - 1, 1, 1000)
+def plot_front(axis: Any, front: do.Front, rows: Sequence[Row]) -> None:
+    """The proven plans, and where by the predicted accuracies no plan can be."""
+    accuracies = [*front.table.mean_accuracy, *(row["mean_accuracy"] for row in rows)]
+    accuracy = np.linspace(2 * min(accuracies) - 1, 1, 1000)
     axis.fill_betweenx(
         100 * accuracy, 0, front.least_delay(accuracy), color="0.92", lw=0,
         label="no plan can be here (predicted)",
@@ -93,11 +90,11 @@ def edge(axis: Any, front: do.Front, rows: Sequence[Row]) -> None:
     )  # fmt: skip
 
 
-def mark(axis: Any, row: Row, baseline: Row, number: int) -> None:
+def plot_method(axis: Any, row: Row, baseline: Row, number: int) -> None:
     """A method's means with both intervals; a joint optimum at a baseline's delay leads to it."""
-    (colour, shape), label = style(number), row["method"]
+    (colour, marker), label = style(number), row["method"]
     if row is not baseline:
-        shape, label = "x", "price, delay of where its line ends"
+        marker, label = "x", "price, delay of where its line ends"
         ends = [[one["total_delay_s"], 100 * one["mean_accuracy"]] for one in (row, baseline)]
         axis.plot(*zip(*ends, strict=True), color=colour, lw=0.8, ls=":")
     bars = [
@@ -106,5 +103,5 @@ def mark(axis: Any, row: Row, baseline: Row, number: int) -> None:
     ]
     axis.errorbar(
         row["total_delay_s"], 100 * row["mean_accuracy"], xerr=bars[0], yerr=bars[1],
-        color=colour, marker=shape, ls="", ms=6, capsize=2, mfc="none", label=label,
+        color=colour, marker=marker, ls="", ms=6, capsize=2, mfc="none", label=label,
     )  # fmt: skip

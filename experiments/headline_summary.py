@@ -1,4 +1,4 @@
-"""What headline.py found, summed up over seeds: each method beside a joint optimum."""
+"""The results of headline.py over seeds: each method beside a joint optimum."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ COLUMNS = (
     "ahead_accuracy", "ahead_accuracy_low", "ahead_accuracy_high", "ahead_delay_s",
     "ahead_delay_low", "ahead_delay_high", "verdict",
 )  # fmt: skip
-ALIKE_S = 1e-4  # total delays that differ by less are the solver's tolerance
+DELAY_TOL_S = 1e-4  # total delays that differ by less are the solver's tolerance
 Row = dict[str, Any]
 
 
-def within(front: do.Front, delay: float) -> do.Solution | None:
+def most_accurate_within(front: do.Front, delay: float) -> do.Solution | None:
     """The most accurate plan of a sweep that needs no more delay, if there is one."""
     solutions = [result.solution for result in front.results]
-    fit = [one for one in solutions if (one.total_delay_s or 0.0) <= delay]
-    return max(fit, key=lambda one: one.mean_accuracy or 0.0, default=None)
+    feasible = [one for one in solutions if (one.total_delay_s or 0.0) <= delay]
+    return max(feasible, key=lambda one: one.mean_accuracy or 0.0, default=None)
 
 
 def with_objective(runs: pd.DataFrame, instance: do.Instance) -> pd.DataFrame:
-    """J [s] = mean delay + ρ (1 - mean accuracy), of what was reached."""
+    """J [s] = mean delay + ρ (1 - mean realised accuracy)."""
     error = instance.seconds_per_error * (1 - runs.mean_accuracy)
     return runs.assign(objective=runs.total_delay_s / len(instance.users) + error)
 
 
-def check_whole(runs: pd.DataFrame) -> None:
+def check_complete(runs: pd.DataFrame) -> None:
     """Means are compared seed by seed: DtkdError where one is missing, or a figure of it is."""
     figures = runs[["mean_accuracy", "total_delay_s"]]
     seeds = runs.groupby(["partition", "method"]).seed.agg(lambda mine: tuple(sorted(mine)))
@@ -46,13 +46,13 @@ def check_whole(runs: pd.DataFrame) -> None:
         raise do.DtkdError("a run is missing, or a figure of one: nothing can be compared")
 
 
-def summed_up(runs: pd.DataFrame) -> list[Row]:
+def summarise(runs: pd.DataFrame) -> list[Row]:
     """Rows of headline.csv; `ahead_…` is how far a joint optimum is ahead, by seed.
 
     Of a joint optimum with the delay of a baseline it is how far this one is ahead of that, of
     all others how far `price` is ahead of them.
     """
-    check_whole(runs)
+    check_complete(runs)
     found = []
     for partition, part in runs.groupby("partition", sort=False):
         by_method = {name: mine.set_index("seed") for name, mine in part.groupby("method")}
@@ -88,7 +88,7 @@ def verdict(more: float, less: float) -> str:
     more, less
         How much more accuracy a joint optimum has, and how much less total delay [s].
     """
-    less = 0.0 if abs(less) < ALIKE_S else less
+    less = 0.0 if abs(less) < DELAY_TOL_S else less
     if more == less == 0:
         return "equal"
     if more >= 0 and less >= 0:

@@ -1,0 +1,34 @@
+"""What is carried out: a plan for an instance, and the labels that its students learn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.solution import Solution
+
+if TYPE_CHECKING:
+    from dtkd_opt.methods.result import Result
+
+LabelType = Literal["soft", "hard"]
+
+
+@dataclass(frozen=True, eq=False)
+class FederationPlan:
+    """A plan and its instance; `hard` labels alone are for plans that train on devices only.
+
+    A result of `solve` counts as its solution.
+    """
+
+    instance: Instance
+    solution: Solution
+    labels: LabelType = "soft"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "solution", solution_of(self.solution))
+
+
+def solution_of(found: Solution | Result) -> Solution:
+    """The solution itself, or that of a result."""
+    return found if isinstance(found, Solution) else found.solution
