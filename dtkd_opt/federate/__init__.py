@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dtkd_opt.federate.planned import Labels, Planned
 from dtkd_opt.federate.result import Federation as Federation
-from dtkd_opt.runtime.runner import FollowPhases
+from dtkd_opt.runtime.runner import PhaseCallback
 
 if TYPE_CHECKING:
     from dtkd_opt.records.calibration import Calibration
@@ -36,7 +36,7 @@ def federate(
     resume: bool = False,
     cache: str | Path | None = None,
     say: Say | None = None,
-    follow: FollowPhases | None = None,
+    follow: PhaseCallback | None = None,
 ) -> Federation:
     """Carry a plan out: train each user's student where the plan says, with what is there.
 
@@ -114,7 +114,7 @@ def federate_all(
     resume: bool = False,
     cache: str | Path | None = None,
     say: Say | None = None,
-    follow: FollowPhases | None = None,
+    follow: PhaseCallback | None = None,
 ) -> dict[str, Federation]:
     """Carry several plans for the same users out, with the same shards and the same teacher.
 

@@ -58,7 +58,7 @@ class FedAvgResult(Row):
     `up_bits` and `down_bits` are of all users and rounds.
     """
 
-    asked: Averaging
+    spec: Averaging
     outcome: Literal["done", "failed"]
     accuracies: tuple[Fraction, ...] = ()
     up_bits: Whole | None = None
@@ -155,7 +155,7 @@ def fedavg_task(
 
 def execute(material: Material, asked: Averaging) -> FedAvgResult:
     """Do it; whatever goes wrong becomes the row's reason."""
-    row = FedAvgResult(asked=asked, outcome="failed", worker=this_worker(), versions=versions())
+    row = FedAvgResult(spec=asked, outcome="failed", worker=this_worker(), versions=versions())
     try:
         return _run(material, asked, lambda done: None)
     except Exception as error:  # such as memory that does not suffice
@@ -171,7 +171,7 @@ def _run(material: Material, asked: Averaging, follow: Follow) -> FedAvgResult:
     common, held = common_of(data), [samples_at(data, shard.rows) for shard in shards]
     found = _rounds(common, held, asked, follow)
     return FedAvgResult(
-        asked=asked,
+        spec=asked,
         outcome="done",
         worker=this_worker(),
         versions=versions(),
@@ -213,7 +213,7 @@ def train_locally(
         network,
         common.scale.standardise(samples.raw),
         torch.from_numpy(samples.labels),
-        recipe=asked.recipe.model_copy(update={"epochs": asked.epochs[number]}),
+        config=asked.recipe.model_copy(update={"epochs": asked.epochs[number]}),
         seed=seed,
     )
     return pack_weights(network)

@@ -7,26 +7,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dtkd_opt.federate.timeline import DOWNLOAD, LABEL, PIECES, TRAIN, UPLOAD
+from dtkd_opt.reporting.figures import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    legend_below,
+    panels,
+)
 
 if TYPE_CHECKING:
     from dtkd_opt.federate.result import Federation
 
-# colours that the colour-blind tell apart (Okabe and Ito)
-_COLOURS = {UPLOAD: "#e69f00", LABEL: "#cc79a7", TRAIN: "#0072b2", DOWNLOAD: "#009e73"}
-_PLACES = {"device": ("#d55e00", "^", "on the device"), "server": ("#0072b2", "o", "at the server")}
+_COLOURS = {UPLOAD: ORANGE, LABEL: PURPLE, TRAIN: BLUE, DOWNLOAD: GREEN}
+_PLACES = {"device": (VERMILION, "^", "on the device"), "server": (BLUE, "o", "at the server")}
 _NAMED = 60  # users; more names would run into each other
 
 
 def gantt(federation: Federation) -> Any:
     """When each user sends, trains and receives, those that end last at the top."""
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     users, clock = federation.users, federation.clock
     order = np.argsort(clock.delay_s, kind="stable")
     height = min(max(0.16 * len(order) + 1.2, 2.6), 14)
-    figure = Figure(figsize=(7.5, height), layout="constrained")
-    axis = figure.subplots()
+    figure, ((axis,),) = panels(1, 1, (7.5, height))
     for place, user in enumerate(order.tolist()):
         for piece, begin, seconds in clock.of(user):
             axis.barh(place, seconds, left=begin, height=0.8, color=_COLOURS[piece])
@@ -36,16 +42,14 @@ def gantt(federation: Federation) -> Any:
     axis.set(xlabel="virtual time (s)", ylim=(-0.6, len(order) - 0.4))
     axis.set_title(f"{federation.instance.name}: the plan's clock", parse_math=False)
     patches = [Patch(color=_COLOURS[piece], label=piece) for piece in PIECES]
-    figure.legend(handles=patches, loc="outside lower center", ncols=4, frameon=False)
+    legend_below(figure, 4, patches)
     return figure
 
 
 def accuracy_figure(federation: Federation) -> Any:
     """A mark for each user that is done, and the line on which prediction and truth agree."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.2, 4.6), layout="constrained")
-    axis, done = figure.subplots(), federation.done
+    figure, ((axis,),) = panels(1, 1, (5.2, 4.6))
+    done = federation.done
     for place, (colour, mark, label) in _PLACES.items():
         mine = done[done.place == place]
         axis.plot(
@@ -57,7 +61,5 @@ def accuracy_figure(federation: Federation) -> Any:
     axis.set_aspect("equal", adjustable="datalim")
     axis.set(xlabel="predicted accuracy (%)", ylabel="realised accuracy (%)")
     axis.set_title(f"{federation.instance.name} on {federation.data}", parse_math=False)
-    axis.grid(color="0.9")
-    axis.set_axisbelow(True)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    legend_below(figure, 2)
     return figure

@@ -11,10 +11,10 @@ from dtkd_opt.federate.party_data import Case
 from dtkd_opt.federate.serialization import pack_weights, parcel_bits
 from dtkd_opt.federate.spec import Asked, Outcome
 from dtkd_opt.runtime.jobs import reason_of, this_worker
-from dtkd_opt.runtime.workers import Work, workers
+from dtkd_opt.runtime.workers import RunJobs, workers
 
 
-def in_process(jobs: int) -> AbstractContextManager[Work[Outcome]]:
+def in_process(jobs: int) -> AbstractContextManager[RunJobs[Outcome]]:
     """Yields who does the tasks in `jobs` processes at once, see `jobs/workers.py`."""
     return workers(jobs, None, execute, Outcome)
 
@@ -22,7 +22,7 @@ def in_process(jobs: int) -> AbstractContextManager[Work[Outcome]]:
 def execute(case: Case, asked: Asked) -> Outcome:
     """Train as the plan says and score; whatever goes wrong becomes the outcome's reason."""
     began, cpu = time.perf_counter(), time.process_time()
-    row = Outcome(asked=asked, outcome="done", worker=this_worker(), versions=versions())
+    row = Outcome(spec=asked, outcome="done", worker=this_worker(), versions=versions())
     try:
         found = (_on_device if asked.place == "device" else _at_server)(case, asked)
     except Exception as error:  # such as memory that does not suffice

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dtkd_opt.distill.networks import build_network
-from dtkd_opt.distill.training import Trained, predict, train
+from dtkd_opt.distill.training import TrainResult, predict, train
 from dtkd_opt.federate.party_data import Agent, Common, Device
 from dtkd_opt.federate.serialization import (
     Payload,
@@ -39,14 +39,14 @@ def send_labels(agent: Agent | None, asked: Asked) -> Payload:
     return pack_logits(agent.logits)
 
 
-def train_on_device(common: Common, device: Device, asked: Asked, labels: Payload) -> Trained:
+def train_on_device(common: Common, device: Device, asked: Asked, labels: Payload) -> TrainResult:
     """Train on the device: soft labels of mirrored samples, hard labels alone of fresh ones."""
     return train(
         first_student(common, asked),
         common.scale.standardise(device.samples.raw),
         torch.from_numpy(device.samples.labels),
         *(() if asked.hard else _soft(common, device, labels)),
-        recipe=asked.recipe,
+        config=asked.recipe,
         seed=asked.seed,
     )
 
@@ -58,7 +58,7 @@ def _soft(common: Common, device: Device, labels: Payload) -> tuple[Tensor, Tens
     return logits, torch.arange(len(device.samples)) >= device.fresh
 
 
-def train_at_server(common: Common, agent: Agent, asked: Asked, fresh: Payload) -> Trained:
+def train_at_server(common: Common, agent: Agent, asked: Asked, fresh: Payload) -> TrainResult:
     """Distil at the server: the teacher labels the fresh samples, and all have soft labels."""
     uploaded = unpack_samples(fresh, common)
     samples = uploaded.and_then(agent.mirrored)
@@ -69,7 +69,7 @@ def train_at_server(common: Common, agent: Agent, asked: Asked, fresh: Payload) 
     labels = torch.from_numpy(samples.labels)
     return train(
         first_student(common, asked), images, labels, torch.cat(logits),
-        recipe=asked.recipe, seed=asked.seed,
+        config=asked.recipe, seed=asked.seed,
     )  # fmt: skip
 
 

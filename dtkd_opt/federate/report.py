@@ -63,7 +63,7 @@ def users_table(
 
     plan = plan_of(instance, solution)
     chosen, pieces = planned(instance, plan), clock(instance, plan)
-    known = {row.asked.user: row for row in outcomes}
+    known = {row.spec.user: row for row in outcomes}
     table = solution.to_frame()[["name", "model", "place", "server"]]
     table["samples"] = instance.users.samples
     table["predicted_accuracy"] = chosen.accuracy()
@@ -84,8 +84,8 @@ def _found(row: Outcome | None) -> dict[str, Any]:
         return dict.fromkeys(
             ("realised_accuracy", "fresh", *_FOUND, *TrainConfig.model_fields), np.nan
         )
-    found = {"realised_accuracy": row.accuracy, "fresh": row.asked.fresh}
-    found |= {key: getattr(row, key) for key in _FOUND} | row.asked.recipe.model_dump()
+    found = {"realised_accuracy": row.accuracy, "fresh": row.spec.fresh}
+    found |= {key: getattr(row, key) for key in _FOUND} | row.spec.recipe.model_dump()
     return {key: np.nan if value is None else value for key, value in found.items()}
 
 

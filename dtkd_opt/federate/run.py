@@ -25,15 +25,15 @@ from dtkd_opt.proof.check import plan_of
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes, require
 from dtkd_opt.runtime.journal import Journal
-from dtkd_opt.runtime.runner import FollowPhases, do_missing
-from dtkd_opt.runtime.workers import Work
+from dtkd_opt.runtime.runner import PhaseCallback, run_pending
+from dtkd_opt.runtime.workers import RunJobs
 
 TEACHING, USERS = "teacher", "users"  # phases
 _FLOWER = "1.42.0"  # as the extra has it
 
 
 def carry_out(
-    plans: Mapping[str, Planned], settings: Settings, say: Say, follow: FollowPhases
+    plans: Mapping[str, Planned], settings: Settings, say: Say, follow: PhaseCallback
 ) -> dict[str, Federation]:
     """See :func:`dtkd_opt.federate.federate_all`; files of a single plan are in `output` itself."""
     engine = _engine(settings)
@@ -52,7 +52,7 @@ def carry_out(
     return federations
 
 
-def _engine(settings: Settings) -> AbstractContextManager[Work[Outcome]]:
+def _engine(settings: Settings) -> AbstractContextManager[RunJobs[Outcome]]:
     """Who does the tasks: a function from tasks to outcomes, as they come."""
     if settings.engine not in ENGINES:
         raise UsageError(f'engine must be one of {", ".join(ENGINES)}, got "{settings.engine}"')
@@ -76,7 +76,7 @@ def _require_flower(engine: str) -> None:
         raise InputError(what, [fault])
 
 
-def _teach(scene: Scene, say: Say, follow: FollowPhases) -> Teacher | None:
+def _teach(scene: Scene, say: Say, follow: PhaseCallback) -> Teacher | None:
     """The teacher, where a plan asks for one."""
     if scene.taught is None:
         return None
@@ -85,16 +85,15 @@ def _teach(scene: Scene, say: Say, follow: FollowPhases) -> Teacher | None:
         scene.settings.cache or default_cache(),
         seed=scene.settings.seed,
         rows=scene.taught,
-        say=say,
-        progress=lambda done: follow(TEACHING, done, 1),
+        callback=lambda done: follow(TEACHING, done, 1),
     )
 
 
 def _train(
     scene: Scene,
     teacher: Teacher | None,
-    engine: AbstractContextManager[Work[Outcome]],
-    follow: FollowPhases,
+    engine: AbstractContextManager[RunJobs[Outcome]],
+    follow: PhaseCallback,
     found: dict[Asked, Outcome],
 ) -> bool:
     """Add the outcomes there are to `found`, by their questions, and say whether Ctrl-C came."""
@@ -109,9 +108,9 @@ def _train(
     path = None if folder is None else folder / JOURNAL
     with engine as work, Journal(path, Outcome, list(sides), resume, OTHERWISE) as journal:
         try:
-            return do_missing(tasks, journal, work, partial(follow, USERS), effort.__getitem__)
+            return run_pending(tasks, journal, work, partial(follow, USERS), effort.__getitem__)
         finally:
-            found.update(journal.runs)
+            found.update(journal.rows)
 
 
 def _sum_up(

@@ -50,7 +50,7 @@ class Outcome(Row):
     the training here, not of the plan's clock.
     """
 
-    asked: Asked
+    spec: Asked
     outcome: Literal["done", "failed"]
     accuracy: Fraction | None = None
     loss: Number | None = None  # of the last batch

@@ -88,7 +88,7 @@ def test_alone_no_label_crosses_and_no_teacher_is_asked(
     rows, seed = deal(data, problem, "iid", 0)[1].rows, training_seed(0, 1)
     network = build_network(users.model[1], data.shape, 10, seed)
     recipe = TrainConfig(epochs=EPOCHS, batch_size=16, learning_rate=2e-3, tau=3.0, alpha=0.8)
-    train(network, data.images[rows], data.labels[rows], recipe=recipe, seed=seed)
+    train(network, data.images[rows], data.labels[rows], config=recipe, seed=seed)
     reached = accuracy(network, data.images[data.test], data.labels[data.test])
     assert users.realised_accuracy[1] == pytest.approx(reached)
     at_server = do.solve(problem, "all-server").solution
@@ -257,7 +257,7 @@ def test_fedavg_learns_and_counts_what_crosses(
 ) -> None:
     told: list[float] = []
     found = fedavg(short, table=calibrated, follow=told.append)
-    assert found.asked.recipe.learning_rate == 2e-3  # of hard labels
+    assert found.spec.recipe.learning_rate == 2e-3  # of hard labels
     assert told[-1] == 1
     assert told == sorted(told)
     assert 0.4 < found.accuracies[0] < found.accuracy < 1
@@ -284,7 +284,7 @@ def test_of_one_user_fedavg_is_its_own_training(data: Dataset, problem: Instance
     network = build_network("logreg", data.shape, 10, asked.seed)
     recipe = asked.recipe.model_copy(update={"epochs": 3})
     seed = int(np.random.SeedSequence([asked.seed, 0, 0]).generate_state(1)[0])
-    train(network, data.images[rows], data.labels[rows], recipe=recipe, seed=seed)
+    train(network, data.images[rows], data.labels[rows], config=recipe, seed=seed)
     hits = network(data.images[data.test]).argmax(1) == data.labels[data.test]
     assert found.accuracies == (int(hits.sum()) / len(hits),)
 

@@ -162,7 +162,7 @@ def test_kill_9_then_resume_gives_the_same(
         again()
     again(resume=True)
     assert journal.read_bytes().startswith(before)
-    assert sorted(row["asked"]["user"] for row in lines(tmp_path)) == ["u0", "u1", "u2", "u3"]
+    assert sorted(row["spec"]["user"] for row in lines(tmp_path)) == ["u0", "u1", "u2", "u3"]
     pd.testing.assert_frame_equal(users(tmp_path), users(unbroken))
 
 
@@ -260,7 +260,7 @@ def test_a_user_that_fails_is_reported_and_gets_another_chance(
     broken = do.read_calibration(tmp_path / "t.json")
     again = do.federate(problem, solution, table=broken, cache=cache, output=output, resume=True)
     assert set(again.failed.name) == failed
-    names = [row["asked"]["user"] for row in lines(output)]
+    names = [row["spec"]["user"] for row in lines(output)]
     assert sorted(names[4:]) == sorted(failed)  # the others were not trained again
 
 
@@ -272,8 +272,8 @@ def test_failed_rows_are_done_again_and_others_kept(
     text = "".join(json.dumps(row) + "\n" for row in rows[:3])
     (tmp_path / "users.jsonl").write_text(text)
     do.federate(problem, solution, cache=cache, output=tmp_path, resume=True)
-    again = {row["asked"]["user"] for row in lines(tmp_path)[3:]}
-    assert again == {rows[1]["asked"]["user"], rows[3]["asked"]["user"]}
+    again = {row["spec"]["user"] for row in lines(tmp_path)[3:]}
+    assert again == {rows[1]["spec"]["user"], rows[3]["spec"]["user"]}
     pd.testing.assert_frame_equal(users(tmp_path), users(unbroken))
 
 

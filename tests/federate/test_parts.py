@@ -46,7 +46,7 @@ def data() -> Dataset:
 def teacher(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Teacher:
     """Of few samples and epochs, so that it is unsure."""
     few = TrainConfig(epochs=2, batch_size=32)
-    return load_teacher(data, tmp_path_factory.mktemp("t"), recipe=few, rows=data.train[:300])
+    return load_teacher(data, tmp_path_factory.mktemp("t"), config=few, rows=data.train[:300])
 
 
 def test_shards_are_disjoint_where_the_data_is_enough(data: Dataset) -> None:
@@ -119,7 +119,7 @@ def test_weights_cross_unchanged(name: str, data: Dataset) -> None:
     """Running statistics as well, and with a training's layout in memory."""
     images, labels = data.images[:64], data.labels[:64]
     trained = train(
-        build_network(name, data.shape, 10, 1), images, labels, recipe=RECIPE, seed=1
+        build_network(name, data.shape, 10, 1), images, labels, config=RECIPE, seed=1
     ).network
     parcel = pack_weights(trained)
     assert parcel_bits(parcel) == count_costs(trained, data.shape).bits
@@ -163,7 +163,7 @@ def test_the_server_learns_from_all_samples_and_gets_the_fresh_ones_only(
     rows = shard.rows
     alone = train(
         build_network("cnn_m", data.shape, 10, 5), data.images[rows], data.labels[rows], soft,
-        recipe=RECIPE, seed=5,
+        config=RECIPE, seed=5,
     )  # fmt: skip
     assert torch.equal(predict(found.network, data.images), predict(alone.network, data.images))
     received = sides.receive(case.common, asked, pack_weights(found.network))
@@ -183,7 +183,7 @@ def test_the_device_has_soft_labels_of_mirrored_samples_only(
     rows, mask = shard.rows, torch.arange(120) >= 50
     alone = train(
         build_network("cnn_m", data.shape, 10, 5), data.images[rows], data.labels[rows],
-        teacher.logits[rows], mask, recipe=RECIPE, seed=5,
+        teacher.logits[rows], mask, config=RECIPE, seed=5,
     )  # fmt: skip
     assert torch.equal(predict(found.network, data.images), predict(alone.network, data.images))
     fewer = case_of(data, case.common, Shard(rows, 60), teacher)

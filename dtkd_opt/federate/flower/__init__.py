@@ -21,14 +21,14 @@ from dtkd_opt.federate.flower.files import home, write_files
 from dtkd_opt.federate.flower.processes import Processes, free_ports
 from dtkd_opt.federate.flower.status_files import fault, outcomes, say_dead, started
 from dtkd_opt.federate.spec import Outcome
-from dtkd_opt.runtime.workers import Rows, Work
+from dtkd_opt.runtime.workers import Rows, RunJobs
 
 _PAUSE_S = 0.2
 _LINK_S, _SERVER_S = 120.0, 300.0  # for the SuperLink to answer, and the server app to start
 
 
 @contextmanager
-def flower(jobs: int, simulation: bool) -> Iterator[Work[Outcome]]:
+def flower(jobs: int, simulation: bool) -> Iterator[RunJobs[Outcome]]:
     """Yields who does the tasks, each as a client of its own.
 
     Parameters
@@ -47,11 +47,11 @@ def _run(jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]) -> Rows[
     try:
         with closing(_rows(jobs, simulation, tasks)) as rows:
             for row in rows:
-                del left[row.asked]
+                del left[row.spec]
                 yield row
     except DtkdError as error:
         for asked in left:
-            yield Outcome(asked=asked, outcome="failed").failed(str(error))
+            yield Outcome(spec=asked, outcome="failed").failed(str(error))
 
 
 def _rows(jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]) -> Rows[Outcome]:

@@ -121,7 +121,7 @@ class _Course:
 
         def write() -> Message:
             agent, asked = read_agent(self.folder, n, self.common, self.teacher)
-            row = Outcome(asked=asked, outcome="done", worker=this_worker(), versions=versions())
+            row = Outcome(spec=asked, outcome="done", worker=this_worker(), versions=versions())
             found: dict[str, Any] = {}
             if asked.place == "device":
                 parcel = sides.send_labels(agent, asked)
@@ -152,7 +152,7 @@ class _Course:
         append(self.folder, row.model_copy(update=found))
 
     def _fail(self, n: int, reason: str) -> None:
-        row = self.row.get(n) or Outcome(asked=self._asked(n), outcome="failed")
+        row = self.row.get(n) or Outcome(spec=self._asked(n), outcome="failed")
         append(self.folder, row.failed(reason))
 
 

@@ -72,7 +72,7 @@ def test_where_a_run_breaks_down_the_others_have_failed(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = tasks(cache)
-    done = Outcome(asked=wanted[1][1], outcome="done", accuracy=0.5)
+    done = Outcome(spec=wanted[1][1], outcome="done", accuracy=0.5)
 
     def rows(*given: Any) -> Iterator[Outcome]:
         yield done
@@ -82,7 +82,7 @@ def test_where_a_run_breaks_down_the_others_have_failed(
     with engine(2, False) as work:
         found = list(work(wanted))
     assert found[0] == done
-    assert [row.asked for row in found[1:]] == [wanted[0][1], wanted[2][1]]
+    assert [row.spec for row in found[1:]] == [wanted[0][1], wanted[2][1]]
     assert {(row.outcome, row.reason) for row in found[1:]} == {
         ("failed", "the SuperLink fell over")
     }
@@ -91,7 +91,7 @@ def test_where_a_run_breaks_down_the_others_have_failed(
 def tasks(cache: Path) -> list[tuple[Case, Asked]]:
     data = load_data("digits")
     few = TrainConfig(epochs=1, batch_size=32)
-    teacher = load_teacher(data, cache, recipe=few, rows=data.train[:300])
+    teacher = load_teacher(data, cache, config=few, rows=data.train[:300])
     common, found = common_of(data), []
     for n, fresh in enumerate((20, 0, 60)):
         shard = Shard(data.train[60 * n : 60 * n + 60], fresh)
@@ -137,7 +137,7 @@ def test_hard_labels_alone_take_no_agent(cache: Path, tmp_path: Path) -> None:
 
 
 def test_outcomes_are_read_once_and_whole(cache: Path, tmp_path: Path) -> None:
-    rows = [Outcome(asked=asked, outcome="done", accuracy=0.5) for _, asked in tasks(cache)]
+    rows = [Outcome(spec=asked, outcome="done", accuracy=0.5) for _, asked in tasks(cache)]
     assert list(outcomes(tmp_path, 0)) == []
     append(tmp_path, rows[0])
     append(tmp_path, rows[1])
