@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dtkd_opt.analysis.compare import Comparison, compare
-from dtkd_opt.analysis.pareto import Front, pareto
+from dtkd_opt.analysis.pareto import ParetoFront, pareto
 from dtkd_opt.analysis.planner import Planner
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
 from dtkd_opt.federate import Federation, federate, federate_all
@@ -42,7 +42,7 @@ from dtkd_opt.records.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from dtkd_opt.distill.calibrate import calibrate
-    from dtkd_opt.distill.grid import CalibrateParams
+    from dtkd_opt.distill.settings import CalibrationSettings
     from dtkd_opt.federate.fedavg import fedavg
     from dtkd_opt.methods.dqn.method import DqnParams
     from dtkd_opt.methods.dqn.train import train_dqn
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from dtkd_opt.solvers.highs import HighsParams
 
 _LATER = {
-    "CalibrateParams": "dtkd_opt.distill.grid",
+    "CalibrationSettings": "dtkd_opt.distill.settings",
     "DqnParams": "dtkd_opt.methods.dqn.method",
     "ExactParams": "dtkd_opt.methods.exact",
     "HighsParams": "dtkd_opt.solvers.highs",
@@ -68,8 +68,8 @@ _LATER = {
 __all__ = [
     "METHODS",
     "Allocation",
-    "CalibrateParams",
     "Calibration",
+    "CalibrationSettings",
     "Certificate",
     "ChoiceInfeasible",
     "Comparison",
@@ -79,13 +79,13 @@ __all__ = [
     "ExactParams",
     "FedAvgPlan",
     "Federation",
-    "Front",
     "GeneratorParams",
     "HighsParams",
     "InfeasibleError",
     "InputError",
     "Instance",
     "Options",
+    "ParetoFront",
     "Plan",
     "Planned",
     "Planner",

@@ -1,4 +1,4 @@
-"""From trainings to the table: statistics of each cell, curves, lifts, and the models."""
+"""From trainings to a calibration: statistics of each cell, curves, gains, and the models."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dtkd_opt.distill.costs import costs_of, count_costs
 from dtkd_opt.distill.fit import mean_interval, non_decreasing, power_law
-from dtkd_opt.distill.grid import LABELS, Grid
-from dtkd_opt.distill.jobs import VERSION, Training
+from dtkd_opt.distill.grid import LABELS, TrainingGrid
+from dtkd_opt.distill.jobs import VERSION, TrainingRow
 from dtkd_opt.distill.networks import TEACHER
 from dtkd_opt.distill.teacher import Teacher
 from dtkd_opt.errors import InputError
@@ -27,15 +27,16 @@ from dtkd_opt.records.instance import Model, Task
 
 _LABEL_BITS = 32  # of each class of a soft label: one float
 
-Found = Mapping[tuple[str, Labels, int], Mapping[int, float]]  # accuracy by seed of each cell
+# by student, labels and size: the accuracy by seed
+Accuracies = Mapping[tuple[str, Labels, int], Mapping[int, float]]
 
 
-def build_table(
-    grid: Grid, teacher: Teacher, choices: Iterable[Choice], rows: Iterable[Training]
+def build_calibration(
+    grid: TrainingGrid, teacher: Teacher, choices: Iterable[Choice], rows: Iterable[TrainingRow]
 ) -> Calibration:
-    """The table of finished trainings.
+    """The calibration that finished trainings give.
 
-    A size at which a student has no run with some kind of labels is left out for this student.
+    A size at which a student has no training with some kind of labels is left out for it.
 
     Raises
     ------
@@ -43,14 +44,14 @@ def build_table(
         When no student has any size left.
     """
     rows = tuple(rows)
-    found = _by_cell(rows)
-    curves = [curve for student in grid.students for curve in _curves(grid, student, found)]
+    accuracies = _by_cell(rows)
+    curves = [curve for student in grid.students for curve in _curves(grid, student, accuracies)]
     if not curves:
         reason = next((row.reason for row in rows if row.outcome != "done"), "there are no runs")
         raise InputError(
             "calibrate", [f"no student has a run of each kind; first reason: {reason}"]
         )
-    params = grid.params
+    settings = grid.settings
     return Calibration(
         format=FORMAT,
         data=grid.data.name,
@@ -58,36 +59,35 @@ def build_table(
         version=VERSION,
         device=grid.device,
         seeds=grid.seeds,
-        partition=params.partition,
-        fresh_fraction=params.fresh_fraction,
-        tau=params.tau,
-        alpha=params.alpha,
+        partition=settings.partition,
+        fresh_fraction=settings.fresh_fraction,
+        tau=settings.tau,
+        alpha=settings.alpha,
         teacher_sha256=teacher.sha256,
         task=_task(grid),
         networks=tuple(_networks(grid, teacher)),
         models=tuple(_models(grid, curves)),
         curves=tuple(curves),
-        lifts=tuple(_lifts(curves, found)),
+        lifts=tuple(_gains(curves, accuracies)),
         choices=tuple(choices),
     )
 
 
-def _by_cell(rows: Iterable[Training]) -> Found:
+def _by_cell(rows: Iterable[TrainingRow]) -> Accuracies:
     found: dict[tuple[str, Labels, int], dict[int, float]] = defaultdict(dict)
     for row in rows:
         if row.accuracy is not None:
-            job = row.asked
-            found[job.student, job.labels, job.samples][job.seed] = row.accuracy
+            spec = row.spec
+            found[spec.student, spec.labels, spec.samples][spec.seed] = row.accuracy
     return found
 
 
-def _curves(grid: Grid, student: str, found: Found) -> Iterator[Curve]:
+def _curves(grid: TrainingGrid, student: str, accuracies: Accuracies) -> Iterator[Curve]:
     sizes = [
-        size for size in grid.sizes if all(found.get((student, kind, size)) for kind in LABELS)
+        size for size in grid.sizes if all(accuracies.get((student, kind, size)) for kind in LABELS)
     ]
     for labels in LABELS if sizes else ():
-        accuracies = [_sorted(found[student, labels, size]) for size in sizes]
-        cells = _cells(sizes, accuracies)
+        cells = curve_cells(sizes, [_sorted(accuracies[student, labels, size]) for size in sizes])
         fit = power_law(sizes, [cell.mean for cell in cells])
         yield Curve(student=student, labels=labels, cells=cells, fit=fit)
 
@@ -96,10 +96,11 @@ def _sorted(by_seed: Mapping[int, float]) -> list[float]:
     return [by_seed[seed] for seed in sorted(by_seed)]
 
 
-def _cells(sizes: Sequence[int], accuracies: Sequence[Sequence[float]]) -> tuple[Cell, ...]:
-    """The cells of a curve; what is used never falls with more samples.
+def curve_cells(sizes: Sequence[int], accuracies: Sequence[Sequence[float]]) -> tuple[Cell, ...]:
+    """The cells of a curve from its sizes and the accuracies over seeds at each.
 
-    A lower end is lowered to that of any larger size: raised, it would not hold any more.
+    The values in use never fall with more samples. A lower end of an interval is lowered to that of
+    any larger size: raised, it would not hold any more.
     """
     statistics = [mean_interval(values) for values in accuracies]
     runs = [len(values) for values in accuracies]
@@ -120,18 +121,18 @@ def _cells(sizes: Sequence[int], accuracies: Sequence[Sequence[float]]) -> tuple
 
 
 def _within(value: float | None) -> float | None:
-    """An end of an interval, as an accuracy."""
+    """An end of an interval, clipped to [0, 1]."""
     return None if value is None else min(max(value, 0.0), 1.0)
 
 
-def _lifts(curves: Iterable[Curve], found: Found) -> Iterator[DistillationGain]:
-    """Differences by seed: both students begin alike and have the same samples."""
+def _gains(curves: Iterable[Curve], accuracies: Accuracies) -> Iterator[DistillationGain]:
+    """Differences by seed: both students have the same first weights and the same samples."""
     for curve in curves:
         if curve.labels == "hard":
             continue
         for cell in curve.cells:
-            soft = found[curve.student, curve.labels, cell.samples]
-            hard = found[curve.student, "hard", cell.samples]
+            soft = accuracies[curve.student, curve.labels, cell.samples]
+            hard = accuracies[curve.student, "hard", cell.samples]
             both = sorted(soft.keys() & hard.keys())
             if both:
                 mean, _, low, high = mean_interval([soft[s] - hard[s] for s in both])
@@ -141,18 +142,18 @@ def _lifts(curves: Iterable[Curve], found: Found) -> Iterator[DistillationGain]:
                 )  # fmt: skip
 
 
-def _task(grid: Grid) -> Task:
+def _task(grid: TrainingGrid) -> Task:
     data = grid.data
     teacher = costs_of(TEACHER, data.shape, data.classes)
     return Task(
-        epochs=grid.params.epochs,
+        epochs=grid.settings.epochs,
         bits_per_sample=float(data.sample_bits),
         bits_per_label=float(_LABEL_BITS * data.classes),
         teacher_cycles_per_sample=teacher.forward_cycles,
     )
 
 
-def _networks(grid: Grid, teacher: Teacher) -> Iterator[Network]:
+def _networks(grid: TrainingGrid, teacher: Teacher) -> Iterator[Network]:
     for name, costs in grid.costs.items():
         yield Network(name=name, parameters=costs.parameters, flops=costs.flops)
     costs = count_costs(teacher.network, grid.data.shape)
@@ -160,13 +161,13 @@ def _networks(grid: Grid, teacher: Teacher) -> Iterator[Network]:
     yield Network(name=TEACHER, parameters=costs.parameters, flops=costs.flops, accuracy=accuracy)
 
 
-def _models(grid: Grid, curves: Sequence[Curve]) -> Iterator[Model]:
-    known = {(curve.student, curve.labels): curve for curve in curves}
+def _models(grid: TrainingGrid, curves: Sequence[Curve]) -> Iterator[Model]:
+    by_labels = {(curve.student, curve.labels): curve for curve in curves}
     for student in grid.students:
-        if (student, "device") not in known:
+        if (student, "device") not in by_labels:
             continue
-        device, server = known[student, "device"], known[student, "server"]
-        table = AccuracyTable(
+        device, server = by_labels[student, "device"], by_labels[student, "server"]
+        accuracy = AccuracyTable(
             samples=tuple(float(cell.samples) for cell in device.cells),
             device=tuple(cell.used for cell in device.cells),
             server=tuple(cell.used for cell in server.cells),
@@ -176,5 +177,5 @@ def _models(grid: Grid, curves: Sequence[Curve]) -> Iterator[Model]:
             name=student,
             bits=float(costs.bits),
             cycles_per_sample=costs.cycles_per_sample,
-            accuracy=table,
+            accuracy=accuracy,
         )
