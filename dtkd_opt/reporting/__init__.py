@@ -1,1 +1,1 @@
-"""reporting."""
+"""Reports for people: `summary` prints a result as tables, `figures` is the style of figures."""
