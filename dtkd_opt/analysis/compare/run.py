@@ -36,7 +36,7 @@ class Run(Row):
     "failed" where it raised or `check` found faults. `reason` says why in the latter two.
     """
 
-    asked: Asked
+    spec: Asked
     outcome: Outcome
     status: Status | None = None
     termination: Termination | None = None
@@ -76,7 +76,7 @@ def execute(instance: Instance, asked: Asked) -> Run:
     instance, asked
         The instance, and what to run on it.
     """
-    row = Run(asked=asked, outcome="no_plan", worker=this_worker(), versions=_versions())
+    row = Run(spec=asked, outcome="no_plan", worker=this_worker(), versions=_versions())
     try:
         here = method_version(asked.method)
         if here != asked.version:
