@@ -41,7 +41,7 @@ from dtkd_opt.federate.fedavg import FedAvgResult, execute, fedavg_task
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes
 from dtkd_opt.runtime.journal import Journal
-from dtkd_opt.runtime.runner import do_missing
+from dtkd_opt.runtime.runner import run_pending
 from dtkd_opt.runtime.workers import workers
 
 HERE = Path(__file__).parent
@@ -77,9 +77,9 @@ def solved(instance: do.Instance, method: str, seed: int) -> do.Solution:
     return result.solution
 
 
-def sweep(instance: do.Instance) -> do.Front:
+def sweep(instance: do.Instance) -> do.ParetoFront:
     """The edge of what is possible, whole."""
-    front = do.pareto(instance, points=WEIGHTS)
+    front = do.pareto(instance, n_weights=WEIGHTS)
     if front.interrupted:
         raise KeyboardInterrupt
     return front
@@ -97,7 +97,7 @@ def averagings(setting: Setting) -> dict[str, do.FedAvgPlan]:
 
 
 def plans_of(
-    setting: Setting, front: do.Front, averaging: dict[str, do.FedAvgPlan], seed: int
+    setting: Setting, front: do.ParetoFront, averaging: dict[str, do.FedAvgPlan], seed: int
 ) -> dict[str, do.Planned]:
     """All plans that `federate` carries out, by their methods."""
     instance = setting.instance
@@ -114,7 +114,7 @@ def plans_of(
 
 
 def carry_out(
-    setting: Setting, front: do.Front, averaging: dict[str, do.FedAvgPlan]
+    setting: Setting, front: do.ParetoFront, averaging: dict[str, do.FedAvgPlan]
 ) -> Iterator[Row]:
     """A row for each partition, seed and plan, as they are done."""
     for partition in PARTITIONS:
@@ -176,9 +176,9 @@ def averaged(setting: Setting, plans: dict[str, do.FedAvgPlan]) -> Iterator[Row]
         workers(processes(setting.jobs), None, execute, FedAvgResult) as work,
         Journal(path, FedAvgResult, wanted, True, otherwise) as journal,
     ):  # fmt: skip
-        if do_missing(tasks, journal, work, lambda done, total: follow("fedavg", done, total)):
+        if run_pending(tasks, journal, work, lambda done, total: follow("fedavg", done, total)):
             raise KeyboardInterrupt
-        runs = [journal.runs[asked] for asked in wanted]
+        runs = [journal.rows[asked] for asked in wanted]
     for case, run in zip(cases, runs, strict=True):
         partition, seed, method = case
         refuse(*case, [run.reason] if run.outcome == "failed" else [])

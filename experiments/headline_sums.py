@@ -24,7 +24,7 @@ ALIKE_S = 1e-4  # total delays that differ by less are the solver's tolerance
 Row = dict[str, Any]
 
 
-def within(front: do.Front, delay: float) -> do.Solution | None:
+def within(front: do.ParetoFront, delay: float) -> do.Solution | None:
     """The most accurate plan of a sweep that needs no more delay, if there is one."""
     solutions = [result.solution for result in front.results]
     fit = [one for one in solutions if (one.total_delay_s or 0.0) <= delay]

@@ -11,8 +11,8 @@ import dtkd_opt as do
 
 
 def in_words(
-    found: list[Row], runs: pd.DataFrame, front: do.Front, averagings: Sequence[do.FedAvgPlan],
-    header: Iterable[str],
+    found: list[Row], runs: pd.DataFrame, front: do.ParetoFront,
+    averagings: Sequence[do.FedAvgPlan], header: Iterable[str],
 ) -> Iterator[str]:  # fmt: skip
     """The page: what was measured, where the claim holds, and the table."""
     name, count, weight = front.instance.name, runs.seed.nunique(), front.instance.seconds_per_error
@@ -69,7 +69,7 @@ def points(row: Row) -> str:
     return f"{100 * row['ahead_accuracy']:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-def claims(rows: Sequence[Row], front: do.Front) -> Iterator[str]:
+def claims(rows: Sequence[Row], front: do.ParetoFront) -> Iterator[str]:
     """Against whom the claim holds, first with each baseline's own delay, then for one ρ."""
     known = {row["method"]: row for row in rows}
     matched = [row for row in rows if row["method"].startswith(MATCHED)]
@@ -99,7 +99,7 @@ def named(rows: Sequence[Row]) -> str:
     return ", ".join(names) or "none"
 
 
-def exception(row: Row, matched: Row | None, joint: Row, front: do.Front) -> str:
+def exception(row: Row, matched: Row | None, joint: Row, front: do.ParetoFront) -> str:
     """One that the claim does not hold against, and what a joint optimum has at its delay."""
     accuracy = than(-100 * row["ahead_accuracy"], "points")
     delay = than(row["ahead_delay_s"], "s")

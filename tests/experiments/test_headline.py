@@ -42,8 +42,8 @@ def headline(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
 
 
 @pytest.fixture(scope="module")
-def front() -> do.Front:
-    return do.pareto(do.read_instance(INSTANCES / "n10.json"), points=5)
+def front() -> do.ParetoFront:
+    return do.pareto(do.read_instance(INSTANCES / "n10.json"), n_weights=5)
 
 
 def rows(partition: str = "iid") -> list[dict[str, Any]]:
@@ -58,7 +58,9 @@ def rows(partition: str = "iid") -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def test_exceptions_are_named_from_the_numbers(headline: tuple[Any, Any], front: do.Front) -> None:
+def test_exceptions_are_named_from_the_numbers(
+    headline: tuple[Any, Any], front: do.ParetoFront
+) -> None:
     show = headline[1]
     found = show.summed_up(show.with_objective(pd.DataFrame(rows()), front.instance))
     by_method = {row["method"]: row for row in found}
@@ -101,12 +103,14 @@ def test_exceptions_are_named_from_the_numbers(headline: tuple[Any, Any], front:
     )
 
 
-def words_of(headline: tuple[Any, Any], found: list[dict[str, Any]], front: do.Front) -> list[str]:
+def words_of(
+    headline: tuple[Any, Any], found: list[dict[str, Any]], front: do.ParetoFront
+) -> list[str]:
     return list(headline[1].in_words.__globals__["claims"](found, front))
 
 
 def test_where_no_joint_optimum_is_better_is_told(
-    headline: tuple[Any, Any], front: do.Front
+    headline: tuple[Any, Any], front: do.ParetoFront
 ) -> None:
     show = headline[1]
     better = [row | ({"mean_accuracy": 0.9} if row["method"] == "greedy" else {}) for row in rows()]
@@ -139,7 +143,7 @@ def test_nothing_is_compared_with_what_is_missing(headline: tuple[Any, Any], fau
 
 
 def test_the_files_have_both_partitions_and_every_method(
-    headline: tuple[Any, Any], front: do.Front, tmp_path: Path
+    headline: tuple[Any, Any], front: do.ParetoFront, tmp_path: Path
 ) -> None:
     show = headline[1]
     both = rows() + rows("dirichlet(0.3)")

@@ -73,7 +73,7 @@ def instance_of(case: str) -> do.Instance:
     """A tiny instance with two students, small enough to enumerate."""
     *counts, seconds_per_error = CASES[case]
     params = do.GeneratorParams(seconds_per_error=seconds_per_error)
-    instance = do.generate_instance(*counts, params, calibration=trial_table())
+    instance = do.generate_instance(*counts, params, options=trial_table())
     limits = LIMITS.get(case, ({},) * len(instance.users))
     users = zip(instance.users, limits, strict=True)
     return instance.model_copy(

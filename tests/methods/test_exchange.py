@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from dtkd_opt.problem.options import Index, Options
+from dtkd_opt.problem.move import Index, Options
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -220,7 +220,7 @@ def test_limits_are_kept(seed: int, users: int, servers: int) -> None:
 
 def test_no_single_move_is_left_where_limits_bind() -> None:
     """One user alone could take 63 % off J."""
-    instance = do.generate_instance(6, 1, 4, LIMITS, calibration=trial_table())
+    instance = do.generate_instance(6, 1, 4, LIMITS, options=trial_table())
     search = search_at(instance, feasible_choice(do.build_options(instance), 4))
     before = search.objective
     improve(search)
