@@ -12,7 +12,7 @@ BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = PALETTE = (
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 EMPTY = "0.92"  # the region in which nothing can be
-_RC = {"axes.grid": True, "grid.color": "0.9", "axes.axisbelow": True}
+_RC: Any = {"axes.grid": True, "grid.color": "0.9", "axes.axisbelow": True}
 
 
 def panels(rows: int, columns: int, size: tuple[float, float], **shared: Any) -> tuple[Any, Any]:
@@ -25,7 +25,8 @@ def panels(rows: int, columns: int, size: tuple[float, float], **shared: Any) ->
     shared
         `sharex` and `sharey` of matplotlib's ``Figure.subplots``.
     """
-    from matplotlib import cycler, rc_context
+    from cycler import cycler
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context({**_RC, "axes.prop_cycle": cycler(color=PALETTE)}):
