@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dtkd_opt.analysis.compare import Comparison, compare
 from dtkd_opt.analysis.export import export
-from dtkd_opt.analysis.pareto import Front, pareto
+from dtkd_opt.analysis.pareto import ParetoFront, pareto
 from dtkd_opt.analysis.planner import Planner
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
 from dtkd_opt.federate import Federation, federate, federate_all
@@ -46,7 +46,7 @@ from dtkd_opt.records.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from dtkd_opt.distill.calibrate import calibrate
-    from dtkd_opt.distill.grid import CalibrateParams
+    from dtkd_opt.distill.settings import CalibrationSettings
     from dtkd_opt.federate.fedavg import FedAvgResult, fedavg
     from dtkd_opt.methods.baselines import AllDevice, AllServer, Greedy, Random
     from dtkd_opt.methods.dqn.method import DQN
@@ -59,7 +59,6 @@ if TYPE_CHECKING:
     from dtkd_opt.solvers.highs import HighsSettings
 
 _LATER = {
-    "CalibrateParams": "dtkd_opt.distill.grid",
     "AllDevice": "dtkd_opt.methods.baselines",
     "AllServer": "dtkd_opt.methods.baselines",
     "DQN": "dtkd_opt.methods.dqn.method",
@@ -70,6 +69,7 @@ _LATER = {
     "QLearning": "dtkd_opt.methods.q_learning",
     "Random": "dtkd_opt.methods.baselines",
     "DQNTrainSettings": "dtkd_opt.methods.dqn.settings",
+    "CalibrationSettings": "dtkd_opt.distill.settings",
     "calibrate": "dtkd_opt.distill.calibrate",
     "FedAvgResult": "dtkd_opt.federate.fedavg",
     "fedavg": "dtkd_opt.federate.fedavg",
@@ -84,8 +84,8 @@ __all__ = [
     "AllDevice",
     "AllServer",
     "Allocation",
-    "CalibrateParams",
     "Calibration",
+    "CalibrationSettings",
     "Certificate",
     "ChoiceInfeasible",
     "Comparison",
@@ -98,7 +98,6 @@ __all__ = [
     "Federation",
     "FederationPlan",
     "FederationSpec",
-    "Front",
     "GeneratorSettings",
     "Greedy",
     "HighsSettings",
@@ -107,6 +106,7 @@ __all__ = [
     "Instance",
     "Model",
     "Options",
+    "ParetoFront",
     "Plan",
     "PlanRows",
     "Planner",

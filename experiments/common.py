@@ -1,4 +1,4 @@
-"""What every experiment needs: where the instances are, provenance, CSV files, best values.
+"""What all experiments share: where the instances are, provenance, CSV files, best values.
 
 Scripts of this folder use it by `from common import …`: run as `python experiments/NAME.py`, Python
 finds their own folder first.
@@ -30,7 +30,7 @@ BEST = INSTANCES / "best.csv"
 def provenance(packages: Sequence[str], note: str = "") -> list[str]:
     """Command, date, commit, versions and machine, a line each, for the head of a result file.
 
-    To be called before anything is written, or the results themselves count as uncommitted changes.
+    Call it before anything is written, or the results themselves count as uncommitted changes.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def write_csv(
     rows: Iterable[Mapping[str, Any]],
     header: Iterable[str] = (),
 ) -> None:
-    """The whole file anew, never a part of it: `header` as comment lines, then the table.
+    """Write a CSV file atomically: `header` as comment lines, then the rows.
 
     Raises
     ------
@@ -76,8 +76,8 @@ def write_csv(
 def best_values() -> dict[str, dict[str, float]]:
     """`best_value` and `bound` (s) of each shipped instance, from instances/best.csv."""
     with BEST.open(encoding="utf-8", newline="") as stream:
-        table = {row["instance"]: row for row in csv.DictReader(stream)}
-    return {n: {key: float(r[key]) for key in ("best_value", "bound")} for n, r in table.items()}
+        rows = {row["instance"]: row for row in csv.DictReader(stream)}
+    return {n: {key: float(r[key]) for key in ("best_value", "bound")} for n, r in rows.items()}
 
 
 def _commit() -> str | None:

@@ -42,7 +42,7 @@ from dtkd_opt.federate.fedavg import FedAvgResult, execute, fedavg_job
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes
 from dtkd_opt.runtime.journal import Journal
-from dtkd_opt.runtime.runner import do_missing
+from dtkd_opt.runtime.runner import run_pending
 from dtkd_opt.runtime.workers import workers
 
 HERE = Path(__file__).parent
@@ -77,7 +77,7 @@ def solved(instance: do.Instance, method: str, seed: int) -> do.Solution:
     return result.solution
 
 
-def solve_front(instance: do.Instance) -> do.Front:
+def solve_front(instance: do.Instance) -> do.ParetoFront:
     """The whole front."""
     front = do.pareto(instance, points=WEIGHTS)
     if front.interrupted:
@@ -97,7 +97,7 @@ def fedavg_plans(setting: Setting) -> dict[str, do.FedAvgPlan]:
 
 
 def plans_of(
-    setting: Setting, front: do.Front, fedavg_plan: dict[str, do.FedAvgPlan], seed: int
+    setting: Setting, front: do.ParetoFront, fedavg_plan: dict[str, do.FedAvgPlan], seed: int
 ) -> dict[str, do.FederationPlan]:
     """All plans that `federate_all` carries out, by their methods."""
     instance = setting.instance
@@ -114,7 +114,7 @@ def plans_of(
 
 
 def federation_rows(
-    setting: Setting, front: do.Front, fedavg_plan: dict[str, do.FedAvgPlan]
+    setting: Setting, front: do.ParetoFront, fedavg_plan: dict[str, do.FedAvgPlan]
 ) -> Iterator[Row]:
     """A row for each partition, seed and plan, as they are done."""
     for partition in PARTITIONS:
@@ -172,9 +172,9 @@ def fedavg_rows(setting: Setting, plans: dict[str, do.FedAvgPlan]) -> Iterator[R
         workers(processes(setting.spec.jobs), None, execute, FedAvgResult) as work,
         Journal(path, FedAvgResult, tasks, True, advice) as journal,
     ):  # fmt: skip
-        if do_missing(jobs, journal, work, partial(callback, "fedavg")):
+        if run_pending(jobs, journal, work, partial(callback, "fedavg")):
             raise KeyboardInterrupt
-        runs = [journal.runs[task] for task in tasks]
+        runs = [journal.rows[task] for task in tasks]
     for case, run in zip(cases, runs, strict=True):
         partition, seed, method = case
         raise_failed(*case, [run.reason] if run.outcome == "failed" else [])

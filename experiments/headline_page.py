@@ -11,8 +11,8 @@ import dtkd_opt as do
 
 
 def page_lines(
-    found: list[Row], runs: pd.DataFrame, front: do.Front, fedavg_plans: Sequence[do.FedAvgPlan],
-    header: Iterable[str],
+    found: list[Row], runs: pd.DataFrame, front: do.ParetoFront,
+    fedavg_plans: Sequence[do.FedAvgPlan], header: Iterable[str],
 ) -> Iterator[str]:  # fmt: skip
     """The page: what was measured, where the claim holds, and the table."""
     name, count, weight = front.instance.name, runs.seed.nunique(), front.instance.seconds_per_error
@@ -69,7 +69,7 @@ def points_text(row: Row) -> str:
     return f"{100 * row['ahead_accuracy']:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-def claims(rows: Sequence[Row], front: do.Front) -> Iterator[str]:
+def claims(rows: Sequence[Row], front: do.ParetoFront) -> Iterator[str]:
     """The claim against each baseline, first at its own delay, then for one ρ."""
     by_method = {row["method"]: row for row in rows}
     matched = [row for row in rows if row["method"].startswith(MATCHED)]
@@ -101,7 +101,7 @@ def method_names(rows: Sequence[Row]) -> str:
     return ", ".join(names) or "none"
 
 
-def exception(row: Row, matched: Row | None, joint: Row, front: do.Front) -> str:
+def exception(row: Row, matched: Row | None, joint: Row, front: do.ParetoFront) -> str:
     """A method against which the claim does not hold, and a joint optimum at its delay."""
     accuracy = difference_text(-100 * row["ahead_accuracy"], "points")
     delay = difference_text(row["ahead_delay_s"], "s")

@@ -13,15 +13,14 @@ from headline_page import page_lines
 from headline_summary import COLUMNS, MATCHED, RUN_COLUMNS, Row, summarise, with_objective
 
 import dtkd_opt as do
-from dtkd_opt.analysis.compare.figures import style
 from dtkd_opt.records.files import write_atomic
-from dtkd_opt.reporting.figures import legend_below, svg
+from dtkd_opt.reporting.figures import EMPTY, colour_and_marker, legend_below, panels, svg
 
 
 def write_all(
     folder: Path,
     rows: list[Row],
-    front: do.Front,
+    front: do.ParetoFront,
     fedavg_plans: Sequence[do.FedAvgPlan],
     header: list[str],
 ) -> None:
@@ -38,16 +37,14 @@ def write_all(
     print(page)
 
 
-def draw(found: Sequence[Row], front: do.Front) -> Any:
+def draw(found: Sequence[Row], front: do.ParetoFront) -> Any:
     """Accuracy against delay, a panel a partition, with the front of proven plans."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter
 
     partitions = list(dict.fromkeys(row["partition"] for row in found))
     methods = [row["method"] for row in found if not row["method"].startswith(MATCHED)]
     methods = list(dict.fromkeys(methods))
-    figure = Figure(figsize=(11, 5.4), layout="constrained")
-    axes = figure.subplots(1, len(partitions), sharex=True)
+    figure, (axes,) = panels(1, len(partitions), (11, 5.4), sharex=True)
     for axis, partition in zip(axes, partitions, strict=True):
         mine = [row for row in found if row["partition"] == partition]
         plot_front(axis, front, mine)
@@ -59,11 +56,8 @@ def draw(found: Sequence[Row], front: do.Front) -> Any:
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.grid(color="0.9")
-        axis.set_axisbelow(True)
     axes[0].set_ylabel("mean accuracy (%), 95 % intervals over seeds")
-    handles = [handle for axis in axes for handle in axis.get_legend_handles_labels()[0]]
-    legend_below(figure, list({one.get_label(): one for one in handles}.values()), 4)
+    legend_below(figure, 4)
     figure.suptitle(f"{front.instance.name} carried out")
     return figure
 
@@ -76,23 +70,23 @@ def axis_limits(rows: Sequence[Row]) -> Row:
     return {"xlim": (min(delays) / 2, 2 * max(delays)), "ylim": accuracy}
 
 
-def plot_front(axis: Any, front: do.Front, rows: Sequence[Row]) -> None:
+def plot_front(axis: Any, front: do.ParetoFront, rows: Sequence[Row]) -> None:
     """The proven plans, and where by the predicted accuracies no plan can be."""
-    accuracies = [*front.table.mean_accuracy, *(row["mean_accuracy"] for row in rows)]
+    accuracies = [*front.frame.mean_accuracy, *(row["mean_accuracy"] for row in rows)]
     accuracy = np.linspace(2 * min(accuracies) - 1, 1, 1000)
     axis.fill_betweenx(
-        100 * accuracy, 0, front.least_delay(accuracy), color="0.92", lw=0,
+        100 * accuracy, 0, front.min_delay(accuracy), color=EMPTY, lw=0,
         label="no plan can be here (predicted)",
     )  # fmt: skip
     axis.plot(
-        front.table.total_delay_s, 100 * front.table.mean_accuracy, color="0.4", lw=1,
+        front.frame.total_delay_s, 100 * front.frame.mean_accuracy, color="0.4", lw=1,
         label="proven plans, predicted",
     )  # fmt: skip
 
 
 def plot_method(axis: Any, row: Row, baseline: Row, number: int) -> None:
     """A method's means with both intervals; a joint optimum at a baseline's delay leads to it."""
-    (colour, marker), label = style(number), row["method"]
+    (colour, marker), label = colour_and_marker(number), row["method"]
     if row is not baseline:
         marker, label = "x", "price, delay of where its line ends"
         ends = [[one["total_delay_s"], 100 * one["mean_accuracy"]] for one in (row, baseline)]

@@ -24,7 +24,7 @@ DELAY_TOL_S = 1e-4  # total delays that differ by less are the solver's toleranc
 Row = dict[str, Any]
 
 
-def most_accurate_within(front: do.Front, delay: float) -> do.Solution | None:
+def most_accurate_within(front: do.ParetoFront, delay: float) -> do.Solution | None:
     """The most accurate plan of a sweep that needs no more delay, if there is one."""
     solutions = [result.solution for result in front.results]
     feasible = [one for one in solutions if (one.total_delay_s or 0.0) <= delay]

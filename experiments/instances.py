@@ -3,7 +3,7 @@
     python experiments/instances.py            # instances, best.csv, the table in the README
     python experiments/instances.py --no-write # only re-prove; exit code 1 if a value differs
 
-Every best value is an incumbent recomputed from its file; the bound is what `exact` proved.
+Every best value is an incumbent recomputed from its file; the bound is the one `exact` proved.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def prove(name: str) -> dict[str, Any]:
     }
 
 
-def write_table(rows: list[dict[str, Any]]) -> None:
+def write_best_values(rows: list[dict[str, Any]]) -> None:
     """best.csv, and the same rows as a table in the README between its two markers."""
     write_csv(BEST, COLUMNS, rows)
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
@@ -102,7 +102,7 @@ def main() -> int:
     for name in ALL:
         rows.append(prove(name))
         print(", ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
-    write_table(rows)
+    write_best_values(rows)
     return 0
 
 

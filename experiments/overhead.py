@@ -1,7 +1,7 @@
-"""What the training loop costs beyond the calls that it cannot do without: overhead.csv.
+"""Overhead of the training loop over the calls that it cannot do without: overhead.csv.
 
 A training of 1,000 random samples is timed against the bare forward, backward and step calls on the
-same batches, which lie ready. Both are timed in turns by the CPU time of this process, which other
+same batches, made before. Both are timed in turns by the CPU time of this process, which other
 programs on the machine disturb less than the clock; the median of the ratios counts.
 
     python experiments/overhead.py
@@ -23,18 +23,18 @@ from dtkd_opt.distill.networks import STUDENTS, build_network
 from dtkd_opt.distill.training import LAYOUT, TrainConfig, train
 
 SHAPE, CLASSES, SAMPLES = (1, 28, 28), 10, 1000
-RECIPE = TrainConfig()
+CONFIG = TrainConfig()
 TURNS = 3
 OUTPUT = Path(__file__).parent / "calibration" / "overhead.csv"
 
 
 def bare(network: nn.Module, batches: list[tuple[Tensor, ...]]) -> None:
-    """Nothing but the calls, over batches that lie ready."""
+    """Nothing but the calls, over batches made before."""
     adam = torch.optim.Adam(network.parameters(), fused=True)
     for images, labels, *soft in batches:
         logits = network(images)
         if soft:
-            loss = distillation_loss(logits, labels, soft[0], RECIPE.alpha, RECIPE.tau)
+            loss = distillation_loss(logits, labels, soft[0], CONFIG.alpha, CONFIG.tau)
         else:
             loss = cross_entropy(logits, labels)
         loss.backward()
@@ -46,14 +46,14 @@ def compare(name: str, distilled: bool) -> tuple[float, float]:
     """Milliseconds of a step of `train`, and its time over that of the bare calls."""
     images = torch.randn(SAMPLES, *SHAPE).contiguous(memory_format=LAYOUT)
     labels, soft = torch.randint(CLASSES, (SAMPLES,)), torch.randn(SAMPLES, CLASSES)
-    data = [images, labels, *([soften(soft, RECIPE.tau)] if distilled else [])]
-    parts = [part.tensor_split(RECIPE.batches(SAMPLES)) for part in data]
-    batches = list(zip(*parts, strict=True)) * RECIPE.epochs
+    data = [images, labels, *([soften(soft, CONFIG.tau)] if distilled else [])]
+    parts = [part.tensor_split(CONFIG.batches(SAMPLES)) for part in data]
+    batches = list(zip(*parts, strict=True)) * CONFIG.epochs
     times = []
     for _ in range(TURNS):
         networks = [build_network(name, SHAPE, CLASSES, seed=0) for _ in range(2)]
         start = time.process_time()
-        train(networks[0], images, labels, soft if distilled else None, recipe=RECIPE, seed=0)
+        train(networks[0], images, labels, soft if distilled else None, config=CONFIG, seed=0)
         middle = time.process_time()
         bare(networks[1].to(memory_format=LAYOUT), batches)
         times.append((middle - start, time.process_time() - middle))

@@ -39,7 +39,7 @@ OURS, NO_FIXING, SCIP, SHOT = "dtkd-opt", "dtkd-opt --no-fixing", "SCIP", "SHOT"
 FORMULATIONS: tuple[Formulation, ...] = ("minlp", "perspective")
 RUNS = ((OURS, "-"), (NO_FIXING, "-"), *((s, f) for s in (SCIP, SHOT) for f in FORMULATIONS))
 COLUMNS = (
-    "instance", "solver", "formulation", "gap_asked", "status", "objective", "bound", "gap",
+    "instance", "solver", "formulation", "gap_target", "status", "objective", "bound", "gap",
     "solve_s", "total_s", "ratio", "objective_error", "note",
 )  # fmt: skip
 GRACE_S = 60.0  # beyond the time limit, then the process is ended
@@ -127,8 +127,8 @@ def run_shot(file: str, convex: bool, gap: float, limit: float) -> Row:
     }
 
 
-def work(solver: str, formulation: str, file: str, gap: float, limit: float) -> None:
-    """One run: its answer is the only line on stdout, what solvers print goes to stderr."""
+def run_worker(solver: str, formulation: str, file: str, gap: float, limit: float) -> None:
+    """One run: its row is the only line on stdout, what solvers print goes to stderr."""
     with os.fdopen(os.dup(1), "w") as answer:
         os.dup2(2, 1)
         if solver == SCIP:
@@ -142,7 +142,7 @@ def work(solver: str, formulation: str, file: str, gap: float, limit: float) -> 
         print(json.dumps(row), file=answer)
 
 
-def call(solver: str, formulation: str, file: Path, gap: float, limit: float) -> Row:
+def run_process(solver: str, formulation: str, file: Path, gap: float, limit: float) -> Row:
     """One run in a process of its own; when it dies or hangs, a row that says so."""
     command = [sys.executable, __file__, "--gap", repr(gap), "--time-limit", repr(limit)]
     command += ["--worker", solver, formulation, str(file)]
@@ -157,8 +157,8 @@ def call(solver: str, formulation: str, file: Path, gap: float, limit: float) ->
         if done.returncode == 0:
             row = json.loads(done.stdout)
         else:
-            said = done.stderr.strip().rpartition("\n")[2]
-            row["note"] = f"exit code {done.returncode}: {said}"[:200]
+            last_line = done.stderr.strip().rpartition("\n")[2]
+            row["note"] = f"exit code {done.returncode}: {last_line}"[:200]
     except subprocess.TimeoutExpired:
         row["note"] = f"hung: ended {GRACE_S:g} s after its time limit"
     except ValueError:
@@ -178,14 +178,16 @@ def run_all(name: str, best: Row, gap: float, limit: float) -> list[Row]:
             do.export(do.read_instance(source), files[form], "nl", form)
         for solver, formulation in RUNS:
             row: Row = {"instance": name, "solver": solver, "formulation": formulation}
-            row |= {"gap_asked": gap} | call(solver, formulation, files[formulation], gap, limit)
-            row |= compare(row, rows[0] if rows else row, best)
+            row |= {"gap_target": gap} | run_process(
+                solver, formulation, files[formulation], gap, limit
+            )
+            row |= derived(row, rows[0] if rows else row, best)
             rows.append(row)
             print("  ".join(cells(row).values()), flush=True)
     return rows
 
 
-def compare(row: Row, ours: Row, best: Row) -> Row:
+def derived(row: Row, ours: Row, best: Row) -> Row:
     """Gap, ratio (of runs that stopped without proof: none) and error."""
     value, bound = row["objective"], row["bound"]
     times = row["solve_s"], ours["solve_s"]
@@ -206,14 +208,14 @@ def contradictions(rows: list[Row], best: dict[str, Row]) -> list[str]:
         value, bound = row["objective"], row["bound"]
         if value is not None and value < known["bound"] - TOLERANCE * abs(known["bound"]):
             lines.append(f"{who}: objective {value!r} is below the proven bound {known['bound']!r}")
-        claims = row["status"] == "optimal" or HEURISTIC not in row["note"]
+        proven = row["status"] == "optimal" or HEURISTIC not in row["note"]
         limit = known["best_value"] + TOLERANCE * abs(known["best_value"])
-        if claims and bound is not None and bound > limit:
+        if proven and bound is not None and bound > limit:
             lines.append(f"{who}: bound {bound!r} is above the known plan {known['best_value']!r}")
     return lines
 
 
-def verdict(rows: list[Row], name: str, solver: str, limit: float) -> str:
+def compare_with_peer(rows: list[Row], name: str, solver: str, limit: float) -> str:
     """This project against the better formulation of one peer."""
     mine = [row for row in rows if row["instance"] == name]
     ours, peers = mine[0]["solve_s"], [row for row in mine if row["solver"] == solver]
@@ -233,7 +235,7 @@ def verdict(rows: list[Row], name: str, solver: str, limit: float) -> str:
 
 def cells(row: Row) -> dict[str, str]:
     """A row as text; an empty cell where there is no value."""
-    styles = {"gap_asked": "g", "objective": ".9f", "bound": ".9f", "gap": ".2e", "solve_s": ".3f"}
+    styles = {"gap_target": "g", "objective": ".9f", "bound": ".9f", "gap": ".2e", "solve_s": ".3f"}
     styles |= {"total_s": ".3f", "ratio": ".3g", "objective_error": ".2e"}
     return {
         key: "" if row.get(key) is None else format(row[key], styles.get(key, ""))
@@ -243,7 +245,7 @@ def cells(row: Row) -> dict[str, str]:
 
 def show(rows: list[Row]) -> None:
     """The rows as a table; each row's note is only in the file."""
-    names = [name for name in COLUMNS if name not in ("gap_asked", "note")]
+    names = [name for name in COLUMNS if name not in ("gap_target", "note")]
     table = Table(*(name.replace("_", " ") for name in names))
     for row in rows:
         text = cells(row)
@@ -269,7 +271,7 @@ def main() -> int:
     options = arguments()
     if options.worker:
         solver, formulation, file = options.worker
-        work(solver, formulation, file, options.gap, options.time_limit)
+        run_worker(solver, formulation, file, options.gap, options.time_limit)
         return 0
     header = provenance(PACKAGES, "each run on one thread")
     best, rows = best_values(), []
@@ -279,7 +281,7 @@ def main() -> int:
     show(rows)
     for name in options.instances:
         for solver in (SCIP, SHOT):
-            print(verdict(rows, name, solver, options.time_limit))
+            print(compare_with_peer(rows, name, solver, options.time_limit))
     wrong = contradictions(rows, best)
     print("\n".join(f"CONTRADICTION: {line}" for line in wrong) or "no peer contradicts our proofs")
     return bool(wrong)

@@ -1,13 +1,13 @@
-r"""How near Q-learning and DQN come, and where they lose to `price`: qlearning.csv and .svg.
+r"""Gaps of Q-learning and DQN, and where `price` beats them: qlearning.csv and .svg.
 
     python experiments/qlearning.py                       # everything
     python experiments/qlearning.py --quick --folder /tmp # one instance a part, three seeds
     python experiments/qlearning.py --keep RUNS           # stopped, it goes on from this folder
     python experiments/qlearning.py --figure              # only the figure, anew from the tables
 
-Every run is of `dtkd-opt compare`: a process of one thread, its plan checked. The gap is
+Every run is one of `dtkd-opt compare`: a process of one thread, its plan checked. The gap is
 (J - bound) / J with the bound that the run itself proved: of all but `price`, which branches, that
-of the best prices. Q-learning is asked for a gap of 0, so that it plays all of its rounds.
+of the best prices. Q-learning has a target gap of 0, so that it plays all of its rounds.
 
 | part of qlearning.csv | instances | seeds |
 |---|---|---|
@@ -17,7 +17,7 @@ of the best prices. Q-learning is asked for a gap of 0, so that it plays all of 
 
 | column | meaning |
 |---|---|
-| runs | with a plan that holds, of all |
+| runs | with a feasible plan, of all |
 | gap_median, _min, _max; seconds_median, _max | over them; seconds of the whole solve |
 | above_price | median of J over the J of `price` at a gap of 1e-6, less 1 |
 | start_gap | of the prices' rounding, from which `q-learning` starts unless it is cold |
@@ -42,9 +42,8 @@ from common import INSTANCES, provenance, write_csv
 
 import dtkd_opt as do
 from dtkd_opt.analysis.compare import Comparison, compare
-from dtkd_opt.analysis.compare.figures import style
 from dtkd_opt.records.files import write_atomic
-from dtkd_opt.reporting.figures import svg
+from dtkd_opt.reporting.figures import colour_and_marker, legend_below, panels, svg
 
 COLD = "q-learning cold"
 LEARNING = {"q-learning": {}, COLD: {"method": "q-learning", "cold": True}}
@@ -74,8 +73,8 @@ def named(name: str) -> do.Instance:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Checked runs on instances of one size, and how each of them went on."""
+class Runs:
+    """Checked runs on instances of one size, and their histories."""
 
     part: str
     users: int
@@ -84,34 +83,34 @@ class Found:
     histories: pd.DataFrame
 
 
-def join(part: str, users: int, servers: int, *comparisons: Comparison) -> Found:
+def join(part: str, users: int, servers: int, *comparisons: Comparison) -> Runs:
     runs = pd.concat([comparison.runs for comparison in comparisons])
-    told = pd.concat([comparison.histories for comparison in comparisons])
-    return Found(part, users, servers, runs, told)
+    histories = pd.concat([comparison.histories for comparison in comparisons])
+    return Runs(part, users, servers, runs, histories)
 
 
-def started(found: Found) -> pd.DataFrame:
-    """By seed, J and gap of the prices' rounding: of the plan with which Q-learning begins."""
-    told = found.histories
-    begun = told[(told.label == "q-learning") & (told.phase == "Q-learning")]
-    objective = begun.groupby("seed").incumbent_objective.first()
+def warm_starts(found: Runs) -> pd.DataFrame:
+    """By seed, J and gap of the prices' rounding, the plan with which Q-learning begins."""
+    history = found.histories
+    first = history[(history.label == "q-learning") & (history.phase == "Q-learning")]
+    objective = first.groupby("seed").incumbent_objective.first()
     bound = found.runs.set_index(["label", "seed"]).objective_bound.loc["q-learning"]
     return pd.DataFrame({"objective": objective, "gap": 1 - bound / objective})
 
 
-def gaps_by_round(found: Found) -> list[Row]:
+def gaps_by_round(found: Runs) -> list[Row]:
     """Rows of qlearning_rounds.csv."""
-    told = found.histories
-    told = told.assign(round=told.phase.str.extract(r"^round (\d+) of", expand=False))
-    told = told.dropna(subset="round").astype({"round": int})
-    first = told.groupby(["instance", "label", "seed", "round"], sort=False).gap.first()
+    history = found.histories
+    history = history.assign(round=history.phase.str.extract(r"^round (\d+) of", expand=False))
+    history = history.dropna(subset="round").astype({"round": int})
+    first = history.groupby(["instance", "label", "seed", "round"], sort=False).gap.first()
     spread = first.groupby(["instance", "label", "round"], sort=False)
-    table = spread.agg(["median", "min", "max"]).add_prefix("gap_").reset_index()
-    table = table.rename(columns={"label": "method"})
-    return table[np.isfinite(table.gap_median)].to_dict("records")
+    gaps = spread.agg(["median", "min", "max"]).add_prefix("gap_").reset_index()
+    gaps = gaps.rename(columns={"label": "method"})
+    return gaps[np.isfinite(gaps.gap_median)].to_dict("records")
 
 
-def summed_up(found: Found) -> list[Row]:
+def summed_up(found: Runs) -> list[Row]:
     """Rows of qlearning.csv, one a method; `instance` is that of all, or how many they are."""
     names = found.runs.instance.unique()
     common = {
@@ -130,7 +129,7 @@ def summed_up(found: Found) -> list[Row]:
             "seconds_max": good.runtime_s.max(),
         }  # fmt: skip
         if method == "q-learning":
-            start = started(found)
+            start = warm_starts(found)
             above = good.set_index("seed").incumbent_objective > start.objective
             row |= {"start_gap": start.gap.median(), "above_start": int(above.sum())}
         rows.append(row)
@@ -138,7 +137,7 @@ def summed_up(found: Found) -> list[Row]:
 
 
 class Results:
-    """The two tables, kept on disk as they grow; `kept` is where runs are kept, or None."""
+    """The two CSV files, written as they grow; `kept` is the folder of finished runs, or None."""
 
     def __init__(self, folder: Path, kept: Path | None):
         self.folder, self.head = folder, provenance(PACKAGES, "each run on one thread")
@@ -149,7 +148,7 @@ class Results:
     def compare(
         self, part: str, instances: list[do.Instance], methods: Iterable[str], **options: Any
     ) -> Comparison:
-        """As `compare`; runs that the folder of kept ones holds are not run again."""
+        """As `compare`; finished runs in the folder `kept` are not run again."""
         methods = list(methods)
         name = "-".join([part, instances[0].name, *methods]).replace(" ", "-")
         comparison = compare(instances, methods, output=self.kept and self.kept / name, **options)
@@ -174,7 +173,7 @@ def cells(row: Row) -> dict[str, str]:
     return {key: "" if value == "nan" else value for key, value in text.items()}
 
 
-def learn(results: Results, names: Iterable[str], seeds: int) -> None:
+def compare_learning(results: Results, names: Iterable[str], seeds: int) -> None:
     """Q-learning from nothing and from prices; `price`, `dqn` and the baselines beside it."""
     for name in names:
         instance = named(name)
@@ -196,7 +195,7 @@ def apply_network(results: Results, sizes: dict[int, tuple[int, ...]], seeds: in
         results.add(summed_up(join("dqn", users, servers, found, beside)))
 
 
-def see_unseen(results: Results, count: int) -> None:
+def compare_unseen(results: Results, count: int) -> None:
     """DQN and the baselines on instances of 50 users drawn with other seeds."""
     instances = [
         do.generate_instance(50, seed=FIRST_SEED + k, name=f"unseen-{k}") for k in range(count)
@@ -207,36 +206,25 @@ def see_unseen(results: Results, count: int) -> None:
 
 def draw(folder: Path) -> None:
     """qlearning.svg: gaps over rounds with the seeds' spread, and over the number of users."""
-    from matplotlib.figure import Figure
-
-    table = pd.read_csv(folder / "qlearning.csv", comment="#")
+    results = pd.read_csv(folder / "qlearning.csv", comment="#")
     rounds = pd.read_csv(folder / "qlearning_rounds.csv", comment="#")
     followed = list(rounds.instance.unique())
     methods = [*LEARNING, *BESIDE]
-    styles = {method: style(number) for number, method in enumerate(methods)}
-    figure = Figure(figsize=(4.2 * (len(followed) + 1), 4.2), layout="constrained")
-    axes = figure.subplots(1, len(followed) + 1, sharey=True)
+    styles = {method: colour_and_marker(number) for number, method in enumerate(methods)}
+    columns = len(followed) + 1
+    figure, (axes,) = panels(1, columns, (4.2 * columns, 4.2), sharey=True)
     for axis, name in zip(axes, followed, strict=False):
-        draw_rounds(axis, rounds[rounds.instance == name], table[table.instance == name], styles)
+        draw_rounds(
+            axis, rounds[rounds.instance == name], results[results.instance == name], styles
+        )
         axis.set_title(f"{name}: over rounds")
-    draw_sizes(axes[-1], table, styles)
+    draw_sizes(axes[-1], results, styles)
     axes[0].set_ylabel("certified relative gap")
-    handles = {
-        text: line
-        for axis in axes
-        for line, text in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        handles.values(),
-        handles.keys(),
-        loc="outside lower center",
-        ncols=len(handles),
-        frameon=False,
-    )
+    legend_below(figure, len(methods))
     write_atomic(folder / "qlearning.svg", svg(figure, "qlearning"))
 
 
-def draw_rounds(axis: Any, rounds: pd.DataFrame, table: pd.DataFrame, styles: Row) -> None:
+def draw_rounds(axis: Any, rounds: pd.DataFrame, results: pd.DataFrame, styles: Row) -> None:
     """Median and spread of each start; baselines and `price` as lines across."""
     for method, mine in rounds.groupby("method", sort=False):
         colour, _ = styles[method]
@@ -246,25 +234,26 @@ def draw_rounds(axis: Any, rounds: pd.DataFrame, table: pd.DataFrame, styles: Ro
             x, mine.gap_min.clip(floor), mine.gap_max.clip(floor), color=colour, alpha=0.2, lw=0
         )
     for method in BESIDE:
-        gap = table[table.method == method].gap_median
+        gap = results[results.method == method].gap_median
         axis.axhline(max(gap.iloc[0], 1e-9), color=styles[method][0], ls=":", label=method)
     axis.set(xscale="log", yscale="log", xlabel="rounds")
-    axis.grid(color="0.9")
 
 
-def draw_sizes(axis: Any, table: pd.DataFrame, styles: Row) -> None:
+def draw_sizes(axis: Any, results: pd.DataFrame, styles: Row) -> None:
     """Final gaps over N on one server: medians with the spread of the seeds."""
-    one = table[(table.servers == 1) & (table.part != "unseen")]
+    from matplotlib.ticker import EngFormatter
+
+    one = results[(results.servers == 1) & (results.part != "unseen")]
     for method, mine in one.groupby("method", sort=False):
         mine = mine.drop_duplicates("users").sort_values("users")
-        colour, mark = styles[method]
+        colour, marker = styles[method]
         low, high = mine.gap_median - mine.gap_min, mine.gap_max - mine.gap_median
         axis.errorbar(
-            mine.users, mine.gap_median.clip(1e-9), [low, high], color=colour, marker=mark,
+            mine.users, mine.gap_median.clip(1e-9), [low, high], color=colour, marker=marker,
             ls=":" if method in ("price", *BASELINES) else "-", capsize=2, label=method,
         )  # fmt: skip
     axis.set(xscale="log", yscale="log", xlabel="users", title="over users, one server")
-    axis.grid(color="0.9")
+    axis.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def main() -> int:
@@ -278,13 +267,13 @@ def main() -> int:
     if not options.figure:
         results = Results(options.folder, options.keep)
         if options.quick:
-            learn(results, FOLLOWED[:1], 3)
+            compare_learning(results, FOLLOWED[:1], 3)
             apply_network(results, {1: (50,)}, 3)
-            see_unseen(results, 5)
+            compare_unseen(results, 5)
         else:
-            learn(results, (*FOLLOWED, *OTHERS), options.seeds)
+            compare_learning(results, (*FOLLOWED, *OTHERS), options.seeds)
             apply_network(results, SIZES, options.seeds)
-            see_unseen(results, UNSEEN)
+            compare_unseen(results, UNSEEN)
     draw(options.folder)
     return 0
 

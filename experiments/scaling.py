@@ -11,9 +11,9 @@ its imports done and a small instance solved before. Seconds are of the wall.
 |---|---|
 | gap | proven: (objective - bound) / abs(objective) |
 | generate_s | making the instance |
-| table_s | `build_options`, its `options` are rows of the option table |
-| solve_s | all of `do.solve(instance, "price", gap=gap_asked)`, the table included |
-| method_s | the proof by prices alone (`price_with_proof`), on a given table, once more |
+| options_s | `build_options`, with so many `options` |
+| solve_s | all of `do.solve(instance, "price", gap=gap_target)`, the options included |
+| method_s | the proof by prices alone (`price_with_proof`), on given options, once more |
 | pass_s, price_s | the Lagrangian at one set of prices, prepared before and not; medians of 3 |
 | passes, solve_over_price | method_s / pass_s, solve_s / price_s |
 | peak_rss_gb | most memory of the process until the plan was there, in 1e9 bytes |
@@ -21,7 +21,7 @@ its imports done and a small instance solved before. Seconds are of the wall.
 
 replan.csv: the same users with channel gains times 10^N(0, 0.3), drawn anew 50 times, in a warm
 process. `first_s` is the first solve, `resolve_s` the median from the last plan's prices on,
-`cold_s` the median without them, `planner_s` that of `do.Planner`, which keeps the table as well.
+`cold_s` the median without them, `planner_s` that of `do.Planner`, which keeps the options as well.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +43,9 @@ from common import INSTANCES, provenance, write_csv
 
 import dtkd_opt as do
 from dtkd_opt.records.files import write_atomic
+from dtkd_opt.reporting.figures import colour_and_marker, legend_below, panels, svg
 
-RUNS = {  # servers: {users: gap asked}
+RUNS = {  # servers: {users: target gap}
     1: {10: 1e-6, 100: 1e-6, 1000: 1e-7, 10**4: 1e-8, 10**5: 1e-8, 10**6: 1e-8},
     4: {10: 1e-6, 80: 1e-6, 100: 1e-6, 1000: 1e-6, 10**4: 1e-6, 10**5: 1e-6, 10**6: 1e-6},
     10: {100: 1e-5, 1000: 1e-5, 10**4: 1e-5, 10**5: 1e-5, 10**6: 1e-5},
@@ -56,28 +56,30 @@ HANG_S = 900.0  # two solves and all else that is measured
 MEMORY_GB = 6.0  # what a run should not exceed
 REPLANNED, REPLAN_GAP, DRAWS, SPREAD = ("n50", "n80-s4"), 1e-4, 50, 0.3
 COLUMNS = (
-    "users", "servers", "gap_asked", "status", "gap", "generate_s", "options", "table_s",
+    "users", "servers", "gap_target", "status", "gap", "generate_s", "options", "options_s",
     "solve_s", "method_s", "pass_s", "price_s", "passes", "solve_over_price", "peak_rss_gb",
     "leaves", "note",
 )  # fmt: skip
 REPLAN_COLUMNS = (
-    "instance", "users", "servers", "gap_asked", "status", "gap", "first_s", "draws", "resolve_s",
+    "instance", "users", "servers", "gap_target", "status", "gap", "first_s", "draws", "resolve_s",
     "resolve_max_s", "cold_s", "planner_s", "note",
 )  # fmt: skip
 PACKAGES = ("dtkd-opt", "numpy", "clarabel", "highspy")
-PANELS = {"solve_s": "Time [s]", "peak_rss_gb": "Peak memory [GB]", "gap": "Proven relative gap"}
-STYLES = {1: ("o", "#0072b2"), 4: ("s", "#d55e00"), 10: ("^", "#009e73")}
+PANELS = {  # column: title, and what a value of it is in the unit that ticks have
+    "solve_s": ("time", "s", 1), "peak_rss_gb": ("peak memory", "B", 1e9),
+    "gap": ("proven relative gap", "", 1),
+}  # fmt: skip
 HERE = Path(__file__).parent
 Row = dict[str, Any]
 
 
-def timed(work: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
+def timed(call: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
     """Median seconds of some calls, and what the last returned."""
     seconds, result = [], None
     for _ in range(repeats):
         result = None  # frees the last one's memory
         started = time.monotonic()
-        result = work()
+        result = call()
         seconds.append(time.monotonic() - started)
     return float(np.median(seconds)), result
 
@@ -100,7 +102,7 @@ def run_size(users: int, servers: int, gap: float) -> Row:
     row |= {"peak_rss_gb": peak, "note": "; ".join([*notes, *filter(None, [result.reason])])}
     prices = result.incumbent.prices if result.incumbent else None
     del result
-    row["table_s"], options = timed(lambda: do.build_options(instance))
+    row["options_s"], options = timed(lambda: do.build_options(instance))
     row["options"] = len(options)
     search = Search(instance, options, do.Stop(gap, LIMIT_S))
     started = time.monotonic()
@@ -148,7 +150,7 @@ def run_replan(name: str) -> Row:
     return row | dict(medians) | {"resolve_max_s": max(seconds)[0]}
 
 
-def work(task: Row) -> None:
+def run_worker(task: Row) -> None:
     """One run: its answer is the only line on stdout, whatever else is printed goes to stderr."""
     with os.fdopen(os.dup(1), "w") as answer:
         os.dup2(2, 1)
@@ -156,7 +158,7 @@ def work(task: Row) -> None:
         print(json.dumps(run_replan(**task) if "name" in task else run_size(**task)), file=answer)
 
 
-def call(task: Row) -> Row:
+def run_process(task: Row) -> Row:
     """One run in a process of its own; when it dies or hangs, a row that says so."""
     command = [sys.executable, __file__, "--worker", json.dumps(task)]
     threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
@@ -169,8 +171,8 @@ def call(task: Row) -> Row:
         return {"status": "failed", "note": f"hung: ended after {HANG_S:g} s"}
     if done.returncode == 0:
         return json.loads(done.stdout)
-    said = done.stderr.strip().rpartition("\n")[2]
-    return {"status": "failed", "note": f"exit code {done.returncode}: {said}"[:200]}
+    last_line = done.stderr.strip().rpartition("\n")[2]
+    return {"status": "failed", "note": f"exit code {done.returncode}: {last_line}"[:200]}
 
 
 def cells(row: Row) -> dict[str, str]:
@@ -189,34 +191,31 @@ def keep(rows: list[Row], row: Row, path: Path, columns: tuple[str, ...], head: 
 def draw(folder: Path) -> str:
     """scaling.svg from scaling.csv: a panel for each quantity, a line for each server count."""
     try:
-        from matplotlib import rcParams
-        from matplotlib.figure import Figure
+        from matplotlib.ticker import EngFormatter
     except ImportError:
         return 'no figure without matplotlib: pip install -e ".[plot]", then run this with --figure'
-    rcParams.update({"svg.hashsalt": "scaling", "font.size": 9, "axes.axisbelow": True})
     lines = (folder / "scaling.csv").read_text(encoding="utf-8").splitlines()
     lines_read = csv.DictReader(line for line in lines if not line.startswith("#"))
-    rows = [row for row in lines_read if row["users"] != "80"]  # beside 100 only a blot
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
-    axes = figure.subplots(1, len(PANELS))
-    for axis, (key, title) in zip(axes, PANELS.items(), strict=True):
-        for servers, (marker, colour) in STYLES.items():
+    rows = [row for row in lines_read if row["users"] != "80"]  # too near to 100
+    figure, (axes,) = panels(1, len(PANELS), (10, 3.4))
+    for axis, (key, (title, unit, scale)) in zip(axes, PANELS.items(), strict=True):
+        for number, servers in enumerate(RUNS):
+            colour, marker = colour_and_marker(number)
             mine = [row for row in rows if row["servers"] == str(servers) and row[key]]
-            x, y = ([float(row[name]) for row in mine] for name in ("users", key))
+            x, y = [float(row["users"]) for row in mine], [scale * float(row[key]) for row in mine]
             label = f"{servers} server" + "s" * (servers > 1)
             axis.plot(x, y, marker=marker, color=colour, markersize=5, label=label)
             late = [i for i, row in enumerate(mine) if row["status"] == "time_limit"]
             style = {"facecolors": "white", "marker": marker, "s": 25, "zorder": 3}
             axis.scatter([x[i] for i in late], [y[i] for i in late], edgecolors=colour, **style)
         axis.set(xscale="log", yscale="log", xlabel="users", title=title)
-        axis.grid(color="0.9")
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+        if unit:
+            axis.yaxis.set_major_formatter(EngFormatter(unit))
     label = f"ended by the limit of {LIMIT_S:g} s"
     axes[0].scatter([], [], facecolors="white", edgecolors="0.3", s=25, label=label)
-    entries = axes[0].get_legend_handles_labels()
-    figure.legend(*entries, loc="outside lower center", ncols=len(entries[0]), frameon=False)
-    image = BytesIO()
-    figure.savefig(image, format="svg", metadata={"Date": None})
-    write_atomic(folder / "scaling.svg", image.getvalue())
+    legend_below(figure, len(RUNS) + 1)
+    write_atomic(folder / "scaling.svg", svg(figure, "scaling"))
     return f"wrote {folder / 'scaling.svg'}"
 
 
@@ -228,18 +227,20 @@ def main() -> int:
     parser.add_argument("--worker", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        work(options.worker)
+        run_worker(options.worker)
         return 0
     rows, replans = list[Row](), list[Row]()
     if not options.figure:
         head = provenance(PACKAGES, "each run on one thread")
         for name in REPLANNED:
-            row = {"instance": name, "gap_asked": REPLAN_GAP} | call({"name": name})
+            row = {"instance": name, "gap_target": REPLAN_GAP} | run_process({"name": name})
             keep(replans, row, options.folder / "replan.csv", REPLAN_COLUMNS, head)
         for servers, users in ((s, n) for s, sizes in RUNS.items() for n in sizes):
             if users <= (QUICK if options.quick else np.inf):
                 task = {"users": users, "servers": servers, "gap": RUNS[servers][users]}
-                row = {"users": users, "servers": servers, "gap_asked": task["gap"]} | call(task)
+                row = {"users": users, "servers": servers, "gap_target": task["gap"]} | run_process(
+                    task
+                )
                 keep(rows, row, options.folder / "scaling.csv", COLUMNS, head)
     print(draw(options.folder))
     return any(row["status"] == "failed" for row in rows + replans)

@@ -1,1 +1,1 @@
-"""analysis."""
+"""Many solves together: `compare` methods, the `pareto` front, re-planning by `Planner`."""

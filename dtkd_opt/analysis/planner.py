@@ -1,4 +1,4 @@
-"""Re-planning: the same users, whose channels change from one coherence time to the next."""
+"""Re-planning: the same users with new channel gains, from one coherence time to the next."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from dtkd_opt.records.instance import Instance
 
 
 class Planner:
-    """Solves an instance again and again with new channel gains, each time from what it knows.
+    """Solves an instance again and again with new channel gains, each time from a warm start.
 
-    It keeps the prices of the last plan, where the next search starts, the options that some
-    channel may make worth taking (:mod:`dtkd_opt.problem.dominance`), and of them all that does not
+    It keeps the prices of the last plan, where the next search starts, and the options that some
+    channel may make optimal (:mod:`dtkd_opt.problem.dominance`), with all of them that does not
     depend on the channel.
 
     Parameters
@@ -41,7 +41,7 @@ class Planner:
     def __init__(self, instance: Instance, *, gap: float = 1e-4):
         self.instance, self.gap = instance, gap
         self._prices: Array | None = None
-        self._table: Options | None = None
+        self._options: Options | None = None
 
     def solve(
         self,
@@ -56,7 +56,7 @@ class Planner:
         ----------
         channel_gain
             (N, S) linear power gains, NaN where a user does not reach a server; None to keep them.
-        time_limit, watch
+        time_limit, callback
             As of :func:`solve`.
 
         Raises
@@ -67,23 +67,23 @@ class Planner:
         from dtkd_opt.methods.price import Price  # solvers, only when used
 
         if channel_gain is not None:
-            self._take(np.asarray(channel_gain, float))
-        if self._table is None:
-            self._table = _screened(self.instance)
+            self._set_gains(np.asarray(channel_gain, float))
+        if self._options is None:
+            self._options = _screened(self.instance)
         result = solve(
             self.instance,
             Price(start=self._prices),
             gap=self.gap,
             time_limit=time_limit,
             callback=callback,
-            options=self._table,
+            options=self._options,
         )
         if result.incumbent is not None and (result.incumbent.prices > 0).any():
             self._prices = result.incumbent.prices
         return result
 
-    def _take(self, gain: Array) -> None:
-        """The instance with new gains, and its table if what users can choose stays the same."""
+    def _set_gains(self, gain: Array) -> None:
+        """The instance with new gains, and its options if users can choose the same as before."""
         old, users = self.instance, self.instance.users
         new = users.replace(channel_gain=gain)
         try:
@@ -91,14 +91,14 @@ class Planner:
         except InputError as error:
             raise InputError("channel_gain", error.faults) from None
         same_reach = np.array_equal(np.isnan(gain), np.isnan(users.channel_gain))
-        if self._table is None or not same_reach or _depends_on_gains(old):
-            self._table = None
+        if self._options is None or not same_reach or _depends_on_gains(old):
+            self._options = None
         else:
-            self._table = _with_gains(self._table, self.instance)
+            self._options = _with_gains(self._options, self.instance)
 
 
 def _screened(instance: Instance) -> Options | None:
-    """The options that may be worth taking; None where a user has none, which `solve` explains."""
+    """The options that may be optimal; None where a user has none, which `solve` explains."""
     try:
         options = build_options(instance)
     except InfeasibleError:
@@ -114,7 +114,7 @@ def _depends_on_gains(instance: Instance) -> bool:
 
 
 def _with_gains(options: Options, instance: Instance) -> Options:
-    """The table with what follows from the gains computed anew."""
+    """The options with new columns for all that depends on the gains."""
     chosen = Demands(instance, options.user, options.model, options.place, options.server)
     return replace(
         options,

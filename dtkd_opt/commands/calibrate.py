@@ -14,7 +14,7 @@ from dtkd_opt.commands.console import FILE, phases_bar, say
 from dtkd_opt.errors import UsageError
 
 if TYPE_CHECKING:
-    from dtkd_opt.distill.jobs import Training
+    from dtkd_opt.distill.jobs import TrainingRow
     from dtkd_opt.records.calibration import Accuracy, Calibration
     from dtkd_opt.records.instance import Instance
 
@@ -23,7 +23,7 @@ else:
     _Values = click.ParamType  # no generic class before click 8.4
 
 _INTERRUPTED = 130  # as shells have it: 128 + the signal's number
-_LEAST_SIZES = 4  # of a fitted power law
+_MIN_SIZES = 4  # of a fitted power law
 _SHOWN = 20  # lines about trainings without a result
 _SETTINGS = ("epochs", "batch_sizes", "learning_rates", "tau", "alpha", "fresh_fraction",
              "partition")  # fmt: skip
@@ -67,12 +67,14 @@ class _List(_Values):
 @click.option("--dask", metavar="ADDRESS", help="Run on the cluster of this Dask scheduler.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--cache", type=FILE, help="Folder of trained teachers. [default: ~/.cache/dtkd-opt]")
-@click.option("--resume", is_flag=True, help="Go on with what --output has of before.")
-@click.option("--output", type=FILE, help="The table; other files get its name and other endings.")
-@click.option("--models", type=FILE, help="Take this table for --into, and train nothing.")
-@click.option("--into", type=FILE, help="Put the table's models into this instance file.")
+@click.option("--resume", is_flag=True, help="Keep the finished trainings of --output.")
+@click.option(
+    "--output", type=FILE, help="The accuracy table; other files get its name and other endings."
+)
+@click.option("--models", type=FILE, help="Take this accuracy table for --into, and train nothing.")
+@click.option("--into", type=FILE, help="Put its models into this instance file.")
 @click.option("--accuracy", type=click.Choice(["mean", "lower95", "fitted"]),
-              help="What --into takes of the table. [default: mean]")  # fmt: skip
+              help="Which accuracies --into takes. [default: mean]")  # fmt: skip
 def calibrate(
     output: Path | None, models: Path | None, into: Path | None, accuracy: Any, **given: Any
 ) -> None:
@@ -96,11 +98,11 @@ def calibrate(
     if (output is None) == (models is None):
         raise UsageError("give --output TABLE.json, or --models TABLE.json with --into INSTANCE")
     if accuracy is not None and into is None:
-        raise UsageError("--accuracy is what --into takes of the table; give --into INSTANCE")
-    lost, accuracy = False, accuracy or "mean"
+        raise UsageError("--accuracy says which accuracies --into takes; give --into INSTANCE")
+    failed, accuracy = False, accuracy or "mean"
     try:
         if output is not None:
-            lost = _train(output, into, accuracy, given)
+            failed = _train(output, into, accuracy, given)
         else:
             _take(models, into, accuracy)
     except KeyboardInterrupt:
@@ -108,12 +110,12 @@ def calibrate(
         kept = "" if output is None else "; finished trainings are kept, --resume goes on"
         click.echo(f"interrupted{kept}", err=True)
         sys.exit(_INTERRUPTED)
-    if lost:
+    if failed:
         sys.exit(1)
 
 
 def _take(models: Any, into: Path | None, accuracy: Accuracy) -> None:
-    """The models of a table that is there."""
+    """Take the models of a finished calibration."""
     from dtkd_opt.records.calibration import read_calibration
 
     if into is None:
@@ -127,38 +129,35 @@ def _take(models: Any, into: Path | None, accuracy: Accuracy) -> None:
 
 
 def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str, Any]) -> bool:
-    """Whether trainings were lost."""
+    """Calibrate; whether trainings failed."""
     from dtkd_opt.distill.calibrate import calibrate as run
-    from dtkd_opt.distill.calibrate import params_of
     from dtkd_opt.distill.results import check_output
+    from dtkd_opt.distill.settings import make_settings
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
-    settings = {name: given.pop(name) for name in _SETTINGS}
-    params = params_of({key: value for key, value in settings.items() if value is not None})
+    options = {name: given.pop(name) for name in _SETTINGS}
+    settings = make_settings({key: value for key, value in options.items() if value is not None})
     if into is not None:  # before hours of training
         check_output(output, [into])
         _check_enough(accuracy, given["seeds"], given["sizes"])
-        _check(into, params.epochs)
-    with KeepOnCtrlC() as ctrl_c, phases_bar() as follow:
-        found = run(
-            output=output, params=params, follow=follow,
-            say=lambda line: click.echo(line, err=True), **given,
-        )  # fmt: skip
+        _check(into, settings.epochs)
+    with KeepOnCtrlC() as ctrl_c, phases_bar() as callback:
+        result = run(output=output, settings=settings, callback=callback, **given)
         ctrl_c.finish()
-    if found.table is None:
+    if result.calibration is None:
         raise KeyboardInterrupt
-    _print(found.table, found.lost, output)
+    _print(result.calibration, result.failures, output)
     if into is not None:
-        _put(found.table, into, accuracy)
-    return bool(found.lost)
+        _put(result.calibration, into, accuracy)
+    return bool(result.failures)
 
 
 def _check_enough(accuracy: Accuracy, seeds: int, sizes: tuple[int, ...] | None) -> None:
-    """UsageError where the table will not have what --into is to take."""
+    """UsageError where the calibration will not have the accuracies that --into is to take."""
     if accuracy == "lower95" and seeds < 2:
         raise UsageError(f"--accuracy lower95 takes --seeds of 2 or more, got {seeds}")
-    if accuracy == "fitted" and sizes is not None and len(sizes) < _LEAST_SIZES:
-        raise UsageError(f"--accuracy fitted takes {_LEAST_SIZES} --sizes or more")
+    if accuracy == "fitted" and sizes is not None and len(sizes) < _MIN_SIZES:
+        raise UsageError(f"--accuracy fitted takes {_MIN_SIZES} --sizes or more")
 
 
 def _check(into: Path, epochs: int) -> Instance:
@@ -170,22 +169,23 @@ def _check(into: Path, epochs: int) -> Instance:
     return instance
 
 
-def _put(table: Calibration, into: Path, accuracy: Accuracy) -> None:
+def _put(calibration: Calibration, into: Path, accuracy: Accuracy) -> None:
     from dtkd_opt.records.instance import write_instance
 
-    instance = table.into(_check(into, table.task.epochs), accuracy)
+    instance = calibration.into(_check(into, calibration.task.epochs), accuracy)
     files = write_instance(instance, into)
-    say(f"written: {' and '.join(map(str, files))} (models of {table.data}, {accuracy})")
+    say(f"written: {' and '.join(map(str, files))} (models of {calibration.data}, {accuracy})")
 
 
-def _print(table: Calibration, trainings: Sequence[Training], output: Path) -> None:
-    from dtkd_opt.distill.results import accuracy_lines, lost_lines, written
+def _print(calibration: Calibration, failures: Sequence[TrainingRow], output: Path) -> None:
+    from dtkd_opt.distill.results import written
+    from dtkd_opt.distill.summary import accuracy_lines, failure_lines
 
-    for line in accuracy_lines(table):
+    for line in accuracy_lines(calibration):
         say(line)
-    lost = lost_lines(trainings)
-    for line in lost[:_SHOWN]:
+    lines = failure_lines(failures)
+    for line in lines[:_SHOWN]:
         click.echo(line, err=True)
-    if len(lost) > _SHOWN:
-        click.echo(f"… and {len(lost) - _SHOWN} more in {written(output)[1]}", err=True)
+    if len(lines) > _SHOWN:
+        click.echo(f"… and {len(lines) - _SHOWN} more in {written(output)[1]}", err=True)
     say(f"written: {', '.join(map(str, written(output)))}")

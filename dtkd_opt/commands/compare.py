@@ -69,7 +69,7 @@ def compare(
         --method q-learning --method "q-learning cold" --output cold
     """
     from dtkd_opt.analysis.compare import compare as run
-    from dtkd_opt.analysis.compare.show import bar
+    from dtkd_opt.analysis.compare.show import progress_bar
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
@@ -77,8 +77,10 @@ def compare(
     problems = [read_instance(path) for path in instances]
     try:
         with KeepOnCtrlC() as ctrl_c:
-            with bar() as follow:
-                comparison = run(problems, output=output, resume=not fresh, follow=follow, **given)
+            with progress_bar() as callback:
+                comparison = run(
+                    problems, output=output, resume=not fresh, callback=callback, **given
+                )
             ctrl_c.finish()
             with printing():
                 _print(comparison, output)
@@ -93,16 +95,16 @@ def compare(
 
 
 def _print(comparison: Any, output: Path) -> None:
-    from dtkd_opt.analysis.compare.show import lost_runs, tables
+    from dtkd_opt.analysis.compare.show import failure_lines, tables
     from dtkd_opt.reporting.summary import print_tables
 
     if not comparison.records:
         return
     print_tables(tables(comparison.summary))
-    lost = lost_runs(comparison.records)
-    for line in lost[:_SHOWN]:
+    failures = failure_lines(comparison.records)
+    for line in failures[:_SHOWN]:
         click.echo(line)
-    if len(lost) > _SHOWN:
-        click.echo(f"… and {len(lost) - _SHOWN} more in {output / 'runs.csv'}")
+    if len(failures) > _SHOWN:
+        click.echo(f"… and {len(failures) - _SHOWN} more in {output / 'runs.csv'}")
     names = ("runs.csv", "summary.csv", "gap_over_time.svg", "accuracy_delay.svg")
     click.echo(f"written: {', '.join(str(output / name) for name in names)}")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from dtkd_opt.errors import InputError
-from dtkd_opt.runtime.runner import FollowPhases
+from dtkd_opt.runtime.runner import PhaseCallback
 
 FILE = click.Path(path_type=Path)
 
@@ -49,8 +49,8 @@ def _close_stdout() -> None:
 
 
 @contextmanager
-def phases_bar() -> Iterator[FollowPhases]:
-    """A bar on a terminal's standard error, to be told the phase, what is done of it and all."""
+def phases_bar() -> Iterator[PhaseCallback]:
+    """A bar on a terminal's standard error, and the callback that moves it."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -71,11 +71,11 @@ def phases_bar() -> Iterator[FollowPhases]:
     ) as progress:
         phases: dict[str, Any] = {}
 
-        def follow(phase: str, done: float, total: float) -> None:
-            if phase not in phases:  # done before: says nothing about the speed
+        def callback(phase: str, done: float, total: float) -> None:
+            if phase not in phases:  # what was done before says nothing about the speed
                 phases[phase] = progress.add_task(phase, total=total)
                 progress.reset(phases[phase], completed=int(done))
             else:
                 progress.update(phases[phase], completed=done, total=total)
 
-        yield follow
+        yield callback

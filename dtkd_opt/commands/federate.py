@@ -76,7 +76,6 @@ def federate(
             with phases_bar() as callback:
                 found = run(
                     problem, plan, spec, output=output, resume=resume, callback=callback,
-                    log=lambda line: click.echo(line, err=True),
                 )  # fmt: skip
             ctrl_c.finish()
             if found.interrupted:

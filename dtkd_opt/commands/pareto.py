@@ -12,14 +12,26 @@ from dtkd_opt.commands.console import FILE, printing, say
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dtkd_opt.analysis.pareto import Front
+    from dtkd_opt.analysis.pareto import ParetoFront
 
 
 @click.command()
 @click.argument("instance", type=FILE)
-@click.option("--points", default=25, show_default=True, help="How many weights.")
-@click.option("--least", type=float, help="Smallest weight. [default: the instance's / 10]")
-@click.option("--most", type=float, help="Largest weight. [default: 10 times the instance's]")
+@click.option("--points", default=25, show_default=True, help="How many weights, 2 or more.")
+@click.option(
+    "--min-weight",
+    "--least",
+    "min_weight",
+    type=float,
+    help="Smallest weight. [default: the instance's / 10]",
+)
+@click.option(
+    "--max-weight",
+    "--most",
+    "max_weight",
+    type=float,
+    help="Largest weight. [default: 10 times the instance's]",
+)
 @click.option("--gap", default=1e-6, show_default=True, help="Relative gap to prove, each.")
 @click.option("--time-limit", type=float, help="Seconds for each weight.")
 @click.option("--beside", type=FILE, multiple=True, help="Solution file to draw too; repeatable.")
@@ -27,18 +39,18 @@ if TYPE_CHECKING:
     "--output", type=FILE, help="CSV file; the figure beside it. [default: NAME.pareto.csv]"
 )
 def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **given: Any) -> None:
-    """Weigh error from little to much and prove the best plan for each weight.
+    """Prove the best plan for each of many weights ρ of the error.
 
-    Writes a table of the plans and a figure of accuracy against delay, with the region in which
-    the bounds prove that no plan can be. Ctrl-C keeps the weights that are proven by then.
+    Writes the plans as CSV and a figure of accuracy against delay, with the region in which the
+    bounds prove that no plan can be. Ctrl-C keeps the weights that are proven by then.
 
     \b
     Example:
       dtkd-opt solve instances/n50.json --method greedy --output greedy.json
       dtkd-opt pareto instances/n50.json --beside greedy.json --output n50.pareto.csv
     """
-    from dtkd_opt.analysis.pareto import check_front, read_beside, write_front
     from dtkd_opt.analysis.pareto import pareto as run
+    from dtkd_opt.analysis.pareto_files import check_front, read_beside, write_front
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.reporting.summary import LiveLine, print_tables
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
@@ -49,7 +61,9 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
     check_front(output, [instance, *beside])
     with KeepOnCtrlC() as ctrl_c:
         with LiveLine() as line:
-            front = run(problem, follow=lambda n, of: line.show(f"weight {n + 1} of {of}"), **given)
+            front = run(
+                problem, callback=lambda n, of: line.show(f"weight {n + 1} of {of}"), **given
+            )
         ctrl_c.finish()
         written = write_front(front, output, others)
     with printing():
@@ -61,14 +75,14 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
         click.echo(f"{why}; {done}", err=True)
 
 
-def _table(front: Front) -> Table:
+def _table(front: ParetoFront) -> Table:
     """One line a weight."""
     from rich.table import Table
 
     table = Table(title=front.instance.name, title_justify="left", header_style="bold")
     for heading in ("weight ρ (s)", "accuracy", "total delay (s)", "at the server", "gap"):
         table.add_column(heading, justify="right")
-    for row in front.table.itertuples():
+    for row in front.frame.itertuples():
         table.add_row(
             f"{row.seconds_per_error:.4g}",
             f"{row.mean_accuracy:.2%}",

@@ -1,6 +1,8 @@
-"""Distillation: data, networks and their training; torch is imported in here only.
+"""Distillation: data, teacher, students and their training, and the calibration of accuracies.
 
-Every module of this package needs the extra `train`; without it, importing any says so.
+`calibrate` measures what instances call accuracy; `load_data`, `load_teacher`, `build_network`,
+`train` and `predict`, each in its module, are also what `federate` carries plans out with. Every
+module needs the extra `train`; without it, importing any says so.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calibrate: train the teacher and many students, and make the table of what they reach."""
+"""Calibrate: train the teacher and many students, and measure the accuracies they reach."""
 
 from __future__ import annotations
 
@@ -11,47 +11,58 @@ from typing import Any
 
 import torch
 
-from dtkd_opt.distill.build_table import build_table
+from dtkd_opt.distill.build_calibration import build_calibration
 from dtkd_opt.distill.data import Dataset, load_data
-from dtkd_opt.distill.grid import CalibrateParams, Grid, check_grid, default_sizes, whole_numbers
-from dtkd_opt.distill.jobs import Job, Material, Training, execute
-from dtkd_opt.distill.networks import STUDENTS
+from dtkd_opt.distill.grid import TrainingGrid
+from dtkd_opt.distill.jobs import TrainingData, TrainingRow, TrainingSpec, execute
 from dtkd_opt.distill.partition import concentration
 from dtkd_opt.distill.results import CHOOSING, TRAINING, check_output, journal_path, write_results
-from dtkd_opt.distill.select_hyperparameters import choose, left_out, without_setting
-from dtkd_opt.distill.teacher import Say, Teacher, load_teacher
+from dtkd_opt.distill.select_hyperparameters import (
+    excluded,
+    exclusion_reason,
+    select_hyperparameters,
+)
+from dtkd_opt.distill.settings import (
+    CalibrationSettings,
+    as_settings,
+    check_grid,
+    default_sizes,
+    student_names,
+    whole_numbers,
+)
+from dtkd_opt.distill.teacher import Teacher, load_teacher
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes, require
 from dtkd_opt.runtime.journal import Journal
-from dtkd_opt.runtime.runner import FollowPhases, do_missing
-from dtkd_opt.runtime.workers import Work, workers
+from dtkd_opt.runtime.runner import PhaseCallback, run_pending
+from dtkd_opt.runtime.workers import RunJobs, workers
 
 TEACHING = "teacher"
-_OTHERWISE = "name another --output, or remove it"  # where a file holds other trainings
+_ADVICE = "name another --output, or remove it"  # where a file holds other trainings
 
 
 @dataclass(frozen=True, eq=False)
-class Calibrated:
-    """What came of a calibration: the trainings in the order asked, and the table of them all.
+class CalibrationResult:
+    """The calibration, and the trainings by which hyperparameters were chosen and it was made.
 
-    `table` is None where Ctrl-C came before; `resume` goes on then.
+    `calibration` is None if Ctrl-C came first; `resume` goes on then.
     """
 
-    table: Calibration | None
-    choosing: tuple[Training, ...]
-    runs: tuple[Training, ...]
+    calibration: Calibration | None
+    selection: tuple[TrainingRow, ...]
+    trainings: tuple[TrainingRow, ...]
 
     @property
-    def lost(self) -> tuple[Training, ...]:
-        """Trainings of the table without a result, and those to choose by that failed.
+    def failures(self) -> tuple[TrainingRow, ...]:
+        """Trainings of the calibration without a result, and failed ones of the selection.
 
-        A student whose every setting diverged is told by the first such training.
+        Of a student whose trainings all diverged there is the first.
         """
-        first = [row.asked for row in left_out(self.choosing)]
-        failed = (row for row in self.choosing if row.outcome == "failed" or row.asked in first)
-        return (*failed, *(row for row in self.runs if row.outcome != "done"))
+        first = [row.spec for row in excluded(self.selection)]
+        failed = (row for row in self.selection if row.outcome == "failed" or row.spec in first)
+        return (*failed, *(row for row in self.trainings if row.outcome != "done"))
 
 
 def calibrate(
@@ -61,22 +72,21 @@ def calibrate(
     seeds: int = 3,
     sizes: Sequence[int] | None = None,
     students: Sequence[str] | None = None,
-    params: CalibrateParams | Mapping[str, Any] | None = None,
+    settings: CalibrationSettings | Mapping[str, Any] | None = None,
     jobs: int = -1,
     dask: str | None = None,
     device: str = "cpu",
     output: str | Path | None = None,
     resume: bool = False,
     cache: str | Path | None = None,
-    say: Say | None = None,
-    follow: FollowPhases | None = None,
-) -> Calibrated:
-    """Measure what each student reaches at each place, by training it.
+    callback: PhaseCallback | None = None,
+) -> CalibrationResult:
+    """Measure the accuracy of each student at each place, by training it.
 
     First learning rate and batch size are chosen on the validation split, then each student is
-    trained with each size of private data and seed: with hard labels alone, with the teacher's
-    soft labels of the mirrored samples (on the device), and of all samples (at the server).
-    Equal arguments give equal tables.
+    trained with each number of private samples and each seed: with hard labels alone, with the
+    teacher's soft labels of the mirrored samples (on the device), and of all samples (at the
+    server). Equal arguments give equal calibrations.
 
     Parameters
     ----------
@@ -88,7 +98,7 @@ def calibrate(
         Numbers of private samples; by default 100 to 3,000, of the digits to 1,000.
     students
         Names; by default all.
-    params
+    settings
         All other settings, as a record or by name.
     jobs, dask
         Processes at once, -1 for one a core; or a Dask scheduler's address. A worker reads the
@@ -96,14 +106,14 @@ def calibrate(
     device
         `cpu` or `cuda`.
     output
-        The table's file. Beside it, with other endings: the finished trainings, which grow as
-        they end, and the same as CSV, a figure, and a summary. None: nothing is written.
+        The calibration's file. Beside it, with other endings: the trainings, written as they end,
+        and the same as CSV, a figure, and a summary. None: nothing is written.
     resume
-        Go on with the trainings that `output` has beside it.
+        Keep the finished trainings beside `output` and go on.
     cache
         Folder of trained teachers; by default in the user's cache.
-    say, follow
-        Called with a line about a damaged teacher; with the phase, how much of it is done and all.
+    callback
+        Called with the phase, how much of it is done and how much there is.
 
     Raises
     ------
@@ -114,11 +124,11 @@ def calibrate(
         Missing extras or data, no Dask cluster, files of other trainings, a full disk, no training
         that succeeded.
     """
-    path, params = None if output is None else Path(output), _params(params)
+    path, settings = None if output is None else Path(output), as_settings(settings)
     seeds = whole_numbers("seeds", [seeds])[0]
     require("distributed" if dask else "joblib", "dask" if dask else "train", "calibrate")
     jobs = processes(jobs) if dask is None else 0
-    concentration(params.partition)
+    concentration(settings.partition)
     _check_device(device)
     if path is not None:
         require("matplotlib", "train", "the figure of calibrate")
@@ -126,101 +136,79 @@ def calibrate(
     folder = None if data_dir is None else Path(data_dir)
     dataset = load_data(data, folder)
     sizes = default_sizes(dataset) if sizes is None else whole_numbers("sizes", sizes)
-    names = _names(students)
+    names = student_names(students)
     check_grid(dataset, sizes, names, seeds)
-    follow = follow or (lambda phase, done, total: None)
+    callback = callback or (lambda phase, done, total: None)
     with (
         KeepOnCtrlC(pass_on=True) as ctrl_c,
-        workers(jobs, dask, execute, Training) as work,
+        workers(jobs, dask, execute, TrainingRow) as run_jobs,
     ):
         if path is not None:  # not before a Dask cluster has answered
             _prepare(path, resume)
         try:
-            teacher = _teacher(dataset, cache, device, say, follow)
+            teacher = _teacher(dataset, cache, device, callback)
         except KeyboardInterrupt:
-            return Calibrated(None, (), ())
-        grid = Grid(dataset, teacher.sha256, names, sizes, seeds, params, device)
-        material = Material(data, folder, teacher.logits)
-        found = _train_all(_Bench(grid, material, work, path, resume, follow), teacher)
+            return CalibrationResult(None, (), ())
+        grid = TrainingGrid(dataset, teacher.sha256, names, sizes, seeds, settings, device)
+        training_data = TrainingData(data, folder, teacher.logits)
+        trainer = _Trainer(grid, training_data, run_jobs, path, resume, callback)
+        result = _train_all(trainer, teacher)
         ctrl_c.finish()
-        if path is not None and found.table is not None:
-            write_results(found.table, (*found.choosing, *found.runs), path)
-    return found
+        if path is not None and result.calibration is not None:
+            write_results(result.calibration, (*result.selection, *result.trainings), path)
+    return result
 
 
 @dataclass(frozen=True, eq=False)
-class _Bench:
-    """Where the jobs of a calibration are done and kept."""
+class _Trainer:
+    """Runs the trainings of a calibration and keeps their rows."""
 
-    grid: Grid
-    material: Material
-    work: Work[Training]
+    grid: TrainingGrid
+    training_data: TrainingData
+    run_jobs: RunJobs[TrainingRow]
     output: Path | None
     resume: bool
-    follow: FollowPhases
+    callback: PhaseCallback
 
-    def train(self, phase: str, jobs: Sequence[Job]) -> tuple[tuple[Training, ...], bool]:
-        """The rows of finished jobs, in the order of `jobs`, and whether Ctrl-C ended it."""
-        tasks = [(self.material, job) for job in jobs]
-        tasks.sort(key=lambda task: -self.grid.cost(task[1]))  # a long one last would run alone
+    def train(
+        self, phase: str, specs: Sequence[TrainingSpec]
+    ) -> tuple[tuple[TrainingRow, ...], bool]:
+        """The rows of finished trainings, in the order of `specs`, and whether Ctrl-C came."""
+        jobs = [(self.training_data, spec) for spec in specs]
+        jobs.sort(key=lambda job: -self.grid.cost(job[1]))  # a long one last would run alone
         path = None if self.output is None else journal_path(self.output, phase)
-        with Journal(path, Training, jobs, self.resume, _OTHERWISE) as journal:
-            follow = partial(self.follow, phase)
-            stopped = do_missing(tasks, journal, self.work, follow, self.grid.cost)
-            return tuple(journal.runs[job] for job in jobs if job in journal.runs), stopped
+        with Journal(path, TrainingRow, specs, self.resume, _ADVICE) as journal:
+            callback = partial(self.callback, phase)
+            stopped = run_pending(jobs, journal, self.run_jobs, callback, self.grid.cost)
+            return tuple(journal.rows[spec] for spec in specs if spec in journal.rows), stopped
 
 
-def _train_all(bench: _Bench, teacher: Teacher) -> Calibrated:
-    """Choose, train, sum up."""
-    choosing, stopped = bench.train(CHOOSING, bench.grid.choice_jobs())
+def _train_all(trainer: _Trainer, teacher: Teacher) -> CalibrationResult:
+    """Select hyperparameters, train, build the calibration."""
+    grid = trainer.grid
+    selection, stopped = trainer.train(CHOOSING, grid.selection_specs())
     if stopped:
-        return Calibrated(None, choosing, ())
-    choices = choose(choosing)
-    jobs = bench.grid.table_jobs(choices)
-    if not jobs:
-        raise InputError("calibrate", [without_setting(row) for row in left_out(choosing)[:1]])
-    runs, stopped = bench.train(TRAINING, jobs)
-    if stopped:
-        return Calibrated(None, choosing, runs)
-    return Calibrated(build_table(bench.grid, teacher, choices, runs), choosing, runs)
+        return CalibrationResult(None, selection, ())
+    choices = select_hyperparameters(selection)
+    specs = grid.training_specs(choices)
+    if not specs:
+        raise InputError("calibrate", [exclusion_reason(row) for row in excluded(selection)[:1]])
+    trainings, stopped = trainer.train(TRAINING, specs)
+    calibration = None if stopped else build_calibration(grid, teacher, choices, trainings)
+    return CalibrationResult(calibration, selection, trainings)
 
 
 def _teacher(
-    data: Dataset, cache: str | Path | None, device: str, say: Say | None, follow: FollowPhases
+    data: Dataset, cache: str | Path | None, device: str, callback: PhaseCallback
 ) -> Teacher:
+    folder = default_cache() if cache is None else Path(cache)
     return load_teacher(
-        data,
-        default_cache() if cache is None else Path(cache),
-        device=device,
-        say=say or (lambda line: None),
-        progress=lambda done: follow(TEACHING, done, 1),
+        data, folder, device=device, callback=lambda done: callback(TEACHING, done, 1)
     )
 
 
-def _names(students: Sequence[str] | None) -> tuple[str, ...]:
-    if isinstance(students, str):
-        raise UsageError(f"students must be a list of names, got {students!r}")
-    return STUDENTS if students is None else tuple(students)
-
-
-def _params(given: CalibrateParams | Mapping[str, Any] | None) -> CalibrateParams:
-    if isinstance(given, CalibrateParams):
-        return given
-    if given is None or isinstance(given, Mapping):
-        return params_of(given or {})
-    raise UsageError(f"params must be CalibrateParams or a dict, got {given!r}")
-
-
-def params_of(given: Mapping[str, Any]) -> CalibrateParams:
-    """Settings from some values; UsageError where one means nothing."""
-    try:
-        return CalibrateParams(**given)
-    except InputError as error:
-        raise UsageError("; ".join(error.faults)) from None
-
-
 def default_cache() -> Path:
-    """Where teachers are kept: the user's cache folder, as the XDG rules have it."""
+    """Where teachers are kept: the user's cache folder, by the XDG base directory rules."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "dtkd-opt"
 
@@ -231,12 +219,12 @@ def _check_device(device: str) -> None:
 
 
 def _prepare(output: Path, resume: bool) -> None:
-    """Journals of their own, made now: a folder that takes no files is found out before training.
+    """Make the journals: a folder that takes no files is found out before hours of training.
 
-    Hours of training are not to be lost by a word that was left out.
+    Without `resume` finished trainings are not overwritten.
     """
     for path in (journal_path(output, phase) for phase in (CHOOSING, TRAINING)):
         if not os.path.exists(path) or os.path.getsize(path) == 0:
-            Journal(path, Training, (), False, _OTHERWISE).close()
+            Journal(path, TrainingRow, (), False, _ADVICE).close()
         elif not resume:
             raise UsageError(f"{path} holds trainings: resume them, or name another output")

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, bits to send, FLOPs and cycles of a sample."""
+"""Costs of a network: parameters, bits to send, FLOPs and cycles of a sample."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dtkd_opt.distill.networks import Shape, build_network
 from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.problem.physics import FLOPS_PER_CYCLE, PASSES
 
-_STEP_FLOPS = 5e6  # about what PyTorch's own time for a step is worth
+_STEP_FLOPS = 5e6  # that take about as long as PyTorch's own overhead of a step
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Costs:
         """Cycles of one sample in one epoch of training."""
         return PASSES * self.flops / FLOPS_PER_CYCLE
 
-    def effort(self, recipe: TrainConfig, samples: int, scored: int) -> float:
-        """About how long a training with its scoring takes here, in FLOPs: to order jobs by."""
-        visits = PASSES * recipe.epochs * samples + scored
-        return visits * self.flops + recipe.steps(samples) * _STEP_FLOPS
+    def effort(self, config: TrainConfig, samples: int, scored: int) -> float:
+        """About how long a training with its scoring takes, in FLOPs: for the order of jobs."""
+        visits = PASSES * config.epochs * samples + scored
+        return visits * self.flops + config.steps(samples) * _STEP_FLOPS
 
 
 def count_costs(network: nn.Module, shape: Shape) -> Costs:

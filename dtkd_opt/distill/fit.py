@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from dtkd_opt.records.calibration import PowerLaw
 
-DIGITS = 6  # of what a table says
-_LEAST_SIZES = 4  # three parameters go through three points whatever they are
-_STEEPEST = 3.0  # of c
+DIGITS = 6  # of a calibration's figures
+MIN_SIZES = 4  # of a power law: its three parameters go through any three points
+_MAX_C = 3.0
 
 Interval = tuple[float, float | None, float | None, float | None]
 
@@ -26,16 +26,22 @@ def mean_interval(values: Sequence[float]) -> Interval:
     if len(values) < 2:
         return round(mean, DIGITS), None, None, None
     std = float(np.std(values, ddof=1))
-    half = half_width(std, len(values))
-    low, high = round(mean - half, DIGITS), round(mean + half, DIGITS)
-    return round(mean, DIGITS), round(std, DIGITS), low, high
+    low, high = _t_interval(mean, std, len(values))
+    return round(mean, DIGITS), round(std, DIGITS), round(low, DIGITS), round(high, DIGITS)
 
 
 def half_width(std: float, count: int) -> float:
-    """Half of the 95 % interval of a mean, t(0.975, n − 1) s / √n, of n ≥ 2 values."""
+    """Half of the 95 % interval of the mean of n ≥ 2 values of standard deviation `std`."""
+    return _t_interval(0.0, std, count)[1]
+
+
+def _t_interval(mean: float, std: float, count: int) -> tuple[float, float]:
     from scipy.stats import t
 
-    return float(t.ppf(0.975, count - 1)) * std / math.sqrt(count)
+    if std == 0:  # for which SciPy has no distribution
+        return mean, mean
+    low, high = t.interval(0.95, count - 1, mean, std / math.sqrt(count))
+    return float(low), float(high)
 
 
 def non_decreasing(values: Sequence[float], weights: Sequence[float]) -> list[float]:
@@ -57,7 +63,7 @@ def power_law(samples: Sequence[int], means: Sequence[float]) -> PowerLaw | None
     samples, means
         Sizes D and mean accuracies, (n,) each.
     """
-    if len(samples) < _LEAST_SIZES:
+    if len(samples) < MIN_SIZES:
         return None
     from scipy.optimize import least_squares
 
@@ -70,7 +76,7 @@ def power_law(samples: Sequence[int], means: Sequence[float]) -> PowerLaw | None
         found: NDArray[np.float64] = at[0] - at[1] * (size / scale) ** -at[2]
         return found
 
-    bounds = ((0.0, 0.0, 1e-3), (1.0, 1.0, _STEEPEST))
+    bounds = ((0.0, 0.0, 1e-3), (1.0, 1.0, _MAX_C))
     best = least_squares(lambda at: curve(at) - mean, start, bounds=bounds, xtol=1e-12, ftol=1e-12)
     fitted = [round(float(value), DIGITS) for value in np.clip(curve(best.x), 0, 1)]
     return PowerLaw(

@@ -1,4 +1,4 @@
-"""One training as a job: what is asked, and the row that comes of it."""
+"""One training as a job: its spec, and the row with its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.partition import draw_private, mirrored
-from dtkd_opt.distill.training import Diverged, TrainConfig, predict, train
+from dtkd_opt.distill.training import Diverged, TrainConfig, accuracy, train
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.problem.physics import Index
 from dtkd_opt.records.calibration import LabelKind
@@ -29,8 +29,8 @@ VERSION = f"dtkd-opt {__version__}, torch {torch.__version__}"
 _PACKAGES = ("numpy", "torch")
 
 
-class Job(Record):
-    """All that decides what a training finds: two trainings of equal questions are one."""
+class TrainingSpec(Record):
+    """All that decides the result of a training: two trainings of equal specs are one."""
 
     data: Name
     data_sha256: Text
@@ -39,7 +39,7 @@ class Job(Record):
     samples: Count
     seed: Whole  # of the private samples, the first weights and the order of samples
     scored_on: Literal["validation", "test"]
-    recipe: TrainConfig
+    config: TrainConfig
     partition: Text
     fresh_fraction: Fraction  # without soft labels; 0 but on the device
     teacher_sha256: Text | None  # None with hard labels
@@ -47,10 +47,10 @@ class Job(Record):
     version: Text
 
 
-class Training(Row):
-    """What a training found; `outcome` is "done", "diverged" or, by any other fault, "failed"."""
+class TrainingRow(Row):
+    """The result of a training; `outcome` is "failed" by any fault other than "diverged"."""
 
-    asked: Job
+    spec: TrainingSpec
     outcome: Literal["done", "diverged", "failed"]
     accuracy: Fraction | None = None
     loss: Number | None = None  # of the last batch
@@ -60,75 +60,75 @@ class Training(Row):
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
-    """What all jobs share: where the data is found, and the teacher's logits (n, K), if any."""
+class TrainingData:
+    """What all trainings share: where the data are, and the teacher's logits (n, K), if any."""
 
     data: str
     data_dir: Path | None
     logits: Tensor | None
 
 
-def execute(material: Material, job: Job) -> Training:
+def execute(training_data: TrainingData, spec: TrainingSpec) -> TrainingRow:
     """Train and score; whatever goes wrong becomes the row's reason.
 
     Parameters
     ----------
-    material, job
+    training_data, spec
         The data with the teacher's logits, and what to train on them.
     """
-    row = Training(asked=job, outcome="done", worker=this_worker(), versions=versions())
+    row = TrainingRow(spec=spec, outcome="done", worker=this_worker(), versions=versions())
     try:
-        return _train(row, material, job)
+        return _train(row, training_data, spec)
     except Diverged as error:
         return row.failed(str(error)).model_copy(update={"outcome": "diverged"})
     except Exception as error:  # such as a GPU without memory left
         return row.failed(reason_of(error))
 
 
-def _train(row: Training, material: Material, job: Job) -> Training:
+def _train(row: TrainingRow, training_data: TrainingData, spec: TrainingSpec) -> TrainingRow:
     began, cpu = time.perf_counter(), time.process_time()
-    if job.version != VERSION:
-        raise DtkdError(f"here is {VERSION}, asked for was {job.version}; install the same")
-    data = _data(material.data, material.data_dir)
-    if data.sha256 != job.data_sha256:
+    if spec.version != VERSION:
+        raise DtkdError(f"here is {VERSION}, asked for was {spec.version}; install the same")
+    data = _load(training_data.data, training_data.data_dir)
+    if data.sha256 != spec.data_sha256:
         raise DtkdError(f"{data.name} here is other data than where the calibration was started")
-    rows = draw_private(data.labels.numpy(), data.train, job.samples, job.partition, job.seed)
-    network = build_network(job.student, data.shape, data.classes, job.seed)
-    soft, mask = _soft(material, job, rows)
+    rows = draw_private(data.labels.numpy(), data.train, spec.samples, spec.partition, spec.seed)
+    network = build_network(spec.student, data.shape, data.classes, spec.seed)
+    soft, mask = _soft_labels(training_data, spec, rows)
     trained = train(
         network, data.images[rows], data.labels[rows], soft, mask,
-        recipe=job.recipe, seed=job.seed, device=job.device,
+        config=spec.config, seed=spec.seed, device=spec.device,
     )  # fmt: skip
-    scored = data.test if job.scored_on == "test" else data.validation
-    guess = predict(trained.network, data.images[scored], job.device).argmax(dim=1)
-    hits = int((guess == data.labels[scored]).sum())
-    found = {
-        "accuracy": hits / len(scored),
+    scored = data.test if spec.scored_on == "test" else data.validation
+    result = {
+        "accuracy": accuracy(network, data.images[scored], data.labels[scored], spec.device),
         "loss": trained.loss,
         "steps": trained.steps,
         "seconds": time.perf_counter() - began,
         "cpu_s": time.process_time() - cpu,
     }
-    return row.model_copy(update=found)
+    return row.model_copy(update=result)
 
 
-def _soft(material: Material, job: Job, rows: Index) -> tuple[Tensor | None, Tensor | None]:
+def _soft_labels(
+    training_data: TrainingData, spec: TrainingSpec, rows: Index
+) -> tuple[Tensor | None, Tensor | None]:
     """The teacher's logits of the samples, and which of them the student may learn from."""
-    if job.labels == "hard":
+    if spec.labels == "hard":
         return None, None
-    if material.logits is None:
+    if training_data.logits is None:
         raise DtkdError("the teacher's logits are missing")
-    mask = torch.from_numpy(mirrored(job.samples, job.fresh_fraction))
-    return material.logits[rows], mask
+    mask = torch.from_numpy(mirrored(spec.samples, spec.fresh_fraction))
+    return training_data.logits[rows], mask
 
 
 @lru_cache(maxsize=1)
-def _data(spec: str, data_dir: Path | None) -> Dataset:
+def _load(name: str, data_dir: Path | None) -> Dataset:
     """The data, read once a process."""
-    return load_data(spec, data_dir)
+    return load_data(name, data_dir)
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Of Python and the packages that decide what a training finds."""
+    """Of Python and the packages that decide the result of a training."""
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}

@@ -1,7 +1,7 @@
-"""Learning rate and number of steps, chosen on validation data for hard and soft labels apart.
+"""Learning rate and batch size, chosen on validation data, separately for hard and soft labels.
 
-With the epochs given, the batch size decides the number of steps; so the training costs the same
-cycles whatever is chosen. Seeds and split are others than those of the table.
+With the epochs given, the batch size decides the number of steps; so a training costs the same
+cycles whatever is chosen. Seeds and split are others than those of the calibration.
 """
 
 from __future__ import annotations
@@ -12,47 +12,49 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from dtkd_opt.distill.fit import DIGITS
-from dtkd_opt.distill.jobs import Training
+from dtkd_opt.distill.jobs import TrainingRow
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.calibration import ChosenHyperparameters
 
 Kind = Literal["hard", "soft"]
-Cell = tuple[str, Kind, int]  # student, labels, samples
-Setting = tuple[float, int]  # learning rate, batch size
 
 
 def kind_of(labels: str) -> Kind:
-    """Runs on the device and at the server both have soft labels, and share what is chosen."""
+    """Both places distil from soft labels and share their hyperparameters."""
     return "hard" if labels == "hard" else "soft"
 
 
-def choose(rows: Iterable[Training]) -> list[ChosenHyperparameters]:
-    """The setting with the best mean validation accuracy for each student, labels and size.
+def select_hyperparameters(rows: Iterable[TrainingRow]) -> list[ChosenHyperparameters]:
+    """The hyperparameters of best mean validation accuracy for each student, labels and size.
 
-    A setting with which a training diverged is out; of equal ones the first counts. A size without
-    any setting is left out.
+    Those with which a training diverged do not count; of equal ones the first does. A size at which
+    none is left is skipped.
     """
-    found: dict[Cell, dict[Setting, list[Training]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[tuple[str, Kind, int], dict[tuple[float, int], list[TrainingRow]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
     for row in rows:
-        job = row.asked
-        setting = (job.recipe.learning_rate, job.recipe.batch_size)
-        found[job.student, kind_of(job.labels), job.samples][setting].append(row)
-    best = [_best(cell, settings) for cell, settings in found.items()]
+        spec, config = row.spec, row.spec.config
+        tried = found[spec.student, kind_of(spec.labels), spec.samples]
+        tried[config.learning_rate, config.batch_size].append(row)
+    best = [_best(*cell, tried) for cell, tried in found.items()]
     return [choice for choice in best if choice is not None]
 
 
 def _best(
-    cell: Cell, settings: Mapping[Setting, Sequence[Training]]
+    student: str,
+    labels: Kind,
+    samples: int,
+    tried: Mapping[tuple[float, int], Sequence[TrainingRow]],
 ) -> ChosenHyperparameters | None:
     means = {}
-    for setting, rows in settings.items():
+    for hyperparameters, rows in tried.items():
         values = [row.accuracy for row in rows if row.accuracy is not None]
         if values and all(row.outcome != "diverged" for row in rows):
-            means[setting] = math.fsum(values) / len(values)
+            means[hyperparameters] = math.fsum(values) / len(values)
     if not means:
         return None
-    student, labels, samples = cell
-    learning_rate, batch_size = max(means, key=lambda setting: means[setting])
+    learning_rate, batch_size = max(means, key=means.__getitem__)
     return ChosenHyperparameters(
         student=student,
         labels=labels,
@@ -63,26 +65,28 @@ def _best(
     )
 
 
-def left_out(rows: Iterable[Training]) -> list[Training]:
-    """The first lost training of each student for which some kind of labels has no setting."""
+def excluded(rows: Iterable[TrainingRow]) -> list[TrainingRow]:
+    """The first failed training of each student that has no hyperparameters for some labels."""
     rows = tuple(rows)
-    chosen = {(choice.student, choice.labels) for choice in choose(rows)}
-    lost: dict[str, Training] = {}
+    chosen = {(choice.student, choice.labels) for choice in select_hyperparameters(rows)}
+    failed: dict[str, TrainingRow] = {}
     for row in rows:
-        job = row.asked
-        if row.outcome != "done" and (job.student, kind_of(job.labels)) not in chosen:
-            lost.setdefault(job.student, row)
-    return list(lost.values())
+        student = row.spec.student
+        if row.outcome != "done" and (student, kind_of(row.spec.labels)) not in chosen:
+            failed.setdefault(student, row)
+    return list(failed.values())
 
 
-def without_setting(row: Training) -> str:
-    """What is said of a student by its row of :func:`left_out`."""
-    kind = kind_of(row.asked.labels)
-    fault = f"{row.asked.student}, {kind} labels: no learning rate succeeded at any size"
-    return f"{fault}; first reason: {row.reason}"
+def exclusion_reason(row: TrainingRow) -> str:
+    """Why a student is excluded, from its row of :func:`excluded`."""
+    return f"{_no_success(row.spec.student, row.spec.labels)}; first reason: {row.reason}"
 
 
-def chosen_for(
+def _no_success(student: str, labels: str) -> str:
+    return f"{student}, {kind_of(labels)} labels: no learning rate succeeded at any size"
+
+
+def hyperparameters_for(
     choices: Iterable[ChosenHyperparameters], student: str, labels: str, samples: int
 ) -> ChosenHyperparameters:
     """What was chosen at the largest size that is no larger, or else at the smallest.
@@ -94,8 +98,8 @@ def chosen_for(
     """
     mine = [c for c in choices if c.student == student and c.labels == kind_of(labels)]
     if not mine:
-        fault = f"{student}, {kind_of(labels)} labels: no learning rate succeeded at any size"
-        raise InputError("calibrate", [f"{fault}; the trainings that are kept tell why"])
+        fault = f"{_no_success(student, labels)}; the journal of the trainings has the reasons"
+        raise InputError("calibrate", [fault])
     below = [choice for choice in mine if choice.samples <= samples]
     if below:
         return max(below, key=lambda choice: choice.samples)

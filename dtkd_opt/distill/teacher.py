@@ -1,9 +1,10 @@
-"""The teacher: trained once on what the twins mirror, and kept with its logits in one file."""
+"""The teacher: trained once on the mirrored samples, and kept with its logits in one file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,26 +25,26 @@ from dtkd_opt.records.files import read_bytes, sha256, write_atomic
 # Count up whenever a change makes other teachers of the same settings: files of before are stale.
 VERSION = 1
 _LOGITS = "logits"
-_PASSES = 25_000  # of samples through the network, at the least
+_MIN_VISITS = 25_000  # of samples, over all epochs
 
-Say = Callable[[str], None]
+_log = logging.getLogger(__name__)
 
 
-def teacher_recipe(samples: int) -> TrainConfig:
-    """How a teacher is trained: for four epochs, which give 92.6 % on Fashion-MNIST, or more.
+def teacher_config(samples: int) -> TrainConfig:
+    """How a teacher is trained: four epochs, which give 92.6 % on Fashion-MNIST, or more.
 
-    A small data set needs its steps: the digits 22 epochs, which give 99.1 %.
+    A small data set needs more for as many steps: the digits 22 epochs, which give 99.1 %.
     """
-    epochs = max(4, -(-_PASSES // samples))
+    epochs = max(4, -(-_MIN_VISITS // samples))
     return TrainConfig(epochs=epochs, batch_size=128, learning_rate=2e-3)
 
 
 class TeacherKey(Record):
-    """All that decides which teacher it is; files are found by it."""
+    """All that decides a teacher; its file is named by it."""
 
     data_sha256: Text
     rows_sha256: Text  # of the samples it is trained on
-    recipe: TrainConfig
+    config: TrainConfig
     seed: int
     device: Text
     torch: Text  # other versions, like other devices, may round otherwise
@@ -67,7 +68,7 @@ class Teacher:
     sha256: str
 
     def accuracy(self, data: Dataset, rows: Index) -> float:
-        """Share of the samples at `rows` that the teacher labels right."""
+        """Fraction of the samples at `rows` that the teacher labels right."""
         hits = self.logits[rows].argmax(dim=1) == data.labels[rows]
         return hits.float().mean().item()
 
@@ -76,14 +77,15 @@ def load_teacher(
     data: Dataset,
     cache: Path,
     *,
-    recipe: TrainConfig | None = None,
+    config: TrainConfig | None = None,
     seed: int = 0,
     rows: Index | None = None,
     device: str = "cpu",
-    say: Say = lambda line: None,
-    progress: Callable[[float], None] | None = None,
+    callback: Callable[[float], None] | None = None,
 ) -> Teacher:
     """The teacher from its file in `cache`, or trained now and written there.
+
+    A damaged file is logged as a warning, and the teacher trained anew.
 
     Parameters
     ----------
@@ -91,32 +93,30 @@ def load_teacher(
         The data set.
     cache
         Folder of teachers' files; it is made where it is missing.
-    recipe, seed
-        How to train; by default :func:`teacher_recipe` says.
+    config, seed
+        How to train; by default as :func:`teacher_config`.
     rows
         Positions of the samples to train on, as the twins mirror them; by default the training
         split.
     device
         `cpu` or `cuda`.
-    say
-        Is told in one line when a file is damaged, and trained anew.
-    progress
-        Called after each epoch with the part of the training that is done.
+    callback
+        Called after each epoch with the fraction of the training that is done.
 
     Raises
     ------
     InputError
         When the file cannot be written.
     Diverged
-        When the recipe's learning rate is too high.
+        When the learning rate is too high.
     """
     rows = data.train if rows is None else rows
-    recipe = teacher_recipe(len(rows)) if recipe is None else recipe
+    config = teacher_config(len(rows)) if config is None else config
     rows_sha256 = hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
     key = TeacherKey(
         data_sha256=data.sha256,
         rows_sha256=rows_sha256,
-        recipe=recipe,
+        config=config,
         seed=seed,
         device=device,
         torch=str(torch.__version__),
@@ -127,10 +127,10 @@ def load_teacher(
         try:
             return _read(path, key, network, len(data.labels))
         except InputError as error:
-            say(f"{error}; training the teacher anew")
+            _log.warning("%s; training the teacher anew", error)
     make_folder(cache)  # before the long training
-    kept = (data.images[rows], data.labels[rows])
-    train(network, *kept, recipe=recipe, seed=seed, device=device, progress=progress)
+    samples = (data.images[rows], data.labels[rows])
+    train(network, *samples, config=config, seed=seed, device=device, callback=callback)
     logits = predict(network, data.images, device)
     teacher = Teacher(key, network.cpu(), logits, _digest(_tensors(network, logits)))
     _write(path, teacher)

@@ -6,7 +6,7 @@ and `plan_fedavg` plan the baselines, `fedavg` trains the latter. Training needs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,12 @@ from dtkd_opt.federate.federation_spec import FederationSpec as FederationSpec
 from dtkd_opt.federate.plan import FederationPlan as FederationPlan
 from dtkd_opt.federate.plan import solution_of
 from dtkd_opt.federate.result import Federation as Federation
-from dtkd_opt.runtime.runner import FollowPhases
+from dtkd_opt.runtime.runner import PhaseCallback
 
 if TYPE_CHECKING:
     from dtkd_opt.methods.result import Result
     from dtkd_opt.records.instance import Instance
     from dtkd_opt.records.solution import Solution
-
-Log = Callable[[str], None]
 
 
 def federate(
@@ -31,8 +29,7 @@ def federate(
     *,
     output: str | Path | None = None,
     resume: bool = False,
-    callback: FollowPhases | None = None,
-    log: Log | None = None,
+    callback: PhaseCallback | None = None,
 ) -> Federation:
     """Carry a plan out: train each user's student where the plan says, with the data there.
 
@@ -56,8 +53,6 @@ def federate(
         Go on with the users in `output`; failed ones are trained again.
     callback
         Called with the phase, how much of it is done and all.
-    log
-        Called with a line about a damaged teacher.
 
     Raises
     ------
@@ -65,7 +60,7 @@ def federate(
         For an infeasible plan, missing extras or data, a folder with other trainings.
     """
     plans = {"plan": FederationPlan(instance, solution_of(solution))}
-    found = federate_all(plans, spec, output=output, resume=resume, callback=callback, log=log)
+    found = federate_all(plans, spec, output=output, resume=resume, callback=callback)
     return found["plan"]
 
 
@@ -75,8 +70,7 @@ def federate_all(
     *,
     output: str | Path | None = None,
     resume: bool = False,
-    callback: FollowPhases | None = None,
-    log: Log | None = None,
+    callback: PhaseCallback | None = None,
 ) -> dict[str, Federation]:
     """Carry several plans for the same users out, with the same shards and the same teacher.
 
@@ -87,7 +81,7 @@ def federate_all(
     plans
         By name: of several, each has a folder of this name in `output` for its files. All trainings
         are in the one users.jsonl.
-    spec, output, resume, callback, log
+    spec, output, resume, callback
         As of :func:`federate`; without a calibration each plan is trained as it would be alone.
 
     Returns
@@ -109,5 +103,4 @@ def federate_all(
         folder,
         resume,
         callback or (lambda phase, done, total: None),
-        log or (lambda line: None),
     )

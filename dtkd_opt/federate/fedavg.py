@@ -57,7 +57,7 @@ class FedAvgResult(Row):
     `up_bits` and `down_bits` are of all users and rounds.
     """
 
-    asked: FedAvgSpec
+    spec: FedAvgSpec
     outcome: Literal["done", "failed"]
     accuracies: tuple[Fraction, ...] = ()
     up_bits: Whole | None = None
@@ -129,7 +129,7 @@ def fedavg_job(plan: FedAvgPlan, spec: FederationSpec) -> tuple[FedAvgSource, Fe
 
 def execute(source: FedAvgSource, task: FedAvgSpec) -> FedAvgResult:
     """Run a job; any error becomes the result's reason."""
-    row = FedAvgResult(asked=task, outcome="failed", worker=this_worker(), versions=versions())
+    row = FedAvgResult(spec=task, outcome="failed", worker=this_worker(), versions=versions())
     try:
         return _run(source, task, lambda done: None)
     except Exception as error:  # such as memory that does not suffice
@@ -146,7 +146,7 @@ def _run(source: FedAvgSource, task: FedAvgSpec, callback: Callback) -> FedAvgRe
     private = [samples_at(data, shard.rows) for shard in shards]
     found = _rounds(common_of(data), private, task, callback)
     return FedAvgResult(
-        asked=task,
+        spec=task,
         outcome="done",
         worker=this_worker(),
         versions=versions(),
@@ -188,7 +188,7 @@ def train_locally(
         network,
         common.scale.standardise(samples.raw),
         torch.from_numpy(samples.labels),
-        recipe=task.config.model_copy(update={"epochs": task.epochs[number]}),
+        config=task.config.model_copy(update={"epochs": task.epochs[number]}),
         seed=seed,
     )
     return pack_weights(network)

@@ -11,10 +11,10 @@ from dtkd_opt.federate.party_data import PartyData
 from dtkd_opt.federate.serialization import pack_weights, payload_bits
 from dtkd_opt.federate.spec import TaskResult, TaskSpec
 from dtkd_opt.runtime.jobs import reason_of, this_worker
-from dtkd_opt.runtime.workers import Work, workers
+from dtkd_opt.runtime.workers import RunJobs, workers
 
 
-def in_process(jobs: int) -> AbstractContextManager[Work[TaskResult]]:
+def in_process(jobs: int) -> AbstractContextManager[RunJobs[TaskResult]]:
     """Yields what runs the tasks in `jobs` processes at once, see `runtime/workers.py`."""
     return workers(jobs, None, execute, TaskResult)
 
@@ -22,7 +22,7 @@ def in_process(jobs: int) -> AbstractContextManager[Work[TaskResult]]:
 def execute(party: PartyData, task: TaskSpec) -> TaskResult:
     """Train as the plan says and score; any error becomes the result's reason."""
     began, cpu = time.perf_counter(), time.process_time()
-    row = TaskResult(asked=task, outcome="done", worker=this_worker(), versions=versions())
+    row = TaskResult(spec=task, outcome="done", worker=this_worker(), versions=versions())
     try:
         found = (_on_device if task.place == "device" else _at_server)(party, task)
     except Exception as error:  # such as memory that does not suffice

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dtkd_opt.distill.networks import build_network
-from dtkd_opt.distill.training import Trained, predict, train
+from dtkd_opt.distill.training import TrainResult, predict, train
 from dtkd_opt.federate.party_data import Agent, Common, Device
 from dtkd_opt.federate.serialization import (
     Payload,
@@ -35,14 +35,14 @@ def send_labels(agent: Agent | None, task: TaskSpec) -> Payload:
     return pack_logits(agent.logits)
 
 
-def train_on_device(common: Common, device: Device, task: TaskSpec, labels: Payload) -> Trained:
+def train_on_device(common: Common, device: Device, task: TaskSpec, labels: Payload) -> TrainResult:
     """Train on the device: fresh samples have hard labels alone, mirrored ones soft labels too."""
     return train(
         first_student(common, task),
         common.scale.standardise(device.samples.raw),
         torch.from_numpy(device.samples.labels),
         *(() if task.local_only else _soft(common, device, labels)),
-        recipe=task.config,
+        config=task.config,
         seed=task.seed,
     )
 
@@ -54,7 +54,7 @@ def _soft(common: Common, device: Device, labels: Payload) -> tuple[Tensor, Tens
     return logits, torch.arange(len(device.samples)) >= device.fresh
 
 
-def train_at_server(common: Common, agent: Agent, task: TaskSpec, fresh: Payload) -> Trained:
+def train_at_server(common: Common, agent: Agent, task: TaskSpec, fresh: Payload) -> TrainResult:
     """Distil at the server: the teacher labels the fresh samples, and all have soft labels."""
     uploaded = unpack_samples(fresh, common)
     samples = uploaded.concatenate(agent.mirrored)
@@ -65,7 +65,7 @@ def train_at_server(common: Common, agent: Agent, task: TaskSpec, fresh: Payload
     labels = torch.from_numpy(samples.labels)
     return train(
         first_student(common, task), images, labels, torch.cat(logits),
-        recipe=task.config, seed=task.seed,
+        config=task.config, seed=task.seed,
     )  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def users_frame(
     import pandas as pd
 
     chosen = plan_choices(instance, solution.users.to_plan(instance))
-    by_user = {row.asked.user: row for row in results}
+    by_user = {row.spec.user: row for row in results}
     users = solution.to_frame()[["name", "model", "place", "server"]]
     users["samples"] = instance.users.samples
     users["predicted_accuracy"] = chosen.accuracy()
@@ -82,8 +82,8 @@ def _result_columns(row: TaskResult | None) -> dict[str, Any]:
         return dict.fromkeys(
             ("realised_accuracy", "fresh", *_RESULT, *TrainConfig.model_fields), np.nan
         )
-    found = {"realised_accuracy": row.accuracy, "fresh": row.asked.fresh}
-    found |= {key: getattr(row, key) for key in _RESULT} | row.asked.config.model_dump()
+    found = {"realised_accuracy": row.accuracy, "fresh": row.spec.fresh}
+    found |= {key: getattr(row, key) for key in _RESULT} | row.spec.config.model_dump()
     return {key: np.nan if value is None else value for key, value in found.items()}
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from dtkd_opt.distill.calibrate import default_cache
 from dtkd_opt.distill.teacher import Teacher, load_teacher
 from dtkd_opt.errors import InputError
-from dtkd_opt.federate import Log
 from dtkd_opt.federate.federation_spec import IN_PROCESS, SIMULATION, FederationSpec
 from dtkd_opt.federate.hyperparameters import differences, expected_interval
 from dtkd_opt.federate.inprocess import in_process
@@ -26,8 +25,8 @@ from dtkd_opt.federate.timeline import build_timeline
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes, require
 from dtkd_opt.runtime.journal import Journal
-from dtkd_opt.runtime.runner import FollowPhases, do_missing
-from dtkd_opt.runtime.workers import Work
+from dtkd_opt.runtime.runner import PhaseCallback, run_pending
+from dtkd_opt.runtime.workers import RunJobs
 
 TEACHER, USERS = "teacher", "users"  # phases
 _FLOWER = "1.42.0"  # as the extra has it
@@ -38,8 +37,7 @@ def carry_out(
     spec: FederationSpec,
     output: Path | None,
     resume: bool,
-    callback: FollowPhases,
-    log: Log,
+    callback: PhaseCallback,
 ) -> dict[str, Federation]:
     """See :func:`dtkd_opt.federate.federate_all`; files of a single plan are in `output` itself."""
     engine = _engine(spec)
@@ -47,7 +45,7 @@ def carry_out(
     teacher, results, interrupted = None, dict[TaskSpec, TaskResult](), True
     with KeepOnCtrlC(pass_on=True) as ctrl_c:
         with suppress(KeyboardInterrupt):  # wherever it came: finished users are kept
-            teacher = _train_teacher(setup, callback, log)
+            teacher = _train_teacher(setup, callback)
             interrupted = _train_users(setup, teacher, engine, resume, callback, results)
         ctrl_c.finish()
         federations = {
@@ -59,7 +57,7 @@ def carry_out(
     return federations
 
 
-def _engine(spec: FederationSpec) -> AbstractContextManager[Work[TaskResult]]:
+def _engine(spec: FederationSpec) -> AbstractContextManager[RunJobs[TaskResult]]:
     """What runs the tasks: a function from tasks to results, as they come."""
     require("joblib", "train", "federate")
     jobs = processes(spec.jobs)
@@ -81,7 +79,7 @@ def _require_flower(engine: str) -> None:
         raise InputError(source, [fault])
 
 
-def _train_teacher(setup: Setup, callback: FollowPhases, log: Log) -> Teacher | None:
+def _train_teacher(setup: Setup, callback: PhaseCallback) -> Teacher | None:
     """The teacher, where a plan's students learn from one."""
     if setup.teacher_rows is None:
         return None
@@ -90,17 +88,16 @@ def _train_teacher(setup: Setup, callback: FollowPhases, log: Log) -> Teacher | 
         setup.spec.cache or default_cache(),
         seed=setup.spec.seed,
         rows=setup.teacher_rows,
-        say=log,
-        progress=lambda done: callback(TEACHER, done, 1),
+        callback=lambda done: callback(TEACHER, done, 1),
     )
 
 
 def _train_users(
     setup: Setup,
     teacher: Teacher | None,
-    engine: AbstractContextManager[Work[TaskResult]],
+    engine: AbstractContextManager[RunJobs[TaskResult]],
     resume: bool,
-    callback: FollowPhases,
+    callback: PhaseCallback,
     results: dict[TaskSpec, TaskResult],
 ) -> bool:
     """Add the results there are to `results`; whether Ctrl-C came."""
@@ -114,9 +111,9 @@ def _train_users(
     path = None if setup.output is None else setup.output / JOURNAL
     with engine as work, Journal(path, TaskResult, list(tasks), resume, ADVICE) as journal:
         try:
-            return do_missing(jobs, journal, work, partial(callback, USERS), cost.__getitem__)
+            return run_pending(jobs, journal, work, partial(callback, USERS), cost.__getitem__)
         finally:
-            results.update(journal.runs)
+            results.update(journal.rows)
 
 
 def _federation(

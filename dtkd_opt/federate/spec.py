@@ -50,7 +50,7 @@ class TaskResult(Row):
     the training here, not of the plan's timeline.
     """
 
-    asked: TaskSpec
+    spec: TaskSpec
     outcome: Literal["done", "failed"]
     accuracy: Fraction | None = None
     loss: Number | None = None  # of the last batch

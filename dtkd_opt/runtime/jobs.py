@@ -1,7 +1,7 @@
-"""Independent jobs, each kept on disk as it ends, done by processes here or by a Dask cluster.
+"""Independent jobs, each kept on disk as it ends, run by processes here or by a Dask cluster.
 
-A job is a payload and a question, `asked`, a record of all that decides what comes of it; what
-came of it is a :class:`Row`. `journal.py` keeps rows, `workers.py` is who does the jobs.
+A job is a payload and a spec, a record of all that decides its result, which is a :class:`Row`.
+`journal.py` keeps rows, `workers.py` runs jobs.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from pydantic import Field
 from dtkd_opt.errors import DtkdError, InputError, UsageError, printable
 from dtkd_opt.records.fields import Record, Text
 
+Job = tuple[Any, Record]  # a payload, which many jobs may share, and the spec
+
 
 class Row(Record):
-    """What came of a job. `reason` says why where the outcome is not as hoped for."""
+    """The result of a job; `reason` says why an outcome is a failure."""
 
-    asked: Any
+    spec: Any
     outcome: Text
     reason: Text = ""
     worker: Text = ""  # machine and process
     versions: dict[Text, Text] = Field(default_factory=dict)
 
     def failed(self, reason: str) -> Self:
-        """This row, of which it has turned out that it does not count."""
+        """This row as that of a failed job."""
         return self.model_copy(update={"outcome": "failed", "reason": one_line(reason)})
 
 

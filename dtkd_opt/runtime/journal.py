@@ -1,10 +1,10 @@
 """Rows on disk: one JSON line each, appended as its job ends.
 
-What is there belongs to the questions asked, or the file is refused. A last line without an end,
-as `kill -9` may leave it, is dropped; of two lines on one job the later counts.
+Rows of other jobs than those given are refused. A last line without an end, as `kill -9` may leave
+it, is dropped; of two lines on one job the later counts.
 
-The open file is locked where the system can (not on Windows): one program at a time works at it.
-The lock goes with the process, however that ends.
+The open file is locked: one program at a time works at it. The lock goes with the process, however
+that ends.
 """
 
 from __future__ import annotations
@@ -22,68 +22,75 @@ from dtkd_opt.runtime.jobs import RowT
 
 
 class Journal(Generic[RowT]):
-    """What is known of the jobs asked for, in `runs`, and the open file that holds it.
+    """The rows of finished jobs, by their specs in `rows`, and the open file that holds them.
 
     Parameters
     ----------
     path
         The file, its folder made if it is not there; None: rows are held in memory only.
-    kind
+    row_type
         The record of a row.
-    wanted
-        What the jobs ask.
+    specs
+        Those of all jobs.
     resume
-        Whether to keep what the file holds, or to begin anew.
-    otherwise
+        Whether to keep the file's rows, or to begin anew.
+    advice
         What the user may do about a file that holds other jobs.
 
     Raises
     ------
     InputError
         When the file cannot be written or another program works at it, or when it is damaged or
-        holds jobs that are not wanted.
+        holds other jobs.
     """
 
     def __init__(
         self,
         path: Path | None,
-        kind: type[RowT],
-        wanted: Sequence[Record],
+        row_type: type[RowT],
+        specs: Sequence[Record],
         resume: bool,
-        otherwise: str,
+        advice: str,
     ):
-        self.runs: dict[Any, RowT] = {}
+        self.rows: dict[Any, RowT] = {}
         self._handle: int | None = None
-        self._kind, self._otherwise = kind, otherwise
+        self._row_type, self._advice = row_type, advice
         if path is None:
             return
+        from filelock import lock_descriptor
+
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-            _lock(self._handle)
-            os.ftruncate(self._handle, self._read(wanted) if resume else 0)
+            if not lock_descriptor(self._handle, blocking=False):
+                fault = "another program is at work there; let it end, or name another"
+                raise InputError(str(path), [fault])
+            os.ftruncate(self._handle, self._read(specs) if resume else 0)
         except BaseException as error:
             self.close()
             if isinstance(error, OSError):
-                raise InputError(str(path), [_why(error)]) from None
+                raise InputError(str(path), [f"cannot be written: {error.strerror}"]) from None
             raise
 
-    def _read(self, wanted: Sequence[Record]) -> int:
-        """Know the rows of the file; how many of its bytes are whole lines."""
+    def _read(self, specs: Sequence[Record]) -> int:
+        """Take the file's rows; how many of its bytes are whole lines."""
         data = read_bytes(self.path)
         whole = data[: data.rfind(b"\n") + 1]
         for number, line in enumerate(whole.splitlines(), 1):
             source = f"{self.path}, line {number}"
-            run = validate(self._kind, parse_json(line, source), source)
-            self.runs[run.asked] = run
-        asked_for = set(wanted)
-        foreign = next((asked for asked in self.runs if asked not in asked_for), None)
+            entry = parse_json(line, source)
+            if isinstance(entry, dict) and "spec" not in entry:
+                raise InputError(source, [f"is of another version; {self._advice}"])
+            row = validate(self._row_type, entry, source)
+            self.rows[row.spec] = row
+        known = set(specs)
+        foreign = next((spec for spec in self.rows if spec not in known), None)
         if foreign is not None:
-            raise InputError(str(self.path), [f"{_refusal(foreign, wanted)}; {self._otherwise}"])
+            raise InputError(str(self.path), [f"{_refusal(foreign, specs)}; {self._advice}"])
         return len(whole)
 
-    def append(self, run: RowT) -> None:
+    def append(self, row: RowT) -> None:
         """Keep one more row, on disk before anything else is done.
 
         Raises
@@ -92,12 +99,12 @@ class Journal(Generic[RowT]):
             When it cannot be written, such as on a full disk.
         """
         if self._handle is None:
-            self.runs[run.asked] = run
+            self.rows[row.spec] = row
             return
-        line = run.model_dump_json().encode() + b"\n"
+        line = row.model_dump_json().encode() + b"\n"
         try:
             written = os.write(self._handle, line)  # one call: Ctrl-C does not split it
-            self.runs[run.asked] = run  # known before the wait in which Ctrl-C may come
+            self.rows[row.spec] = row  # known before the wait in which Ctrl-C may come
             os.fsync(self._handle)
         except OSError as error:
             raise InputError(str(self.path), [f"cannot be written: {error.strerror}"]) from None
@@ -122,29 +129,15 @@ class Journal(Generic[RowT]):
             self._handle = None
 
 
-def _lock(handle: int) -> None:
-    try:
-        import fcntl
-    except ImportError:  # on Windows there is none
-        return
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _why(error: OSError) -> str:
-    if isinstance(error, BlockingIOError):
-        return "another program is at work there; let it end, or name another"
-    return f"cannot be written: {error.strerror}"
-
-
-def _refusal(foreign: Record, wanted: Sequence[Record]) -> str:
-    """Why a row does not belong here: what differs from the wanted one that is most like it."""
+def _refusal(foreign: Record, specs: Sequence[Record]) -> str:
+    """How a row's spec differs from the nearest of the given ones."""
     theirs = _flat(foreign.model_dump())
     ours = min(
-        (_flat(asked.model_dump()) for asked in wanted),
+        (_flat(spec.model_dump()) for spec in specs),
         key=lambda one: len(_differing(theirs, one)),
     )
     what = ", ".join(
-        f"{key} {_word(theirs.get(key))} where now {_word(ours.get(key))}"
+        f"{key} {_text(theirs.get(key))} where now {_text(ours.get(key))}"
         for key in _differing(theirs, ours)
     )
     return f"holds runs that are not asked for ({what})"
@@ -155,7 +148,7 @@ def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """What is nested gets dotted keys: a refusal tells single settings."""
+    """Nested values under dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         inner = _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {}
@@ -163,5 +156,5 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _word(value: object) -> str:
+def _text(value: object) -> str:
     return "none" if value in (None, {}) else str(value)

@@ -1,4 +1,4 @@
-"""The loop: do the jobs that have no row yet, and keep each row as it comes."""
+"""The loop: run the jobs that have no row yet, and keep each row as it comes."""
 
 from __future__ import annotations
 
@@ -6,45 +6,46 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
-from dtkd_opt.runtime.jobs import RowT
+from dtkd_opt.runtime.jobs import Job, RowT
 from dtkd_opt.runtime.journal import Journal
-from dtkd_opt.runtime.workers import Task, Work
+from dtkd_opt.runtime.workers import RunJobs
 
-Follow = Callable[[float, float], None]  # how much is done, and how much there is in all
-FollowPhases = Callable[[str, float, float], None]  # the same of a phase, its name first
-Cost = Callable[[Any], float]  # of a job, by what it asks
+ProgressCallback = Callable[[float, float], None]  # how much is done, and how much there is in all
+PhaseCallback = Callable[[str, float, float], None]  # the same of a phase, its name first
+Cost = Callable[[Any], float]  # of a job, by its spec
 
 
-def do_missing(
-    tasks: Sequence[Task],
+def run_pending(
+    jobs: Sequence[Job],
     journal: Journal[RowT],
-    work: Work[RowT],
-    follow: Follow | None = None,
-    cost: Cost = lambda asked: 1,
+    run_jobs: RunJobs[RowT],
+    callback: ProgressCallback | None = None,
+    cost: Cost = lambda spec: 1,
 ) -> bool:
-    """Do what is not done yet and say whether Ctrl-C ended it. Failed jobs get another chance.
+    """Run the jobs without a row, failed ones again; whether Ctrl-C ended it.
 
     Parameters
     ----------
-    tasks, journal, work
-        All jobs in the order to do them, the rows there are, and who does the rest.
-    follow, cost
-        `follow` is called with the cost of the jobs done and of all; by default each costs 1.
+    jobs, journal, run_jobs
+        All jobs in the order to run them, the rows there are, and what runs the rest, see
+        :func:`dtkd_opt.runtime.workers.workers`.
+    callback, cost
+        `callback` is called with the cost of the finished jobs and of all; by default each costs 1.
     """
-    known = journal.runs
-    left = [task for task in tasks if task[1] not in known or known[task[1]].outcome == "failed"]
-    total = sum(cost(asked) for _, asked in tasks)
-    done = total - sum(cost(asked) for _, asked in left)
-    follow = follow or (lambda done, total: None)
-    follow(done, total)
-    if not left:
+    rows = journal.rows
+    pending = [job for job in jobs if job[1] not in rows or rows[job[1]].outcome == "failed"]
+    total = sum(cost(spec) for _, spec in jobs)
+    done = total - sum(cost(spec) for _, spec in pending)
+    callback = callback or (lambda done, total: None)
+    callback(done, total)
+    if not pending:
         return False
     try:
-        with closing(work(left)) as rows:
-            for row in rows:
+        with closing(run_jobs(pending)) as finished:
+            for row in finished:
                 journal.append(row)
-                done += cost(row.asked)
-                follow(done, total)
+                done += cost(row.spec)
+                callback(done, total)
     except KeyboardInterrupt:
         return True
     return False

@@ -1,4 +1,4 @@
-"""Who does the jobs: processes of this machine through joblib, or the workers of a Dask cluster.
+"""What runs jobs: processes of this machine through joblib, or the workers of a Dask cluster.
 
 Either yields the rows as jobs end. Numerics get one thread a job, so that times can be compared.
 """
@@ -21,12 +21,11 @@ from typing import Any, TypeAlias
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.fields import Record
-from dtkd_opt.runtime.jobs import RowT
+from dtkd_opt.runtime.jobs import Job, RowT
 
-Task = tuple[Any, Record]  # a payload, which many tasks may share, and what is asked
 Rows: TypeAlias = Generator[RowT, None, None]
-Work: TypeAlias = Callable[[Sequence[Task]], Rows[RowT]]
-Execute: TypeAlias = Callable[[Any, Any], RowT]  # does one task, and raises nothing
+RunJobs: TypeAlias = Callable[[Sequence[Job]], Rows[RowT]]
+Execute: TypeAlias = Callable[[Any, Any], RowT]  # runs one job, payload and spec; raises nothing
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?[^\s/]+:\d{1,5}")
 # loky starts another where a worker's memory has grown; raised as an error, it would wait forever
 _REPLACED = "A worker stopped while some jobs were given"
@@ -36,12 +35,12 @@ _PATIENCE_S = 10.0  # for a scheduler to answer and for its first worker
 
 @contextmanager
 def workers(
-    jobs: int, dask: str | None, execute: Execute[RowT], kind: type[RowT]
-) -> Iterator[Work[RowT]]:
-    """What does the tasks: `jobs` processes here, or the cluster of the scheduler at `dask`.
+    n_processes: int, dask: str | None, execute: Execute[RowT], row_type: type[RowT]
+) -> Iterator[RunJobs[RowT]]:
+    """What runs jobs: processes here, or the cluster of the scheduler at the address `dask`.
 
-    Called with tasks it yields their rows, of `kind`, as `execute` has made them; closing that
-    iterator ends or takes back what is left. A job whose process is killed, as for want of memory,
+    Called with jobs it yields their rows, of `row_type`, as `execute` has made them; closing that
+    iterator ends or takes back the others. A job whose process is killed, as for want of memory,
     has failed.
 
     Raises
@@ -50,51 +49,52 @@ def workers(
         When no scheduler answers there, or its workers cannot do this.
     """
     if dask is None:
-        yield partial(_run_here, execute, kind, jobs)
+        yield partial(_run_here, execute, row_type, n_processes)
         return
     client = _connect(dask)
     try:
-        yield partial(_run_on_dask, client, execute, kind)
+        yield partial(_run_on_dask, client, execute, row_type)
     finally:
         client.close()
 
 
 def _run_here(
-    execute: Execute[RowT], kind: type[RowT], jobs: int, tasks: Sequence[Task]
+    execute: Execute[RowT], row_type: type[RowT], n_processes: int, jobs: Sequence[Job]
 ) -> Rows[RowT]:
-    """The rows as jobs end; of a process that is killed, the job alone fails.
+    """The rows as jobs end; if a process is killed, its job alone fails.
 
-    loky then ends all processes and does not say which job was whose. So those that may have been
-    at work run once more, one at a time, where it is known.
+    loky then ends all processes and does not say which of them had which job. So the jobs that may
+    have been running run once more, one at a time, where it is known.
     """
-    left: dict[Any, Task] = {task[1]: task for task in tasks}
-    while left:
-        now = list(left.values())
+    pending: dict[Any, Job] = {job[1]: job for job in jobs}
+    while pending:
+        now = list(pending.values())
         try:
-            with closing(_processes(execute, jobs, now if jobs > 1 else now[:1])) as rows:
+            now = now if n_processes > 1 else now[:1]
+            with closing(_processes(execute, n_processes, now)) as rows:
                 for row in rows:
-                    del left[row.asked]
+                    del pending[row.spec]
                     yield row
             continue
         except BrokenProcessPool:
-            suspects = list(left.values())[:jobs]
-        for _, asked in suspects:
-            del left[asked]
-        if jobs > 1:
-            yield from _run_here(execute, kind, 1, suspects)
+            suspects = list(pending.values())[:n_processes]
+        for _, spec in suspects:
+            del pending[spec]
+        if n_processes > 1:
+            yield from _run_here(execute, row_type, 1, suspects)
         else:
-            yield kind(asked=suspects[0][1], outcome="failed", reason=_KILLED)
+            yield row_type(spec=suspects[0][1], outcome="failed", reason=_KILLED)
 
 
-def _processes(execute: Execute[RowT], jobs: int, tasks: Sequence[Task]) -> Rows[RowT]:
+def _processes(execute: Execute[RowT], n_processes: int, jobs: Sequence[Job]) -> Rows[RowT]:
     from joblib import Parallel, delayed
 
     warnings.filterwarnings("ignore", _REPLACED, UserWarning)  # in any thread of loky
     parallel = Parallel(
-        max(jobs, 2),  # joblib would run 1 in this process, with all its threads
+        max(n_processes, 2),  # joblib would run 1 in this process, with all its threads
         backend="loky",
         return_as="generator_unordered",
-        pre_dispatch=jobs,
+        pre_dispatch=n_processes,
         batch_size=1,
         max_nbytes=None,
         inner_max_num_threads=1,
@@ -104,13 +104,13 @@ def _processes(execute: Execute[RowT], jobs: int, tasks: Sequence[Task]) -> Rows
     rows: Rows[RowT] | None = None
     try:
         with _ctrl_c_after():
-            rows = parallel(delayed(execute)(*task) for task in tasks)
+            rows = parallel(delayed(execute)(*job) for job in jobs)
         for row in rows:  # noqa: UP028 - `yield from` closes them without the filter below
             yield row
     finally:
         if rows is not None:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # joblib tells which jobs Ctrl-C gave up
+                warnings.simplefilter("ignore")  # joblib warns of the jobs that Ctrl-C gave up
                 rows.close()
 
 
@@ -148,33 +148,33 @@ def _end_with(parent: int) -> None:
 
 
 def _run_on_dask(
-    client: Any, execute: Execute[RowT], kind: type[RowT], tasks: Sequence[Task]
+    client: Any, execute: Execute[RowT], row_type: type[RowT], jobs: Sequence[Job]
 ) -> Rows[RowT]:
     distributed: Any = import_module("distributed")
     futures: dict[Any, Record] = {}
     try:
-        payloads = {id(payload): payload for payload, _ in tasks}
+        payloads = {id(payload): payload for payload, _ in jobs}
         # without hash each has a key of its own: an equal one, just released, would be lost again
         sent = {key: client.scatter(payload, hash=False) for key, payload in payloads.items()}
-        for payload, asked in tasks:
-            futures[client.submit(execute, sent[id(payload)], asked, pure=False)] = asked
+        for payload, spec in jobs:
+            futures[client.submit(execute, sent[id(payload)], spec, pure=False)] = spec
         for future in distributed.as_completed(futures, loop=client.loop):
-            yield _result(future, kind, futures[future])
+            yield _result(future, row_type, futures[future])
     finally:
         client.cancel(list(futures))
 
 
-def _result(future: Any, kind: type[RowT], asked: Record) -> RowT:
+def _result(future: Any, row_type: type[RowT], spec: Record) -> RowT:
     try:
         row: RowT = future.result()
     except Exception as error:  # a lost worker, or one without this package: a row of its own
-        lost = kind(asked=asked, outcome="failed")
-        return lost.failed(f"Dask: {type(error).__name__}: {error}")
+        failed = row_type(spec=spec, outcome="failed")
+        return failed.failed(f"Dask: {type(error).__name__}: {error}")
     return row
 
 
 def _connect(address: str) -> Any:
-    """A client of the cluster; InputError where runs there would fail or not mean anything."""
+    """A client of the cluster; InputError where runs there would fail or be no fair measure."""
     distributed: Any = import_module("distributed")
     source = f"--dask {address}"
     if not _ADDRESS.fullmatch(address):  # a client of such a one would not even end
@@ -184,17 +184,19 @@ def _connect(address: str) -> Any:
     except (OSError, OverflowError) as error:
         fault = f"no scheduler answers: {' '.join(str(error).split())}; start one: dask scheduler"
         raise InputError(source, [fault]) from None
-    if fault := _unfit(client):
+    if fault := _cluster_fault(client):
         client.close()
         raise InputError(source, [fault])
     return client
 
 
-def _unfit(client: Any) -> str:
+def _cluster_fault(client: Any) -> str:
     """What is wrong with the cluster's workers; empty when nothing is."""
     try:
         client.wait_for_workers(1, timeout=_PATIENCE_S)
     except TimeoutError:
         return "has no workers; start some: dask worker"
-    most = max(w["nthreads"] for w in client.scheduler_info(-1)["workers"].values())
-    return f"a worker has {most} threads; runs share none: give --nthreads 1" if most > 1 else ""
+    threads = max(w["nthreads"] for w in client.scheduler_info(-1)["workers"].values())
+    return (
+        f"a worker has {threads} threads; runs share none: give --nthreads 1" if threads > 1 else ""
+    )

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
-from dtkd_opt.analysis.pareto import read_beside, write_front
+from dtkd_opt.analysis.pareto_files import read_beside, write_front
 from dtkd_opt.commands.main import cli
 from tests.support.paths import INSTANCES
 from tests.support.strategies import instances
@@ -28,11 +28,11 @@ pareto: Any = sys.modules["dtkd_opt.analysis.pareto"]  # `do.pareto` is its func
 
 
 @pytest.fixture(scope="module")
-def front() -> do.Front:
+def front() -> do.ParetoFront:
     return do.pareto(do.read_instance(INSTANCES / "n20.json"), points=7)
 
 
-def test_every_plan_is_proven_for_its_own_weight(front: do.Front) -> None:
+def test_every_plan_is_proven_for_its_own_weight(front: do.ParetoFront) -> None:
     own = front.instance.seconds_per_error
     assert front.weights == pytest.approx(own * np.geomspace(0.1, 10, 7))
     for weight, result in zip(front.weights, front.results, strict=True):
@@ -44,40 +44,40 @@ def test_every_plan_is_proven_for_its_own_weight(front: do.Front) -> None:
         assert do.check(result.instance, result.solution) == []
 
 
-def test_more_weight_never_buys_less_accuracy(front: do.Front) -> None:
+def test_more_weight_never_buys_less_accuracy(front: do.ParetoFront) -> None:
     """Two optima at ρ < ρ' have a ≤ a' and T ≤ T': by adding the two optimality conditions."""
-    allowed = GAP * front.table.objective.max() / np.diff(front.weights).min()
-    assert (np.diff(front.table.mean_accuracy) >= -allowed).all()
-    assert (np.diff(front.table.total_delay_s) >= -allowed * front.weights.max() * 20).all()
+    allowed = GAP * front.frame.objective.max() / np.diff(front.weights).min()
+    assert (np.diff(front.frame.mean_accuracy) >= -allowed).all()
+    assert (np.diff(front.frame.total_delay_s) >= -allowed * front.weights.max() * 20).all()
 
 
-def test_its_plans_lie_at_the_edge(front: do.Front) -> None:
-    edge = front.least_delay(front.table.mean_accuracy.to_numpy())
-    delay = front.table.total_delay_s.to_numpy()
+def test_its_plans_lie_at_the_edge(front: do.ParetoFront) -> None:
+    edge = front.min_delay(front.frame.mean_accuracy.to_numpy())
+    delay = front.frame.total_delay_s.to_numpy()
     assert (edge <= delay * (1 + 1e-12)).all()
-    room = 20 * 2 * GAP * front.table.objective.to_numpy()
+    room = 20 * 2 * GAP * front.frame.objective.to_numpy()
     assert (edge >= delay - room).all()
 
 
 @settings(max_examples=15, deadline=None)
 @given(instance=instances(max_users=4, limits=False), seed=st.integers(0, 99))
 def test_no_plan_crosses_the_edge(instance: do.Instance, seed: int) -> None:
-    front = do.pareto(instance, points=3, least=0.5, most=500.0)
+    front = do.pareto(instance, points=3, min_weight=0.5, max_weight=500.0)
     for method in ("random", "greedy", "all-device"):
         plan = do.solve(instance, method, seed=seed).solution
         if plan.users:
-            least = front.least_delay(plan.mean_accuracy)
+            least = front.min_delay(plan.mean_accuracy)
             assert plan.total_delay_s >= least * (1 - 1e-9)
 
 
-def test_the_table_and_the_figure_are_written(front: do.Front, tmp_path: Path) -> None:
+def test_the_table_and_the_figure_are_written(front: do.ParetoFront, tmp_path: Path) -> None:
     plan = do.solve(front.instance, "greedy").solution
     do.write_solution(plan, tmp_path / "greedy.solution.json")
     beside = read_beside(front.instance, [tmp_path / "greedy.solution.json"])
     assert beside["greedy"].total_delay_s == pytest.approx(plan.total_delay_s)
     table, figure = write_front(front, tmp_path / "p.csv", beside)
     read = pd.read_csv(table)
-    assert read.mean_accuracy.to_numpy() == pytest.approx(front.table.mean_accuracy.to_numpy())
+    assert read.mean_accuracy.to_numpy() == pytest.approx(front.frame.mean_accuracy.to_numpy())
     drawn = figure.read_bytes()
     assert b"<svg" in drawn
     write_front(front, tmp_path / "p.csv", beside)
@@ -99,8 +99,8 @@ def test_ctrl_c_keeps_the_weights_so_far(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(price, "price_and_round", interrupted)
     front = do.pareto(do.read_instance(INSTANCES / "n5.json"), points=7)
     assert front.interrupted
-    assert len(front.results) == len(front.weights) == len(front.table) == 2  # the proven ones
-    assert set(front.table.status) == {"optimal"}
+    assert len(front.results) == len(front.weights) == len(front.frame) == 2  # the proven ones
+    assert set(front.frame.status) == {"optimal"}
 
 
 PRESS_AT = """
@@ -195,7 +195,7 @@ def test_files_that_cannot_be_written_are_found_before_the_sweep(
     output: str,
     error: type[Exception],
     said: str,
-    front: do.Front,
+    front: do.ParetoFront,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -231,7 +231,7 @@ def test_the_command(tmp_path: Path) -> None:
     ("words", "part"),
     [
         (["--points", "1"], "points must be at least 2"),
-        (["--least", "5", "--most", "2"], "weights must be 0 < least < most"),
+        (["--min-weight", "5", "--max-weight", "2"], "must be 0 < min_weight < max_weight"),
         (["--gap", "-1"], "gap must be"),
     ],
 )
@@ -246,12 +246,12 @@ def test_numbers_that_mean_nothing(words: list[str], part: str, tmp_path: Path) 
 def test_a_weight_of_nothing_has_no_range() -> None:
     instance = do.read_instance(INSTANCES / "n5.json")
     free = instance.model_copy(update={"seconds_per_error": 0.0})
-    with pytest.raises(do.UsageError, match="say the least and the most"):
+    with pytest.raises(do.UsageError, match="give min_weight and max_weight"):
         do.pareto(free)
-    assert len(do.pareto(free, points=2, least=1, most=9).results) == 2
+    assert len(do.pareto(free, points=2, min_weight=1, max_weight=9).results) == 2
 
 
-def test_plans_beside_must_be_of_the_same_users(front: do.Front, tmp_path: Path) -> None:
+def test_plans_beside_must_be_of_the_same_users(front: do.ParetoFront, tmp_path: Path) -> None:
     other = do.solve(do.read_instance(INSTANCES / "n5.json"), "greedy").solution
     do.write_solution(other, tmp_path / "n5.json")
     with pytest.raises(do.InputError, match=r"n5\.json"):

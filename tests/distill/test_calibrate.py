@@ -18,28 +18,23 @@ import pytest
 from scipy import stats
 
 import dtkd_opt as do
-from dtkd_opt.distill.calibrate import Calibrated
 from dtkd_opt.distill.data import load_data
-from dtkd_opt.distill.jobs import Material, Training, execute
+from dtkd_opt.distill.jobs import TrainingData, TrainingRow, execute
 from dtkd_opt.distill.teacher import load_teacher
+from tests.support.calibrating import PROGRAM, quick
 from tests.support.comparing import dask, wait_for
 
-PROGRAM = [sys.executable, "-m", "dtkd_opt", "calibrate"]
 SMALL: dict[str, Any] = {"students": ["logreg"], "sizes": [100, 200], "seeds": 3}
-PARAMS = do.CalibrateParams(learning_rates=(1e-2,), batch_sizes=(16,))
+SETTINGS = do.CalibrationSettings(learning_rates=(1e-2,), batch_sizes=(16,))
 WORDS = ["--students", "logreg", "--sizes", "100,200", "--seeds", "3",
          "--learning-rates", "1e-2", "--batch-sizes", "16"]  # fmt: skip
 FILES = ["t.choosing.jsonl", "t.csv", "t.json", "t.md", "t.svg", "t.training.jsonl"]
 N_CHOOSING, N_TRAINING = 4, 18
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("teachers")
-
-
 def words(folder: Path, cache: Path, *more: str) -> list[str]:
-    return [*PROGRAM, *WORDS, "--output", str(folder / "t.json"), "--cache", str(cache), *more]
+    given = ["--output", str(folder / "t.json"), "--cache", str(cache), *more]
+    return [*PROGRAM, "calibrate", *WORDS, *given]
 
 
 def run(given: list[str], **more: Any) -> subprocess.CompletedProcess[str]:
@@ -50,8 +45,8 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def asked(path: Path) -> list[str]:
-    return [json.dumps(row["asked"], sort_keys=True) for row in lines(path)]
+def specs(path: Path) -> list[str]:
+    return [json.dumps(row["spec"], sort_keys=True) for row in lines(path)]
 
 
 @pytest.fixture(scope="module")
@@ -97,20 +92,20 @@ def test_files_and_figures(unbroken: Path) -> None:
     assert table.models[0].bits == 32 * 65 * 10
 
 
-def test_a_row_is_what_its_question_gives(unbroken: Path, cache: Path) -> None:
+def test_a_row_is_what_its_spec_gives(unbroken: Path, cache: Path) -> None:
     teacher = load_teacher(load_data("digits"), cache)
     assert do.read_calibration(unbroken / "t.json").teacher_sha256 == teacher.sha256
-    material = Material("digits", None, teacher.logits)
-    rows = [Training.model_validate(row) for row in lines(unbroken / "t.training.jsonl")]
+    training_data = TrainingData("digits", None, teacher.logits)
+    rows = [TrainingRow.model_validate(row) for row in lines(unbroken / "t.training.jsonl")]
     for labels in ("hard", "device", "server"):
-        row = next(row for row in rows if row.asked.labels == labels)
-        assert execute(material, row.asked).accuracy == row.accuracy
+        row = next(row for row in rows if row.spec.labels == labels)
+        assert execute(training_data, row.spec).accuracy == row.accuracy
     for change, reason in (
         ({"version": "1"}, "asked for was 1; install the same"),
         ({"data_sha256": "0"}, "other data than where the calibration was started"),
         ({"student": "resnet50"}, "there are logreg"),
     ):
-        other = execute(material, rows[0].asked.model_copy(update=change))
+        other = execute(training_data, rows[0].spec.model_copy(update=change))
         assert (other.outcome, other.accuracy) == ("failed", None)
         assert reason in other.reason
 
@@ -135,8 +130,8 @@ def test_kill_9_then_resume_gives_the_same_table(
     assert (done.returncode, done.stderr) == (0, "")
     assert journal.read_bytes().startswith(before)
     for name, count in (("choosing", N_CHOOSING), ("training", N_TRAINING)):
-        questions = asked(tmp_path / f"t.{name}.jsonl")
-        assert len(questions) == len(set(questions)) == count
+        found = specs(tmp_path / f"t.{name}.jsonl")
+        assert len(found) == len(set(found)) == count
     assert (tmp_path / "t.json").read_bytes() == (unbroken / "t.json").read_bytes()
 
 
@@ -154,48 +149,47 @@ def test_ctrl_c_keeps_what_is_finished(unbroken: Path, cache: Path, tmp_path: Pa
     assert not (tmp_path / "t.json").exists()
     seen: list[tuple[str, float, float]] = []
     found = do.calibrate(
-        **SMALL, params=PARAMS, output=tmp_path / "t.json", resume=True, cache=cache,
-        follow=lambda *now: seen.append(now),
+        **SMALL, settings=SETTINGS, output=tmp_path / "t.json", resume=True, cache=cache,
+        callback=lambda *now: seen.append(now),
     )  # fmt: skip
-    assert (len(found.choosing), len(found.runs), found.lost) == (N_CHOOSING, N_TRAINING, ())
+    assert (len(found.selection), len(found.trainings), found.failures) == (
+        N_CHOOSING,
+        N_TRAINING,
+        (),
+    )
     assert [phase for phase, *_ in seen[:2]] == ["choosing", "training"]
     assert 0 < seen[1][1] < seen[1][2]
     assert seen[-1][1] == pytest.approx(seen[-1][2])
     assert (tmp_path / "t.json").read_bytes() == (unbroken / "t.json").read_bytes()
 
 
-def test_other_questions_are_never_mixed_in(unbroken: Path, cache: Path) -> None:
+def test_rows_of_other_specs_are_refused(unbroken: Path, cache: Path) -> None:
     before = (unbroken / "t.training.jsonl").read_bytes()
-    ask = partial(do.calibrate, output=unbroken / "t.json", cache=cache, resume=True)
+    build_specs = partial(do.calibrate, output=unbroken / "t.json", cache=cache, resume=True)
     for given, fault in (
-        ({**SMALL, "params": PARAMS, "seeds": 2}, "seed 2 where now"),
-        ({**SMALL, "params": PARAMS.model_copy(update={"epochs": 39})}, "recipe.epochs 40 where"),
-        ({**SMALL, "params": PARAMS, "students": ["mlp16"]}, "student logreg where now mlp16"),
+        ({**SMALL, "settings": SETTINGS, "seeds": 2}, "seed 2 where now"),
+        (
+            {**SMALL, "settings": SETTINGS.model_copy(update={"epochs": 39})},
+            "config.epochs 40 where",
+        ),
+        ({**SMALL, "settings": SETTINGS, "students": ["mlp16"]}, "student logreg where now mlp16"),
     ):
         with pytest.raises(do.InputError, match=fault) as error:
-            ask(**given)
+            build_specs(**given)
         assert str(error.value).endswith("; name another --output, or remove it")
     assert (unbroken / "t.training.jsonl").read_bytes() == before
 
 
-def quick(cache: Path, **more: Any) -> Calibrated:
-    """Trainings of one epoch, in memory."""
-    params = {"epochs": 1, "learning_rates": (1e-2,), "batch_sizes": (64,), "choice_seeds": 1}
-    params |= more.pop("params", {})
-    given = {"students": ["mlp16"], "sizes": [100], "seeds": 2, "jobs": 2} | more
-    return do.calibrate(**given, params=do.CalibrateParams(**params), cache=cache)
-
-
 def test_a_diverging_setting_stops_its_job_only(cache: Path) -> None:
-    found = quick(cache, params={"learning_rates": (1e30, 1e-2)})
-    outcomes = [(row.asked.recipe.learning_rate, row.outcome) for row in found.choosing]
+    found = quick(cache, students=["mlp16"], settings={"learning_rates": (1e30, 1e-2)})
+    outcomes = [(row.spec.config.learning_rate, row.outcome) for row in found.selection]
     assert outcomes == [(1e30, "diverged"), (1e-2, "done")] * 2
-    assert "learning_rate 1e+30" in found.choosing[0].reason
-    assert found.table is not None
-    assert {choice.learning_rate for choice in found.table.choices} == {1e-2}
-    assert found.lost == ()
+    assert "learning_rate 1e+30" in found.selection[0].reason
+    assert found.calibration is not None
+    assert {choice.learning_rate for choice in found.calibration.choices} == {1e-2}
+    assert found.failures == ()
     with pytest.raises(do.InputError, match="mlp16, hard labels: no learning rate succeeded"):
-        quick(cache, params={"learning_rates": (1e30,)})
+        quick(cache, students=["mlp16"], settings={"learning_rates": (1e30,)})
 
 
 def test_an_empty_class_loses_its_size_and_is_told(cache: Path, tmp_path: Path) -> None:
@@ -208,8 +202,11 @@ def test_an_empty_class_loses_its_size_and_is_told(cache: Path, tmp_path: Path) 
 
 
 def test_dirichlet_shards_are_other_data(cache: Path) -> None:
-    alike, skewed = (quick(cache, params={"partition": kind}) for kind in ("iid", "dirichlet(0.5)"))
-    pairs = zip(alike.runs, skewed.runs, strict=True)
+    alike, skewed = (
+        quick(cache, students=["mlp16"], settings={"partition": kind})
+        for kind in ("iid", "dirichlet(0.5)")
+    )
+    pairs = zip(alike.trainings, skewed.trainings, strict=True)
     assert all(a.accuracy != b.accuracy for a, b in pairs)
 
 
@@ -248,7 +245,7 @@ def test_dask_workers_do_the_same(unbroken: Path, cache: Path, tmp_path: Path) -
         ({"seeds": 0}, "seeds must be"),
         ({"jobs": 0}, "jobs must be"),
         ({"device": "abacus"}, 'device "abacus" is not to be had'),
-        ({"params": {"partition": "by hand"}}, "partition must be iid or"),
+        ({"settings": {"partition": "by hand"}}, "partition must be iid or"),
     ],
 )
 def test_wrong_use_is_said_before_anything_is_trained(
@@ -269,7 +266,7 @@ def test_command_line_faults_are_one_line(tmp_path: Path, monkeypatch: pytest.Mo
         (["--output", "/dev/null/t.json"], 1, "/dev/null/t.choosing.jsonl: cannot be written"),
         (["--output", "no/t.json", "--data", "fashion-mnist", "--data-dir", "."], 1, "apt-get"),
     ):
-        done = run([*PROGRAM, *given], cwd=tmp_path)
+        done = run([*PROGRAM, "calibrate", *given], cwd=tmp_path)
         assert (done.returncode, part in done.stderr) == (code, True), done.stderr
         assert "Traceback" not in done.stderr
     assert os.listdir(tmp_path) == []
@@ -283,7 +280,9 @@ def test_damaged_journal_names_the_line(unbroken: Path, cache: Path) -> None:
     text = journal.read_text()
     journal.write_text(text.replace('"outcome":"done"', '"outcome":"fine"', 1))
     with pytest.raises(do.InputError, match=r"choosing\.jsonl, line 1: outcome: must be"):
-        do.calibrate(**SMALL, params=PARAMS, output=unbroken / "t.json", cache=cache, resume=True)
+        do.calibrate(
+            **SMALL, settings=SETTINGS, output=unbroken / "t.json", cache=cache, resume=True
+        )
     journal.write_text(text)
 
 

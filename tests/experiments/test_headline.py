@@ -42,7 +42,7 @@ def headline(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
 
 
 @pytest.fixture(scope="module")
-def front() -> do.Front:
+def front() -> do.ParetoFront:
     return do.pareto(do.read_instance(INSTANCES / "n10.json"), points=5)
 
 
@@ -58,7 +58,9 @@ def rows(partition: str = "iid") -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def test_exceptions_are_named_from_the_numbers(headline: tuple[Any, Any], front: do.Front) -> None:
+def test_exceptions_are_named_from_the_numbers(
+    headline: tuple[Any, Any], front: do.ParetoFront
+) -> None:
     show = headline[1]
     found = show.summarise(show.with_objective(pd.DataFrame(rows()), front.instance))
     by_method = {row["method"]: row for row in found}
@@ -101,12 +103,14 @@ def test_exceptions_are_named_from_the_numbers(headline: tuple[Any, Any], front:
     )
 
 
-def claims_of(headline: tuple[Any, Any], found: list[dict[str, Any]], front: do.Front) -> list[str]:
+def claims_of(
+    headline: tuple[Any, Any], found: list[dict[str, Any]], front: do.ParetoFront
+) -> list[str]:
     return list(headline[1].page_lines.__globals__["claims"](found, front))
 
 
 def test_where_no_joint_optimum_is_better_is_told(
-    headline: tuple[Any, Any], front: do.Front
+    headline: tuple[Any, Any], front: do.ParetoFront
 ) -> None:
     show = headline[1]
     better = [row | ({"mean_accuracy": 0.9} if row["method"] == "greedy" else {}) for row in rows()]
@@ -123,7 +127,7 @@ def test_where_no_joint_optimum_is_better_is_told(
     assert any("it has as much accuracy and" in line for line in claims_of(headline, found, front))
 
 
-@pytest.plot_method.parametrize("fault", ["seed", "baseline", "figure"])
+@pytest.mark.parametrize("fault", ["seed", "baseline", "figure"])
 def test_nothing_is_compared_with_what_is_missing(headline: tuple[Any, Any], fault: str) -> None:
     broken = rows()
     if fault == "figure":
@@ -139,7 +143,7 @@ def test_nothing_is_compared_with_what_is_missing(headline: tuple[Any, Any], fau
 
 
 def test_the_files_have_both_partitions_and_every_method(
-    headline: tuple[Any, Any], front: do.Front, tmp_path: Path
+    headline: tuple[Any, Any], front: do.ParetoFront, tmp_path: Path
 ) -> None:
     show = headline[1]
     both = rows() + rows("dirichlet(0.3)")
@@ -161,7 +165,7 @@ def test_the_files_have_both_partitions_and_every_method(
         assert len(axis.containers) == len(FOUND)
 
 
-@pytest.plot_method.slow
+@pytest.mark.slow
 def test_all_of_it_and_once_more_from_what_is_kept(
     headline: tuple[Any, Any], tmp_path: Path
 ) -> None:

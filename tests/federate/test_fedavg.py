@@ -50,7 +50,7 @@ def test_fedavg_learns_and_counts_sent_bits(
     progress: list[float] = []
     spec = do.FederationSpec(calibration=calibrated)
     found = fedavg(short, spec, callback=progress.append)
-    assert found.asked.config.learning_rate == 2e-3  # of hard labels
+    assert found.spec.config.learning_rate == 2e-3  # of hard labels
     assert progress[-1] == 1
     assert progress == sorted(progress)
     assert 0.4 < found.accuracies[0] < found.accuracy < 1
@@ -77,7 +77,7 @@ def test_of_one_user_fedavg_is_its_own_training(data: Dataset, problem: Instance
     network = build_network("logreg", data.shape, 10, task.seed)
     config = task.config.model_copy(update={"epochs": 3})
     seed = int(np.random.SeedSequence([task.seed, 0, 0]).generate_state(1)[0])
-    train(network, data.images[rows], data.labels[rows], recipe=config, seed=seed)
+    train(network, data.images[rows], data.labels[rows], config=config, seed=seed)
     hits = network(data.images[data.test]).argmax(1) == data.labels[data.test]
     assert found.accuracies == (int(hits.sum()) / len(hits),)
 

@@ -69,7 +69,7 @@ def test_local_training_sends_no_label_and_needs_no_teacher(
     rows, seed = partition_data(data, problem, "iid", 0)[1].rows, training_seed(0, 1)
     network = build_network(users.model[1], data.shape, 10, seed)
     config = TrainConfig(epochs=EPOCHS, batch_size=16, learning_rate=2e-3, tau=3.0, alpha=0.8)
-    train(network, data.images[rows], data.labels[rows], recipe=config, seed=seed)
+    train(network, data.images[rows], data.labels[rows], config=config, seed=seed)
     reached = accuracy(network, data.images[data.test], data.labels[data.test])
     assert users.realised_accuracy[1] == pytest.approx(reached)
     at_server = do.solve(problem, "all-server").solution

@@ -29,7 +29,7 @@ CONFIG = TrainConfig(epochs=2, batch_size=16, learning_rate=1e-2)
 def teacher(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Teacher:
     """Of few samples and epochs, so that it is unsure."""
     few = TrainConfig(epochs=2, batch_size=32)
-    return load_teacher(data, tmp_path_factory.mktemp("t"), recipe=few, rows=data.train[:300])
+    return load_teacher(data, tmp_path_factory.mktemp("t"), config=few, rows=data.train[:300])
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_the_server_learns_from_all_samples_and_gets_the_fresh_ones_only(
     rows = shard.rows
     expected = train(
         build_network("cnn_m", data.shape, 10, 5), data.images[rows], data.labels[rows], soft,
-        recipe=CONFIG, seed=5,
+        config=CONFIG, seed=5,
     )  # fmt: skip
     assert torch.equal(predict(found.network, data.images), predict(expected.network, data.images))
     received = protocol.receive(party.common, task, pack_weights(found.network))
@@ -87,7 +87,7 @@ def test_the_device_has_soft_labels_of_mirrored_samples_only(
     rows, mask = shard.rows, torch.arange(120) >= 50
     expected = train(
         build_network("cnn_m", data.shape, 10, 5), data.images[rows], data.labels[rows],
-        teacher.logits[rows], mask, recipe=CONFIG, seed=5,
+        teacher.logits[rows], mask, config=CONFIG, seed=5,
     )  # fmt: skip
     assert torch.equal(predict(found.network, data.images), predict(expected.network, data.images))
     fewer = party_data_of(data, party.common, Shard(rows, 60), teacher)

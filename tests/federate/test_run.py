@@ -119,7 +119,7 @@ def test_kill_9_then_resume_gives_the_same(
         again()
     again(resume=True)
     assert journal.read_bytes().startswith(before)
-    assert sorted(row["asked"]["user"] for row in lines(tmp_path)) == ["u0", "u1", "u2", "u3"]
+    assert sorted(row["spec"]["user"] for row in lines(tmp_path)) == ["u0", "u1", "u2", "u3"]
     pd.testing.assert_frame_equal(users(tmp_path), users(unbroken))
 
 
@@ -217,7 +217,7 @@ def test_a_user_that_fails_is_reported_and_gets_another_chance(
     spec = do.FederationSpec(calibration=do.read_calibration(tmp_path / "t.json"), cache=cache)
     again = do.federate(problem, solution, spec, output=output, resume=True)
     assert set(again.failed.name) == failed
-    names = [row["asked"]["user"] for row in lines(output)]
+    names = [row["spec"]["user"] for row in lines(output)]
     assert sorted(names[4:]) == sorted(failed)  # the others were not trained again
 
 
@@ -230,7 +230,7 @@ def test_failed_rows_run_again_and_others_are_kept(
     (tmp_path / "users.jsonl").write_text(text)
     spec = do.FederationSpec(cache=cache)
     do.federate(problem, solution, spec, output=tmp_path, resume=True)
-    again = {row["asked"]["user"] for row in lines(tmp_path)[3:]}
+    again = {row["spec"]["user"] for row in lines(tmp_path)[3:]}
     assert again == {rows[1]["asked"]["user"], rows[3]["asked"]["user"]}
     pd.testing.assert_frame_equal(users(tmp_path), users(unbroken))
 

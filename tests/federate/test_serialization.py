@@ -56,7 +56,7 @@ def test_weights_are_sent_unchanged(name: str, data: Dataset) -> None:
     """Running statistics as well, and with a training's layout in memory."""
     images, labels = data.images[:64], data.labels[:64]
     trained = train(
-        build_network(name, data.shape, 10, 1), images, labels, recipe=CONFIG, seed=1
+        build_network(name, data.shape, 10, 1), images, labels, config=CONFIG, seed=1
     ).network
     payload = pack_weights(trained)
     assert payload_bits(payload) == count_costs(trained, data.shape).bits

@@ -8,14 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import dtkd_opt as do
-from dtkd_opt.distill.fit import mean_interval, non_decreasing, power_law
-from dtkd_opt.distill.jobs import VERSION, Job, Training
-from dtkd_opt.distill.select_hyperparameters import choose, chosen_for
-from dtkd_opt.distill.training import TrainConfig
+from dtkd_opt.distill.fit import power_law
 from dtkd_opt.records.accuracy import AccuracyTable
 from dtkd_opt.records.calibration import FORMAT, AccuracyCurve, AccuracyStatistics, NetworkCosts
 from dtkd_opt.records.instance import Model, Task
@@ -59,68 +55,6 @@ def some_table(**change: Any) -> do.Calibration:
         "lifts": (), "choices": (),
     }  # fmt: skip
     return do.Calibration(**given | change)
-
-
-def test_interval_is_students() -> None:
-    """t(0.975, 4) is 2.776 in every table; the values' variance is 2.5."""
-    mean, std, low, high = mean_interval([0.1, 0.2, 0.3, 0.4, 0.5])
-    assert (mean, std) == (0.3, pytest.approx(np.sqrt(0.025), abs=1e-6))
-    half = 2.776 * np.sqrt(0.025) / np.sqrt(5)
-    assert (low, high) == pytest.approx((0.3 - half, 0.3 + half), rel=1e-3)
-    assert mean_interval([0.25]) == (0.25, None, None, None)
-
-
-def test_what_falls_is_levelled_by_weight() -> None:
-    assert non_decreasing([0.7, 0.8, 0.74, 0.9], [5, 5, 5, 5]) == [0.7, 0.77, 0.77, 0.9]
-    assert non_decreasing([0.8, 0.74], [1, 5]) == [0.75, 0.75]
-    assert non_decreasing([0.7, 0.8], [1, 1]) == [0.7, 0.8]
-
-
-@pytest.mark.parametrize(("a", "b", "c"), [(0.9, 0.9, 0.35), (0.99, 5.0, 0.8), (0.6, 0.3, 0.1)])
-def test_power_law_is_found_again(a: float, b: float, c: float) -> None:
-    means = [a - b * size**-c for size in SIZES]
-    fit = power_law(SIZES, means)
-    assert fit is not None
-    assert (fit.a, fit.b, fit.c) == pytest.approx((a, b, c), rel=1e-3)
-    assert fit.fitted == pytest.approx(means, abs=1e-5)
-    assert max(map(abs, fit.residuals)) < 1e-5
-
-
-def test_power_law_of_noise_and_of_few_sizes() -> None:
-    falling = power_law(SIZES, [0.9, 0.8, 0.7, 0.6])
-    assert falling is not None
-    assert falling.fitted == pytest.approx([0.75] * 4, abs=2e-3)  # it cannot fall
-    assert falling.residuals == pytest.approx([0.15, 0.05, -0.05, -0.15], abs=2e-3)
-    assert power_law(SIZES[:3], [0.7, 0.8, 0.9]) is None
-
-
-def row(rate: float, seed: int, accuracy: float | None, **change: Any) -> Training:
-    job = {
-        "data": "digits", "data_sha256": "d", "student": "mlp16", "labels": "server",
-        "samples": 100, "seed": seed, "scored_on": "validation",
-        "recipe": TrainConfig(learning_rate=rate), "partition": "iid", "fresh_fraction": 0.0,
-        "teacher_sha256": "t", "device": "cpu", "version": VERSION,
-    }  # fmt: skip
-    outcome = "diverged" if accuracy is None else "done"
-    return Training(asked=Job(**job | change), outcome=outcome, accuracy=accuracy)
-
-
-def test_choice_is_the_best_mean_of_what_never_diverged() -> None:
-    rows = [
-        row(0.1, 0, 0.99), row(0.1, 1, None), row(0.01, 0, 0.7), row(0.01, 1, 0.8),
-        row(0.001, 0, 0.9), row(0.001, 1, 0.5), row(0.02, 0, 0.6, labels="hard"),
-        row(0.03, 0, 0.6, samples=300), row(0.1, 0, None, samples=1000),
-    ]  # fmt: skip
-    found = {(c.labels, c.samples): (c.learning_rate, c.accuracy) for c in choose(rows)}
-    assert found == {("soft", 100): (0.01, 0.75), ("hard", 100): (0.02, 0.6),
-                     ("soft", 300): (0.03, 0.6)}  # fmt: skip
-    choices = choose(rows)
-    for labels, size, rate in (
-        ("device", 100, 0.01), ("server", 299, 0.01), ("server", 3000, 0.03), ("hard", 20, 0.02),
-    ):  # fmt: skip
-        assert chosen_for(choices, "mlp16", labels, size).learning_rate == rate
-    with pytest.raises(do.InputError, match="cnn_m, soft labels: no learning rate succeeded"):
-        chosen_for(choices, "cnn_m", "device", 100)
 
 
 def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -179,7 +113,7 @@ def test_each_kind_of_accuracy() -> None:
         with pytest.raises(do.InputError, match=f"that takes {needs} or more"):
             few.models_with(kind)
         with pytest.raises(do.InputError, match=f"that takes {needs} or more"):
-            do.generate_instance(3, calibration=few, accuracy=kind)
+            do.generate_instance(3, table=few, accuracy=kind)
 
 
 def test_an_instance_takes_the_models_of_its_own_epochs() -> None:
@@ -237,3 +171,13 @@ def test_the_command_line_uses_tables(tmp_path: Path) -> None:
     assert (done[2].returncode, done[2].stdout) == (1, "")
     assert done[2].stderr.startswith("c.json: task.epochs: must be 40")
     assert not (tmp_path / "new.json").exists()
+
+
+@pytest.mark.parametrize("name", ["fitted", "residuals"])
+def test_a_fit_has_one_value_a_cell(name: str, tmp_path: Path) -> None:
+    table = json.loads(some_table().to_bytes())
+    table["curves"][1]["fit"][name].pop()
+    (tmp_path / "t.json").write_text(json.dumps(table))
+    said = rf"t\.json: curves\[1\]\.fit\.{name}: must have 4 values, one a cell, got 3"
+    with pytest.raises(do.InputError, match=said):
+        do.read_calibration(tmp_path / "t.json")

@@ -51,7 +51,7 @@ def test_solve_shows_them_as_they_are(odd: Path, tmp_path: Path) -> None:
 def test_pareto_shows_and_draws_them_as_they_are(odd: Path, tmp_path: Path) -> None:
     plan = tmp_path / f"{HIDDEN.replace('/', '')}.json"
     assert run("solve", odd, "--method", "greedy", "--output", plan).returncode == 0
-    done = run("pareto", odd, "--points", "2", "--beside", plan, cwd=tmp_path)
+    done = run("pareto", odd, "--weights", "2", "--beside", plan, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert ODD in done.stdout
     drawn = (tmp_path / "odd.pareto.svg").read_text()

@@ -18,22 +18,22 @@ class Number(Record):
 
 
 class Counted(Row):
-    asked: Number
+    spec: Number
     outcome: str
 
 
-def grow(payload: int, asked: Number) -> Counted:
+def grow(payload: int, spec: Number) -> Counted:
     """A job after which the process holds more memory."""
     GROWN.append(b"x" * payload)
     time.sleep(0.6)
-    return Counted(asked=asked, outcome="done", worker=this_worker())
+    return Counted(spec=spec, outcome="done", worker=this_worker())
 
 
 def test_workers_whose_memory_grows_are_replaced_without_a_word() -> None:
     """loky ends those beyond 300 MB more than at first, and warns: an error here, and a hang."""
     pytest.importorskip("psutil")  # by which loky knows
-    tasks = [(200_000_000, Number(number=number)) for number in range(10)]
-    with workers(2, None, grow, Counted) as work:
-        rows = list(work(tasks))
-    assert sorted(row.asked.number for row in rows) == list(range(10))
+    jobs = [(200_000_000, Number(number=number)) for number in range(10)]
+    with workers(2, None, grow, Counted) as run_jobs:
+        rows = list(run_jobs(jobs))
+    assert sorted(row.spec.number for row in rows) == list(range(10))
     assert len({row.worker for row in rows}) > 2

@@ -1,4 +1,7 @@
-"""Compare methods: instances × methods × seeds, each run checked, kept as it ends, summed up."""
+"""Compare methods: instances × methods × seeds, each run checked and kept as it ends.
+
+Others may use `compare` and its `Comparison`, the runs and their summary as data frames.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +13,32 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dtkd_opt.analysis.compare.run import Run, execute
 from dtkd_opt.analysis.compare.spec import build_specs
-from dtkd_opt.analysis.compare.tables import histories_table, judge, runs_table, summary_table
+from dtkd_opt.analysis.compare.tables import (
+    cross_check,
+    histories_table,
+    runs_table,
+    summary_table,
+)
 from dtkd_opt.errors import UsageError
 from dtkd_opt.records.files import write_atomic
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes, require
 from dtkd_opt.runtime.journal import Journal
-from dtkd_opt.runtime.runner import Follow, do_missing
+from dtkd_opt.runtime.runner import ProgressCallback, run_pending
 from dtkd_opt.runtime.workers import workers
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NAME = "runs.jsonl"
-_OTHERWISE = "name another folder, or give --fresh"  # where it holds other runs
+_ADVICE = "name another folder, or give --fresh"  # where it holds other runs
 Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What came of a comparison, in the order asked: instance, label, seed."""
+    """The finished runs of a comparison, ordered by instance, label, seed."""
 
     records: tuple[Run, ...]
     interrupted: bool
@@ -64,7 +72,7 @@ def compare(
     dask: str | None = None,
     output: str | Path | None = None,
     resume: bool = True,
-    follow: Follow | None = None,
+    callback: ProgressCallback | None = None,
 ) -> Comparison:
     """Run every method on every instance with every seed, side by side.
 
@@ -76,7 +84,7 @@ def compare(
     instances, methods
         Instances of different names; names of methods, also of other packages, and of `params`.
     params
-        Settings by method, each a record, such as ``QLearning``, or a mapping. Under any
+        Settings by method, each a record, such as ``QLearningParams``, or a mapping. Under any
         other name a mapping whose ``"method"`` says whose settings they are; this name in
         `methods` compares that method with them:
         ``compare(instances, ["q-learning", "cold"],
@@ -97,7 +105,7 @@ def compare(
         gap_over_time.svg and accuracy_delay.svg. None: nothing is written.
     resume
         Whether finished runs in `output` are kept; failed ones are run again.
-    follow
+    callback
         Called with how many runs are done, and how many there are.
 
     Returns
@@ -109,43 +117,43 @@ def compare(
     UsageError
         Unknown methods, settings that a method does not take, or limits that mean nothing.
     InputError
-        A setting out of its range; a missing extra; a folder with runs that are not asked for, or
-        at which another comparison is at work; no Dask cluster.
+        A setting out of its range; a missing extra; a folder with other runs or in use by another
+        comparison; no Dask cluster.
     """
     limits = (gap, time_limit, iterations)
-    problems, labels = _listed("instances", instances, Instance), _listed("methods", methods, str)
+    problems, labels = _as_list("instances", instances, Instance), _as_list("methods", methods, str)
     tasks = build_specs(problems, labels, {} if params is None else params, seeds, limits)
     folder = None if output is None else Path(output)
     require("distributed" if dask else "joblib", "dask" if dask else "compare", "compare")
     if folder is not None:
         require("matplotlib", "compare", "the figures of compare")
-    jobs = processes(jobs) if dask is None else 0
-    path, wanted = None if folder is None else folder / NAME, [asked for _, asked in tasks]
+    n_processes = processes(jobs) if dask is None else 0
+    path, specs = None if folder is None else folder / NAME, [spec for _, spec in tasks]
     with (
         KeepOnCtrlC(pass_on=True) as ctrl_c,
-        workers(jobs, dask, execute, Run) as work,
-        Journal(path, Run, wanted, resume, _OTHERWISE) as journal,
+        workers(n_processes, dask, execute, Run) as run_jobs,
+        Journal(path, Run, specs, resume, _ADVICE) as journal,
     ):
-        judged = judge(list(journal.runs.values()))  # by each other too: help says failed ones
-        journal.runs.update((run.asked, run) for run in judged)  # are run again
-        interrupted = do_missing(tasks, journal, work, follow)
+        kept = cross_check(list(journal.rows.values()))  # failed ones, by this too, run again
+        journal.rows.update((run.spec, run) for run in kept)
+        interrupted = run_pending(tasks, journal, run_jobs, callback)
         ctrl_c.finish()
-        runs = [journal.runs[asked] for asked in wanted if asked in journal.runs]
-        comparison = Comparison(tuple(judge(runs)), interrupted)
+        runs = [journal.rows[spec] for spec in specs if spec in journal.rows]
+        comparison = Comparison(tuple(cross_check(runs)), interrupted)
         if folder is not None and runs:
             write_comparison(comparison, folder)
     return comparison
 
 
-def _listed(what: str, given: Iterable[Any], kind: type[Kind]) -> list[Kind]:
-    """The things of a kind; UsageError for one alone, which may yield its parts, and others."""
-    alone = isinstance(given, kind) or not isinstance(given, Iterable)
-    listed: list[Any] = [given] if alone else list(given)
-    other = next((one for one in listed if not isinstance(one, kind)), None)
-    if alone or other is not None:
-        found = type(given).__name__ if alone else f"one with {other!r}"
+def _as_list(what: str, given: Iterable[Any], kind: type[Kind]) -> list[Kind]:
+    """A list of values of one type; UsageError for a single one, which may iterate, and others."""
+    single = isinstance(given, kind) or not isinstance(given, Iterable)
+    values: list[Any] = [given] if single else list(given)
+    other = next((value for value in values if not isinstance(value, kind)), None)
+    if single or other is not None:
+        found = type(given).__name__ if single else f"one with {other!r}"
         raise UsageError(f"{what} must be a list of {kind.__name__}, got {found}")
-    return listed
+    return values
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
@@ -159,8 +167,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     from dtkd_opt.analysis.compare.figures import accuracy_delay, gap_over_time
     from dtkd_opt.reporting.figures import svg
 
-    for name, table in (("runs", comparison.runs), ("summary", comparison.summary)):
-        text = table.to_csv(index=False, lineterminator="\n")
+    for name, frame in (("runs", comparison.runs), ("summary", comparison.summary)):
+        text = frame.to_csv(index=False, lineterminator="\n")
         write_atomic(folder / f"{name}.csv", text.encode())
     figures = {
         "gap_over_time": gap_over_time(comparison.histories, comparison.runs),

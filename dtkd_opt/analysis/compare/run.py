@@ -36,7 +36,7 @@ class Run(Row):
     "failed" where it raised or `check` found faults. `reason` says why in the latter two.
     """
 
-    asked: RunSpec
+    spec: RunSpec
     outcome: Outcome
     status: Status | None = None
     termination: Termination | None = None
@@ -76,7 +76,7 @@ def execute(instance: Instance, spec: RunSpec) -> Run:
     instance, spec
         The instance, and what to run on it.
     """
-    row = Run(asked=spec, outcome="no_plan", worker=this_worker(), versions=_versions())
+    row = Run(spec=spec, outcome="no_plan", worker=this_worker(), versions=_versions())
     try:
         here = method_version(spec.method)
         if here != spec.version:

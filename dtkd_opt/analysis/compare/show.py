@@ -16,9 +16,10 @@ from dtkd_opt.analysis.compare.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dtkd_opt.runtime.runner import Follow
+    from dtkd_opt.runtime.runner import ProgressCallback
 
-_COLUMNS = {  # heading: figure, format
+
+_COLUMNS = {  # heading: metric, format
     "objective\nJ (s)": ("incumbent_objective", ".6f"),
     "certified\ngap": ("gap", ".1e"),
     "to best\nbound": ("gap_best_bound", ".1e"),
@@ -41,36 +42,36 @@ def tables(summary: pd.DataFrame) -> Iterator[Table]:
         for heading in _COLUMNS:
             table.add_column(heading, justify="right", no_wrap=True)
         for row in rows.to_dict("records"):
-            for name, line in zip(_heads(row), _lines(row), strict=True):
-                table.add_row(name, *line)
+            for name, cells in zip(_names(row), _statistics(row), strict=True):
+                table.add_row(name, *cells)
             table.add_section()
         yield table
 
 
-def _heads(row: dict[str, Any]) -> tuple[str, str, str]:
-    lost = [f"{row[key]} {key.replace('_', ' ')}" for key in ("failed", "no_plan") if row[key]]
-    return str(row["label"]), f"{row['runs']} run" + "s" * (row["runs"] > 1), ", ".join(lost)
+def _names(row: dict[str, Any]) -> tuple[str, str, str]:
+    without = [f"{row[key]} {key.replace('_', ' ')}" for key in ("failed", "no_plan") if row[key]]
+    return str(row["label"]), f"{row['runs']} run" + "s" * (row["runs"] > 1), ", ".join(without)
 
 
-def _lines(row: dict[str, Any]) -> Iterator[list[str]]:
+def _statistics(row: dict[str, Any]) -> Iterator[list[str]]:
     for name in _STATISTICS:
-        values = [(row[f"{figure}_{name}"], form) for figure, form in _COLUMNS.values()]
+        values = [(row[f"{metric}_{name}"], form) for metric, form in _COLUMNS.values()]
         yield [name, *("-" if value != value else format(value, form) for value, form in values)]
 
 
-def lost_runs(records: Sequence[Run]) -> list[str]:
-    """One line for each run without a plan that holds, with its reason."""
+def failure_lines(records: Sequence[Run]) -> list[str]:
+    """One line for each run without a feasible plan, with its reason."""
     return [
-        f"{run.outcome.replace('_', ' ')}: {run.asked.label} on {run.asked.instance}, "
-        f"seed {run.asked.seed}: {run.reason}"
+        f"{run.outcome.replace('_', ' ')}: {run.spec.label} on {run.spec.instance}, "
+        f"seed {run.spec.seed}: {run.reason}"
         for run in records
         if run.outcome != "plan"
     ]
 
 
 @contextmanager
-def bar() -> Iterator[Follow]:
-    """A bar on a terminal's standard error, to be told how many runs are done, and of how many."""
+def progress_bar() -> Iterator[ProgressCallback]:
+    """A bar on a terminal's standard error, and the callback that moves it."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()

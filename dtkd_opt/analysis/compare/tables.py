@@ -1,4 +1,4 @@
-"""The runs of a comparison as pandas tables: judged side by side, one row a run, and summed up."""
+"""The runs of a comparison as pandas data frames, checked against each other and summed up."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from dtkd_opt.methods.stop import relative_gap
 if TYPE_CHECKING:
     import pandas as pd
 
-FIGURES = (
+METRICS = (
     "incumbent_objective", "gap", "gap_best_bound", "mean_accuracy", "total_delay_s", "runtime_s",
 )  # fmt: skip
-_LEFT_OUT = {"asked", "history", "versions"}
+_EXCLUDED = {"spec", "history", "versions"}
 
 
-def judge(runs: Sequence[Run]) -> list[Run]:
-    """The runs, those failed whose bound another run's plan refutes.
+def cross_check(runs: Sequence[Run]) -> list[Run]:
+    """The runs, with those made failed whose bound is above the plan of another run.
 
-    `check` holds a bound against the run's own plan only.
+    `check` compares a bound with the run's own plan only.
     """
     best: dict[str, Run] = {}
     for run in runs:
-        digest = run.asked.instance_sha256
+        digest = run.spec.instance_sha256
         if digest not in best or _objective(run) < _objective(best[digest]):
             best[digest] = run
-    return [_held_against(run, best[run.asked.instance_sha256]) for run in runs]
+    return [_checked_against(run, best[run.spec.instance_sha256]) for run in runs]
 
 
-def _held_against(run: Run, best: Run) -> Run:
+def _checked_against(run: Run, best: Run) -> Run:
     objective = _objective(best)
     if run.outcome == "failed" or objective == float("inf"):
         return run
-    plan = f"the plan of {best.asked.label}, seed {best.asked.seed}, of {objective:.9g}"
+    plan = f"the plan of {best.spec.label}, seed {best.spec.seed}, of {objective:.9g}"
     if run.status == "infeasible":
         return run.failed(f"says that there is no plan, against {plan}")
     if _bound(run) > objective + BOUND_TOL * abs(objective):
@@ -46,11 +46,11 @@ def _held_against(run: Run, best: Run) -> Run:
 
 
 def best_bounds(runs: Sequence[Run]) -> dict[str, float]:
-    """By instance_sha256 the best bound [s] of judged runs, -inf where there is none."""
+    """The best bound [s] of runs that did not fail by instance_sha256, -inf without any."""
     bounds: dict[str, float] = {}
     for run in runs:
         if run.outcome != "failed":
-            digest = run.asked.instance_sha256
+            digest = run.spec.instance_sha256
             bounds[digest] = max(bounds.get(digest, -float("inf")), _bound(run))
     return bounds
 
@@ -65,7 +65,7 @@ def _bound(run: Run) -> float:
 
 
 def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row a judged run: what was asked, what was found, and `gap_best_bound`.
+    """One row a run after :func:`cross_check`: its spec, its result, and `gap_best_bound`.
 
     `gap` is what the run itself proved; `gap_best_bound` is against the best bound that any run
     proved of the instance, and so compares plans only.
@@ -75,20 +75,20 @@ def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
     bounds = best_bounds(runs)
     rows = []
     for run in runs:
-        gap = relative_gap(_objective(run), bounds.get(run.asked.instance_sha256, -float("inf")))
-        found = run.model_dump(exclude=_LEFT_OUT)
-        found["gap_best_bound"] = gap if gap < float("inf") else None
-        nested = {key: json.dumps(getattr(run.asked, key)) for key in ("settings", "files")}
-        rows.append(run.asked.model_dump() | nested | found)
-    found_keys = [key for key in Run.model_fields if key not in _LEFT_OUT]
-    table = pd.DataFrame(rows, columns=[*RunSpec.model_fields, *found_keys, "gap_best_bound"])
-    return table.astype(dict.fromkeys(("objective_bound", "time_limit_s", *FIGURES), float))
+        gap = relative_gap(_objective(run), bounds.get(run.spec.instance_sha256, -float("inf")))
+        result = run.model_dump(exclude=_EXCLUDED)
+        result["gap_best_bound"] = gap if gap < float("inf") else None
+        nested = {key: json.dumps(getattr(run.spec, key)) for key in ("settings", "files")}
+        rows.append(run.spec.model_dump() | nested | result)
+    result_keys = [key for key in Run.model_fields if key not in _EXCLUDED]
+    frame = pd.DataFrame(rows, columns=[*RunSpec.model_fields, *result_keys, "gap_best_bound"])
+    return frame.astype(dict.fromkeys(("objective_bound", "time_limit_s", *METRICS), float))
 
 
 def summary_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """For each instance and label: how many runs, and median, min and max of each figure.
+    """For each instance and label: how many runs, and median, min and max of each metric.
 
-    Runs without a plan that holds are counted, and are in no figure.
+    Runs without a feasible plan are counted, and are in no metric.
     """
     import pandas as pd
 
@@ -98,27 +98,27 @@ def summary_table(runs: pd.DataFrame) -> pd.DataFrame:
         count = group.outcome.value_counts()
         row = dict(zip(keys, names, strict=True)) | {"runs": len(group)}
         row |= {outcome: int(count.get(outcome, 0)) for outcome in ("failed", "no_plan")}
-        for figure in FIGURES:
-            values = group.loc[group.outcome == "plan", figure]
+        for metric in METRICS:
+            values = group.loc[group.outcome == "plan", metric]
             row |= {
-                f"{figure}_{name}": getattr(values, name)() for name in ("median", "min", "max")
+                f"{metric}_{name}": getattr(values, name)() for name in ("median", "min", "max")
             }
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def histories_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """How each run went on: seconds since its start, its bound, its best plan, and their gap."""
+    """The progress of each run: seconds since its start, bound, incumbent, and their gap."""
     import pandas as pd
 
     keys = ("instance", "label", "seed", "phase", "elapsed_s", "objective_bound",
             "incumbent_objective")  # fmt: skip
     rows = [
-        (run.asked.instance, run.asked.label, run.asked.seed, *moment)
+        (run.spec.instance, run.spec.label, run.spec.seed, *moment)
         for run in runs
         for moment in run.history
     ]
-    table = pd.DataFrame(rows, columns=list(keys))
-    table = table.astype(dict.fromkeys(keys[4:], float))
-    pairs = zip(table.incumbent_objective, table.objective_bound, strict=True)
-    return table.assign(gap=[relative_gap(*pair) for pair in pairs])
+    frame = pd.DataFrame(rows, columns=list(keys))
+    frame = frame.astype(dict.fromkeys(keys[4:], float))
+    pairs = zip(frame.incumbent_objective, frame.objective_bound, strict=True)
+    return frame.assign(gap=[relative_gap(*pair) for pair in pairs])

@@ -21,14 +21,14 @@ from dtkd_opt.federate.flower.files import home, write_files
 from dtkd_opt.federate.flower.processes import Processes, free_ports
 from dtkd_opt.federate.flower.status_files import fault, outcomes, say_dead, started
 from dtkd_opt.federate.spec import TaskResult
-from dtkd_opt.runtime.workers import Rows, Work
+from dtkd_opt.runtime.workers import Rows, RunJobs
 
 _PAUSE_S = 0.2
 _LINK_S, _SERVER_S = 120.0, 300.0  # for the SuperLink to answer, and the server app to start
 
 
 @contextmanager
-def flower(jobs: int, simulation: bool) -> Iterator[Work[TaskResult]]:
+def flower(jobs: int, simulation: bool) -> Iterator[RunJobs[TaskResult]]:
     """Yields who does the tasks, each as a client of its own.
 
     Parameters
@@ -43,15 +43,15 @@ def flower(jobs: int, simulation: bool) -> Iterator[Work[TaskResult]]:
 
 def _run(jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]) -> Rows[TaskResult]:
     """The outcomes as they come; where a run breaks down, the other users have failed."""
-    left = {asked: None for _, asked in tasks}  # in their order
+    left = {spec: None for _, spec in tasks}  # in their order
     try:
         with closing(_rows(jobs, simulation, tasks)) as rows:
             for row in rows:
-                del left[row.asked]
+                del left[row.spec]
                 yield row
     except DtkdError as error:
-        for asked in left:
-            yield TaskResult(asked=asked, outcome="failed").failed(str(error))
+        for spec in left:
+            yield TaskResult(spec=spec, outcome="failed").failed(str(error))
 
 
 def _rows(jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]) -> Rows[TaskResult]:

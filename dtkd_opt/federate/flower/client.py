@@ -23,24 +23,24 @@ Answer = Callable[[Message, Held], dict[str, Any]]
 
 def _introduce(message: Message, held: Held) -> dict[str, Any]:
     """Tells who this is, and where the server trains brings the fresh samples."""
-    common, device, asked = held
-    if asked.place == "device":
+    common, device, spec = held
+    if spec.place == "device":
         return {}
     return {PARCEL: array_record(sides.send_fresh(common, device))}
 
 
 def _work(message: Message, held: Held) -> dict[str, Any]:
     """Train with the soft labels that came, or take over the weights that came; and score."""
-    common, device, asked = held
+    common, device, spec = held
     parcel = parcel_in(message)
     began, cpu = time.perf_counter(), time.process_time()
     found: dict[str, float] = {}
-    if asked.place == "device":
-        trained = sides.train_on_device(common, device, asked, parcel)
+    if spec.place == "device":
+        trained = sides.train_on_device(common, device, spec, parcel)
         network = trained.network
         found = {"loss": trained.loss, "steps": trained.steps}
     else:
-        network = sides.receive(common, asked, parcel)
+        network = sides.receive(common, spec, parcel)
     found["accuracy"] = sides.score(common, network)
     spent = {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu}
     return {FOUND: ConfigRecord(found | spent)}

@@ -34,9 +34,9 @@ def write_files(folder: Path, tasks: Sequence[tuple[PartyData, TaskSpec]]) -> No
     (folder / "server").mkdir()
     if agent is not None:
         (folder / "server" / "teacher").write_bytes(pack_weights(agent.teacher)["weights"])
-    for n, (case, asked) in enumerate(tasks):
+    for n, (case, spec) in enumerate(tasks):
         home(folder, n).mkdir()
-        question = {"asked": np.array(asked.model_dump_json())}
+        question = {"asked": np.array(spec.model_dump_json())}
         fresh = np.array(case.device.fresh)
         _save(home(folder, n) / "device.npz", case.device.samples, fresh=fresh, **question)
         path = folder / "server" / f"agent-{n}.npz"

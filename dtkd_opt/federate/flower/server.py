@@ -120,15 +120,15 @@ class _Course:
         """What the user's device waits for: soft labels, or weights once they are trained."""
 
         def write() -> Message:
-            agent, asked = read_agent(self.folder, n, self.common, self.teacher)
-            row = TaskResult(asked=asked, outcome="done", worker=this_worker(), versions=versions())
+            agent, spec = read_agent(self.folder, n, self.common, self.teacher)
+            row = TaskResult(spec=spec, outcome="done", worker=this_worker(), versions=versions())
             found: dict[str, Any] = {}
-            if asked.place == "device":
-                parcel = sides.send_labels(agent, asked)
+            if spec.place == "device":
+                parcel = sides.send_labels(agent, spec)
             else:
                 assert agent is not None  # soft labels are learnt from
                 began, cpu = time.perf_counter(), time.process_time()
-                trained = sides.train_at_server(self.common, agent, asked, self.up[n])
+                trained = sides.train_at_server(self.common, agent, spec, self.up[n])
                 parcel = pack_weights(trained.network)
                 found = {"loss": trained.loss, "steps": trained.steps}
                 found["seconds"] = time.perf_counter() - began
@@ -152,7 +152,7 @@ class _Course:
         append(self.folder, row.model_copy(update=found))
 
     def _fail(self, n: int, reason: str) -> None:
-        row = self.row.get(n) or TaskResult(asked=self._asked(n), outcome="failed")
+        row = self.row.get(n) or TaskResult(spec=self._asked(n), outcome="failed")
         append(self.folder, row.failed(reason))
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from dtkd_opt.records.fields import Count, NonNegative, Record
 from dtkd_opt.records.files import write_atomic
-from dtkd_opt.reporting.figures import svg
+from dtkd_opt.reporting.figures import panels, svg
 
 
 class CurveRow(Record):
@@ -38,12 +39,9 @@ def write_curve(curve: Sequence[CurveRow], folder: Path) -> None:
 
 def _draw(curve: Sequence[CurveRow]) -> bytes | None:
     """Gaps and loss over the steps as SVG; None without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
+    if find_spec("matplotlib") is None:
         return None
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    above, below = figure.subplots(2, sharex=True)
+    figure, ((above,), (below,)) = panels(2, 1, (7, 5), sharex=True)
     steps = [row.step for row in curve]
     for name, label in (("gap_max", "largest"), ("gap_mean", "mean"), ("gap_median", "median")):
         above.plot(steps, [getattr(row, name) for row in curve], label=label)

@@ -72,8 +72,7 @@ def test_cold_alone_is_for_q_learning(tmp_path: Path) -> None:
     done = run([*given, "--cold", "--iterations", "20"])
     assert done.returncode == 0, done.stderr
     cold = {
-        row["asked"]["label"]: row["asked"]["settings"].get("cold")
-        for row in lines(tmp_path / "out")
+        row["spec"]["label"]: row["spec"]["settings"].get("cold") for row in lines(tmp_path / "out")
     }
     assert cold == {"q-learning": True, "price": None}
 
@@ -124,7 +123,7 @@ def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> 
         return do.compare([do.read_instance(N5)], methods, **given)
 
     (first,) = compare().records
-    assert first.asked.files == {file.name: sha256(file.read_bytes()) for file in (card, weights)}
+    assert first.spec.files == {file.name: sha256(file.read_bytes()) for file in (card, weights)}
     assert compare().records[0].runtime_s == first.runtime_s  # kept
     tensors = safetensors.torch.load(weights.read_bytes())
     tensors["linear.bias"] += 1
@@ -133,7 +132,7 @@ def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> 
         do.InputError, match=r"not asked for \(files\.dqn\.safetensors \w{64} where"
     ):
         compare()
-    row = execute(do.read_instance(N5), first.asked)  # as at a worker that has other files
+    row = execute(do.read_instance(N5), first.spec)  # as at a worker that has other files
     assert (row.outcome, "holds something else here" in row.reason) == ("failed", True)
     for damage in (lambda: weights.write_bytes(b"cut"), weights.unlink, card.unlink):
         damage()

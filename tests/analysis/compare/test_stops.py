@@ -33,13 +33,13 @@ def test_kill_9_loses_only_what_was_running(tmp_path: Path, env: dict[str, str])
     wait_for(lambda: not Path(f"/proc/{worker}/cmdline").exists())
     journal = output / "runs.jsonl"
     before = journal.read_bytes()
-    assert [row["asked"]["method"] for row in lines(output)] == ["greedy", "greedy"]
+    assert [row["spec"]["method"] for row in lines(output)] == ["greedy", "greedy"]
     journal.write_bytes(before + before[: len(before) // 3])  # a torn line
     hold.unlink()
     done = run(given, env)
     assert (done.returncode, done.stderr) == (0, "")
     assert journal.read_bytes().startswith(before)
-    assert [row["asked"]["method"] for row in lines(output)] == ["greedy"] * 2 + ["held"] * 2
+    assert [row["spec"]["method"] for row in lines(output)] == ["greedy"] * 2 + ["held"] * 2
     assert pd.read_csv(output / "runs.csv").outcome.tolist() == ["plan"] * 4
 
 

@@ -72,7 +72,7 @@ def test_where_a_run_breaks_down_the_others_have_failed(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = tasks(cache)
-    done = TaskResult(asked=wanted[1][1], outcome="done", accuracy=0.5)
+    done = TaskResult(spec=wanted[1][1], outcome="done", accuracy=0.5)
 
     def rows(*given: Any) -> Iterator[TaskResult]:
         yield done
@@ -82,7 +82,7 @@ def test_where_a_run_breaks_down_the_others_have_failed(
     with engine(2, False) as work:
         found = list(work(wanted))
     assert found[0] == done
-    assert [row.asked for row in found[1:]] == [wanted[0][1], wanted[2][1]]
+    assert [row.spec for row in found[1:]] == [wanted[0][1], wanted[2][1]]
     assert {(row.outcome, row.reason) for row in found[1:]} == {
         ("failed", "the SuperLink fell over")
     }
@@ -91,16 +91,16 @@ def test_where_a_run_breaks_down_the_others_have_failed(
 def tasks(cache: Path) -> list[tuple[PartyData, TaskSpec]]:
     data = load_data("digits")
     few = TrainConfig(epochs=1, batch_size=32)
-    teacher = load_teacher(data, cache, recipe=few, rows=data.train[:300])
+    teacher = load_teacher(data, cache, config=few, rows=data.train[:300])
     common, found = common_of(data), []
     for n, fresh in enumerate((20, 0, 60)):
         shard = Shard(data.train[60 * n : 60 * n + 60], fresh)
-        asked = TaskSpec(
+        spec = TaskSpec(
             user=f"u{n}", student="logreg", place="server", config=few, seed=n, data="digits",
             data_sha256="", samples=60, fresh=fresh, shard_sha256="", teacher_sha256="",
             version="",
         )  # fmt: skip
-        found.append((party_data_of(data, common, shard, teacher), asked))
+        found.append((party_data_of(data, common, shard, teacher), spec))
     return found
 
 
@@ -110,12 +110,12 @@ def test_each_side_reads_what_it_holds(cache: Path, tmp_path: Path) -> None:
     common = read_common(tmp_path)
     teacher = read_teacher(tmp_path, common)
     images = common.scale.standardise(common.test.raw)
-    for n, (case, asked) in enumerate(wanted):
+    for n, (case, spec) in enumerate(wanted):
         device, question = read_device(home(tmp_path, n))
         agent, copy = read_agent(tmp_path, n, common, teacher)
         assert agent is not None
         assert case.agent is not None
-        assert question == copy == asked
+        assert question == copy == spec
         assert device.fresh == case.device.fresh
         for ours, theirs in ((device.samples, case.device.samples),
                              (agent.mirrored, case.agent.mirrored)):  # fmt: skip
@@ -128,7 +128,7 @@ def test_each_side_reads_what_it_holds(cache: Path, tmp_path: Path) -> None:
 
 
 def test_hard_labels_alone_take_no_agent(cache: Path, tmp_path: Path) -> None:
-    alone = [(replace(case, agent=None), asked) for case, asked in tasks(cache)]
+    alone = [(replace(case, agent=None), spec) for case, spec in tasks(cache)]
     write_files(tmp_path, alone)
     common = read_common(tmp_path)
     assert read_teacher(tmp_path, common) is None
@@ -137,7 +137,7 @@ def test_hard_labels_alone_take_no_agent(cache: Path, tmp_path: Path) -> None:
 
 
 def test_outcomes_are_read_once_and_whole(cache: Path, tmp_path: Path) -> None:
-    rows = [TaskResult(asked=asked, outcome="done", accuracy=0.5) for _, asked in tasks(cache)]
+    rows = [TaskResult(spec=spec, outcome="done", accuracy=0.5) for _, spec in tasks(cache)]
     assert list(outcomes(tmp_path, 0)) == []
     append(tmp_path, rows[0])
     append(tmp_path, rows[1])

@@ -1,4 +1,4 @@
-"""From trainings to the table: statistics of each cell, curves, lifts, and the models."""
+"""From trainings to a calibration: statistics of each cell, curves, gains, and the models."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dtkd_opt.distill.costs import costs_of, count_costs
 from dtkd_opt.distill.fit import mean_interval, non_decreasing, power_law
-from dtkd_opt.distill.grid import LABELS, Grid
-from dtkd_opt.distill.jobs import VERSION, Training
+from dtkd_opt.distill.grid import LABELS, TrainingGrid
+from dtkd_opt.distill.jobs import VERSION, TrainingRow
 from dtkd_opt.distill.networks import TEACHER
 from dtkd_opt.distill.teacher import Teacher
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.accuracy import AccuracyTable
 from dtkd_opt.records.calibration import (
+    FORMAT,
     AccuracyCurve,
     AccuracyStatistics,
     Calibration,
@@ -26,15 +27,19 @@ from dtkd_opt.records.instance import Model, Task
 
 _LABEL_BITS = 32  # of each class of a soft label: one float
 
-Found = Mapping[tuple[str, LabelKind, int], Mapping[int, float]]  # accuracy by seed of each cell
+# by student, labels and size: the accuracy by seed
+Accuracies = Mapping[tuple[str, LabelKind, int], Mapping[int, float]]
 
 
-def build_table(
-    grid: Grid, teacher: Teacher, choices: Iterable[ChosenHyperparameters], rows: Iterable[Training]
+def build_calibration(
+    grid: TrainingGrid,
+    teacher: Teacher,
+    choices: Iterable[ChosenHyperparameters],
+    rows: Iterable[TrainingRow],
 ) -> Calibration:
-    """The table of finished trainings.
+    """The calibration that finished trainings give.
 
-    A size at which a student has no run with some kind of labels is left out for this student.
+    A size at which a student has no training with some kind of labels is left out for it.
 
     Raises
     ------
@@ -42,50 +47,50 @@ def build_table(
         When no student has any size left.
     """
     rows = tuple(rows)
-    found = _by_cell(rows)
-    curves = [curve for student in grid.students for curve in _curves(grid, student, found)]
+    accuracies = _by_cell(rows)
+    curves = [curve for student in grid.students for curve in _curves(grid, student, accuracies)]
     if not curves:
         reason = next((row.reason for row in rows if row.outcome != "done"), "there are no runs")
         raise InputError(
             "calibrate", [f"no student has a run of each kind; first reason: {reason}"]
         )
-    params = grid.params
+    settings = grid.settings
     return Calibration(
+        format=FORMAT,
         data=grid.data.name,
         data_sha256=grid.data.sha256,
         version=VERSION,
         device=grid.device,
         seeds=grid.seeds,
-        partition=params.partition,
-        fresh_fraction=params.fresh_fraction,
-        tau=params.tau,
-        alpha=params.alpha,
+        partition=settings.partition,
+        fresh_fraction=settings.fresh_fraction,
+        tau=settings.tau,
+        alpha=settings.alpha,
         teacher_sha256=teacher.sha256,
         task=_task(grid),
         networks=tuple(_networks(grid, teacher)),
         models=tuple(_models(grid, curves)),
         curves=tuple(curves),
-        lifts=tuple(_lifts(curves, found)),
+        lifts=tuple(_gains(curves, accuracies)),
         choices=tuple(choices),
     )
 
 
-def _by_cell(rows: Iterable[Training]) -> Found:
+def _by_cell(rows: Iterable[TrainingRow]) -> Accuracies:
     found: dict[tuple[str, LabelKind, int], dict[int, float]] = defaultdict(dict)
     for row in rows:
         if row.accuracy is not None:
-            job = row.asked
-            found[job.student, job.labels, job.samples][job.seed] = row.accuracy
+            spec = row.spec
+            found[spec.student, spec.labels, spec.samples][spec.seed] = row.accuracy
     return found
 
 
-def _curves(grid: Grid, student: str, found: Found) -> Iterator[AccuracyCurve]:
+def _curves(grid: TrainingGrid, student: str, accuracies: Accuracies) -> Iterator[AccuracyCurve]:
     sizes = [
-        size for size in grid.sizes if all(found.get((student, kind, size)) for kind in LABELS)
+        size for size in grid.sizes if all(accuracies.get((student, kind, size)) for kind in LABELS)
     ]
     for labels in LABELS if sizes else ():
-        accuracies = [_sorted(found[student, labels, size]) for size in sizes]
-        cells = _cells(sizes, accuracies)
+        cells = curve_cells(sizes, [_sorted(accuracies[student, labels, size]) for size in sizes])
         fit = power_law(sizes, [cell.mean for cell in cells])
         yield AccuracyCurve(student=student, labels=labels, cells=cells, fit=fit)
 
@@ -94,12 +99,13 @@ def _sorted(by_seed: Mapping[int, float]) -> list[float]:
     return [by_seed[seed] for seed in sorted(by_seed)]
 
 
-def _cells(
+def curve_cells(
     sizes: Sequence[int], accuracies: Sequence[Sequence[float]]
 ) -> tuple[AccuracyStatistics, ...]:
-    """The cells of a curve; what is used never falls with more samples.
+    """The cells of a curve from its sizes and the accuracies over seeds at each.
 
-    A lower end is lowered to that of any larger size: raised, it would not hold any more.
+    The values in use never fall with more samples. A lower end of an interval is lowered to that of
+    any larger size: raised, it would not hold any more.
     """
     statistics = [mean_interval(values) for values in accuracies]
     runs = [len(values) for values in accuracies]
@@ -120,18 +126,18 @@ def _cells(
 
 
 def _within(value: float | None) -> float | None:
-    """An end of an interval, as an accuracy."""
+    """An end of an interval, clipped to [0, 1]."""
     return None if value is None else min(max(value, 0.0), 1.0)
 
 
-def _lifts(curves: Iterable[AccuracyCurve], found: Found) -> Iterator[DistillationGain]:
-    """Differences by seed: both students begin alike and have the same samples."""
+def _gains(curves: Iterable[AccuracyCurve], accuracies: Accuracies) -> Iterator[DistillationGain]:
+    """Differences by seed: both students have the same first weights and the same samples."""
     for curve in curves:
         if curve.labels == "hard":
             continue
         for cell in curve.cells:
-            soft = found[curve.student, curve.labels, cell.samples]
-            hard = found[curve.student, "hard", cell.samples]
+            soft = accuracies[curve.student, curve.labels, cell.samples]
+            hard = accuracies[curve.student, "hard", cell.samples]
             both = sorted(soft.keys() & hard.keys())
             if both:
                 mean, _, low, high = mean_interval([soft[s] - hard[s] for s in both])
@@ -141,18 +147,18 @@ def _lifts(curves: Iterable[AccuracyCurve], found: Found) -> Iterator[Distillati
                 )  # fmt: skip
 
 
-def _task(grid: Grid) -> Task:
+def _task(grid: TrainingGrid) -> Task:
     data = grid.data
     teacher = costs_of(TEACHER, data.shape, data.classes)
     return Task(
-        epochs=grid.params.epochs,
+        epochs=grid.settings.epochs,
         bits_per_sample=float(data.sample_bits),
         bits_per_label=float(_LABEL_BITS * data.classes),
         teacher_cycles_per_sample=teacher.forward_cycles,
     )
 
 
-def _networks(grid: Grid, teacher: Teacher) -> Iterator[NetworkCosts]:
+def _networks(grid: TrainingGrid, teacher: Teacher) -> Iterator[NetworkCosts]:
     for name, costs in grid.costs.items():
         yield NetworkCosts(name=name, parameters=costs.parameters, flops=costs.flops)
     costs = count_costs(teacher.network, grid.data.shape)
@@ -162,13 +168,13 @@ def _networks(grid: Grid, teacher: Teacher) -> Iterator[NetworkCosts]:
     )
 
 
-def _models(grid: Grid, curves: Sequence[AccuracyCurve]) -> Iterator[Model]:
-    known = {(curve.student, curve.labels): curve for curve in curves}
+def _models(grid: TrainingGrid, curves: Sequence[AccuracyCurve]) -> Iterator[Model]:
+    by_labels = {(curve.student, curve.labels): curve for curve in curves}
     for student in grid.students:
-        if (student, "device") not in known:
+        if (student, "device") not in by_labels:
             continue
-        device, server = known[student, "device"], known[student, "server"]
-        table = AccuracyTable(
+        device, server = by_labels[student, "device"], by_labels[student, "server"]
+        accuracy = AccuracyTable(
             samples=tuple(float(cell.samples) for cell in device.cells),
             device=tuple(cell.used for cell in device.cells),
             server=tuple(cell.used for cell in server.cells),
@@ -178,5 +184,5 @@ def _models(grid: Grid, curves: Sequence[AccuracyCurve]) -> Iterator[Model]:
             name=student,
             bits=float(costs.bits),
             cycles_per_sample=costs.cycles_per_sample,
-            accuracy=table,
+            accuracy=accuracy,
         )

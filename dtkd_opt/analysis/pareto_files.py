@@ -1,0 +1,127 @@
+"""The files of a Pareto sweep: its plans as CSV, and the figure of accuracy against delay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dtkd_opt.analysis.pareto import ParetoFront
+from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.problem.evaluate import Evaluation
+from dtkd_opt.problem.physics import Array
+from dtkd_opt.proof.check import check_plan
+from dtkd_opt.records.files import write_atomic
+from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.outputs import check_output, check_writable
+from dtkd_opt.records.solution import read_solution
+from dtkd_opt.reporting.figures import (
+    BLUE,
+    EMPTY,
+    colour_and_marker,
+    legend_below,
+    panels,
+    svg,
+)
+from dtkd_opt.runtime.jobs import require
+
+_RESOLUTION = 400  # accuracies at which the edge is drawn
+
+
+def read_beside(instance: Instance, paths: Iterable[Path]) -> dict[str, Evaluation]:
+    """Evaluations of other plans for the same users, by their files' names.
+
+    Raises
+    ------
+    InputError
+        When a file cannot be read, or its plan is none for this instance.
+    """
+    found = {}
+    for path in paths:
+        evaluation, faults = check_plan(instance, read_solution(path))
+        if evaluation is None or faults:
+            raise InputError(str(path), faults)
+        found[path.name.removesuffix(".json").removesuffix(".solution")] = evaluation
+    return found
+
+
+def check_front(path: Path, reads: Iterable[Path] = ()) -> None:
+    """Raise the errors of :func:`write_front` before the sweep instead of after it.
+
+    Also UsageError where one of the files that are read would be overwritten. Tables of users may
+    be read too, under names that only `reads` hold: nothing is written to a Parquet file.
+    """
+    require("matplotlib", "plot", "the figure")
+    check_writable(path)
+    if path.suffix.lower() == ".parquet":
+        raise UsageError(f"{path} is named like a table of users; name it .csv")
+    figure = path.with_suffix(".svg")
+    check_writable(figure)
+    check_output((path, figure), ".csv", reads)
+
+
+def write_front(
+    front: ParetoFront, path: Path, beside: Mapping[str, Evaluation] | None = None
+) -> tuple[Path, Path]:
+    """Write the plans (CSV) and the figure (SVG) beside it, each atomically; their paths.
+
+    Raises
+    ------
+    UsageError
+        When both would be one file, or the CSV is named like a table of users.
+    InputError
+        When matplotlib is missing or a file cannot be written.
+    """
+    check_front(path)
+    figure = path.with_suffix(".svg")
+    drawn = svg(draw(front, beside), figure.stem)
+    write_atomic(path, front.frame.to_csv(index=False, lineterminator="\n").encode())
+    write_atomic(figure, drawn)
+    return path, figure
+
+
+def draw(front: ParetoFront, beside: Mapping[str, Evaluation] | None = None) -> Any:
+    """Accuracy against delay: the sweep's plans, the region proven empty, and other plans.
+
+    Parameters
+    ----------
+    front
+        From :func:`pareto`.
+    beside
+        Evaluations of other plans for the same users, by their names in the legend.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    require("matplotlib", "plot", "the figure")
+    figure, ((axis,),) = panels(1, 1, (7.0, 5.2))
+    others = beside or {}
+    accuracy = _range([*front.frame.mean_accuracy, *(e.mean_accuracy for e in others.values())])
+    axis.fill_betweenx(
+        100 * accuracy, 0, front.min_delay(accuracy), color=EMPTY, lw=0,
+        label="no plan can be here (proven)",
+    )  # fmt: skip
+    axis.plot(
+        front.frame.total_delay_s, 100 * front.frame.mean_accuracy, "o-", ms=4, lw=1,
+        color=BLUE, label="proven plans, one a weight ρ",
+    )  # fmt: skip
+    for number, (name, plan) in enumerate(others.items(), start=1):
+        colour, marker = colour_and_marker(number)
+        axis.plot(
+            plan.total_delay_s, 100 * plan.mean_accuracy, marker, color=colour, ms=7, mfc="none",
+            mew=1.5, label=name,
+        )  # fmt: skip
+    axis.set(xscale="log", xlabel="total delay (s)", ylabel="mean accuracy (%)")
+    axis.set_title(f"{front.instance.name}: accuracy against delay", parse_math=False)
+    legend_below(figure, 3, [*axis.lines, *axis.collections])
+    return figure
+
+
+def _range(values: Sequence[float]) -> Array:
+    """Accuracies from a little below the smallest of some values to a little above the largest."""
+    low, high = min(values), max(values)
+    room = max(0.05 * (high - low), 1e-4)
+    return np.linspace(max(low - room, 0.0), min(high + room, 1.0), _RESOLUTION)

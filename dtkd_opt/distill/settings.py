@@ -1,0 +1,114 @@
+"""Settings of a calibration, and its other arguments: defaults, checks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from operator import index
+from typing import Annotated, Any, SupportsIndex
+
+from pydantic import Field, Strict, ValidationError, model_validator
+
+from dtkd_opt.distill.data import Dataset
+from dtkd_opt.distill.networks import STUDENTS
+from dtkd_opt.errors import UsageError
+from dtkd_opt.records.fields import (
+    MAX_COUNT,
+    Count,
+    Fraction,
+    Positive,
+    Record,
+    Text,
+    raise_faults,
+)
+from dtkd_opt.records.files import fault_lines
+
+SIZES = {"digits": (100, 200, 400, 1000)}
+OTHER_SIZES = (100, 300, 1000, 3000)
+FIRST_SELECTION_SEED = 1_000_000  # those of the calibration itself begin at 0
+
+_BatchSize = Annotated[int, Strict(), Field(ge=2, le=MAX_COUNT)]  # as of TrainConfig
+
+
+class CalibrationSettings(Record):
+    """Settings of a calibration; `learning_rates` and `batch_sizes` are those to choose from.
+
+    `fresh_fraction` of the samples on the device have hard labels only; `partition` is that of
+    :func:`dtkd_opt.distill.partition.draw_private`.
+    """
+
+    epochs: Count = 40
+    learning_rates: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1e-3, 3e-3, 1e-2)
+    batch_sizes: Annotated[tuple[_BatchSize, ...], Field(min_length=1)] = (16, 32)
+    tau: Positive = 4.0
+    alpha: Fraction = 0.9
+    fresh_fraction: Fraction = 0.3
+    partition: Text = "iid"
+    selection_seeds: Count = 2
+
+    @model_validator(mode="after")
+    def _check(self) -> CalibrationSettings:
+        faults = []
+        for name in ("learning_rates", "batch_sizes"):
+            value, count = Counter(getattr(self, name)).most_common(1)[0]
+            if count > 1:  # its trainings would count as often
+                faults.append(f"{name}: must be given once each, got {value:.15g} {count} times")
+        raise_faults(faults)
+        return self
+
+
+def student_names(students: Sequence[str] | None) -> tuple[str, ...]:
+    if isinstance(students, str):
+        raise UsageError(f"students must be a list of names, got {students!r}")
+    return STUDENTS if students is None else tuple(students)
+
+
+def as_settings(given: CalibrationSettings | Mapping[str, Any] | None) -> CalibrationSettings:
+    if isinstance(given, CalibrationSettings):
+        return given
+    if given is None or isinstance(given, Mapping):
+        return make_settings(given or {})
+    raise UsageError(f"settings must be CalibrationSettings or a dict, got {given!r}")
+
+
+def make_settings(given: Mapping[str, Any]) -> CalibrationSettings:
+    """Settings from some values, by default the others; UsageError where one means nothing."""
+    try:
+        return CalibrationSettings(**given)
+    except ValidationError as error:
+        raise UsageError("; ".join(fault_lines(error))) from None
+
+
+def whole_numbers(name: str, values: Iterable[SupportsIndex]) -> tuple[int, ...]:
+    """Whole numbers of any kind, NumPy's too, as Python's; UsageError for anything else."""
+    try:
+        return tuple(map(index, values))
+    except TypeError:
+        raise UsageError(f"{name} must be whole numbers, got {values!r}") from None
+
+
+def check_grid(
+    data: Dataset, sizes: tuple[int, ...], students: tuple[str, ...], seeds: int
+) -> None:
+    """UsageError where sizes, students or seeds mean nothing for this data."""
+    if unknown := [name for name in students if name not in STUDENTS]:
+        raise UsageError(f'there is no student "{unknown[0]}"; choose of {", ".join(STUDENTS)}')
+    if not students or len(set(students)) < len(students):
+        raise UsageError("students must be one or more, each named once")
+    if not 1 <= seeds <= FIRST_SELECTION_SEED:
+        raise UsageError(f"seeds must be a whole number of at least 1, got {seeds}")
+    if not sizes or any(size < 1 for size in sizes):
+        raise UsageError("sizes must be whole numbers of at least 1")
+    if list(sizes) != sorted(set(sizes)):
+        raise UsageError("sizes must grow: each one greater than the one before it")
+    if sizes[-1] > len(data.train):
+        raise UsageError(
+            f"sizes must be at most {len(data.train)}, the training samples of {data.name}, "
+            f"got {sizes[-1]}"
+        )
+
+
+def default_sizes(data: Dataset) -> tuple[int, ...]:
+    """The default sizes of a data set that its training split has; if none, all of the split."""
+    sizes = SIZES.get(data.name, OTHER_SIZES)
+    return tuple(size for size in sizes if size <= len(data.train)) or (len(data.train),)

@@ -1,0 +1,182 @@
+"""A calibration as text: the page of Markdown beside it, and the lines that the command prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from dtkd_opt.distill.fit import half_width
+from dtkd_opt.distill.jobs import TrainingRow
+from dtkd_opt.distill.select_hyperparameters import excluded, exclusion_reason
+from dtkd_opt.records.calibration import (
+    AccuracyCurve,
+    AccuracyStatistics,
+    Calibration,
+    DistillationGain,
+    PowerLaw,
+)
+
+
+def summary(calibration: Calibration, rows: Sequence[TrainingRow]) -> str:
+    """A page of Markdown: settings, accuracies, gains, choices, adjustments and failures."""
+    return "\n".join(
+        [
+            *_settings(calibration, rows),
+            *_accuracies(calibration),
+            *_gains(calibration),
+            *_fits(calibration),
+            *_choices(calibration),
+            *_choice_notes(calibration, rows),
+            *_notes(calibration, rows),
+            "",
+        ]
+    )
+
+
+def _settings(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iterator[str]:
+    teacher = calibration.networks[-1]
+    minutes = sum(row.cpu_s or 0.0 for row in rows) / 60
+    yield f"# Accuracy by private samples: {calibration.data}"
+    yield ""
+    yield (
+        f"{calibration.seeds} seeds, {calibration.task.epochs} epochs, τ = {calibration.tau:g}, "
+        f"α = {calibration.alpha:g}, private samples {calibration.partition}; on the device "
+        f"{calibration.fresh_fraction:.0%} of them have hard labels only. Teacher: "
+        f"{teacher.parameters:,} parameters, {teacher.accuracy or 0:.2%} on the test split. "
+        f"{calibration.version}, {calibration.device}; "
+        f"{len(rows)} trainings, {minutes:.1f} minutes of CPU time."
+    )
+
+
+def _accuracies(calibration: Calibration) -> Iterator[str]:
+    yield from _head("Test accuracy in % (mean ± half of its 95 % interval)", calibration, "labels")
+    for curve in calibration.curves:
+        cells = {cell.samples: _cell(cell) for cell in curve.cells}
+        yield _row(curve.student, curve.labels, cells, calibration)
+
+
+def _cell(cell: AccuracyStatistics) -> str:
+    # not from the ends, which are cut at 0 and 1
+    return _interval(cell.mean, None if cell.std is None else half_width(cell.std, cell.runs))
+
+
+def _interval(mean: float, half: float | None, sign: str = "") -> str:
+    return f"{100 * mean:{sign}.2f}" + ("" if half is None else f" ± {100 * half:.2f}")
+
+
+def _gains(calibration: Calibration) -> Iterator[str]:
+    yield from _head(
+        "Gain of soft labels over hard ones in points, paired by seed", calibration, "at"
+    )
+    pairs = dict.fromkeys((gain.student, gain.labels) for gain in calibration.lifts)
+    for student, labels in pairs:
+        mine = [x for x in calibration.lifts if (x.student, x.labels) == (student, labels)]
+        yield _row(student, labels, {gain.samples: _gain(gain) for gain in mine}, calibration)
+
+
+def _gain(gain: DistillationGain) -> str:
+    half = None if gain.lower95 is None else gain.mean - gain.lower95
+    text = _interval(gain.mean, half, "+")
+    return f"**{text}**" if gain.lower95 is not None and gain.lower95 > 0 else text
+
+
+def _fits(calibration: Calibration) -> Iterator[str]:
+    fitted = [(curve, curve.fit) for curve in calibration.curves if curve.fit is not None]
+    if fitted:
+        yield from ("", "## Power law a − b D^−c", "")
+        yield from ("| student | labels | a | b | c | largest residual |", "|---" * 6 + "|")
+    for curve, fit in fitted:
+        yield _fit(curve, fit)
+
+
+def _fit(curve: AccuracyCurve, fit: PowerLaw) -> str:
+    worst = max(map(abs, fit.residuals))
+    return (
+        f"| {curve.student} | {curve.labels} | {fit.a:.4f} | {fit.b:.4g} | {fit.c:.3f} "
+        f"| {100 * worst:.2f} points |"
+    )
+
+
+def _choices(calibration: Calibration) -> Iterator[str]:
+    title = "Chosen on the validation split: learning rate, batch size"
+    yield from _head(title, calibration, "labels")
+    for student, labels in dict.fromkeys((c.student, c.labels) for c in calibration.choices):
+        mine = [c for c in calibration.choices if (c.student, c.labels) == (student, labels)]
+        texts = {c.samples: f"{c.learning_rate:g}, {c.batch_size}" for c in mine}
+        yield _row(student, labels, texts, calibration)
+
+
+def _choice_notes(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iterator[str]:
+    """Choices at an end of the values tried, and those that the largest size took over."""
+    tried = [row.spec.config for row in rows if row.spec.scored_on == "validation"]
+    for name in ("learning_rate", "batch_size"):
+        values = sorted({getattr(config, name) for config in tried})
+        for end, value in (("smallest", values[0]), ("largest", values[-1])) if values[2:] else ():
+            count = sum(getattr(choice, name) == value for choice in calibration.choices)
+            if count:
+                yield "\n" + (
+                    f"Of {len(calibration.choices)} choices {count} are at an end of the grid: the "
+                    f"{end} {name.replace('_', ' ')} tried, {value:g}. Beyond it may be a better "
+                    "one."
+                )
+    chosen, largest = [choice.samples for choice in calibration.choices], _sizes(calibration)[-1]
+    if chosen and max(chosen) < largest:
+        yield f"\nWith {largest:,} samples nothing was tried: it takes what {max(chosen):,} chose."
+
+
+def _notes(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iterator[str]:
+    changed = [
+        f"- {curve.student}, {curve.labels}, {cell.samples} samples: used {used:.6f} "
+        f"for the {what} {found:.6f}, so that accuracy does not fall with more samples"
+        for curve in calibration.curves
+        for cell in curve.cells
+        for what, used, found in (
+            ("mean", cell.used, cell.mean),
+            ("lower end", cell.used_lower95, cell.lower95),
+        )
+        if used != found
+    ]
+    out = excluded(row for row in rows if row.spec.scored_on == "validation")
+    titles = {
+        "Changed": changed,
+        "Left out": [f"- {exclusion_reason(row)}" for row in out],
+        "Without a result": [f"- {line}" for line in failure_lines(rows)],
+    }
+    for title, lines in titles.items():
+        if lines:
+            yield from ("", f"## {title}", "", *lines)
+
+
+def failure_lines(rows: Iterable[TrainingRow]) -> list[str]:
+    """One line for each training without a result, with its reason."""
+    return [
+        f"{row.outcome}: {row.spec.student}, {row.spec.labels}, {row.spec.samples} samples, "
+        f"seed {row.spec.seed} ({row.spec.scored_on}): {row.reason}"
+        for row in rows
+        if row.outcome != "done"
+    ]
+
+
+def accuracy_lines(calibration: Calibration) -> list[str]:
+    """The mean accuracies as lines of text for a terminal."""
+    sizes = _sizes(calibration)
+    lines = [f"{'student':9}{'labels':8}" + "".join(f"{size:>9,}" for size in sizes)]
+    for curve in calibration.curves:
+        cells = {cell.samples: f"{cell.mean:.2%}" for cell in curve.cells}
+        values = "".join(f"{cells.get(size, '-'):>9}" for size in sizes)
+        lines.append(f"{curve.student:9}{curve.labels:8}{values}")
+    return lines
+
+
+def _sizes(calibration: Calibration) -> list[int]:
+    return sorted({cell.samples for curve in calibration.curves for cell in curve.cells})
+
+
+def _head(title: str, calibration: Calibration, second: str) -> Iterator[str]:
+    sizes = _sizes(calibration)
+    heads = " | ".join(f"{size:,}" for size in sizes)
+    yield from ("", f"## {title}", "")
+    yield from (f"| student | {second} | {heads} |", "|---|---|" + "--:|" * len(sizes))
+
+
+def _row(first: str, second: str, cells: dict[int, str], calibration: Calibration) -> str:
+    return f"| {first} | {second} | {' | '.join(cells.get(n, '') for n in _sizes(calibration))} |"
