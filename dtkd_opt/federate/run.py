@@ -29,7 +29,7 @@ from dtkd_opt.runtime.runner import FollowPhases, do_missing
 from dtkd_opt.runtime.workers import Work
 
 TEACHING, USERS = "teacher", "users"  # phases
-_FLOWER = "1.42.0"  # as the extra has it
+_FLOWER = (1, 42), (2,)  # from this version to before that, as the extra has it
 
 
 def carry_out(
@@ -67,13 +67,17 @@ def _engine(settings: Settings) -> AbstractContextManager[Work[Outcome]]:
 
 
 def _require_flower(engine: str) -> None:
-    """InputError where Flower is missing, or is another than that whose internals are used."""
+    """InputError where Flower is missing, or its commands may not be those that are used."""
     what = f"the engine {engine}"
     for package in ("flwr", "ray") if engine == SIMULATION else ("flwr",):
         require(package, "federated", what)
-    if (here := version("flwr")) != _FLOWER:
-        fault = f'needs flwr {_FLOWER}, here is {here}: pip install "dtkd-opt[federated]"'
-        raise InputError(what, [fault])
+    here = version("flwr")
+    first, end = _FLOWER
+    if not first <= tuple(int(part) for part in here.split(".")[:2]) < end:
+        needed = f"flwr>={'.'.join(map(str, first))},<{end[0]}"
+        raise InputError(
+            what, [f'needs {needed}, here is {here}: pip install "dtkd-opt[federated]"']
+        )
 
 
 def _teach(scene: Scene, say: Say, follow: FollowPhases) -> Teacher | None:
