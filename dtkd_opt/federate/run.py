@@ -29,7 +29,7 @@ from dtkd_opt.runtime.runner import FollowPhases, do_missing
 from dtkd_opt.runtime.workers import Work
 
 TEACHING, USERS = "teacher", "users"  # phases
-_FLOWER = (1, 42), (2,)  # from this version to before that, as the extra has it
+_FLOWER = (1, 40), (2,)  # from this version to before that, as the extra has it
 
 
 def carry_out(
@@ -61,7 +61,7 @@ def _engine(settings: Settings) -> AbstractContextManager[Work[Outcome]]:
     if settings.engine == IN_PROCESS:
         return in_process(jobs)
     _require_flower(settings.engine)
-    from dtkd_opt.federate.flower import flower
+    from dtkd_opt.federate.flower.engine import flower
 
     return flower(jobs, settings.engine == SIMULATION)
 

@@ -4,9 +4,5 @@ Clients are SuperNodes, processes of this machine around a SuperLink, or those o
 simulation engine (Ray); both run the same app through the same SuperLink. Flower is used as its
 documentation says: by the commands `flower-superlink`, `flower-supernode`, `flower-superexec` and
 `flwr run`, and by the packages `flwr.app`, `flwr.serverapp` and `flwr.clientapp`. Others use
-:func:`flower`.
+:func:`dtkd_opt.federate.flower.engine.flower`.
 """
-
-from dtkd_opt.federate.flower.engine import flower
-
-__all__ = ["flower"]
