@@ -36,15 +36,15 @@ def write_files(folder: Path, tasks: Sequence[tuple[Case, Asked]]) -> None:
         (folder / "server" / "teacher").write_bytes(pack_weights(agent.teacher)["weights"])
     for n, (case, asked) in enumerate(tasks):
         home(folder, n).mkdir()
-        question = {"asked": np.array(asked.model_dump_json())}
+        spec = {"asked": np.array(asked.model_dump_json())}
         fresh = np.array(case.device.fresh)
-        _save(home(folder, n) / "device.npz", case.device.samples, fresh=fresh, **question)
+        _save(home(folder, n) / "device.npz", case.device.samples, fresh=fresh, **spec)
         path = folder / "server" / f"agent-{n}.npz"
         if case.agent is None:
-            np.savez(path, allow_pickle=False, **question)
+            np.savez(path, allow_pickle=False, **spec)
             continue
         logits = np.frombuffer(pack_logits(case.agent.logits)["logits"], np.uint8)
-        _save(path, case.agent.mirrored, logits=logits, **question)
+        _save(path, case.agent.mirrored, logits=logits, **spec)
 
 
 def _save(path: Path, samples: Samples, **more: NDArray[Any]) -> None:
