@@ -29,7 +29,7 @@ from dtkd_opt.runtime.runner import PhaseCallback, run_pending
 from dtkd_opt.runtime.workers import RunJobs
 
 TEACHER, USERS = "teacher", "users"  # phases
-_FLOWER = "1.42.0"  # as the extra has it
+_FLOWER = (1, 40), (2,)  # from this version to before that, as the extra has it
 
 
 def carry_out(
@@ -64,18 +64,21 @@ def _engine(spec: FederationSpec) -> AbstractContextManager[RunJobs[TaskResult]]
     if spec.engine == IN_PROCESS:
         return in_process(jobs)
     _require_flower(spec.engine)
-    from dtkd_opt.federate.flower import flower
+    from dtkd_opt.federate.flower.engine import flower
 
     return flower(jobs, spec.engine == SIMULATION)
 
 
 def _require_flower(engine: str) -> None:
-    """InputError where Flower is missing, or is another than that whose internals are used."""
+    """InputError where Flower is missing, or its commands may not be those that are used."""
     source = f"the engine {engine}"
     for package in ("flwr", "ray") if engine == SIMULATION else ("flwr",):
         require(package, "federated", source)
-    if (here := version("flwr")) != _FLOWER:
-        fault = f'needs flwr {_FLOWER}, here is {here}: pip install "dtkd-opt[federated]"'
+    here = version("flwr")
+    first, end = _FLOWER
+    if not first <= tuple(int(part) for part in here.split(".")[:2]) < end:
+        needed = f"flwr>={'.'.join(map(str, first))},<{end[0]}"
+        fault = f'needs {needed}, here is {here}: pip install "dtkd-opt[federated]"'
         raise InputError(source, [fault])
 
 

@@ -1,4 +1,4 @@
-"""Flower's client: a device, which holds its own samples and is told nothing but parcels."""
+"""Flower's client: a device, which holds its own samples and receives nothing but payloads."""
 
 from __future__ import annotations
 
@@ -10,44 +10,51 @@ from typing import Any
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from dtkd_opt.federate import protocol as sides
+from dtkd_opt.federate import protocol
 from dtkd_opt.federate.flower.files import home, read_common, read_device
-from dtkd_opt.federate.flower.messages import FAULT, FOUND, PARCEL, TASK, array_record, parcel_in
+from dtkd_opt.federate.flower.messages import (
+    ERROR,
+    PAYLOAD,
+    RESULT,
+    TASK,
+    array_record,
+    payload_of,
+)
 from dtkd_opt.federate.party_data import Common, Device
 from dtkd_opt.federate.spec import TaskSpec
 from dtkd_opt.runtime.jobs import one_line, reason_of
 
-Held = tuple[Common, Device, TaskSpec]
-Answer = Callable[[Message, Held], dict[str, Any]]
+ClientData = tuple[Common, Device, TaskSpec]
+Handler = Callable[[Message, ClientData], dict[str, Any]]
 
 
-def _introduce(message: Message, held: Held) -> dict[str, Any]:
-    """Tells who this is, and where the server trains brings the fresh samples."""
-    common, device, spec = held
+def _identify(message: Message, data: ClientData) -> dict[str, Any]:
+    """Which user this is; where the server trains, with the fresh samples."""
+    common, device, spec = data
     if spec.place == "device":
         return {}
-    return {PARCEL: array_record(sides.send_fresh(common, device))}
+    return {PAYLOAD: array_record(protocol.send_fresh(common, device))}
 
 
-def _work(message: Message, held: Held) -> dict[str, Any]:
-    """Train with the soft labels that came, or take over the weights that came; and score."""
-    common, device, spec = held
-    parcel = parcel_in(message)
+def _train_and_score(message: Message, data: ClientData) -> dict[str, Any]:
+    """Train with the soft labels received, or take over the weights received; and score."""
+    common, device, spec = data
+    payload = payload_of(message)
     began, cpu = time.perf_counter(), time.process_time()
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     if spec.place == "device":
-        trained = sides.train_on_device(common, device, spec, parcel)
+        trained = protocol.train_on_device(common, device, spec, payload)
         network = trained.network
-        found = {"loss": trained.loss, "steps": trained.steps}
+        result = {"loss": trained.loss, "steps": trained.steps}
     else:
-        network = sides.receive(common, spec, parcel)
-    found["accuracy"] = sides.score(common, network)
+        network = protocol.receive(common, spec, payload)
+    result["accuracy"] = protocol.score(common, network)
     spent = {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu}
-    return {FOUND: ConfigRecord(found | spent)}
+    return {RESULT: ConfigRecord(result | spent)}
 
 
-def _answering(answer: Answer) -> Callable[[Message, Context], Message]:
-    """Flower's handler; whatever goes wrong is told in the reply."""
+def _handler(answer: Handler) -> Callable[[Message, Context], Message]:
+    """Flower's handler; the reply carries whatever goes wrong."""
 
     def handle(message: Message, context: Context) -> Message:
         task = int(context.node_config["partition-id"])
@@ -56,12 +63,12 @@ def _answering(answer: Answer) -> Callable[[Message, Context], Message]:
         try:
             content = answer(message, (read_common(folder), *read_device(own)))
         except Exception as error:  # such as memory that does not suffice
-            content = {FAULT: ConfigRecord({FAULT: one_line(reason_of(error))})}
+            content = {ERROR: ConfigRecord({ERROR: one_line(reason_of(error))})}
         return Message(RecordDict({TASK: ConfigRecord({TASK: task}), **content}), reply_to=message)
 
     return handle
 
 
 client = ClientApp()
-client.query()(_answering(_introduce))
-client.train()(_answering(_work))
+client.query()(_handler(_identify))
+client.train()(_handler(_train_and_score))

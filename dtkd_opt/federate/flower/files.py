@@ -36,15 +36,15 @@ def write_files(folder: Path, tasks: Sequence[tuple[PartyData, TaskSpec]]) -> No
         (folder / "server" / "teacher").write_bytes(pack_weights(agent.teacher)["weights"])
     for n, (case, spec) in enumerate(tasks):
         home(folder, n).mkdir()
-        question = {"asked": np.array(spec.model_dump_json())}
+        fields = {"spec": np.array(spec.model_dump_json())}
         fresh = np.array(case.device.fresh)
-        _save(home(folder, n) / "device.npz", case.device.samples, fresh=fresh, **question)
+        _save(home(folder, n) / "device.npz", case.device.samples, fresh=fresh, **fields)
         path = folder / "server" / f"agent-{n}.npz"
         if case.agent is None:
-            np.savez(path, allow_pickle=False, **question)
+            np.savez(path, allow_pickle=False, **fields)
             continue
         logits = np.frombuffer(pack_logits(case.agent.logits)["logits"], np.uint8)
-        _save(path, case.agent.mirrored, logits=logits, **question)
+        _save(path, case.agent.mirrored, logits=logits, **fields)
 
 
 def _save(path: Path, samples: Samples, **more: NDArray[Any]) -> None:
@@ -70,7 +70,7 @@ def read_common(folder: Path) -> Common:
 def read_device(folder: Path) -> tuple[Device, TaskSpec]:
     """What a client holds in its own folder, and its part of the plan."""
     held = _load(folder / "device.npz")
-    return Device(_samples(held), int(held["fresh"])), _asked(held)
+    return Device(_samples(held), int(held["fresh"])), _spec(held)
 
 
 def read_teacher(folder: Path, common: Common) -> nn.Module | None:
@@ -89,10 +89,10 @@ def read_agent(
     """What a user's digital agent holds at the server, and its part of the plan."""
     held = _load(folder / "server" / f"agent-{task}.npz")
     if teacher is None:
-        return None, _asked(held)
+        return None, _spec(held)
     logits = unpack_logits({"logits": held["logits"].tobytes()}, common)
-    return Agent(_samples(held), logits, teacher), _asked(held)
+    return Agent(_samples(held), logits, teacher), _spec(held)
 
 
-def _asked(held: dict[str, NDArray[Any]]) -> TaskSpec:
-    return TaskSpec.model_validate_json(str(held["asked"]))
+def _spec(held: dict[str, NDArray[Any]]) -> TaskSpec:
+    return TaskSpec.model_validate_json(str(held["spec"]))

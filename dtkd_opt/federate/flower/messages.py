@@ -1,4 +1,4 @@
-"""Parcels as Flower's arrays: raw bytes, so that what crosses can be counted without framing."""
+"""Payloads as Flower's arrays: raw bytes, so that what crosses is counted without framing."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from flwr.app import Array, ArrayRecord, Message
 
 from dtkd_opt.federate.serialization import Payload
 
-PARCEL, TASK, FOUND, FAULT = "parcel", "task", "found", "fault"  # records of a message
+PAYLOAD, TASK, RESULT, ERROR = "payload", "task", "result", "error"  # records of a message
 
 
-def array_record(parcel: Payload) -> ArrayRecord:
-    """A parcel as it goes into a message."""
+def array_record(payload: Payload) -> ArrayRecord:
+    """A payload as it goes into a message."""
     return ArrayRecord(
         {
             name: Array(dtype="uint8", shape=(len(data),), stype="raw", data=data)
-            for name, data in parcel.items()
+            for name, data in payload.items()
         }
     )
 
 
-def parcel_in(message: Message) -> Payload:
-    """The parcel of a message; empty where it has none."""
+def payload_of(message: Message) -> Payload:
+    """The payload of a message; empty where it has none."""
     records = message.content.array_records
-    return {name: array.data for name, array in records.get(PARCEL, {}).items()}
+    return {name: array.data for name, array in records.get(PAYLOAD, {}).items()}

@@ -11,38 +11,38 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-_NODE = Path(__file__).with_name("node.py")
+from dtkd_opt.federate.flower.project import flower_home
 
-# no telemetry, no question for updates, nothing installed; each process one thread
+# no telemetry, no question for updates
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "NO_PROXY": "127.0.0.1,localhost",
     "no_proxy": "127.0.0.1,localhost",
 }
+# The command's session is killed when its input closes: when its parent ends, whatever ends that.
+_GUARDED = 'exec 3<&0; { cat <&3; kill -KILL 0; } & exec "$@" 3<&- </dev/null'
 
 
 class Processes:
     """What was started, by name; what they print is kept below `folder`.
 
     A process that starts others keeps them in its session: ending that ends them too, and so do a
-    Ctrl-C, which reaches the parent only, and an error.
+    Ctrl-C, which reaches the parent only, an error, and the parent's own end.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        tools = str(Path(sys.executable).parent)  # Flower starts its own commands by their names
+        tools = str(Path(sys.executable).parent)  # of Flower's commands
         self._env = {
             **os.environ,
             **QUIET,
             "PATH": os.pathsep.join([tools, os.environ.get("PATH", "")]),
             "HOME": str(self._home()),
-            "FLWR_HOME": str(folder / "flwr"),
-            "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.25",
+            "FLWR_HOME": str(flower_home(folder)),
             "RAY_TMPDIR": str(folder),
             "OMP_NUM_THREADS": "1",
         }
@@ -54,24 +54,14 @@ class Processes:
         (path / "ray_bootstrap_config.yaml").write_text("{}")
         return path
 
-    def node(self, name: str, role: str, *words: str) -> None:
-        """Start a SuperLink or SuperNode."""
-        self.start(name, sys.executable, "-P", str(_NODE), str(os.getpid()), role, *words)
-
-    def executor(self, link: str) -> None:
-        """Start what starts the server app of a SuperLink at this address."""
-        tool = str(Path(sys.executable).with_name("flower-superexec"))
-        words = ("--insecure", "--runtime-api-address", link, "--parent-pid", str(os.getpid()))
-        self.start("superexec", tool, *words)
-
     def start(self, name: str, *command: str) -> None:
-        """Start any command."""
+        """Start a command, found on the path."""
         with (self.folder / f"{name}.log").open("wb") as log:
             self._running[name] = subprocess.Popen(
-                command,
+                ["/bin/sh", "-c", _GUARDED, "sh", *command],
                 env=self._env,
                 cwd=self.folder,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -85,11 +75,11 @@ class Processes:
         _kill(process)
         return True
 
-    def last_words(self, name: str) -> str:
+    def last_line(self, name: str) -> str:
         """The last line that a process printed."""
         text = (self.folder / f"{name}.log").read_text(errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return lines[-1] if lines else "it said nothing"
+        return lines[-1] if lines else "it printed nothing"
 
     def __enter__(self) -> Processes:
         return self
@@ -103,7 +93,7 @@ class Processes:
         for process in self._running.values():
             _kill(process)
         for process in self._running.values():
-            process.wait()
+            process.communicate()  # closes its input, too
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -122,3 +112,10 @@ def free_ports(count: int) -> list[int]:
     finally:
         for one in sockets:
             one.close()
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody listens at a port of the loopback."""
+    with socket.socket() as one:
+        one.settimeout(1)
+        return one.connect_ex(("127.0.0.1", port)) == 0

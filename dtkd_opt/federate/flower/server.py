@@ -13,157 +13,172 @@ from flwr.serverapp import Grid, ServerApp
 
 from dtkd_opt.distill.jobs import versions
 from dtkd_opt.errors import DtkdError
-from dtkd_opt.federate import protocol as sides
+from dtkd_opt.federate import protocol
 from dtkd_opt.federate.flower.files import read_agent, read_common, read_teacher
-from dtkd_opt.federate.flower.messages import FAULT, FOUND, PARCEL, TASK, array_record, parcel_in
-from dtkd_opt.federate.flower.status_files import MEETING_S, append, dead, say_fault, say_started
+from dtkd_opt.federate.flower.messages import (
+    ERROR,
+    PAYLOAD,
+    RESULT,
+    TASK,
+    array_record,
+    payload_of,
+)
+from dtkd_opt.federate.flower.status_files import (
+    append_outcome,
+    client_ended,
+    mark_started,
+    write_error,
+)
 from dtkd_opt.federate.serialization import Payload, pack_weights, payload_bits
 from dtkd_opt.federate.spec import TaskResult, TaskSpec
 from dtkd_opt.runtime.jobs import this_worker
 
-_PAUSE_S = 0.1
-_GONE = "its client ended before it was done"
+_POLL_S = 0.1
+_JOIN_TIMEOUT_S = 120.0  # until all clients are there
+_ENDED = "its client ended before it was done"
 _ABSENT = "its client did not answer"
 
 
 def _exchange(
     grid: Grid,
-    letters: Mapping[int, Callable[[], Message]],
-    most: int,
-    gone: Callable[[int], bool],
+    messages: Mapping[int, Callable[[], Message]],
+    max_in_flight: int,
+    ended: Callable[[int], bool],
 ) -> Iterator[tuple[int, Message | str]]:
-    """Send each letter, at most so many at a time, and yield its key with the reply, or a fault.
+    """Send each message, at most so many at a time, and yield its key with the reply or an error.
 
-    A letter is written when its turn comes: that of the server's place holds a whole training.
+    A message is built when its turn comes: that of the server's place holds a whole training.
     """
-    waiting, out = deque(letters), dict[str, int]()
-    while waiting or out:
-        while waiting and len(out) < most:
+    waiting, in_flight = deque(messages), dict[str, int]()
+    while waiting or in_flight:
+        while waiting and len(in_flight) < max_in_flight:
             key = waiting.popleft()
-            if gone(key):
-                yield key, _GONE
+            if ended(key):
+                yield key, _ENDED
                 continue
             try:
-                (sent,) = grid.push_messages([letters[key]()])
+                (sent,) = grid.push_messages([messages[key]()])
             except DtkdError as error:  # of the training
                 yield key, str(error)
                 continue
-            out[sent] = key
-        for reply in grid.pull_messages(list(out)):
-            yield out.pop(reply.metadata.reply_to_message_id), _read(reply)
-        for sent, key in list(out.items()):
-            if gone(key):
-                del out[sent]
-                yield key, _GONE
-        time.sleep(_PAUSE_S)
+            in_flight[sent] = key
+        for reply in grid.pull_messages(list(in_flight)):
+            yield in_flight.pop(reply.metadata.reply_to_message_id), _reply_or_error(reply)
+        for sent, key in list(in_flight.items()):
+            if ended(key):
+                del in_flight[sent]
+                yield key, _ENDED
+        time.sleep(_POLL_S)
 
 
-def _read(reply: Message) -> Message | str:
-    """The reply, or what went wrong."""
+def _reply_or_error(reply: Message) -> Message | str:
     if not reply.has_content():
         return f"Flower: {reply.error.reason}"
-    faults = reply.content.config_records.get(FAULT)
-    return reply if faults is None else str(faults[FAULT])
+    errors = reply.content.config_records.get(ERROR)
+    return reply if errors is None else str(errors[ERROR])
 
 
-class _Course:
-    """One run: meet the clients, send each what its place needs, and keep what they found."""
+class _Server:
+    """One run: identify the clients, send each what its place needs, and keep the outcomes."""
 
-    def __init__(self, grid: Grid, folder: Path, tasks: int, most: int):
-        self.grid, self.folder, self.tasks, self.most = grid, folder, tasks, most
+    def __init__(self, grid: Grid, folder: Path, tasks: int, max_in_flight: int):
+        self.grid, self.folder, self.tasks = grid, folder, tasks
+        self.max_in_flight = max_in_flight
         self.common = read_common(folder)
         self.teacher = read_teacher(folder, self.common)
-        self.node: dict[int, int] = {}  # of each client that was met
+        self.node: dict[int, int] = {}  # of each client that was identified
         self.up: dict[int, Payload] = {}
         self.row: dict[int, TaskResult] = {}  # as far as it is known
 
     def run(self) -> None:
-        """All rounds."""
-        self._meet()
-        places = {n: self._asked(n).place for n in self.node}
-        order = sorted(self.node, key=lambda n: (places[n] != "device", n))  # none waits for us
-        letters = {n: self._letter(n) for n in order}
-        for n, reply in _exchange(self.grid, letters, self.most, self._gone):
+        """Both exchanges."""
+        self._identify_clients()
+        places = {n: self._spec(n).place for n in self.node}
+        # devices first: they train while the server does
+        order = sorted(self.node, key=lambda n: (places[n] != "device", n))
+        messages = {n: self._payload_message(n) for n in order}
+        for n, reply in _exchange(self.grid, messages, self.max_in_flight, self._ended):
             self._keep(n, reply)
         for n in set(range(self.tasks)) - set(self.node):
-            self._fail(n, _GONE if self._gone(n) else _ABSENT)
+            self._fail(n, _ENDED if self._ended(n) else _ABSENT)
 
-    def _gone(self, n: int) -> bool:
-        return dead(self.folder, n)
+    def _ended(self, n: int) -> bool:
+        return client_ended(self.folder, n)
 
-    def _asked(self, n: int) -> TaskSpec:
+    def _spec(self, n: int) -> TaskSpec:
         return read_agent(self.folder, n, self.common, self.teacher)[1]
 
-    def _meet(self) -> None:
-        """Who is at which node; with the server's place they bring their fresh samples."""
-        end = time.monotonic() + MEETING_S
-        while len(nodes := list(self.grid.get_node_ids())) < self._alive():
+    def _identify_clients(self) -> None:
+        """Which user is at which node; with the server's place it sends its fresh samples."""
+        end = time.monotonic() + _JOIN_TIMEOUT_S
+        while len(nodes := list(self.grid.get_node_ids())) < self._running():
             if time.monotonic() > end:
                 break
-            time.sleep(_PAUSE_S)
-        letters = {node: self._query(node) for node in nodes}
-        for node, reply in _exchange(self.grid, letters, self.most, lambda node: self._met_all()):
+            time.sleep(_POLL_S)
+        messages = {node: self._query(node) for node in nodes}
+        replies = _exchange(self.grid, messages, self.max_in_flight, lambda _: self._complete())
+        for node, reply in replies:
             if isinstance(reply, Message):
                 n = int(reply.content.config_records[TASK][TASK])
-                self.node[n], self.up[n] = node, parcel_in(reply)
+                self.node[n], self.up[n] = node, payload_of(reply)
 
-    def _alive(self) -> int:
-        return sum(not self._gone(n) for n in range(self.tasks))
+    def _running(self) -> int:
+        return sum(not self._ended(n) for n in range(self.tasks))
 
-    def _met_all(self) -> bool:
-        return all(n in self.node or self._gone(n) for n in range(self.tasks))
+    def _complete(self) -> bool:
+        return all(n in self.node or self._ended(n) for n in range(self.tasks))
 
     def _query(self, node: int) -> Callable[[], Message]:
         return lambda: Message(RecordDict(), dst_node_id=node, message_type="query")
 
-    def _letter(self, n: int) -> Callable[[], Message]:
+    def _payload_message(self, n: int) -> Callable[[], Message]:
         """What the user's device waits for: soft labels, or weights once they are trained."""
 
-        def write() -> Message:
+        def build() -> Message:
             agent, spec = read_agent(self.folder, n, self.common, self.teacher)
             row = TaskResult(spec=spec, outcome="done", worker=this_worker(), versions=versions())
             found: dict[str, Any] = {}
             if spec.place == "device":
-                parcel = sides.send_labels(agent, spec)
+                payload = protocol.send_labels(agent, spec)
             else:
                 assert agent is not None  # soft labels are learnt from
                 began, cpu = time.perf_counter(), time.process_time()
-                trained = sides.train_at_server(self.common, agent, spec, self.up[n])
-                parcel = pack_weights(trained.network)
+                trained = protocol.train_at_server(self.common, agent, spec, self.up[n])
+                payload = pack_weights(trained.network)
                 found = {"loss": trained.loss, "steps": trained.steps}
                 found["seconds"] = time.perf_counter() - began
                 found["cpu_s"] = time.process_time() - cpu
-            content = RecordDict({PARCEL: array_record(parcel)})
+            content = RecordDict({PAYLOAD: array_record(payload)})
             message = Message(content, dst_node_id=self.node[n], message_type="train")
             found["up_bits"] = payload_bits(self.up[n])
-            found["down_bits"] = payload_bits(parcel_in(message))
+            found["down_bits"] = payload_bits(payload_of(message))
             self.row[n] = row.model_copy(update=found)
             return message
 
-        return write
+        return build
 
     def _keep(self, n: int, reply: Message | str) -> None:
         if isinstance(reply, str):
             self._fail(n, reply)
             return
-        row, found = self.row[n], dict(reply.content.config_records[FOUND])
+        row, found = self.row[n], dict(reply.content.config_records[RESULT])
         for key in ("seconds", "cpu_s"):
             found[key] += getattr(row, key) or 0.0
-        append(self.folder, row.model_copy(update=found))
+        append_outcome(self.folder, row.model_copy(update=found))
 
     def _fail(self, n: int, reason: str) -> None:
-        row = self.row.get(n) or TaskResult(spec=self._asked(n), outcome="failed")
-        append(self.folder, row.failed(reason))
+        row = self.row.get(n) or TaskResult(spec=self._spec(n), outcome="failed")
+        append_outcome(self.folder, row.failed(reason))
 
 
 def _main(grid: Grid, context: Context) -> None:
     config = context.run_config
     folder = Path(str(config["folder"]))
-    say_started(folder)
+    mark_started(folder)
     try:
-        _Course(grid, folder, int(config["tasks"]), int(config["most"])).run()
+        _Server(grid, folder, int(config["tasks"]), int(config["max-in-flight"])).run()
     except Exception as error:  # Flower itself keeps no word of it
-        say_fault(folder, f"{type(error).__name__}: {error}")
+        write_error(folder, f"{type(error).__name__}: {error}")
         raise
 
 

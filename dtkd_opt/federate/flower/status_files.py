@@ -7,18 +7,17 @@ from pathlib import Path
 
 from dtkd_opt.federate.spec import TaskResult
 
-MEETING_S = 120.0  # for all clients to be there
-_OUTCOMES = "outcomes.jsonl"
+_OUTCOMES, _STARTED, _ERROR = "outcomes.jsonl", "started", "error"
 
 
-def append(folder: Path, row: TaskResult) -> None:
+def append_outcome(folder: Path, row: TaskResult) -> None:
     """The server: this user is done, or has failed."""
     with (folder / _OUTCOMES).open("ab") as file:
         file.write(row.model_dump_json().encode() + b"\n")
 
 
-def outcomes(folder: Path, known: int) -> Iterator[TaskResult]:
-    """The engine: what the server has told after the first `known` outcomes."""
+def read_outcomes(folder: Path, known: int) -> Iterator[TaskResult]:
+    """The engine: what the server has appended after the first `known` outcomes."""
     path = folder / _OUTCOMES
     data = path.read_bytes() if path.exists() else b""
     whole = data[: data.rfind(b"\n") + 1]
@@ -26,32 +25,32 @@ def outcomes(folder: Path, known: int) -> Iterator[TaskResult]:
         yield TaskResult.model_validate_json(line)
 
 
-def say_dead(folder: Path, task: int) -> None:
+def mark_client_ended(folder: Path, task: int) -> None:
     """The engine: this client's process has ended; Flower itself would notice in a minute."""
-    (folder / f"dead-{task}").touch()
+    (folder / f"ended-{task}").touch()
 
 
-def dead(folder: Path, task: int) -> bool:
+def client_ended(folder: Path, task: int) -> bool:
     """The server: whether a client's process has ended."""
-    return (folder / f"dead-{task}").exists()
+    return (folder / f"ended-{task}").exists()
 
 
-def say_started(folder: Path) -> None:
-    """The server: here it is."""
-    (folder / "started").touch()
+def mark_started(folder: Path) -> None:
+    """The server: it is there."""
+    (folder / _STARTED).touch()
 
 
-def started(folder: Path) -> bool:
+def has_started(folder: Path) -> bool:
     """The engine: whether the server is there."""
-    return (folder / "started").exists()
+    return (folder / _STARTED).exists()
 
 
-def say_fault(folder: Path, words: str) -> None:
+def write_error(folder: Path, words: str) -> None:
     """The server: why it gives up."""
-    (folder / "fault").write_text(words)
+    (folder / _ERROR).write_text(words)
 
 
-def fault(folder: Path) -> str:
+def read_error(folder: Path) -> str:
     """The engine: why the server gave up; empty when it did not."""
-    path = folder / "fault"
+    path = folder / _ERROR
     return path.read_text() if path.exists() else ""

@@ -18,11 +18,20 @@ import pandas as pd
 import pytest
 
 import dtkd_opt as do
+from dtkd_opt.federate.flower.engine import flower as engine
+from dtkd_opt.federate.party_data import PartyData
+from dtkd_opt.federate.spec import TaskSpec
 from tests.support.federating import PROGRAM, instance, plan, write
 
 flower = pytest.mark.skipif(find_spec("flwr") is None, reason="needs the extra federated")
 SHARES = ((240, 0.5, "server"), (120, 0.25, "device"), (100, 0.0, "server"))
 COLUMNS = ["name", "realised_accuracy", "up_bits", "down_bits", "loss", "steps", "outcome"]
+# a SuperLink that listens at its port, and is not one
+SUPERLINK = f"""exec {sys.executable} -c '
+import socket, sys, time
+link = socket.create_server(("127.0.0.1", int(sys.argv[-1])))
+time.sleep(60)' "$@"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +45,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(problem, plan(problem, SHARES), tmp_path_factory.mktemp("small"))
 
 
-def carry_out(
-    small: Path, cache: Path, engine: str = "in-process", **options: Any
-) -> do.Federation:
+def carry_out(small: Path, cache: Path, **more: Any) -> do.Federation:
     problem, solution = do.read_instance(small / "i.json"), do.read_solution(small / "s.json")
-    return do.federate(problem, solution, do.FederationSpec(cache=cache, engine=engine), **options)
+    return do.federate(problem, solution, cache=cache, **more)
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +73,9 @@ def test_the_simulation_gives_the_same_to_the_last_bit(
 def test_with_hard_labels_nothing_crosses_and_accuracies_are_the_same(
     small: Path, cache: Path
 ) -> None:
-    plans = {"local": do.local_only(do.read_instance(small / "i.json"))}
+    planned = do.hard_labels(do.read_instance(small / "i.json"))
     ours, theirs = (
-        do.federate_all(plans, do.FederationSpec(cache=cache, engine=engine))["local"]
+        do.federate(planned.instance, planned.solution, labels="hard", cache=cache, engine=engine)
         for engine in ("in-process", "flower-simulation")
     )
     same(theirs.users, ours)
@@ -81,6 +88,43 @@ def test_processes_give_the_same_to_the_last_bit(
     small: Path, cache: Path, reference: do.Federation
 ) -> None:
     same(carry_out(small, cache, engine="flower").users, reference)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("flower-superlink", "Flower's SuperLink: no memory"),
+        ("flower-superexec", "Flower's superexec ended: no memory"),
+        ("flwr", "Flower's run ended: it printed: no memory"),
+        ("nothing", "Flower's SuperLink: "),  # none is installed
+    ],
+)
+def test_where_a_command_breaks_down_the_users_have_failed(
+    wanted: list[tuple[PartyData, TaskSpec]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    reason: str,
+) -> None:
+    scripts = {"flower-superlink": SUPERLINK} | dict.fromkeys(
+        ("flower-superexec", "flower-supernode", "flwr"), "exec sleep 60"
+    )
+    if command == "nothing":
+        scripts = {}
+    else:
+        scripts[command] = "echo no memory"
+    for name, script in scripts.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))  # Flower's lie beside it
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with engine(2, False) as work:
+        found = list(work(wanted))
+    assert [row.spec for row in found] == [spec for _, spec in wanted]
+    assert {row.outcome for row in found} == {"failed"}
+    (said,) = {row.reason for row in found}
+    assert said is not None
+    assert said.startswith(reason)
 
 
 class Running:
@@ -130,8 +174,8 @@ def test_a_client_that_dies_fails_alone_and_is_resumed(
     small: Path, cache: Path, reference: do.Federation, tmp_path: Path
 ) -> None:
     with Running(small, cache, tmp_path) as running:
-        (node,) = running.left("partition-id=0 ")
-        os.kill(node, signal.SIGKILL)
+        for pid in running.left("partition-id=0 "):  # the client, and what guards it
+            os.kill(pid, signal.SIGKILL)
         _, error = running.process.communicate(timeout=240)
     names = reference.users.name.tolist()
     assert running.process.returncode == 1
@@ -148,19 +192,21 @@ def test_a_client_that_dies_fails_alone_and_is_resumed(
 
 @flower
 @pytest.mark.slow
-def test_ctrl_c_ends_all_processes_and_keeps_who_is_done(
-    small: Path, cache: Path, tmp_path: Path
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_all_processes_end_with_the_command_and_who_is_done_is_kept(
+    small: Path, cache: Path, tmp_path: Path, end: signal.Signals
 ) -> None:
     with Running(small, cache, tmp_path) as running:
         assert len(running.left()) > 3
         patiently(lambda: running.lines() > 0)
-        os.killpg(running.process.pid, signal.SIGINT)
+        os.killpg(running.process.pid, end)
         out, error = running.process.communicate(timeout=30)
-    assert (running.process.returncode, out) == (130, "")
-    assert error == "interrupted; users that are done are kept, --resume goes on\n"
     patiently(lambda: running.left() == [])
-    assert sorted(os.listdir(tmp_path)) == ["o"]
     assert os.listdir(running.output) == ["users.jsonl"]
+    if end == signal.SIGINT:
+        assert (running.process.returncode, out) == (130, "")
+        assert error == "interrupted; users that are done are kept, --resume goes on\n"
+        assert sorted(os.listdir(tmp_path)) == ["o"]
 
 
 @flower
@@ -168,6 +214,6 @@ def test_another_flower_is_refused(
     small: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import_module("dtkd_opt.federate.run")
-    monkeypatch.setattr(sys.modules["dtkd_opt.federate.run"], "_FLOWER", "2.0.0")
-    with pytest.raises(do.InputError, match=r"needs flwr 2\.0\.0, here is 1\.42\.0"):
+    monkeypatch.setattr(sys.modules["dtkd_opt.federate.run"], "version", lambda name: "2.0.0")
+    with pytest.raises(do.InputError, match=r"needs flwr>=1\.40,<2, here is 2\.0\.0"):
         carry_out(small, cache, engine="flower")
