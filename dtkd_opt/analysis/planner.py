@@ -58,7 +58,7 @@ class Planner:
         ----------
         channel_gain
             (N, S) linear power gains, NaN where a user does not reach a server; None to keep them.
-        time_limit, watch
+        time_limit, callback
             As of :func:`solve`.
 
         Raises

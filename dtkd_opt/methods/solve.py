@@ -91,7 +91,7 @@ def solve(
         Seed of all randomness: same seed and iteration limit, same answer.
     params
         The method's settings, such as ``ExactParams``; None for its defaults.
-    watch
+    callback
         Called with a :class:`Progress` whenever bound, incumbent or phase change.
     options
         The instance's option table, if it is at hand: from :func:`build_options`.

@@ -43,7 +43,7 @@ def certify(
         proofs cannot be checked, the certified gap may stay wider.
     time_limit
         Seconds, or None for no limit; what was proven by then is certified.
-    watch
+    callback
         Called with a :class:`Progress` whenever bound, incumbent or phase change.
 
     Returns

@@ -59,7 +59,7 @@ def train_dqn(
         the same device, as of a training that was never stopped.
     device
         Where torch computes: "cpu", "cuda". The games are always played on the CPU.
-    watch
+    callback
         Called now and then with the training as it stands.
 
     Returns
