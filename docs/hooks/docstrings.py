@@ -13,6 +13,7 @@ import griffe
 ROLE = re.compile(r":(?:func|class|meth|mod|attr):`~?([\w.]+)`")
 LITERAL = re.compile(r"``([^`]+)``")
 COMMENT = re.compile(r"\s#\s+(?!noqa|type:|fmt:)(.*)$")
+WRAPPED = re.compile(r"^(?:ClassVar|Annotated)\[(.+?)(?:, Field\(.*)?\]$")
 HEADING = "Attributes\n----------\n"
 
 
@@ -65,6 +66,6 @@ def _field(field: griffe.Attribute) -> str:
     else:
         comment = COMMENT.search(field.source)
         words = comment[1] if comment else ""
-    annotation = re.sub(r"^(?:ClassVar|Annotated)\[(.+?)(?:, Field\(.*)?\]$", r"\1", str(field.annotation))
+    annotation = WRAPPED.sub(r"\1", str(field.annotation))
     lines = "\n".join(f"    {line}".rstrip() for line in words.splitlines())
     return f"{field.name} : {annotation}\n{lines or '    '}"

@@ -45,7 +45,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     for line in markdown.splitlines():
         if FENCE.match(line):
             inside = not inside
-        lines.append(line if inside else LINK.sub(lambda link: _translate(link, source, files), line))
+        elif not inside:
+            line = LINK.sub(lambda link: _translate(link, source, files), line)
+        lines.append(line)
     return "\n".join(lines)
 
 
