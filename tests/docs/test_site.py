@@ -18,7 +18,7 @@ from tests.support.paths import ROOT
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site; a name without a page, a dead link or a wrong docstring is an error."""
     folder = tmp_path_factory.mktemp("site")
-    words = ["-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    words = ["-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(
         [sys.executable, *words],
         cwd=ROOT,
