@@ -22,6 +22,7 @@ TITLE = re.compile(r'^ *```toml title="(.+)"$')
 AWAITED = {  # by page: what it shows and the package does not have yet
     "README.md": "a result where a solution is meant",
     "docs/how-to/build.md": "records built in Python, methods as objects, GeneratorSettings",
+    "docs/how-to/own-agent.md": "importing dtkd_opt.gym registers the environment",
     "docs/how-to/own-method.md": "methods as objects, try_incumbent",
     "docs/how-to/settings.md": "methods as objects",
     "docs/how-to/federate.md": "FederationSpec",
