@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def runs(block: Block) -> bool:
 def play(page: Path, blocks: Iterable[Block], folder: Path) -> None:
     """Run a page's blocks; files that it shows under a title are there."""
     for name in ("instances", "experiments"):
-        (folder / name).symlink_to(ROOT / name)
+        shutil.copytree(ROOT / name, folder / name)  # a page may write there
     namespace: dict[str, Any] = {"__name__": "page"}
     for block in blocks:
         if block.language == "toml":
