@@ -20,32 +20,65 @@ from dtkd_opt.federate.fedavg_plan import FedAvgPlan, plan_fedavg
 from dtkd_opt.federate.federation_spec import FederationSpec
 from dtkd_opt.federate.local_only import local_only
 from dtkd_opt.federate.plan import FederationPlan
-from dtkd_opt.methods import METHODS, Progress, Result, Search, Stop, get_method, solve
+from dtkd_opt.methods import (
+    METHODS,
+    NoPlanError,
+    Progress,
+    Result,
+    Search,
+    Stop,
+    TimeIsUp,
+    get_method,
+    solve,
+)  # fmt: skip
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate
-from dtkd_opt.problem.evaluate import Evaluation, evaluate
-from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
-from dtkd_opt.problem.options import Options, build_options
+from dtkd_opt.problem import (
+    Evaluation,
+    GeneratorSettings,
+    Options,
+    build_options,
+    evaluate,
+    generate_instance,
+)
 from dtkd_opt.proof.certify import certify
 from dtkd_opt.proof.check import check
 from dtkd_opt.proof.verify import verify
 from dtkd_opt.records.accuracy import AccuracyTable
 from dtkd_opt.records.calibration import (
+    AccuracyCurve,
+    AccuracyStatistics,
     Calibration,
+    ChosenHyperparameters,
+    DistillationGain,
+    NetworkCosts,
+    PowerLaw,
     read_calibration,
     shipped_calibration,
     shipped_models,
     write_calibration,
-)
-from dtkd_opt.records.certificate import Certificate, read_certificate, write_certificate
+)  # fmt: skip
+from dtkd_opt.records.certificate import (
+    Certificate,
+    LeafNode,
+    SplitNode,
+    read_certificate,
+    write_certificate,
+)  # fmt: skip
 from dtkd_opt.records.elements import Model, Server, Task
 from dtkd_opt.records.instance import Instance, read_instance, write_instance
-from dtkd_opt.records.plan import Plan, PlanRows
-from dtkd_opt.records.solution import Solution, UserPlans, read_solution, write_solution
+from dtkd_opt.records.plan import Plan, PlanRow, PlanRows
+from dtkd_opt.records.solution import (
+    Solution,
+    UserPlan,
+    UserPlans,
+    read_solution,
+    write_solution,
+)  # fmt: skip
 from dtkd_opt.records.users import User, Users
 from dtkd_opt.records.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from dtkd_opt.distill.calibrate import calibrate
+    from dtkd_opt.distill.calibrate import CalibrationResult, calibrate
     from dtkd_opt.distill.settings import CalibrationSettings
     from dtkd_opt.federate.fedavg import FedAvgResult, fedavg
     from dtkd_opt.methods.baselines import AllDevice, AllServer, Greedy, Random
@@ -58,106 +91,55 @@ if TYPE_CHECKING:
     from dtkd_opt.records.schema import json_schema
     from dtkd_opt.solvers.highs import HighsSettings
 
-_LATER = {
-    "AllDevice": "dtkd_opt.methods.baselines",
-    "AllServer": "dtkd_opt.methods.baselines",
-    "DQN": "dtkd_opt.methods.dqn.method",
-    "Exact": "dtkd_opt.methods.exact",
-    "Greedy": "dtkd_opt.methods.baselines",
-    "HighsSettings": "dtkd_opt.solvers.highs",
-    "Price": "dtkd_opt.methods.price",
-    "QLearning": "dtkd_opt.methods.q_learning",
-    "Random": "dtkd_opt.methods.baselines",
-    "DQNTrainSettings": "dtkd_opt.methods.dqn.settings",
-    "CalibrationSettings": "dtkd_opt.distill.settings",
-    "calibrate": "dtkd_opt.distill.calibrate",
-    "FedAvgResult": "dtkd_opt.federate.fedavg",
-    "fedavg": "dtkd_opt.federate.fedavg",
-    "json_schema": "dtkd_opt.records.schema",
-    "train_dqn": "dtkd_opt.methods.dqn.train",
+_LATER = {  # the same, at run time: what loads solvers, torch or pandas
+    "distill.calibrate": ("CalibrationResult", "calibrate"),
+    "distill.settings": ("CalibrationSettings",),
+    "federate.fedavg": ("FedAvgResult", "fedavg"),
+    "methods.baselines": ("AllDevice", "AllServer", "Greedy", "Random"),
+    "methods.dqn.method": ("DQN",),
+    "methods.dqn.settings": ("DQNTrainSettings",),
+    "methods.dqn.train": ("train_dqn",),
+    "methods.exact": ("Exact",),
+    "methods.price": ("Price",),
+    "methods.q_learning": ("QLearning",),
+    "records.schema": ("json_schema",),
+    "solvers.highs": ("HighsSettings",),
 }
 
-__all__ = [
-    "DQN",
-    "METHODS",
-    "AccuracyTable",
-    "AllDevice",
-    "AllServer",
-    "Allocation",
-    "Calibration",
-    "CalibrationSettings",
-    "Certificate",
-    "ChoiceInfeasible",
-    "Comparison",
-    "DQNTrainSettings",
-    "DtkdError",
-    "Evaluation",
-    "Exact",
-    "FedAvgPlan",
-    "FedAvgResult",
-    "Federation",
-    "FederationPlan",
-    "FederationSpec",
-    "GeneratorSettings",
-    "Greedy",
-    "HighsSettings",
-    "InfeasibleError",
-    "InputError",
-    "Instance",
-    "Model",
-    "Options",
-    "ParetoFront",
-    "Plan",
-    "PlanRows",
-    "Planner",
-    "Price",
-    "Progress",
-    "QLearning",
-    "Random",
-    "Result",
-    "Search",
-    "Server",
-    "Solution",
-    "Stop",
-    "Task",
-    "UsageError",
-    "User",
-    "UserPlans",
-    "Users",
-    "allocate",
-    "build_options",
-    "calibrate",
-    "certify",
-    "check",
-    "compare",
-    "evaluate",
-    "export",
-    "fedavg",
-    "federate",
-    "federate_all",
-    "generate_instance",
-    "get_method",
-    "json_schema",
-    "local_only",
-    "pareto",
-    "plan_fedavg",
-    "read_calibration",
-    "read_certificate",
-    "read_instance",
-    "read_solution",
-    "shipped_calibration",
+__all__ = [  # noqa: RUF022 - by subject
+    # a problem
+    "Instance", "Task", "Server", "Model", "AccuracyTable", "User", "Users",
+    "read_instance", "write_instance", "generate_instance", "GeneratorSettings",
+    # plans and solutions
+    "Plan", "PlanRow", "PlanRows", "UserPlan", "UserPlans", "Solution",
+    "read_solution", "write_solution",
+    # solving
+    "solve", "Result", "Progress", "Search", "Stop", "Planner", "METHODS", "get_method",
+    "Price", "Exact", "QLearning", "DQN", "Greedy", "AllDevice", "AllServer", "Random",
+    "HighsSettings", "DQNTrainSettings", "train_dqn",
+    # its parts
+    "Options", "build_options", "Allocation", "allocate", "Evaluation", "evaluate",
+    # proof
+    "check", "certify", "verify", "Certificate", "LeafNode", "SplitNode",
+    "read_certificate", "write_certificate",
+    # analysis
+    "compare", "Comparison", "pareto", "ParetoFront", "export", "json_schema",
+    # accuracy
+    "Calibration", "AccuracyCurve", "AccuracyStatistics", "ChosenHyperparameters",
+    "DistillationGain", "NetworkCosts", "PowerLaw", "calibrate", "CalibrationResult",
+    "CalibrationSettings", "read_calibration", "write_calibration", "shipped_calibration",
     "shipped_models",
-    "solve",
-    "train_dqn",
-    "verify",
-    "write_calibration",
-    "write_certificate",
-    "write_instance",
-    "write_solution",
-]
+    # plans carried out
+    "federate", "federate_all", "FederationSpec", "FederationPlan", "Federation", "local_only",
+    "plan_fedavg", "FedAvgPlan", "fedavg", "FedAvgResult",
+    # errors
+    "DtkdError", "InputError", "UsageError", "InfeasibleError", "NoPlanError",
+    "ChoiceInfeasible", "TimeIsUp",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LATER[name]), name)
+    for module, names in _LATER.items():
+        if name in names:
+            return getattr(import_module(f"dtkd_opt.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
