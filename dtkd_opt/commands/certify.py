@@ -32,13 +32,13 @@ def certify(
     from dtkd_opt.records.certificate import write_certificate
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.records.solution import read_solution
-    from dtkd_opt.reporting.summary import LiveLine
+    from dtkd_opt.reporting.summary import live_line
 
     problem, plan = read_instance(instance), read_solution(solution)
     output = output or Path(f"{instance.stem}.certificate.json")
-    with LiveLine() as line:
+    with live_line() as show:
         try:
-            proof = run(problem, plan, target=target, time_limit=time_limit, callback=line.show)
+            proof = run(problem, plan, target=target, time_limit=time_limit, callback=show)
         except InputError as error:
             raise InputError(str(solution), error.faults) from None
     write_certificate(proof, output)

@@ -81,10 +81,7 @@ class Column:
 
 def _bad_texts(values: Texts, allowed: tuple[str, ...]) -> Mask:
     if allowed:
-        good = np.zeros(len(values), bool)
-        for text in allowed:
-            good |= values == text
-        return ~good
+        return ~np.isin(values, np.array(allowed, object))
     plain = values.tolist()
     if set(map(type, plain)) <= {str} and "" not in set(plain) and _encodable("".join(plain)):
         return np.zeros(len(values), bool)

@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,6 +72,24 @@ def read_bytes(path: Path) -> bytes:
 def sha256(data: bytes) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     return hashlib.sha256(data).hexdigest()
+
+
+def to_json(fields: Mapping[str, Any]) -> bytes:
+    """A JSON object, a line a key and a line an entry of a list: readable, and easy to compare."""
+    parts = []
+    for key, value in fields.items():
+        text = _json_lines(value) if isinstance(value, list | tuple | Iterator) else _json(value)
+        parts.append(f"{_json(key)}: {text}")
+    return ("{" + ",\n ".join(parts) + "}\n").encode()
+
+
+def _json_lines(items: Iterable[Any]) -> str:
+    rows = ",\n  ".join(map(_json, items))
+    return f"[\n  {rows}]" if rows else "[]"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def parse_json(data: bytes, source: str) -> Any:

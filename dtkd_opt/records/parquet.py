@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -53,6 +53,30 @@ def referenced_parquet(head: Any, path: Path, key: str = "users") -> Path | None
     return path.parent / name
 
 
+def write_beside(
+    path: Path, columns: Columns[Any], storage: Storage, to_bytes: Callable[[str | None], bytes]
+) -> tuple[Path, ...]:
+    """Write a file atomically, its users in it or, before it, in a Parquet file beside it.
+
+    Parameters
+    ----------
+    path, columns, storage
+        The file, its users, and where they go: see `write_instance`.
+    to_bytes
+        The file's contents by the name of the Parquet file, None without one.
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+    """
+    table = parquet_path(path, storage, len(columns))
+    if table is not None:
+        write_parquet(columns, table)
+    write_atomic(path, to_bytes(table.name if table else None))
+    return (path,) if table is None else (path, table)
+
+
 def parquet_path(path: Path, storage: Storage, size: int) -> Path | None:
     """The Parquet file for a file's users, or None where they go into the file itself."""
     if storage not in ("auto", "json", "parquet"):
@@ -64,11 +88,6 @@ def parquet_path(path: Path, storage: Storage, size: int) -> Path | None:
         fault = "its users go into a file of this name that ends in .parquet; name it ….json"
         raise InputError(str(path), [fault])
     return table
-
-
-def has_pyarrow() -> bool:
-    """Whether tables can be read and written here."""
-    return find_spec("pyarrow") is not None
 
 
 def _pyarrow(path: Path) -> Any:
@@ -214,7 +233,9 @@ def _numbers(pa: Any, column: Column, values: Any) -> tuple[NDArray[np.float64],
 def _lists(pa: Any, column: Column, values: Any) -> tuple[NDArray[Any], Mask]:
     """(N, W) numbers; (N,) tuples where the lengths differ."""
     rows = values.combine_chunks()
-    lengths = set() if pa.types.is_null(rows.type) else set(_lengths(pa, rows))
+    lengths = set()
+    if not pa.types.is_null(rows.type):
+        lengths = set(pa.compute.unique(pa.compute.list_value_length(rows)).to_pylist())
     if rows.null_count == 0 and len(lengths) == 1:
         plain, odd = _numbers(pa, column, pa.compute.list_flatten(rows))
         shape = (len(rows), lengths.pop())
@@ -224,8 +245,3 @@ def _lists(pa: Any, column: Column, values: Any) -> tuple[NDArray[Any], Mask]:
         ragged[n] = tuple(row or ())
         strange[n] = row is None or any(x is not None and x != x for x in row)
     return ragged, strange
-
-
-def _lengths(pa: Any, rows: Any) -> list[int]:
-    unique: list[int] = pa.compute.unique(pa.compute.list_value_length(rows)).to_pylist()
-    return unique

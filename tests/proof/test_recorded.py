@@ -1,8 +1,7 @@
 """Files that commit be7324c wrote, before the packages by subject: read, true and proven as then.
 
-`tests/data/be7324c` holds an instance of six users with limits (`generate_instance(6, 2, 3)`, half of
-them with each limit), its solution by `price` and the certificate of that, as JSON and with Parquet
-tables.
+`tests/data/be7324c` holds an instance (`generate_instance(6, 2, 3)`, half of the users with each
+limit), its solution by `price` and the certificate of that, as JSON and with Parquet tables.
 """
 
 from __future__ import annotations

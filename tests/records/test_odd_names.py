@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 import dtkd_opt as do
-from dtkd_opt.reporting.summary import LiveLine
+from dtkd_opt.reporting import summary
 from tests.support import comparing
 from tests.support.command_line import run
 from tests.support.paths import INSTANCES
@@ -70,12 +70,12 @@ def test_compare_shows_and_draws_them_as_they_are(odd: Path, tmp_path: Path) -> 
         assert f"<!-- {HIDDEN} -->" in drawn
 
 
-def test_the_live_line_shows_phases_as_they_are() -> None:
+def test_the_live_line_shows_phases_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()
-    line = LiveLine()
-    line._console = Console(file=shown, force_terminal=True, width=80)
-    with line:
-        line.show(ODD)
+    terminal = Console(file=shown, force_terminal=True, width=80)
+    monkeypatch.setattr(summary, "Console", lambda stderr: terminal)
+    with summary.live_line() as show:
+        show(ODD)
     assert ODD in shown.getvalue()
 
 

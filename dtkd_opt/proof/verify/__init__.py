@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt.errors import InputError
-from dtkd_opt.proof.verify.arrays import Arrays
+from dtkd_opt.proof.verify.arrays import Arrays, pools_of
 from dtkd_opt.proof.verify.tree import leaf_sums, tree_faults
 from dtkd_opt.records.accuracy import Array
 from dtkd_opt.records.certificate import Certificate, LeafNode
@@ -112,7 +112,7 @@ def _head_faults(instance: Instance, claim: Certificate) -> Iterator[str]:
     for key in ("objective", "bound", "gap"):
         if not math.isfinite(getattr(claim, key)):
             yield f"{key}: must be a finite number, got {getattr(claim, key)}"
-    if (got := claim.prices.shape[1:]) != (size := _pools_of(instance).shape):
+    if (got := claim.prices.shape[1:]) != (size := pools_of(instance).shape):
         yield f"prices: each set must have 3 pools of {size[1]} servers, got {got}"
     elif not ((claim.prices >= 0) & (claim.prices < math.inf)).all():
         yield "prices: must be finite and at least 0"
@@ -137,11 +137,6 @@ def _numbers(instance: Instance) -> dict[str, dict[str, int]]:
     models, servers = ([one.name for one in kind] for kind in (instance.models, instance.servers))
     names = {"model": models, "place": PLACES, "server": servers}
     return {key: {name: i for i, name in enumerate(names[key])} for key in names}
-
-
-def _pools_of(instance: Instance) -> Array:
-    """(3, S) the servers' pools: uplink [Hz], downlink [Hz], CPU [cycles/s]."""
-    return np.array([(s.uplink_hz, s.downlink_hz, s.cpu_hz) for s in instance.servers], float).T
 
 
 def _claim_faults(claim: Certificate) -> Iterator[str]:
@@ -181,7 +176,7 @@ def _plan_faults(instance: Instance, claim: Certificate, arithmetic: Arithmetic)
     if np.any([*faults.values()]):
         return
     shares[2, place == DEVICE] = 0.0  # of the device's own CPU
-    for (p, s), pool in np.ndenumerate(_pools_of(instance)):
+    for (p, s), pool in np.ndenumerate(pools_of(instance)):
         if (used := _sum(shares[p, server == s], math.inf)) > pool * slack:
             what = f"{POOLS[p]} pool of servers[{s}], {pool:g}"
             yield f"incumbent: overdraws the {what}, with shares of {float(used):.12g}"
@@ -206,7 +201,7 @@ def _leaf_faults(instance: Instance, claim: Certificate, arithmetic: Arithmetic)
     for v, node in enumerate(claim.tree):
         if isinstance(node, LeafNode):
             bounds.setdefault(node.prices, {})[v] = node.bound
-    pools = _pools_of(instance)
+    pools = pools_of(instance)
     for i, mine in sorted(bounds.items()):
         costs = arithmetic.option_costs(prices := claim.prices[i])
         worth = sum(Fraction(a) * Fraction(b) for a, b in zip(prices.flat, pools.flat, strict=True))

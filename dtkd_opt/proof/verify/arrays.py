@@ -41,18 +41,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dtkd_opt.proof.verify.candidates import (
-    Demand,
-    best_bandwidth,
-    deadline_weight,
-    least_bandwidth,
-)
+from dtkd_opt.proof.verify import candidates
+from dtkd_opt.proof.verify.candidates import Demand
 from dtkd_opt.records.accuracy import AccuracyTable
 from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-LEAST, MOST = 1e-100, 1e100
+MIN_AMOUNT, MAX_AMOUNT = 1e-100, 1e100
 CHUNK = 10_000  # users priced at a time
 SLACK = 64 * 2.0**-53
 SHRINKS = 10.0 ** np.arange(-15, -5)  # tried on a proposed least share until it is proven
@@ -60,7 +56,12 @@ SHRINKS = 10.0 ** np.arange(-15, -5)  # tried on a proposed least share until it
 
 def usable(amounts: Array) -> Array:
     """Prices or shares moved down to what cannot over- or underflow: 0, or 1e-100 to 1e100."""
-    return np.where(amounts < LEAST, 0.0, np.minimum(amounts, MOST))
+    return np.where(amounts < MIN_AMOUNT, 0.0, np.minimum(amounts, MAX_AMOUNT))
+
+
+def pools_of(instance: Instance) -> Array:
+    """(3, S) the servers' pools: uplink [Hz], downlink [Hz], CPU [cycles/s]."""
+    return np.array([(s.uplink_hz, s.downlink_hz, s.cpu_hz) for s in instance.servers], float).T
 
 
 class Rows(NamedTuple):
@@ -152,7 +153,7 @@ def upload_delay(bits: Array, snr_hz: Array, bandwidth_hz: Array) -> Array:
 
 def priced_upload(demand: Demand, weight: Array) -> Array:
     """At most min W T(b) + μ b over b in [lo, hi], but for SLACK; see `verify.priced_upload`."""
-    b, lo, hi = best_bandwidth(demand, weight), demand.least_hz, demand.band_hz
+    b, lo, hi = candidates.best_bandwidth(demand, weight), demand.least_hz, demand.band_hz
     b = np.maximum(b, 1e-130)
     delay = weight * upload_delay(demand.bits, demand.snr_hz, b)
     w = demand.snr_hz / b
@@ -178,8 +179,7 @@ class Arrays:
 
     def __init__(self, instance: Instance):
         self.instance, self.users = instance, instance.users
-        pools = ("uplink_hz", "downlink_hz", "cpu_hz")
-        self.capacity = np.array([[getattr(s, p) for s in instance.servers] for p in pools], float)
+        self.capacity = pools_of(instance)
 
     def figures(self, choice: Index, shares: Array) -> Array:
         """(4, N) cost, delay, energy and accuracy, rounded to the plan's disfavour.
@@ -211,7 +211,7 @@ class Arrays:
             errors = self.instance.seconds_per_error * (1 - needs.accuracy)
             deadline = self.users.deadline_s[rows.user]
             cost = self._lower(demand, errors, device_s, deadline, np.ones(len(errors)))
-            weight = deadline_weight(demand)
+            weight = candidates.deadline_weight(demand)
             late = weight > 1
             if late.any():  # any weight gives a bound: the better one counts
                 given = (errors[late], device_s[late], deadline[late], weight[late])
@@ -229,8 +229,10 @@ class Arrays:
         proposals = self._everywhere(math.nan, 4)
         for rows in reachable(self.instance):
             demand = self.demand(rows, prices)
-            weight = deadline_weight(demand)
-            free, held = (best_bandwidth(demand, w) for w in (np.ones(len(weight)), weight))
+            weight = candidates.deadline_weight(demand)
+            free, held = (
+                candidates.best_bandwidth(demand, w) for w in (np.ones(len(weight)), weight)
+            )
             proposals[rows] = np.array([demand.least_hz, free, weight, held]).T
         return proposals
 
@@ -291,7 +293,7 @@ class Arrays:
 
 def _least_bandwidth(needs: Needs, longest_s: Array) -> Array:
     """b [Hz] below which an upload certainly takes too long; 0 where that is not proven."""
-    proposed = least_bandwidth(needs.bits, needs.snr_hz, longest_s)
+    proposed = candidates.least_bandwidth(needs.bits, needs.snr_hz, longest_s)
     least = np.zeros(len(proposed))
     for shrink in SHRINKS[::-1]:
         b = proposed * (1 - shrink)
