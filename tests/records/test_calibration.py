@@ -113,7 +113,7 @@ def test_each_kind_of_accuracy() -> None:
         with pytest.raises(do.InputError, match=f"that takes {needs} or more"):
             few.models_with(kind)
         with pytest.raises(do.InputError, match=f"that takes {needs} or more"):
-            do.generate_instance(3, table=few, accuracy=kind)
+            do.generate_instance(3, calibration=few, accuracy=kind)
 
 
 def test_an_instance_takes_the_models_of_its_own_epochs() -> None:
