@@ -57,14 +57,10 @@ def _list_option(
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @console.cache_option
 @click.option("--resume", is_flag=True, help="Keep the finished trainings of --output.")
-@click.option(
-    "--output",
-    type=console.FILE,
-    help="The accuracy table; other files get its name and other endings.",
-)
-@click.option(
-    "--models", type=console.FILE, help="Take this accuracy table for --into, and train nothing."
-)
+@click.option("--output", type=console.FILE,
+              help="The accuracy table; other files get its name and other endings.")  # fmt: skip
+@click.option("--models", type=console.FILE,
+              help="Take this accuracy table for --into, and train nothing.")  # fmt: skip
 @click.option("--into", type=console.FILE, help="Put its models into this instance file.")
 @click.option("--accuracy", type=click.Choice(["mean", "lower95", "fitted"]),
               help="Which accuracies --into takes. [default: mean]")  # fmt: skip

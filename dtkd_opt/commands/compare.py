@@ -14,13 +14,8 @@ from dtkd_opt.commands.settings import given_settings, settings_tables
 
 @click.command()
 @click.argument("instances", metavar="INSTANCE...", type=console.FILE, nargs=-1, required=True)
-@click.option(
-    "--method",
-    "methods",
-    multiple=True,
-    required=True,
-    help="Once for each: a method, see `solve`, or the name of a table of --params.",
-)
+@click.option("--method", "methods", multiple=True, required=True,
+              help="Once for each: a method, see `solve`, or a table of --params.")  # fmt: skip
 @click.option("--seeds", default=3, show_default=True, help="How many seeds, from 0 on.")
 @console.gap_option
 @click.option("--time-limit", type=float, help="Seconds for each run.")
@@ -32,13 +27,9 @@ from dtkd_opt.commands.settings import given_settings, settings_tables
 @click.option("--output", type=console.FILE, required=True, help="Folder for the results.")
 @click.option("--fresh", is_flag=True, help="Forget the runs that the folder holds.")
 def compare(
-    instances: tuple[Path, ...],
-    output: Path,
-    fresh: bool,
-    cold: bool,
-    params: Path | None,
+    instances: tuple[Path, ...], output: Path, fresh: bool, cold: bool, params: Path | None,
     **given: Any,
-) -> None:
+) -> None:  # fmt: skip
     """Compare methods on every INSTANCE: objective, gap, accuracy, delay and time.
 
     Each run is checked like `dtkd-opt check` does before it counts, and kept in DIR/runs.jsonl as

@@ -39,10 +39,7 @@ gap_option = click.option("--gap", default=1e-6, show_default=True, help="Relati
 def printing() -> Iterator[None]:
     """For results: a reader that has seen enough (`| head`) ends nothing.
 
-    Raises
-    ------
-    InputError
-        When standard output takes no more, such as on a full disk.
+    InputError where standard output takes no more, such as on a full disk.
     """
     try:
         yield

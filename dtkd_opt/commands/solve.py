@@ -17,12 +17,8 @@ from dtkd_opt.records.files import write_atomic
 
 @click.command()
 @click.argument("instance", type=FILE)
-@click.option(
-    "--method",
-    default="auto",
-    show_default=True,
-    help=f"{', '.join(METHODS)}, a method of another installed package, or a table of --params.",
-)
+@click.option("--method", default="auto", show_default=True,
+              help=f"{', '.join(METHODS)}, another package's, or a table of --params.")  # fmt: skip
 @gap_option
 @click.option("--time-limit", type=float, help="Seconds; the best plan found is kept.")
 @click.option("--iterations", type=int, help="Limit of the method's own rounds.")

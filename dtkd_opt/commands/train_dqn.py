@@ -38,16 +38,11 @@ def train_dqn(output: Path, resume: bool, device: str, **given: Any) -> None:
     settings = make_settings({key: value for key, value in given.items() if value is not None})
     with live_line() as show:
         state = train_dqn(
-            output,
-            settings,
-            resume=resume,
-            device=device,
+            output, settings, resume=resume, device=device,
             callback=lambda now: show(_progress_line(now)),
-        )
-    if state.progress < 1:
-        say(f"stopped: {_progress_line(state)}; go on with --resume")
-    else:
-        say(_progress_line(state))
+        )  # fmt: skip
+    done = state.progress >= 1
+    say(_progress_line(state) if done else f"stopped: {_progress_line(state)}; go on with --resume")
     if state.curve:
         say(f"written: {output / 'dqn.json'}, {output / 'dqn.safetensors'}, {output / 'curve.csv'}")
 

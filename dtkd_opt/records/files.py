@@ -93,13 +93,7 @@ def _json(value: Any) -> str:
 
 
 def parse_json(data: bytes, source: str) -> Any:
-    """Parse strict JSON (RFC 8259): no NaN, no key twice.
-
-    Raises
-    ------
-    InputError
-        One line per fault, with the line and column of the text or the path inside the file.
-    """
+    """Strict JSON (RFC 8259): of NaN, a key twice or bad syntax InputError says where it is."""
     reader = _Reader()
     try:
         text = data.decode("utf-8-sig")  # some editors put a byte order mark first
@@ -182,13 +176,7 @@ def _odd_faults(root: Any) -> Iterator[str]:
 
 
 def validate(record: type[Record], data: Any, source: str) -> Record:
-    """`record` from parsed JSON.
-
-    Raises
-    ------
-    InputError
-        One line per fault, ``users[3].samples: must be …``.
-    """
+    """`record` from parsed JSON, or InputError, a line a fault: ``users[3].samples: must be …``."""
     if not isinstance(data, dict):
         raise InputError(source, ["must be a JSON object in { }"])
     if "format" in record.model_fields and "format" not in data:  # only what Python makes has none
@@ -269,10 +257,7 @@ def writing(path: Path) -> Iterator[None]:
 def write_atomic(path: Path, data: bytes) -> None:
     """Write so that a reader sees the old file or the new one, never a part of it.
 
-    Raises
-    ------
-    InputError
-        When the folder is missing or not writable, or the disk is full.
+    InputError where the folder is missing or not writable, or the disk is full.
     """
     with writing(path):
         if path.exists() and not path.is_file():  # a device or a pipe: must not be replaced

@@ -33,23 +33,16 @@ _KINDS = {
 def referenced_parquet(head: Any, path: Path, key: str = "users") -> Path | None:
     """The Parquet file that a file names under a key, in the same folder; None if it names none.
 
-    Raises
-    ------
-    InputError
-        When the name is not a plain one: a file that is passed on must not reach into folders.
+    InputError where the name is not a plain one: a file must not reach into folders.
     """
     name = head.get(key) if isinstance(head, dict) else None
     if not isinstance(name, str):
         return None
     plain = name.endswith(".parquet") and not set(name) & set("/\\:\0") and name != ".parquet"
     if not plain or len(name) > 255 or not name.isprintable():
-        raise InputError(
-            str(path),
-            [
-                f"{key}: must be a list in [ ] or the name of a .parquet file in the same folder, "
-                f"got {json.dumps(name, ensure_ascii=False)[:60]}"
-            ],
-        )
+        fault = f"{key}: must be a list in [ ] or the name of a .parquet file in the same folder"
+        got = json.dumps(name, ensure_ascii=False)[:60]
+        raise InputError(str(path), [f"{fault}, got {got}"])
     return path.parent / name
 
 
@@ -58,17 +51,7 @@ def write_beside(
 ) -> tuple[Path, ...]:
     """Write a file atomically, its users in it or, before it, in a Parquet file beside it.
 
-    Parameters
-    ----------
-    path, columns, storage
-        The file, its users, and where they go: see `write_instance`.
-    to_bytes
-        The file's contents by the name of the Parquet file, None without one.
-
-    Returns
-    -------
-    tuple of Path
-        The files written.
+    `to_bytes` makes the file's contents from the name of the Parquet file, None without one.
     """
     table = parquet_path(path, storage, len(columns))
     if table is not None:
@@ -124,13 +107,7 @@ def _to_arrow(pa: Any, values: NDArray[Any], null: Mask | None) -> Any:
 
 
 def read_parquet(kind: type[C], path: Path) -> C:
-    """Columns from a Parquet file, with the same checks and lines as for records in JSON.
-
-    Raises
-    ------
-    InputError
-        One line per fault; of a table full of faults the first.
-    """
+    """Columns from a Parquet file, checked as records in JSON; InputError has the first faults."""
     pa = _pyarrow(path)
     data = read_bytes(path)
     try:

@@ -90,13 +90,7 @@ class Journal(Generic[RowT]):
         return len(whole)
 
     def append(self, row: RowT) -> None:
-        """Keep one more row, on disk before anything else is done.
-
-        Raises
-        ------
-        InputError
-            When it cannot be written, such as on a full disk.
-        """
+        """Keep one more row, on disk before anything else is done, or raise InputError."""
         if self._handle is None:
             self.rows[row.spec] = row
             return

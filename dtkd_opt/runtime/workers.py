@@ -41,12 +41,7 @@ def workers(
 
     Called with jobs it yields their rows, of `row_type`, as `execute` has made them; closing that
     iterator ends or takes back the others. A job whose process is killed, as for want of memory,
-    has failed.
-
-    Raises
-    ------
-    InputError
-        When no scheduler answers there, or its workers cannot do this.
+    has failed. InputError where no scheduler answers, or its workers cannot do this.
     """
     if dask is None:
         yield partial(_run_here, execute, row_type, n_processes)

@@ -255,28 +255,26 @@ class Arrays:
     def demand(self, rows: Rows, prices: Array, needs: Needs | None = None) -> Demand:
         """What the rows ask for at (3, S) prices, with a proven least share of the uplink."""
         needs, n = needs or needs_of(self.instance, rows), rows.user
-        band, *pools = self.capacity[:, rows.server]
-        uplink, *rest = usable(prices)[:, rows.server]
+        pools, prices = self.capacity[:, rows.server], usable(prices)[:, rows.server]
         longest = self.users.energy_j[n] / self.users.tx_power_w[n]
         return Demand(
             bits=needs.bits,
             snr_hz=needs.snr_hz,
-            least_hz=np.minimum(_least_bandwidth(needs, longest), band),
-            band_hz=band,
-            uplink_price=uplink,
+            least_hz=np.minimum(_least_bandwidth(needs, longest), pools[0]),
+            band_hz=pools[0],
+            uplink_price=prices[0],
             needs=needs.work,
-            pools=np.array(pools),
-            prices=np.array(rest),
+            pools=pools[1:],
+            prices=prices[1:],
             slack_s=self.users.deadline_s[n] - self._device_delay(needs, rows),
         )
 
     def _impossible(self, needs: Needs, rows: Rows) -> NDArray[np.bool_]:
         """Which rows certainly break a limit, even with all pools to themselves."""
         users, n = self.users, rows.user
-        band, *pools = self.capacity[:, rows.server]
-        alone = upload_delay(needs.bits, needs.snr_hz, band)
-        fastest = self._device_delay(needs, rows) + alone
-        fastest = fastest + (needs.work / np.array(pools)).sum(axis=0)
+        pools = self.capacity[:, rows.server]
+        alone = upload_delay(needs.bits, needs.snr_hz, pools[0])
+        fastest = self._device_delay(needs, rows) + alone + (needs.work / pools[1:]).sum(axis=0)
         impossible: NDArray[np.bool_] = (
             (needs.accuracy + SLACK < users.min_accuracy[n])
             | (alone * (1 - SLACK) > users.energy_j[n] / users.tx_power_w[n] * (1 + SLACK))
