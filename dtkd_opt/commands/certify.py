@@ -53,7 +53,7 @@ def certify(
 @click.argument("instance", type=FILE)
 @click.argument("certificate", metavar="CERT", type=FILE)
 @click.option("--arithmetic", type=click.Choice(["balls", "arrays"]),
-              help="Arb's balls, or rounded doubles. [default: balls up to 10,000 users]")  # fmt: skip
+              help="Arb's balls, or rounded doubles. [default: balls to 10,000 users]")  # fmt: skip
 def verify(instance: Path, certificate: Path, arithmetic: Any) -> None:
     """Check the certificate CERT of INSTANCE with independent, rigorous arithmetic.
 
