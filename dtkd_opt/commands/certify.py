@@ -58,7 +58,7 @@ def verify(instance: Path, certificate: Path, arithmetic: Any) -> None:
     """Check the certificate CERT of INSTANCE with independent, rigorous arithmetic.
 
     Exit code 0 only if all that it claims is proven: the plan is feasible and costs no more than
-    the objective, no plan costs less than the bound, and the gap is no wider than said.
+    the objective, no plan costs less than the bound, and the gap is no wider than stated.
 
     \b
     Example:
@@ -69,13 +69,13 @@ def verify(instance: Path, certificate: Path, arithmetic: Any) -> None:
     from dtkd_opt.records.certificate import read_certificate
     from dtkd_opt.records.instance import read_instance
 
-    problem, claim = read_instance(instance), read_certificate(certificate)
+    problem, proof = read_instance(instance), read_certificate(certificate)
     arithmetic = arithmetic or arithmetic_for(problem)
-    faults = run(problem, claim, arithmetic=arithmetic)
+    faults = run(problem, proof, arithmetic=arithmetic)
     if faults:
         raise InputError(str(certificate), faults)
     say(
-        f"{certificate}: proven for {problem.name}: a plan of J ≤ {claim.objective} s, "
-        f"none below {claim.bound} s, gap ≤ {claim.gap:.2e} "
-        f"(leaves: {claim.n_leaves}, arithmetic: {arithmetic})"
+        f"{certificate}: proven for {problem.name}: a plan of J ≤ {proof.objective} s, "
+        f"none below {proof.bound} s, gap ≤ {proof.gap:.2e} "
+        f"(leaves: {proof.n_leaves}, arithmetic: {arithmetic})"
     )

@@ -108,7 +108,7 @@ def pack_list(row: Sequence[float | None]) -> NDArray[np.float64]:
 
 
 def _pack_lists(rows: Sequence[Sequence[float | None]]) -> NDArray[Any]:
-    """(N, W) numbers; (N,) tuples where lengths differ, so that it can be said whose is wrong."""
+    """(N, W) numbers; (N,) tuples where lengths differ, so that the wrong ones can be named."""
     if len({len(row) for row in rows}) <= 1:
         width = len(rows[0]) if rows else 0
         return np.array([pack_list(row) for row in rows], float).reshape(len(rows), width)

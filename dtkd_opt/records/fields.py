@@ -116,7 +116,7 @@ def _plain(value: Any) -> Any:
 
 
 def _bounded(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    # a second step, so that of a negative number it is said that it must be positive
+    # a second step, so that the fault of a negative number is that it must be positive
     bounds = core_schema.float_schema(ge=SMALLEST, le=LARGEST)
     return core_schema.chain_schema([handler(source), bounds])
 

@@ -105,8 +105,8 @@ def parse_json(data: bytes, source: str) -> Any:
         raise InputError(source, [_syntax_fault(error)]) from None
     except RecursionError:
         raise InputError(source, ["is nested too deeply to be a file of this project"]) from None
-    if reader.odd:
-        raise InputError(source, list(_odd_faults(value)))
+    if reader.invalid:
+        raise InputError(source, list(_invalid_faults(value)))
     return value
 
 
@@ -126,13 +126,13 @@ class _Twice(dict[str, Any]):
 
 
 class _Reader:
-    """Reads JSON and notes in `odd` whether it holds what RFC 8259 does not allow.
+    """Reads JSON and notes in `invalid` whether it holds what RFC 8259 does not allow.
 
     The parser does not know the path to what it reads, so the faults are looked for afterwards.
     """
 
     def __init__(self) -> None:
-        self.odd = False
+        self.invalid = False
 
     def read(self, text: str) -> Any:
         return json.loads(
@@ -146,13 +146,13 @@ class _Reader:
         keys = dict(pairs)
         if len(keys) == len(pairs):
             return keys
-        self.odd = True
+        self.invalid = True
         twice = _Twice(keys)
         twice.repeated = tuple(key for key, n in Counter(k for k, _ in pairs).items() if n > 1)
         return twice
 
     def _constant(self, name: str) -> float:
-        self.odd = True
+        self.invalid = True
         return float(name)
 
 
@@ -161,7 +161,7 @@ def _whole_number(digits: str) -> int | float:
     return int(digits) if len(digits) <= 308 else float(digits)
 
 
-def _odd_faults(root: Any) -> Iterator[str]:
+def _invalid_faults(root: Any) -> Iterator[str]:
     stack: list[tuple[tuple[int | str, ...], Any]] = [((), root)]
     while stack:  # no recursion: the nesting may be as deep as the parser bears
         loc, value = stack.pop()

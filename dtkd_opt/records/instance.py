@@ -118,11 +118,11 @@ class Instance(Record):
                 )
 
     def _best_accuracy(self) -> Array:
-        """(N,) the best that any model reaches with a user's samples; inf where none is asked."""
+        """(N,) the best that any model reaches with a user's samples; inf without a floor."""
         best = np.full(len(self.users), np.inf)
-        asked = np.flatnonzero(self.users.min_accuracy > -np.inf)
-        samples = self.users.samples[asked]
-        best[asked] = best_accuracy([m.accuracy for m in self.models], samples)
+        limited = np.flatnonzero(self.users.min_accuracy > -np.inf)
+        samples = self.users.samples[limited]
+        best[limited] = best_accuracy([m.accuracy for m in self.models], samples)
         return best
 
     @property

@@ -116,9 +116,9 @@ def read_parquet(kind: type[C], path: Path) -> C:
             raise InputError(str(path), faults)
         table = file.read()
         table.validate(full=True)
-        columns, odd = _unpack(pa, kind, table)
+        columns, invalid = _unpack(pa, kind, table)
         made = kind(columns)
-        rows = np.flatnonzero(made.bad_rows() | odd)[:KEPT_FAULTS]
+        rows = np.flatnonzero(made.bad_rows() | invalid)[:KEPT_FAULTS]
         faults = kind.row_faults(zip(rows.tolist(), table.take(rows).to_pylist(), strict=True))
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):
         raise InputError(str(path), ["is not a Parquet file, or is damaged"]) from None
@@ -167,8 +167,8 @@ def _fits(pa: Any, column: Column, kind: Any) -> bool:
 
 
 def _unpack(pa: Any, kind: type[Columns[Any]], table: Any) -> tuple[dict[str, NDArray[Any]], Mask]:
-    """The table's columns as arrays, and which rows hold what no array can say."""
-    columns, odd = {}, np.zeros(table.num_rows, bool)
+    """The table's columns as arrays, and which rows hold what no array can represent."""
+    columns, invalid = {}, np.zeros(table.num_rows, bool)
     for key, column in kind.keys.items():
         if key not in table.column_names:
             columns[key] = np.full(table.num_rows, column.null)
@@ -177,12 +177,12 @@ def _unpack(pa: Any, kind: type[Columns[Any]], table: Any) -> tuple[dict[str, ND
         elif column.kind == "whole":
             columns[key] = _whole(pa, column, table[key])
         elif column.kind == "number":
-            columns[key], strange = _numbers(pa, column, table[key])
-            odd |= strange
+            columns[key], wrong = _numbers(pa, column, table[key])
+            invalid |= wrong
         else:
-            columns[key], strange = _lists(pa, column, table[key])
-            odd |= strange
-    return columns, odd
+            columns[key], wrong = _lists(pa, column, table[key])
+            invalid |= wrong
+    return columns, invalid
 
 
 def _whole(pa: Any, column: Column, values: Any) -> NDArray[np.int64]:
@@ -202,9 +202,9 @@ def _numbers(pa: Any, column: Column, values: Any) -> tuple[NDArray[np.float64],
     if column.null is None:
         plain[missing] = np.nan
         return plain, np.zeros(len(plain), bool)
-    odd = column.is_null(plain) & ~missing
+    invalid = column.is_null(plain) & ~missing
     plain[missing] = column.null
-    return plain, odd
+    return plain, invalid
 
 
 def _lists(pa: Any, column: Column, values: Any) -> tuple[NDArray[Any], Mask]:
@@ -214,11 +214,11 @@ def _lists(pa: Any, column: Column, values: Any) -> tuple[NDArray[Any], Mask]:
     if not pa.types.is_null(rows.type):
         lengths = set(pa.compute.unique(pa.compute.list_value_length(rows)).to_pylist())
     if rows.null_count == 0 and len(lengths) == 1:
-        plain, odd = _numbers(pa, column, pa.compute.list_flatten(rows))
+        plain, invalid = _numbers(pa, column, pa.compute.list_flatten(rows))
         shape = (len(rows), lengths.pop())
-        return plain.reshape(shape), np.logical_or.reduce(odd.reshape(shape), axis=1)
-    ragged, strange = np.empty(len(rows), object), np.zeros(len(rows), bool)
+        return plain.reshape(shape), np.logical_or.reduce(invalid.reshape(shape), axis=1)
+    ragged, wrong = np.empty(len(rows), object), np.zeros(len(rows), bool)
     for n, row in enumerate(rows.to_pylist()):
         ragged[n] = tuple(row or ())
-        strange[n] = row is None or any(x is not None and x != x for x in row)
-    return ragged, strange
+        wrong[n] = row is None or any(x is not None and x != x for x in row)
+    return ragged, wrong

@@ -83,8 +83,8 @@ class Journal(Generic[RowT]):
                 raise InputError(source, [f"is of another version; {self._advice}"])
             row = validate(self._row_type, entry, source)
             self.rows[row.spec] = row
-        known = set(specs)
-        foreign = next((spec for spec in self.rows if spec not in known), None)
+        expected = set(specs)
+        foreign = next((spec for spec in self.rows if spec not in expected), None)
         if foreign is not None:
             raise InputError(str(self.path), [f"{_refusal(foreign, specs)}; {self._advice}"])
         return len(whole)

@@ -56,7 +56,7 @@ def workers(
 def _run_here(
     execute: Execute[RowT], row_type: type[RowT], n_processes: int, jobs: Sequence[Job]
 ) -> Rows[RowT]:
-    """The rows as jobs end; if a process is killed, its job alone fails.
+    """The rows as jobs end; if a process is killed, only its job fails.
 
     loky then ends all processes and does not say which of them had which job. So the jobs that may
     have been running run once more, one at a time, where it is known.

@@ -159,10 +159,10 @@ def test_what_each_leaf_leaves_to_its_users(seed: int) -> None:
     some = [v for v in leaves if rng.random() < 0.7]
     sums = leaf_sums(tree, some, total, costs)
     for v in some:
-        least = [min((costs[n, m, PLACES.index(p), s] for m, p, s in allowed[v][n]),
-                     default=math.inf) for n in range(2)]  # fmt: skip
-        if sum(least) < math.inf:
-            assert sums[v] == sum(least) + 0.5
+        lowest = [min((costs[n, m, PLACES.index(p), s] for m, p, s in allowed[v][n]),
+                      default=math.inf) for n in range(2)]  # fmt: skip
+        if sum(lowest) < math.inf:
+            assert sums[v] == sum(lowest) + 0.5
         else:
             assert sums[v] > Fraction(10) ** 399
 
