@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt.errors import InputError
-from dtkd_opt.proof.verify.arrays import Arrays, pools_of
+from dtkd_opt.proof.verify.arrays import Arrays
 from dtkd_opt.proof.verify.tree import leaf_sums, tree_faults
 from dtkd_opt.records.accuracy import Array
 from dtkd_opt.records.certificate import Certificate, LeafNode
@@ -104,22 +104,22 @@ def _arithmetic(instance: Instance, name: Name) -> Arithmetic:
 # --- the form ---
 
 
-def _head_faults(instance: Instance, certificate: Certificate) -> Iterator[str]:
-    if certificate.instance != instance.name:
-        yield f'instance: must be "{instance.name}", got "{certificate.instance}"'
-    if not instance.has_hash(certificate.instance_sha256):
+def _head_faults(instance: Instance, proof: Certificate) -> Iterator[str]:
+    if proof.instance != instance.name:
+        yield f'instance: must be "{instance.name}", got "{proof.instance}"'
+    if not instance.has_hash(proof.instance_sha256):
         yield "instance_sha256: is of another file; certify this instance again"
     for key in ("objective", "bound", "gap"):
-        if not math.isfinite(getattr(certificate, key)):
-            yield f"{key}: must be a finite number, got {getattr(certificate, key)}"
-    if (got := certificate.prices.shape[1:]) != (size := pools_of(instance).shape):
+        if not math.isfinite(getattr(proof, key)):
+            yield f"{key}: must be a finite number, got {getattr(proof, key)}"
+    if (got := proof.prices.shape[1:]) != (size := _pools_of(instance).shape):
         yield f"prices: each set must have 3 pools of {size[1]} servers, got {got}"
-    elif not ((certificate.prices >= 0) & (certificate.prices < math.inf)).all():
+    elif not ((proof.prices >= 0) & (proof.prices < math.inf)).all():
         yield "prices: must be finite and at least 0"
 
 
-def _name_faults(instance: Instance, certificate: Certificate) -> Iterator[str]:
-    plan, names = certificate.incumbent, instance.users.name
+def _name_faults(instance: Instance, proof: Certificate) -> Iterator[str]:
+    plan, names = proof.incumbent, instance.users.name
     if not all(len(getattr(plan, key)) == len(names) for key in plan.keys):
         yield f"incumbent: must be {len(names)} rows, one per user, got {len(plan)}"
         return
@@ -139,24 +139,27 @@ def _numbers(instance: Instance) -> dict[str, dict[str, int]]:
     return {key: {name: i for i, name in enumerate(names[key])} for key in names}
 
 
-def _gap_faults(certificate: Certificate) -> Iterator[str]:
+def _pools_of(instance: Instance) -> Array:
+    """(3, S) the servers' pools: uplink [Hz], downlink [Hz], CPU [cycles/s]."""
+    return np.array([(s.uplink_hz, s.downlink_hz, s.cpu_hz) for s in instance.servers], float).T
+
+
+def _gap_faults(proof: Certificate) -> Iterator[str]:
     """L ≤ U and U - L ≤ G |U|; comparisons of doubles are exact, as those of fractions."""
-    upper, lower = certificate.objective, certificate.bound
+    upper, lower = proof.objective, proof.bound
     if lower > upper:
         yield f"bound: {lower} must not be above the objective {upper}"
-    if Fraction(upper) - Fraction(lower) > Fraction(certificate.gap) * abs(Fraction(upper)):
+    if Fraction(upper) - Fraction(lower) > Fraction(proof.gap) * abs(Fraction(upper)):
         gap = (upper - lower) / (abs(upper) or 1.0)
-        yield f"gap: objective and bound prove only {gap:.6e}, the file claims {certificate.gap}"
+        yield f"gap: objective and bound prove only {gap:.6e}, the file claims {proof.gap}"
 
 
 # --- the incumbent ---
 
 
-def _plan_faults(
-    instance: Instance, certificate: Certificate, arithmetic: Arithmetic
-) -> Iterator[str]:
+def _plan_faults(instance: Instance, proof: Certificate, arithmetic: Arithmetic) -> Iterator[str]:
     """The plan keeps every limit to a relative 1e-9, and J ≤ U."""
-    plan, users, numbers = certificate.incumbent, instance.users, _numbers(instance)
+    plan, users, numbers = proof.incumbent, instance.users, _numbers(instance)
     choice = np.array([[numbers[key][name] for name in getattr(plan, key)] for key in numbers])
     shares = np.array([plan.uplink_hz, plan.downlink_hz, plan.cpu_hz], float)
     (_, place, server), slack = choice, 1 + TOLERANCE
@@ -178,12 +181,12 @@ def _plan_faults(
     if np.any([*faults.values()]):
         return
     shares[2, place == DEVICE] = 0.0  # of the device's own CPU
-    for (p, s), pool in np.ndenumerate(pools_of(instance)):
+    for (p, s), pool in np.ndenumerate(_pools_of(instance)):
         if (used := _sum(shares[p, server == s], math.inf)) > pool * slack:
             what = f"{POOLS[p]} pool of servers[{s}], {pool:g}"
             yield f"incumbent: overdraws the {what}, with shares of {float(used):.12g}"
-    if (mean := _sum(cost, math.inf) / len(users)) > (upper := certificate.objective):
-        yield f"objective: the plan costs {float(mean):.17g}, the file claims {upper}"
+    if (mean := _sum(cost, math.inf) / len(users)) > proof.objective:
+        yield f"objective: the plan costs {float(mean):.17g}, the file claims {proof.objective}"
 
 
 def _sum(values: Array, towards: float) -> Fraction:
@@ -197,23 +200,21 @@ def _sum(values: Array, towards: float) -> Fraction:
 # --- the bound ---
 
 
-def _leaf_faults(
-    instance: Instance, certificate: Certificate, arithmetic: Arithmetic
-) -> Iterator[str]:
+def _leaf_faults(instance: Instance, proof: Certificate, arithmetic: Arithmetic) -> Iterator[str]:
     """Every leaf's prices prove its bound: N L ≤ N L_leaf ≤ Σ_n min_k c_k(λ) - λ · C, exactly."""
     bounds: dict[int, dict[int, float]] = {}  # of the leaves of each price set
-    for v, node in enumerate(certificate.tree):
+    for v, node in enumerate(proof.tree):
         if isinstance(node, LeafNode):
             bounds.setdefault(node.prices, {})[v] = node.bound
-    pools = pools_of(instance)
+    pools = _pools_of(instance)
     for i, mine in sorted(bounds.items()):
-        costs = arithmetic.option_costs(prices := certificate.prices[i])
+        costs = arithmetic.option_costs(prices := proof.prices[i])
         worth = sum(Fraction(a) * Fraction(b) for a, b in zip(prices.flat, pools.flat, strict=True))
         total = _sum(costs.min(axis=(1, 2, 3)), -math.inf) - worth
-        sums = leaf_sums(certificate.tree, mine, total, costs)
+        sums = leaf_sums(proof.tree, mine, total, costs)
         for v, bound in mine.items():
-            if bound < certificate.bound:
-                yield f"bound: {certificate.bound} is above that of tree[{v}], {bound}"
+            if bound < proof.bound:
+                yield f"bound: {proof.bound} is above that of tree[{v}], {bound}"
             if not (proven := sums[v] / len(costs)) >= bound:  # nor is NaN proven
                 shown = float(max(proven, Fraction(-_MAX_TERM)))
                 yield f"tree[{v}]: prices prove only {shown:.17g}, the file claims {bound}"

@@ -59,11 +59,6 @@ def usable(amounts: Array) -> Array:
     return np.where(amounts < MIN_AMOUNT, 0.0, np.minimum(amounts, MAX_AMOUNT))
 
 
-def pools_of(instance: Instance) -> Array:
-    """(3, S) the servers' pools: uplink [Hz], downlink [Hz], CPU [cycles/s]."""
-    return np.array([(s.uplink_hz, s.downlink_hz, s.cpu_hz) for s in instance.servers], float).T
-
-
 class Rows(NamedTuple):
     """K combinations of user, model, place and server, (K,) each."""
 
@@ -179,7 +174,8 @@ class Arrays:
 
     def __init__(self, instance: Instance):
         self.instance, self.users = instance, instance.users
-        self.capacity = pools_of(instance)
+        pools = ("uplink_hz", "downlink_hz", "cpu_hz")
+        self.capacity = np.array([[getattr(s, p) for s in instance.servers] for p in pools], float)
 
     def figures(self, choice: Index, shares: Array) -> Array:
         """(4, N) cost, delay, energy and accuracy, rounded to the plan's disfavour.
