@@ -28,6 +28,12 @@ def cases() -> Cases:
     return found
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of trained teachers."""
+    return tmp_path_factory.mktemp("teachers")
+
+
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
     """An environment in which the rivals are installed, and HOLD is a file that is there."""

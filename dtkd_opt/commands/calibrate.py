@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dtkd_opt.commands.console import FILE, phases_bar, say
+from dtkd_opt.commands import console
 from dtkd_opt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,61 +17,51 @@ if TYPE_CHECKING:
     from dtkd_opt.records.calibration import Accuracy, Calibration
     from dtkd_opt.records.instance import Instance
 
-    _Values = click.ParamType[tuple[Any, ...]]
-else:
-    _Values = click.ParamType  # no generic class before click 8.4
-
-_INTERRUPTED = 130  # as shells have it: 128 + the signal's number
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _MIN_SIZES = 4  # of a fitted power law
-_SHOWN = 20  # lines about trainings without a result
 _SETTINGS = ("epochs", "batch_sizes", "learning_rates", "tau", "alpha", "fresh_fraction",
              "partition")  # fmt: skip
 
 
-class _List(_Values):
-    """Values of one kind with commas between them."""
+def _list_option(
+    name: str, kind: Callable[[str], Any], example: str, text: str
+) -> Callable[[_Function], _Function]:
+    """An option for values of one kind with commas between them."""
 
-    def __init__(self, kind: Callable[[str], Any], name: str):
-        self.kind, self.name = kind, name
-
-    def get_metavar(self, param: Any, ctx: Any = None) -> str:
-        """As help shows it."""
-        return "A,B,…"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """A tuple; click says which option is wrong."""
+    def parse(value: str) -> tuple[Any, ...]:
         try:
-            return tuple(self.kind(part.strip()) for part in value.split(","))
+            return tuple(kind(part.strip()) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} must be such as {self.name}", param, ctx)
+            raise click.BadParameter(f"{value!r} must be such as {example}") from None
+
+    return click.option(name, type=parse, metavar="A,B,…", help=text)
 
 
 @click.command()
-@click.option("--data", default="digits", show_default=True,
-              help="digits, fashion-mnist, or npz:FILE.")  # fmt: skip
-@click.option("--data-dir", type=FILE, help="Folder of Fashion-MNIST. [default: Debian's]")
+@console.data_option
+@console.data_dir_option
 @click.option("--seeds", default=3, show_default=True, help="How many seeds, from 0 on.")
-@click.option("--sizes", type=_List(int, "100,300,1000"),
-              help="Private samples. [default: 100 to 3000; digits: to 1000]")  # fmt: skip
-@click.option("--students", type=_List(str, "mlp16,cnn_m"), help="[default: all six]")
+@_list_option("--sizes", int, "100,300,1000",
+              "Private samples. [default: 100 to 3000; digits: to 1000]")  # fmt: skip
+@_list_option("--students", str, "mlp16,cnn_m", "[default: all six]")
 @click.option("--epochs", type=int, help="Epochs of each training. [default: 40]")
-@click.option("--batch-sizes", type=_List(int, "16,64"), help="To choose from.")
-@click.option("--learning-rates", type=_List(float, "1e-3,1e-2"), help="To choose from.")
+@_list_option("--batch-sizes", int, "16,64", "To choose from.")
+@_list_option("--learning-rates", float, "1e-3,1e-2", "To choose from.")
 @click.option("--tau", type=float, help="Temperature of soft labels. [default: 4]")
 @click.option("--alpha", type=float, help="Weight of soft labels. [default: 0.9]")
 @click.option("--fresh-fraction", type=float,
               help="Samples without soft labels on the device. [default: 0.3]")  # fmt: skip
 @click.option("--partition", help="iid, or dirichlet(ALPHA). [default: iid]")
-@click.option("--jobs", default=-1, help="Processes at once. [default: one a core]")
-@click.option("--dask", metavar="ADDRESS", help="Run on the cluster of this Dask scheduler.")
+@console.jobs_option
+@console.dask_option
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--cache", type=FILE, help="Folder of trained teachers. [default: ~/.cache/dtkd-opt]")
+@console.cache_option
 @click.option("--resume", is_flag=True, help="Keep the finished trainings of --output.")
-@click.option(
-    "--output", type=FILE, help="The accuracy table; other files get its name and other endings."
-)
-@click.option("--models", type=FILE, help="Take this accuracy table for --into, and train nothing.")
-@click.option("--into", type=FILE, help="Put its models into this instance file.")
+@click.option("--output", type=console.FILE,
+              help="The accuracy table; other files get its name and other endings.")  # fmt: skip
+@click.option("--models", type=console.FILE,
+              help="Take this accuracy table for --into, and train nothing.")  # fmt: skip
+@click.option("--into", type=console.FILE, help="Put its models into this instance file.")
 @click.option("--accuracy", type=click.Choice(["mean", "lower95", "fitted"]),
               help="Which accuracies --into takes. [default: mean]")  # fmt: skip
 def calibrate(
@@ -100,16 +89,12 @@ def calibrate(
     if accuracy is not None and into is None:
         raise UsageError("--accuracy says which accuracies --into takes; give --into INSTANCE")
     failed, accuracy = False, accuracy or "mean"
-    try:
+    kept = "" if output is None else "; finished trainings are kept, --resume goes on"
+    with console.exit_on_ctrl_c(kept):
         if output is not None:
             failed = _train(output, into, accuracy, given)
         else:
             _take(models, into, accuracy)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
-        kept = "" if output is None else "; finished trainings are kept, --resume goes on"
-        click.echo(f"interrupted{kept}", err=True)
-        sys.exit(_INTERRUPTED)
     if failed:
         sys.exit(1)
 
@@ -141,7 +126,7 @@ def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str,
         check_output(output, [into])
         _check_enough(accuracy, given["seeds"], given["sizes"])
         _check(into, settings.epochs)
-    with KeepOnCtrlC() as ctrl_c, phases_bar() as callback:
+    with KeepOnCtrlC() as ctrl_c, console.phases_bar() as callback:
         result = run(output=output, settings=settings, callback=callback, **given)
         ctrl_c.finish()
     if result.calibration is None:
@@ -174,7 +159,9 @@ def _put(calibration: Calibration, into: Path, accuracy: Accuracy) -> None:
 
     instance = calibration.into(_check(into, calibration.task.epochs), accuracy)
     files = write_instance(instance, into)
-    say(f"written: {' and '.join(map(str, files))} (models of {calibration.data}, {accuracy})")
+    console.say(
+        f"written: {' and '.join(map(str, files))} (models of {calibration.data}, {accuracy})"
+    )
 
 
 def _print(calibration: Calibration, failures: Sequence[TrainingRow], output: Path) -> None:
@@ -182,10 +169,6 @@ def _print(calibration: Calibration, failures: Sequence[TrainingRow], output: Pa
     from dtkd_opt.distill.summary import accuracy_lines, failure_lines
 
     for line in accuracy_lines(calibration):
-        say(line)
-    lines = failure_lines(failures)
-    for line in lines[:_SHOWN]:
-        click.echo(line, err=True)
-    if len(lines) > _SHOWN:
-        click.echo(f"… and {len(lines) - _SHOWN} more in {written(output)[1]}", err=True)
-    say(f"written: {', '.join(map(str, written(output)))}")
+        console.say(line)
+    console.say_first(failure_lines(failures), written(output)[1])
+    console.say(f"written: {', '.join(map(str, written(output)))}")

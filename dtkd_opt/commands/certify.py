@@ -32,13 +32,13 @@ def certify(
     from dtkd_opt.records.certificate import write_certificate
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.records.solution import read_solution
-    from dtkd_opt.reporting.summary import LiveLine
+    from dtkd_opt.reporting.summary import live_line
 
     problem, plan = read_instance(instance), read_solution(solution)
     output = output or Path(f"{instance.stem}.certificate.json")
-    with LiveLine() as line:
+    with live_line() as show:
         try:
-            proof = run(problem, plan, target=target, time_limit=time_limit, callback=line.show)
+            proof = run(problem, plan, target=target, time_limit=time_limit, callback=show)
         except InputError as error:
             raise InputError(str(solution), error.faults) from None
     write_certificate(proof, output)
@@ -52,16 +52,13 @@ def certify(
 @click.command()
 @click.argument("instance", type=FILE)
 @click.argument("certificate", metavar="CERT", type=FILE)
-@click.option(
-    "--arithmetic",
-    type=click.Choice(["balls", "arrays"]),
-    help="Arb's balls, or outward-rounded doubles. [default: balls up to 10,000 users]",
-)
+@click.option("--arithmetic", type=click.Choice(["balls", "arrays"]),
+              help="Arb's balls, or rounded doubles. [default: balls to 10,000 users]")  # fmt: skip
 def verify(instance: Path, certificate: Path, arithmetic: Any) -> None:
     """Check the certificate CERT of INSTANCE with independent, rigorous arithmetic.
 
     Exit code 0 only if all that it claims is proven: the plan is feasible and costs no more than
-    the objective, no plan costs less than the bound, and the gap is no wider than said.
+    the objective, no plan costs less than the bound, and the gap is no wider than stated.
 
     \b
     Example:
@@ -72,13 +69,13 @@ def verify(instance: Path, certificate: Path, arithmetic: Any) -> None:
     from dtkd_opt.records.certificate import read_certificate
     from dtkd_opt.records.instance import read_instance
 
-    problem, claim = read_instance(instance), read_certificate(certificate)
+    problem, proof = read_instance(instance), read_certificate(certificate)
     arithmetic = arithmetic or arithmetic_for(problem)
-    faults = run(problem, claim, arithmetic=arithmetic)
+    faults = run(problem, proof, arithmetic=arithmetic)
     if faults:
         raise InputError(str(certificate), faults)
     say(
-        f"{certificate}: proven for {problem.name}: a plan of J ≤ {claim.objective} s, "
-        f"none below {claim.bound} s, gap ≤ {claim.gap:.2e} "
-        f"(leaves: {claim.n_leaves}, arithmetic: {arithmetic})"
+        f"{certificate}: proven for {problem.name}: a plan of J ≤ {proof.objective} s, "
+        f"none below {proof.bound} s, gap ≤ {proof.gap:.2e} "
+        f"(leaves: {proof.n_leaves}, arithmetic: {arithmetic})"
     )

@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, printing
+from dtkd_opt.commands import console
 from dtkd_opt.commands.settings import given_settings, settings_tables
-
-_INTERRUPTED = 130  # as shells have it: 128 + the signal's number
-_SHOWN = 20  # lines about runs without a plan
 
 
 @click.command()
-@click.argument("instances", metavar="INSTANCE...", type=FILE, nargs=-1, required=True)
-@click.option(
-    "--method",
-    "methods",
-    multiple=True,
-    required=True,
-    help="Once for each: a method, see `solve`, or the name of a table of --params.",
-)
+@click.argument("instances", metavar="INSTANCE...", type=console.FILE, nargs=-1, required=True)
+@click.option("--method", "methods", multiple=True, required=True,
+              help="Once for each: a method, see `solve`, or a table of --params.")  # fmt: skip
 @click.option("--seeds", default=3, show_default=True, help="How many seeds, from 0 on.")
-@click.option("--gap", default=1e-6, show_default=True, help="Relative gap to prove.")
+@console.gap_option
 @click.option("--time-limit", type=float, help="Seconds for each run.")
 @click.option("--iterations", type=int, help="Limit of a method's own rounds, for each run.")
 @click.option("--cold", is_flag=True, help="q-learning: learn from nothing, not from prices.")
-@click.option("--params", type=FILE, help="Settings of methods, a TOML table each.")
-@click.option("--jobs", default=-1, help="Processes at once. [default: one a core]")
-@click.option("--dask", metavar="ADDRESS", help="Run on the cluster of this Dask scheduler.")
-@click.option("--output", type=FILE, required=True, help="Folder for the results.")
+@click.option("--params", type=console.FILE, help="Settings of methods, a TOML table each.")
+@console.jobs_option
+@console.dask_option
+@click.option("--output", type=console.FILE, required=True, help="Folder for the results.")
 @click.option("--fresh", is_flag=True, help="Forget the runs that the folder holds.")
 def compare(
-    instances: tuple[Path, ...],
-    output: Path,
-    fresh: bool,
-    cold: bool,
-    params: Path | None,
+    instances: tuple[Path, ...], output: Path, fresh: bool, cold: bool, params: Path | None,
     **given: Any,
-) -> None:
+) -> None:  # fmt: skip
     """Compare methods on every INSTANCE: objective, gap, accuracy, delay and time.
 
     Each run is checked like `dtkd-opt check` does before it counts, and kept in DIR/runs.jsonl as
@@ -75,21 +62,15 @@ def compare(
 
     given["params"] = settings_tables(given["methods"], params, given_settings({"cold": cold}))
     problems = [read_instance(path) for path in instances]
-    try:
-        with KeepOnCtrlC() as ctrl_c:
-            with progress_bar() as callback:
-                comparison = run(
-                    problems, output=output, resume=not fresh, callback=callback, **given
-                )
-            ctrl_c.finish()
-            with printing():
-                _print(comparison, output)
-            if comparison.interrupted:
-                raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
-        click.echo("interrupted; finished runs are kept, the same command goes on", err=True)
-        sys.exit(_INTERRUPTED)
+    note = "; finished runs are kept, the same command goes on"
+    with console.exit_on_ctrl_c(note), KeepOnCtrlC() as ctrl_c:
+        with progress_bar() as callback:
+            comparison = run(problems, output=output, resume=not fresh, callback=callback, **given)
+        ctrl_c.finish()
+        with console.printing():
+            _print(comparison, output)
+        if comparison.interrupted:
+            raise KeyboardInterrupt
     if any(run.outcome == "failed" for run in comparison.records):
         sys.exit(1)
 
@@ -101,10 +82,6 @@ def _print(comparison: Any, output: Path) -> None:
     if not comparison.records:
         return
     print_tables(tables(comparison.summary))
-    failures = failure_lines(comparison.records)
-    for line in failures[:_SHOWN]:
-        click.echo(line)
-    if len(failures) > _SHOWN:
-        click.echo(f"… and {len(failures) - _SHOWN} more in {output / 'runs.csv'}")
+    console.say_first(failure_lines(comparison.records), output / "runs.csv", err=False)
     names = ("runs.csv", "summary.csv", "gap_over_time.svg", "accuracy_delay.svg")
     click.echo(f"written: {', '.join(str(output / name) for name in names)}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,30 @@ from dtkd_opt.errors import InputError
 from dtkd_opt.runtime.runner import PhaseCallback
 
 FILE = click.Path(path_type=Path)
+_MAX_LINES = 20
+
+# options of several commands
+data_option = click.option(
+    "--data", default="digits", show_default=True, help="digits, fashion-mnist, or npz:FILE."
+)
+data_dir_option = click.option(
+    "--data-dir", type=FILE, help="Folder of Fashion-MNIST. [default: Debian's]"
+)
+jobs_option = click.option("--jobs", default=-1, help="Processes at once. [default: one a core]")
+dask_option = click.option(
+    "--dask", metavar="ADDRESS", help="Run on the cluster of this Dask scheduler."
+)
+cache_option = click.option(
+    "--cache", type=FILE, help="Folder of trained teachers. [default: ~/.cache/dtkd-opt]"
+)
+gap_option = click.option("--gap", default=1e-6, show_default=True, help="Relative gap to prove.")
 
 
 @contextmanager
 def printing() -> Iterator[None]:
     """For results: a reader that has seen enough (`| head`) ends nothing.
 
-    Raises
-    ------
-    InputError
-        When standard output takes no more, such as on a full disk.
+    InputError where standard output takes no more, such as on a full disk.
     """
     try:
         yield
@@ -41,6 +56,25 @@ def say(text: str) -> None:
     """Print one line of a result."""
     with printing():
         click.echo(text)
+
+
+def say_first(lines: Sequence[str], rest_in: Path, *, err: bool = True) -> None:
+    """Print the first 20 of lines about failures, and which file has the others."""
+    for line in lines[:_MAX_LINES]:
+        click.echo(line, err=err)
+    if len(lines) > _MAX_LINES:
+        click.echo(f"… and {len(lines) - _MAX_LINES} more in {rest_in}", err=err)
+
+
+@contextmanager
+def exit_on_ctrl_c(note: str) -> Iterator[None]:
+    """For work that is kept as it ends: KeyboardInterrupt prints a note and exits with code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
+        click.echo(f"interrupted{note}", err=True)
+        sys.exit(128 + signal.SIGINT)  # as shells have it
 
 
 def _close_stdout() -> None:

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, phases_bar, say
+from dtkd_opt.commands import console
 from dtkd_opt.federate.federation_spec import ENGINES, IN_PROCESS
 
 if TYPE_CHECKING:
     from dtkd_opt.federate import Federation
 
-_INTERRUPTED = 130  # as shells have it: 128 + the signal's number
-_MAX_LINES = 20  # about users that failed
-
 
 @click.command()
-@click.argument("instance", type=FILE)
-@click.argument("solution", type=FILE)
-@click.option("--data", default="digits", show_default=True,
-              help="digits, fashion-mnist, or npz:FILE.")  # fmt: skip
-@click.option("--data-dir", type=FILE, help="Folder of Fashion-MNIST. [default: Debian's]")
+@click.argument("instance", type=console.FILE)
+@click.argument("solution", type=console.FILE)
+@console.data_option
+@console.data_dir_option
 @click.option("--partition", default="iid", show_default=True, help="iid, or dirichlet(ALPHA).")
 @click.option("--seed", default=0, show_default=True, help="Of samples and trainings.")
 @click.option(
     "--table",
-    type=FILE,
+    type=console.FILE,
     help="Accuracy table whose learning rates are used. "
     "[default: the shipped one, if INSTANCE and --data are of it]",
 )
 @click.option("--engine", type=click.Choice(ENGINES), default=IN_PROCESS, show_default=True,
               help="Processes here, Flower's SuperNodes, or its simulation.")  # fmt: skip
-@click.option("--jobs", default=-1, help="Processes at once. [default: one a core]")
-@click.option("--cache", type=FILE, help="Folder of trained teachers. [default: ~/.cache/dtkd-opt]")
+@console.jobs_option
+@console.cache_option
 @click.option("--resume", is_flag=True, help="Go on with the users in --output.")
-@click.option("--output", type=FILE, required=True, help="Folder for the results.")
+@click.option("--output", type=console.FILE, required=True, help="Folder for the results.")
 def federate(
     instance: Path, solution: Path, table: Path | None, output: Path, resume: bool, **options: Any
 ) -> None:
@@ -68,23 +63,17 @@ def federate(
     from dtkd_opt.records.solution import read_solution
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
-    try:
-        with KeepOnCtrlC() as ctrl_c:
-            problem, plan = read_instance(instance), read_solution(solution)
-            calibration = None if table is None else read_calibration(table)
-            spec = FederationSpec(calibration=calibration, **options)
-            with phases_bar() as callback:
-                found = run(
-                    problem, plan, spec, output=output, resume=resume, callback=callback,
-                )  # fmt: skip
-            ctrl_c.finish()
-            if found.interrupted:
-                raise KeyboardInterrupt
-            _print(found, output)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
-        click.echo("interrupted; users that are done are kept, --resume goes on", err=True)
-        sys.exit(_INTERRUPTED)
+    note = "; users that are done are kept, --resume goes on"
+    with console.exit_on_ctrl_c(note), KeepOnCtrlC() as ctrl_c:
+        problem, plan = read_instance(instance), read_solution(solution)
+        calibration = None if table is None else read_calibration(table)
+        spec = FederationSpec(calibration=calibration, **options)
+        with console.phases_bar() as callback:
+            found = run(problem, plan, spec, output=output, resume=resume, callback=callback)
+        ctrl_c.finish()
+        if found.interrupted:
+            raise KeyboardInterrupt
+        _print(found, output)
     if len(found.failed):
         sys.exit(1)
 
@@ -98,12 +87,9 @@ def _print(found: Federation, output: Path) -> None:
         ("realised mean accuracy", f"{found.realised_accuracy:.2%}"),
         ("total delay (s)", f"{found.total_delay_s:.2f}"),
     ):
-        say(f"{name:25}{value:>12}")
+        console.say(f"{name:25}{value:>12}")
     for note in found.notes:
-        say(note)
+        console.say(note)
     failed = [f"failed: {row.name}: {row.reason}" for row in found.failed.itertuples(index=False)]
-    for line in failed[:_MAX_LINES]:
-        click.echo(line, err=True)
-    if len(failed) > _MAX_LINES:
-        click.echo(f"… and {len(failed) - _MAX_LINES} more in {result_paths(output)[0]}", err=True)
-    say(f"written: {', '.join(map(str, result_paths(output)))}")
+    console.say_first(failed, result_paths(output)[0])
+    console.say(f"written: {', '.join(map(str, result_paths(output)))}")

@@ -21,28 +21,14 @@ from dtkd_opt.commands.console import FILE, say
 @click.option("--deadlines", type=float, help="Share of users with a deadline, 0 to 1.")
 @click.option("--energy-budgets", type=float, help="Share of users with an energy budget, 0 to 1.")
 @click.option("--accuracy-floors", type=float, help="Share of users with min_accuracy, 0 to 1.")
-@click.option(
-    "--models",
-    type=FILE,
-    help="Accuracy table to take students and task from. [default: the shipped one]",
-)
-@click.option(
-    "--accuracy",
-    type=click.Choice(["mean", "lower95", "fitted"]),
-    default="mean",
-    show_default=True,
-    help="What of the table: see `calibrate`.",
-)
+@click.option("--models", type=FILE,
+              help="Accuracy table of students and task. [default: the shipped one]")  # fmt: skip
+@click.option("--accuracy", type=click.Choice(["mean", "lower95", "fitted"]), default="mean",
+              show_default=True, help="What of the table: see `calibrate`.")  # fmt: skip
 def generate(
-    users: int,
-    servers: int,
-    seed: int,
-    output: Path,
-    name: str | None,
-    models: Path | None,
-    accuracy: Any,
-    **params: Any,
-) -> None:
+    users: int, servers: int, seed: int, output: Path, name: str | None, models: Path | None,
+    accuracy: Any, **settings: Any,
+) -> None:  # fmt: skip
     """Write a realistic random instance; parameters and sources are in instances/README.md.
 
     Students, their accuracies and the epochs are those of an accuracy table: the one that
@@ -57,11 +43,9 @@ def generate(
     from dtkd_opt.records.calibration import read_calibration
     from dtkd_opt.records.instance import write_instance
 
-    given = {key: value for key, value in params.items() if value is not None}
-    table = None if models is None else read_calibration(models)
-    instance = generate_instance(
-        users, servers, seed, GeneratorSettings(**given), name, table, accuracy
-    )
+    given = GeneratorSettings(**{k: value for k, value in settings.items() if value is not None})
+    calibration = None if models is None else read_calibration(models)
+    instance = generate_instance(users, servers, seed, given, name, calibration, accuracy)
     written = write_instance(instance, output)
     say(f"written: {' and '.join(map(str, written))} ({instance.description})")
 
@@ -70,11 +54,8 @@ def generate(
 @click.argument("instance", type=FILE)
 @click.option("--format", "format_", type=click.Choice(["nl", "lp", "mps"]), required=True)
 @click.option("--output", type=FILE, required=True, help="Model file to write.")
-@click.option(
-    "--formulation",
-    type=click.Choice(["minlp", "perspective"]),
-    help="nl: as stated, or convex. [default: perspective]",
-)
+@click.option("--formulation", type=click.Choice(["minlp", "perspective"]),
+              help="nl: as stated, or convex. [default: perspective]")  # fmt: skip
 @click.option("--time-limit", type=float, help="lp, mps: seconds for collecting tangents.")
 def export(
     instance: Path, format_: Any, output: Path, formulation: Any, time_limit: float | None

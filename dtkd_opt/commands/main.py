@@ -31,19 +31,9 @@ def cli() -> None:
     """
 
 
-for command in (
-    solve,
-    check,
-    certify,
-    verify,
-    generate,
-    calibrate,
-    export,
-    compare,
-    pareto,
-    federate,
-    train_dqn,
-):
+for command in (solve, check, certify, verify, generate, export):
+    cli.add_command(command)
+for command in (compare, pareto, calibrate, federate, train_dqn):
     cli.add_command(command)
 
 

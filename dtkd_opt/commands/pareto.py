@@ -15,23 +15,14 @@ if TYPE_CHECKING:
     from dtkd_opt.analysis.pareto import ParetoFront
 
 
-@click.command()
+_OLD_NAMES = {"least": "min-weight", "most": "max-weight"}
+
+
+@click.command(context_settings={"token_normalize_func": lambda name: _OLD_NAMES.get(name, name)})
 @click.argument("instance", type=FILE)
 @click.option("--points", default=25, show_default=True, help="How many weights, 2 or more.")
-@click.option(
-    "--min-weight",
-    "--least",
-    "min_weight",
-    type=float,
-    help="Smallest weight. [default: the instance's / 10]",
-)
-@click.option(
-    "--max-weight",
-    "--most",
-    "max_weight",
-    type=float,
-    help="Largest weight. [default: 10 times the instance's]",
-)
+@click.option("--min-weight", type=float, help="Smallest weight. [default: the instance's / 10]")
+@click.option("--max-weight", type=float, help="Largest weight. [default: the instance's * 10]")
 @click.option("--gap", default=1e-6, show_default=True, help="Relative gap to prove, each.")
 @click.option("--time-limit", type=float, help="Seconds for each weight.")
 @click.option("--beside", type=FILE, multiple=True, help="Solution file to draw too; repeatable.")
@@ -52,7 +43,7 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
     from dtkd_opt.analysis.pareto import pareto as run
     from dtkd_opt.analysis.pareto_files import check_front, read_beside, write_front
     from dtkd_opt.records.instance import read_instance
-    from dtkd_opt.reporting.summary import LiveLine, print_tables
+    from dtkd_opt.reporting.summary import live_line, print_tables
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
     problem = read_instance(instance)
@@ -60,10 +51,8 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
     output = output or Path(f"{instance.stem}.pareto.csv")
     check_front(output, [instance, *beside])
     with KeepOnCtrlC() as ctrl_c:
-        with LiveLine() as line:
-            front = run(
-                problem, callback=lambda n, of: line.show(f"weight {n + 1} of {of}"), **given
-            )
+        with live_line() as show:
+            front = run(problem, callback=lambda n, of: show(f"weight {n + 1} of {of}"), **given)
         ctrl_c.finish()
         written = write_front(front, output, others)
     with printing():
@@ -77,17 +66,17 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
 
 def _table(front: ParetoFront) -> Table:
     """One line a weight."""
-    from rich.table import Table
+    from dtkd_opt.reporting.summary import make_table
 
-    table = Table(title=front.instance.name, title_justify="left", header_style="bold")
-    for heading in ("weight ρ (s)", "accuracy", "total delay (s)", "at the server", "gap"):
-        table.add_column(heading, justify="right")
-    for row in front.frame.itertuples():
-        table.add_row(
+    rows = (
+        (
             f"{row.seconds_per_error:.4g}",
             f"{row.mean_accuracy:.2%}",
             f"{row.total_delay_s:.2f}",
             str(row.at_server),
             f"{row.gap:.1e}",
         )
-    return table
+        for row in front.frame.itertuples()
+    )
+    headings = ["weight ρ (s)", "accuracy", "total delay (s)", "at the server", "gap"]
+    return make_table(front.instance.name, [], headings, rows)

@@ -27,12 +27,7 @@ def settings_tables(
 ) -> dict[str, Any]:
     """The tables of a settings file, overridden by the options given.
 
-    Raises
-    ------
-    InputError
-        When the file is not one of settings.
-    UsageError
-        When an option's method is not among `methods`.
+    UsageError where the method of an option is not among `methods`.
     """
     from dtkd_opt.methods.settings import read_settings
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, printing, say
+from dtkd_opt.commands.console import FILE, gap_option, printing, say
 from dtkd_opt.commands.settings import SETTINGS, given_settings, settings_tables
 from dtkd_opt.errors import InputError
 from dtkd_opt.methods import METHODS
@@ -17,22 +17,16 @@ from dtkd_opt.records.files import write_atomic
 
 @click.command()
 @click.argument("instance", type=FILE)
-@click.option(
-    "--method",
-    default="auto",
-    show_default=True,
-    help=f"{', '.join(METHODS)}, a method of another installed package, or a table of --params.",
-)
-@click.option("--gap", default=1e-6, show_default=True, help="Relative gap to prove.")
+@click.option("--method", default="auto", show_default=True,
+              help=f"{', '.join(METHODS)}, another package's, or a table of --params.")  # fmt: skip
+@gap_option
 @click.option("--time-limit", type=float, help="Seconds; the best plan found is kept.")
 @click.option("--iterations", type=int, help="Limit of the method's own rounds.")
 @click.option("--seed", default=0, show_default=True, help="Seed of all randomness.")
 @click.option("--output", type=FILE, help="Solution file. [default: ./NAME.solution.json]")
 @click.option("--no-fixing", is_flag=True, help="exact: HiGHS alone proves, on all options.")
 @click.option(
-    "--mip-rel-gap",
-    type=click.FloatRange(0),
-    help="exact: HiGHS's own gap. [default: gap / 2]",
+    "--mip-rel-gap", type=click.FloatRange(0), help="exact: HiGHS's own gap. [default: gap / 2]"
 )
 @click.option(
     "--threads",
@@ -57,7 +51,7 @@ def solve(
     from dtkd_opt.methods.solve import solve as run
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.records.solution import write_solution
-    from dtkd_opt.reporting.summary import LiveLine, print_tables, summary
+    from dtkd_opt.reporting.summary import live_line, print_tables, summary
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
     problem = read_instance(instance)
@@ -65,8 +59,8 @@ def solve(
         write_atomic(Path(log), b"")  # HiGHS would ignore an impossible path
     output = output or Path(f"{instance.stem}.solution.json")
     with KeepOnCtrlC() as ctrl_c:
-        with LiveLine() as line:
-            result = run(problem, chosen, callback=line.show, **given)
+        with live_line() as show:
+            result = run(problem, chosen, callback=show, **given)
         ctrl_c.finish()
         written = write_solution(result.solution, output)
     with printing():

@@ -33,21 +33,16 @@ def train_dqn(output: Path, resume: bool, device: str, **given: Any) -> None:
       dtkd-opt train-dqn --output runs/dqn --steps 40000 --seed 0 --resume
     """
     from dtkd_opt.methods.dqn.train import make_settings, train_dqn
-    from dtkd_opt.reporting.summary import LiveLine
+    from dtkd_opt.reporting.summary import live_line
 
     settings = make_settings({key: value for key, value in given.items() if value is not None})
-    with LiveLine() as line:
+    with live_line() as show:
         state = train_dqn(
-            output,
-            settings,
-            resume=resume,
-            device=device,
-            callback=lambda now: line.show(_progress_line(now)),
-        )
-    if state.progress < 1:
-        say(f"stopped: {_progress_line(state)}; go on with --resume")
-    else:
-        say(_progress_line(state))
+            output, settings, resume=resume, device=device,
+            callback=lambda now: show(_progress_line(now)),
+        )  # fmt: skip
+    done = state.progress >= 1
+    say(_progress_line(state) if done else f"stopped: {_progress_line(state)}; go on with --resume")
     if state.curve:
         say(f"written: {output / 'dqn.json'}, {output / 'dqn.safetensors'}, {output / 'curve.csv'}")
 

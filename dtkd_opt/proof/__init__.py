@@ -1,4 +1,4 @@
-"""Whether a plan is what it is said to be.
+"""Checks of plans and proofs: figures, gaps, certificates.
 
 :func:`~dtkd_opt.proof.check.check` recomputes the figures of a solution,
 :func:`~dtkd_opt.proof.certify.certify` proves how far its plan is from the best one, and

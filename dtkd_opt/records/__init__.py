@@ -1,4 +1,4 @@
-"""What files say: frozen, validated records in SI units, their JSON and Parquet forms and schemas.
+"""The contents of files: validated records in SI units, their JSON and Parquet forms, schemas.
 
 An instance (`instance`, with `elements`, `users` and `accuracy`), a plan (`plan`), a solution
 (`solution`), a certificate (`certificate`) and a calibration (`calibration`); `fields` has the

@@ -32,11 +32,6 @@ class AccuracyTable(Record):
         Grid points, increasing.
     device, server
         Accuracy in [0, 1] at each of them, when trained on the device and at the server.
-
-    Raises
-    ------
-    InputError
-        One line per fault.
     """
 
     samples: Annotated[tuple[Positive, ...], Field(min_length=1)]

@@ -5,8 +5,6 @@ The file format is documented in instances/README.md.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,12 +18,13 @@ from dtkd_opt.records.fields import (
     Fraction,
     Name,
     NonNegative,
+    Number,
     Positive,
     Record,
     Text,
     raise_faults,
 )
-from dtkd_opt.records.files import parse_json, read_bytes, validate, write_atomic
+from dtkd_opt.records.files import parse_json, read_bytes, to_json, validate, write_atomic
 from dtkd_opt.records.instance import Instance, Model, Task
 
 FORMAT: Literal["dtkd-opt/accuracy/1"] = "dtkd-opt/accuracy/1"
@@ -33,7 +32,6 @@ FORMAT: Literal["dtkd-opt/accuracy/1"] = "dtkd-opt/accuracy/1"
 LabelKind = Literal["hard", "device", "server"]  # what a student is trained with
 _DATA = Path(__file__).parent / "data"
 Accuracy = Literal["mean", "lower95", "fitted"]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class AccuracyStatistics(Record):
@@ -63,7 +61,7 @@ class PowerLaw(Record):
     b: NonNegative
     c: Positive
     fitted: tuple[Fraction, ...]
-    residuals: tuple[Finite, ...]
+    residuals: tuple[Number, ...]
 
 
 class AccuracyCurve(Record):
@@ -101,9 +99,9 @@ class DistillationGain(Record):
     labels: Literal["device", "server"]
     samples: Count
     runs: Count
-    mean: Finite
-    lower95: Finite | None
-    upper95: Finite | None
+    mean: Number
+    lower95: Number | None
+    upper95: Number | None
 
 
 class ChosenHyperparameters(Record):
@@ -147,10 +145,13 @@ class Calibration(Record):
     lifts: tuple[DistillationGain, ...]
     choices: tuple[ChosenHyperparameters, ...]
 
+    @property
+    def _curves(self) -> dict[tuple[str, str], AccuracyCurve]:
+        return {(curve.student, curve.labels): curve for curve in self.curves}
+
     @model_validator(mode="after")
     def _check(self) -> Calibration:
-        curves = {(curve.student, curve.labels): curve for curve in self.curves}
-        faults = []
+        curves, faults = self._curves, []
         for i, model in enumerate(self.models):
             table = model.accuracy
             for place in PLACES:
@@ -184,15 +185,14 @@ class Calibration(Record):
         )
 
     def _accuracy(self, model: Model, accuracy: Accuracy) -> AccuracyTable:
-        found: dict[Place, Any] = {}
-        curves = {(curve.student, curve.labels): curve for curve in self.curves}
+        values: dict[Place, Any] = {}
         for place in PLACES:
-            found[place] = tuple(curves[model.name, place].values(accuracy))
-            if None in found[place]:
+            values[place] = self._curves[model.name, place].values(accuracy)
+            if None in values[place]:
                 needs = "two seeds" if accuracy == "lower95" else "four sizes"
                 fault = f"has no {accuracy} accuracy of {model.name}; that takes {needs} or more"
                 raise InputError(self.data, [fault])
-        return AccuracyTable(samples=model.accuracy.samples, **found)
+        return AccuracyTable(samples=model.accuracy.samples, **values)
 
     def into(self, instance: Instance, accuracy: Accuracy = "mean") -> Instance:
         """The instance with this calibration's models and task.
@@ -213,9 +213,8 @@ class Calibration(Record):
         return instance.replace(task=self.task, models=self.models_with(accuracy))
 
     def to_bytes(self) -> bytes:
-        """The calibration as JSON, one line an entry, so that files stay readable and diffable."""
-        parts = [f"{_json(key)}: {_value(item)}" for key, item in self.model_dump().items()]
-        return ("{" + ",\n ".join(parts) + "}\n").encode()
+        """The calibration as JSON, one line an entry."""
+        return to_json(self.model_dump())
 
 
 def check_epochs(instance: Instance, epochs: int, source: str = "instance") -> None:
@@ -226,16 +225,6 @@ def check_epochs(instance: Instance, epochs: int, source: str = "instance") -> N
             f"{instance.task.epochs}; calibrate with --epochs {instance.task.epochs}"
         )
         raise InputError(source, [fault])
-
-
-def _value(item: Any) -> str:
-    if isinstance(item, Sequence) and not isinstance(item, str):
-        return "[\n  " + ",\n  ".join(_json(row) for row in item) + "]"
-    return _json(item)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def read_calibration(path: str | Path) -> Calibration:

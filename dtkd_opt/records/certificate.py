@@ -6,22 +6,36 @@ so that a million of them are seven arrays; above 100,000 they go to a Parquet f
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, Strict, ValidationError, field_validator
+from pydantic import ValidationError, field_validator
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.accuracy import Place
-from dtkd_opt.records.fields import Name, NonNegative, Record, Text, raise_faults
-from dtkd_opt.records.files import fault_lines, parse_json, read_bytes, validate, write_atomic
+from dtkd_opt.records.fields import (
+    Name,
+    NonNegative,
+    Number,
+    Record,
+    Text,
+    Whole,
+    raise_faults,
+)
+from dtkd_opt.records.files import (
+    fault_lines,
+    parse_json,
+    read_bytes,
+    to_json,
+    validate,
+    write_atomic,
+)
 from dtkd_opt.records.parquet import (
     PARQUET_MIN_USERS,
     read_parquet,
@@ -32,8 +46,6 @@ from dtkd_opt.records.plan import PlanRows
 
 FORMAT: Literal["dtkd-opt/certificate/1"] = "dtkd-opt/certificate/1"
 
-Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-Whole = Annotated[int, Strict(), Field(ge=0)]
 Option = tuple[Whole, Place, Whole]  # model, place, server
 
 
@@ -181,18 +193,8 @@ def write_certificate(
         "format": FORMAT,
         **{k: getattr(certificate, k) for k in ("instance", "instance_sha256", "version")},
         **{k: float(getattr(certificate, k)) for k in ("objective", "bound", "gap")},
+        "incumbent": table if parquet else incumbent.to_rows(),
+        "prices": np.asarray(certificate.prices).tolist(),
+        "tree": [node.model_dump() for node in certificate.tree],
     }
-    parts = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
-    parts.append(f'"incumbent": {_json(table) if parquet else _lines([*incumbent.to_rows()])}')
-    parts.append(f'"prices": {_lines(np.asarray(certificate.prices).tolist())}')
-    parts.append(f'"tree": {_lines([node.model_dump() for node in certificate.tree])}')
-    write_atomic(path, ("{" + ",\n ".join(parts) + "}\n").encode())
-
-
-def _lines(items: Sequence[Any]) -> str:
-    """A JSON list, one line per entry."""
-    return "[\n  " + ",\n  ".join(map(_json, items)) + "]" if items else "[]"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    write_atomic(path, to_json(head))

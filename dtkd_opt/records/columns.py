@@ -81,10 +81,7 @@ class Column:
 
 def _bad_texts(values: Texts, allowed: tuple[str, ...]) -> Mask:
     if allowed:
-        good = np.zeros(len(values), bool)
-        for text in allowed:
-            good |= values == text
-        return ~good
+        return ~np.isin(values, np.array(allowed, object))
     plain = values.tolist()
     if set(map(type, plain)) <= {str} and "" not in set(plain) and _encodable("".join(plain)):
         return np.zeros(len(values), bool)
@@ -111,7 +108,7 @@ def pack_list(row: Sequence[float | None]) -> NDArray[np.float64]:
 
 
 def _pack_lists(rows: Sequence[Sequence[float | None]]) -> NDArray[Any]:
-    """(N, W) numbers; (N,) tuples where lengths differ, so that it can be said whose is wrong."""
+    """(N, W) numbers; (N,) tuples where lengths differ, so that the wrong ones can be named."""
     if len({len(row) for row in rows}) <= 1:
         width = len(rows[0]) if rows else 0
         return np.array([pack_list(row) for row in rows], float).reshape(len(rows), width)

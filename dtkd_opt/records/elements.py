@@ -7,13 +7,7 @@ from dtkd_opt.records.fields import Amount, Count, Name, Positive, Record, init_
 
 
 class Task(Record):
-    """What all users train: epochs, sizes [bits] of samples and labels, cost [cycles] of a label.
-
-    Raises
-    ------
-    InputError
-        One line per fault.
-    """
+    """What all users train: epochs, bits of a sample and of a label, cycles of a soft label."""
 
     epochs: Count
     bits_per_sample: Positive
@@ -32,13 +26,7 @@ class Task(Record):
 
 
 class Server(Record):
-    """An edge server and its three pools: uplink band, downlink band [Hz], CPU [cycles/s].
-
-    Raises
-    ------
-    InputError
-        One line per fault.
-    """
+    """An edge server and its three pools: uplink band, downlink band [Hz], CPU [cycles/s]."""
 
     name: Name
     uplink_hz: Positive
@@ -61,13 +49,7 @@ class Server(Record):
 
 
 class Model(Record):
-    """A student model: its size, its training cost and its calibrated accuracy.
-
-    Raises
-    ------
-    InputError
-        One line per fault.
-    """
+    """A student model: its size, its training cost and its calibrated accuracy."""
 
     name: Name
     bits: Positive

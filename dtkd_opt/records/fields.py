@@ -63,13 +63,7 @@ class Record(BaseModel):
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined] # reading does not call it
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with other values, which are checked as those of a new record.
-
-        Raises
-        ------
-        InputError
-            One line per fault.
-        """
+        """A copy with other values, which are checked as those of a new record."""
         kept = {key: getattr(self, key) for key in self.model_fields_set}
         return type(self)(**kept | changes)
 
@@ -81,7 +75,7 @@ class Record(BaseModel):
     def hash_files(self) -> Mapping[str, str]:
         """Hexadecimal SHA-256, by name, of the files whose contents count as part of the record.
 
-        For settings of methods: what `compare` found with other contents is another question.
+        For settings of methods: with other contents `compare` runs the method again.
 
         Raises
         ------
@@ -122,7 +116,7 @@ def _plain(value: Any) -> Any:
 
 
 def _bounded(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    # a second step, so that of a negative number it is said that it must be positive
+    # a second step, so that the fault of a negative number is that it must be positive
     bounds = core_schema.float_schema(ge=SMALLEST, le=LARGEST)
     return core_schema.chain_schema([handler(source), bounds])
 
@@ -145,9 +139,11 @@ Positive = Annotated[
 ]
 NonNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 Amount = Annotated[float, Strict(), Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
 Share = Annotated[Fraction, AfterValidator(_zero_or_noticeable)]
 Count = Annotated[int, Strict(), Field(ge=1, le=MAX_COUNT)]
+Whole = Annotated[int, Strict(), Field(ge=0)]
 Flag = Annotated[bool, Strict()]
 
 

@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,14 +74,26 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def parse_json(data: bytes, source: str) -> Any:
-    """Parse strict JSON (RFC 8259): no NaN, no key twice.
+def to_json(fields: Mapping[str, Any]) -> bytes:
+    """A JSON object, a line a key and a line an entry of a list: readable, and easy to compare."""
+    parts = []
+    for key, value in fields.items():
+        text = _json_lines(value) if isinstance(value, list | tuple | Iterator) else _json(value)
+        parts.append(f"{_json(key)}: {text}")
+    return ("{" + ",\n ".join(parts) + "}\n").encode()
 
-    Raises
-    ------
-    InputError
-        One line per fault, with the line and column of the text or the path inside the file.
-    """
+
+def _json_lines(items: Iterable[Any]) -> str:
+    rows = ",\n  ".join(map(_json, items))
+    return f"[\n  {rows}]" if rows else "[]"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def parse_json(data: bytes, source: str) -> Any:
+    """Strict JSON (RFC 8259): of NaN, a key twice or bad syntax InputError says where it is."""
     reader = _Reader()
     try:
         text = data.decode("utf-8-sig")  # some editors put a byte order mark first
@@ -93,8 +105,8 @@ def parse_json(data: bytes, source: str) -> Any:
         raise InputError(source, [_syntax_fault(error)]) from None
     except RecursionError:
         raise InputError(source, ["is nested too deeply to be a file of this project"]) from None
-    if reader.odd:
-        raise InputError(source, list(_odd_faults(value)))
+    if reader.invalid:
+        raise InputError(source, list(_invalid_faults(value)))
     return value
 
 
@@ -114,13 +126,13 @@ class _Twice(dict[str, Any]):
 
 
 class _Reader:
-    """Reads JSON and notes in `odd` whether it holds what RFC 8259 does not allow.
+    """Reads JSON and notes in `invalid` whether it holds what RFC 8259 does not allow.
 
     The parser does not know the path to what it reads, so the faults are looked for afterwards.
     """
 
     def __init__(self) -> None:
-        self.odd = False
+        self.invalid = False
 
     def read(self, text: str) -> Any:
         return json.loads(
@@ -134,13 +146,13 @@ class _Reader:
         keys = dict(pairs)
         if len(keys) == len(pairs):
             return keys
-        self.odd = True
+        self.invalid = True
         twice = _Twice(keys)
         twice.repeated = tuple(key for key, n in Counter(k for k, _ in pairs).items() if n > 1)
         return twice
 
     def _constant(self, name: str) -> float:
-        self.odd = True
+        self.invalid = True
         return float(name)
 
 
@@ -149,7 +161,7 @@ def _whole_number(digits: str) -> int | float:
     return int(digits) if len(digits) <= 308 else float(digits)
 
 
-def _odd_faults(root: Any) -> Iterator[str]:
+def _invalid_faults(root: Any) -> Iterator[str]:
     stack: list[tuple[tuple[int | str, ...], Any]] = [((), root)]
     while stack:  # no recursion: the nesting may be as deep as the parser bears
         loc, value = stack.pop()
@@ -164,13 +176,7 @@ def _odd_faults(root: Any) -> Iterator[str]:
 
 
 def validate(record: type[Record], data: Any, source: str) -> Record:
-    """`record` from parsed JSON.
-
-    Raises
-    ------
-    InputError
-        One line per fault, ``users[3].samples: must be …``.
-    """
+    """`record` from parsed JSON, or InputError, a line a fault: ``users[3].samples: must be …``."""
     if not isinstance(data, dict):
         raise InputError(source, ["must be a JSON object in { }"])
     if "format" in record.model_fields and "format" not in data:  # only what Python makes has none
@@ -251,10 +257,7 @@ def writing(path: Path) -> Iterator[None]:
 def write_atomic(path: Path, data: bytes) -> None:
     """Write so that a reader sees the old file or the new one, never a part of it.
 
-    Raises
-    ------
-    InputError
-        When the folder is missing or not writable, or the disk is full.
+    InputError where the folder is missing or not writable, or the disk is full.
     """
     with writing(path):
         if path.exists() and not path.is_file():  # a device or a pipe: must not be replaced

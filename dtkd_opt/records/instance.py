@@ -6,7 +6,6 @@ The file format is documented in instances/README.md.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -28,14 +27,13 @@ from dtkd_opt.records.elements import Task as Task
 from dtkd_opt.records.fields import LARGEST as LARGEST
 from dtkd_opt.records.fields import SMALLEST as SMALLEST
 from dtkd_opt.records.fields import Amount, Name, Record, Text, init_signature, raise_faults
-from dtkd_opt.records.files import parse_json, read_bytes, sha256, validate, write_atomic
+from dtkd_opt.records.files import parse_json, read_bytes, sha256, to_json, validate
 from dtkd_opt.records.parquet import (
     PARQUET_MIN_USERS,
     Storage,
-    parquet_path,
     read_parquet,
     referenced_parquet,
-    write_parquet,
+    write_beside,
 )
 from dtkd_opt.records.users import User as User
 from dtkd_opt.records.users import Users
@@ -59,11 +57,6 @@ class Instance(Record):
         What is trained, where, and the students to choose from.
     users
         One :class:`User` each, or :class:`Users` columns.
-
-    Raises
-    ------
-    InputError
-        One line per fault.
     """
 
     format: Literal["dtkd-opt/instance/1"] = FORMAT
@@ -125,28 +118,25 @@ class Instance(Record):
                 )
 
     def _best_accuracy(self) -> Array:
-        """(N,) the best that any model reaches with a user's samples; inf where none is asked."""
+        """(N,) the best that any model reaches with a user's samples; inf without a floor."""
         best = np.full(len(self.users), np.inf)
-        asked = np.flatnonzero(self.users.min_accuracy > -np.inf)
-        samples = self.users.samples[asked]
-        best[asked] = best_accuracy([m.accuracy for m in self.models], samples)
+        limited = np.flatnonzero(self.users.min_accuracy > -np.inf)
+        samples = self.users.samples[limited]
+        best[limited] = best_accuracy([m.accuracy for m in self.models], samples)
         return best
 
     @property
     def sha256(self) -> str:
         """SHA-256 that tells this instance from others.
 
-        Of one read from JSON: of the file. Of one read with a table, or made in Python with
+        Of one read from JSON: of the file. Of one read with a Parquet file, or made in Python with
         100,000 users or more: of its contents (:meth:`hash_contents`), which are the same before
         and after writing. Of a smaller one made in Python: of :meth:`to_bytes`.
         """
         if self._sha256 is not None:
             return self._sha256
-        return (
-            self.hash_contents()
-            if len(self.users) >= PARQUET_MIN_USERS
-            else sha256(self.to_bytes())
-        )
+        large = len(self.users) >= PARQUET_MIN_USERS
+        return self.hash_contents() if large else sha256(self.to_bytes())
 
     def has_hash(self, digest: str) -> bool:
         """Whether a hash is this instance's, in whichever form it was read or made."""
@@ -157,27 +147,19 @@ class Instance(Record):
     def hash_contents(self) -> str:
         """SHA-256 of the contents, whatever the form: all but the users as :meth:`to_bytes`
         writes it, then the users' columns."""
-        digest = hashlib.sha256(self._written(None))
+        digest = hashlib.sha256(to_json(self._head()))
         self.users.update_hash(digest)
         return digest.hexdigest()
 
-    def to_bytes(self) -> bytes:
-        """The instance as JSON, one line per user, so that files stay readable and diffable."""
-        return self._written(_json_rows(self.users.to_rows()))
+    def to_bytes(self, table: str | None = None) -> bytes:
+        """The instance as JSON, one line per user; `table` names a Parquet file of its users."""
+        return to_json(self._head() | {"users": table or self.users.to_rows()})
 
-    def head_bytes(self, table: str) -> bytes:
-        """The instance as JSON, its users in a table of this name."""
-        return self._written(_json(table))
-
-    def _written(self, users: str | None) -> bytes:
+    def _head(self) -> dict[str, Any]:
         head = self.model_dump(exclude={"users", "models", "servers"}, exclude_none=True)
-        parts = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
         for kind in ("servers", "models"):
-            rows = (item.model_dump(exclude_defaults=True) for item in getattr(self, kind))
-            parts.append(f'"{kind}": {_json_rows(rows)}')
-        if users is not None:
-            parts.append(f'"users": {users}')
-        return ("{" + ",\n ".join(parts) + "}\n").encode()
+            head[kind] = [item.model_dump(exclude_defaults=True) for item in getattr(self, kind)]
+        return head
 
     def __eq__(self, other: object) -> bool:
         # where a record was read from is not part of what it says
@@ -207,14 +189,6 @@ def _gains(users: Users) -> tuple[NDArray[np.int64], Mask]:
 def _rounded_down(accuracy: float) -> float:
     rounded = round(accuracy, 6)
     return rounded if rounded <= accuracy else round(rounded - 1e-6, 6)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _json_rows(rows: Iterator[Any]) -> str:
-    return "[\n  " + ",\n  ".join(_json(row) for row in rows) + "]"
 
 
 def read_instance(path: str | Path) -> Instance:
@@ -267,11 +241,4 @@ def write_instance(
     tuple of Path
         The files written.
     """
-    path = Path(path)
-    table = parquet_path(path, users, len(instance.users))
-    if table is None:
-        write_atomic(path, instance.to_bytes())
-        return (path,)
-    write_parquet(instance.users, table)
-    write_atomic(path, instance.head_bytes(table.name))
-    return path, table
+    return write_beside(Path(path), instance.users, users, instance.to_bytes)

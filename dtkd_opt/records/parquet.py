@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -33,24 +33,31 @@ _KINDS = {
 def referenced_parquet(head: Any, path: Path, key: str = "users") -> Path | None:
     """The Parquet file that a file names under a key, in the same folder; None if it names none.
 
-    Raises
-    ------
-    InputError
-        When the name is not a plain one: a file that is passed on must not reach into folders.
+    InputError where the name is not a plain one: a file must not reach into folders.
     """
     name = head.get(key) if isinstance(head, dict) else None
     if not isinstance(name, str):
         return None
     plain = name.endswith(".parquet") and not set(name) & set("/\\:\0") and name != ".parquet"
     if not plain or len(name) > 255 or not name.isprintable():
-        raise InputError(
-            str(path),
-            [
-                f"{key}: must be a list in [ ] or the name of a .parquet file in the same folder, "
-                f"got {json.dumps(name, ensure_ascii=False)[:60]}"
-            ],
-        )
+        fault = f"{key}: must be a list in [ ] or the name of a .parquet file in the same folder"
+        got = json.dumps(name, ensure_ascii=False)[:60]
+        raise InputError(str(path), [f"{fault}, got {got}"])
     return path.parent / name
+
+
+def write_beside(
+    path: Path, columns: Columns[Any], storage: Storage, to_bytes: Callable[[str | None], bytes]
+) -> tuple[Path, ...]:
+    """Write a file atomically, its users in it or, before it, in a Parquet file beside it.
+
+    `to_bytes` makes the file's contents from the name of the Parquet file, None without one.
+    """
+    table = parquet_path(path, storage, len(columns))
+    if table is not None:
+        write_parquet(columns, table)
+    write_atomic(path, to_bytes(table.name if table else None))
+    return (path,) if table is None else (path, table)
 
 
 def parquet_path(path: Path, storage: Storage, size: int) -> Path | None:
@@ -64,11 +71,6 @@ def parquet_path(path: Path, storage: Storage, size: int) -> Path | None:
         fault = "its users go into a file of this name that ends in .parquet; name it ….json"
         raise InputError(str(path), [fault])
     return table
-
-
-def has_pyarrow() -> bool:
-    """Whether tables can be read and written here."""
-    return find_spec("pyarrow") is not None
 
 
 def _pyarrow(path: Path) -> Any:
@@ -105,13 +107,7 @@ def _to_arrow(pa: Any, values: NDArray[Any], null: Mask | None) -> Any:
 
 
 def read_parquet(kind: type[C], path: Path) -> C:
-    """Columns from a Parquet file, with the same checks and lines as for records in JSON.
-
-    Raises
-    ------
-    InputError
-        One line per fault; of a table full of faults the first.
-    """
+    """Columns from a Parquet file, checked as records in JSON; InputError has the first faults."""
     pa = _pyarrow(path)
     data = read_bytes(path)
     try:
@@ -120,9 +116,9 @@ def read_parquet(kind: type[C], path: Path) -> C:
             raise InputError(str(path), faults)
         table = file.read()
         table.validate(full=True)
-        columns, odd = _unpack(pa, kind, table)
+        columns, invalid = _unpack(pa, kind, table)
         made = kind(columns)
-        rows = np.flatnonzero(made.bad_rows() | odd)[:KEPT_FAULTS]
+        rows = np.flatnonzero(made.bad_rows() | invalid)[:KEPT_FAULTS]
         faults = kind.row_faults(zip(rows.tolist(), table.take(rows).to_pylist(), strict=True))
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):
         raise InputError(str(path), ["is not a Parquet file, or is damaged"]) from None
@@ -171,8 +167,8 @@ def _fits(pa: Any, column: Column, kind: Any) -> bool:
 
 
 def _unpack(pa: Any, kind: type[Columns[Any]], table: Any) -> tuple[dict[str, NDArray[Any]], Mask]:
-    """The table's columns as arrays, and which rows hold what no array can say."""
-    columns, odd = {}, np.zeros(table.num_rows, bool)
+    """The table's columns as arrays, and which rows hold what no array can represent."""
+    columns, invalid = {}, np.zeros(table.num_rows, bool)
     for key, column in kind.keys.items():
         if key not in table.column_names:
             columns[key] = np.full(table.num_rows, column.null)
@@ -181,12 +177,12 @@ def _unpack(pa: Any, kind: type[Columns[Any]], table: Any) -> tuple[dict[str, ND
         elif column.kind == "whole":
             columns[key] = _whole(pa, column, table[key])
         elif column.kind == "number":
-            columns[key], strange = _numbers(pa, column, table[key])
-            odd |= strange
+            columns[key], wrong = _numbers(pa, column, table[key])
+            invalid |= wrong
         else:
-            columns[key], strange = _lists(pa, column, table[key])
-            odd |= strange
-    return columns, odd
+            columns[key], wrong = _lists(pa, column, table[key])
+            invalid |= wrong
+    return columns, invalid
 
 
 def _whole(pa: Any, column: Column, values: Any) -> NDArray[np.int64]:
@@ -206,26 +202,23 @@ def _numbers(pa: Any, column: Column, values: Any) -> tuple[NDArray[np.float64],
     if column.null is None:
         plain[missing] = np.nan
         return plain, np.zeros(len(plain), bool)
-    odd = column.is_null(plain) & ~missing
+    invalid = column.is_null(plain) & ~missing
     plain[missing] = column.null
-    return plain, odd
+    return plain, invalid
 
 
 def _lists(pa: Any, column: Column, values: Any) -> tuple[NDArray[Any], Mask]:
     """(N, W) numbers; (N,) tuples where the lengths differ."""
     rows = values.combine_chunks()
-    lengths = set() if pa.types.is_null(rows.type) else set(_lengths(pa, rows))
+    lengths = set()
+    if not pa.types.is_null(rows.type):
+        lengths = set(pa.compute.unique(pa.compute.list_value_length(rows)).to_pylist())
     if rows.null_count == 0 and len(lengths) == 1:
-        plain, odd = _numbers(pa, column, pa.compute.list_flatten(rows))
+        plain, invalid = _numbers(pa, column, pa.compute.list_flatten(rows))
         shape = (len(rows), lengths.pop())
-        return plain.reshape(shape), np.logical_or.reduce(odd.reshape(shape), axis=1)
-    ragged, strange = np.empty(len(rows), object), np.zeros(len(rows), bool)
+        return plain.reshape(shape), np.logical_or.reduce(invalid.reshape(shape), axis=1)
+    ragged, wrong = np.empty(len(rows), object), np.zeros(len(rows), bool)
     for n, row in enumerate(rows.to_pylist()):
         ragged[n] = tuple(row or ())
-        strange[n] = row is None or any(x is not None and x != x for x in row)
-    return ragged, strange
-
-
-def _lengths(pa: Any, rows: Any) -> list[int]:
-    unique: list[int] = pa.compute.unique(pa.compute.list_value_length(rows)).to_pylist()
-    return unique
+        wrong[n] = row is None or any(x is not None and x != x for x in row)
+    return ragged, wrong

@@ -104,14 +104,6 @@ class PlanColumns(Columns[P]):
         "cpu_hz": _ANY_AMOUNT,
     }
 
-    name: Texts
-    model: Texts
-    place: Texts
-    server: Texts
-    uplink_hz: NDArray[np.float64]
-    downlink_hz: NDArray[np.float64]
-    cpu_hz: NDArray[np.float64]
-
     def to_plan(self, instance: Instance) -> Plan:
         """The plan by numbers; -1 for a model or server that the instance does not have."""
         return Plan.from_columns(

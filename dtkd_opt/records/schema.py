@@ -50,10 +50,7 @@ def json_schema(file: File) -> dict[str, Any]:
             properties[key]["minItems"] = 1
         named = {"type": "string", "pattern": r"^[^/\\:]+\.parquet$"}
         properties[key] = {"anyOf": [properties[key], named], "title": key.capitalize()}
-    for part in (
-        schema,
-        *schema["$defs"].values(),
-    ):  # of a docstring what it is, not how to make it
+    for part in (schema, *schema["$defs"].values()):  # what it is, not how to make it
         if "description" in part:
             part["description"] = part["description"].split("\n\n")[0].replace("\n", " ")
     title = f"dtkd-opt {file} file"

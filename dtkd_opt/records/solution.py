@@ -5,26 +5,17 @@ The file format is documented in instances/README.md.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field, Strict
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from dtkd_opt.records.columns import Column
 from dtkd_opt.records.fields import Fraction, Name, NonNegative, Record, Text
-from dtkd_opt.records.files import parse_json, read_bytes, validate, write_atomic
-from dtkd_opt.records.parquet import (
-    Storage,
-    has_pyarrow,
-    parquet_path,
-    read_parquet,
-    referenced_parquet,
-    write_parquet,
-)
+from dtkd_opt.records.fields import Number as Number
+from dtkd_opt.records.fields import Whole as Whole
+from dtkd_opt.records.files import parse_json, read_bytes, to_json, validate
+from dtkd_opt.records.parquet import Storage, read_parquet, referenced_parquet, write_beside
 from dtkd_opt.records.plan import MAX_FLOAT, PlanColumns, PlanRow
 
 if TYPE_CHECKING:
@@ -37,8 +28,6 @@ Termination = Literal[
     "gap_reached", "heuristic_end", "time_limit", "iteration_limit", "interrupted",
     "infeasible", "no_plan_found", "stalled",
 ]  # fmt: skip
-Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-Whole = Annotated[int, Strict(), Field(ge=0)]
 
 
 class UserPlan(PlanRow):
@@ -60,10 +49,6 @@ class UserPlans(PlanColumns[UserPlan]):
         "accuracy": Column("number", 0, 1),
         "energy_j": Column("number", 0, MAX_FLOAT),
     }
-
-    delay_s: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
-    energy_j: NDArray[np.float64]
 
 
 class Solution(Record):
@@ -89,19 +74,10 @@ class Solution(Record):
     version: Text
     users: UserPlans
 
-    def to_bytes(self) -> bytes:
-        """The solution as JSON, one line per user."""
-        rows = ",\n  ".join(_json(row) for row in self.users.to_rows())
-        return self._written(f"[\n  {rows}]" if rows else "[]")
-
-    def head_bytes(self, table: str) -> bytes:
-        """The solution as JSON, its users in a table of this name."""
-        return self._written(_json(table))
-
-    def _written(self, users: str) -> bytes:
+    def to_bytes(self, table: str | None = None) -> bytes:
+        """The solution as JSON, one line per user; `table` names a Parquet file of its users."""
         head = self.model_dump(exclude={"users"})
-        parts = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
-        return ("{" + ",\n ".join([*parts, f'"users": {users}']) + "}\n").encode()
+        return to_json(head | {"users": table or self.users.to_rows()})
 
     def to_frame(self) -> pd.DataFrame:
         """The users' plans as a pandas table, one row a user."""
@@ -120,10 +96,6 @@ class HasSolution(Protocol):
 def as_solution(given: Solution | HasSolution) -> Solution:
     """The solution itself, or that of a result."""
     return given if isinstance(given, Solution) else given.solution
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def read_solution(path: str | Path) -> Solution:
@@ -160,12 +132,6 @@ def write_solution(
     tuple of Path
         The files written.
     """
-    path, solution = Path(path), as_solution(solution)
-    storage: Storage = "json" if users == "auto" and not has_pyarrow() else users
-    table = parquet_path(path, storage, len(solution.users))
-    if table is None:
-        write_atomic(path, solution.to_bytes())
-        return (path,)
-    write_parquet(solution.users, table)
-    write_atomic(path, solution.head_bytes(table.name))
-    return path, table
+    solution = as_solution(solution)
+    storage: Storage = "json" if users == "auto" and not find_spec("pyarrow") else users
+    return write_beside(Path(path), solution.users, storage, solution.to_bytes)

@@ -44,11 +44,6 @@ class User(Record):
         Linear power gain to each server; None, or NaN in an array, where it does not reach one.
     energy_j, deadline_s, min_accuracy
         Limits of its plan, or None.
-
-    Raises
-    ------
-    InputError
-        One line per fault.
     """
 
     name: Name

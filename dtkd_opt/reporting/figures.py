@@ -52,8 +52,8 @@ def legend_below(figure: Any, columns: int, handles: Sequence[Any] | None = None
     """
     if handles is None:
         drawn = (axis.get_legend_handles_labels() for axis in figure.axes)
-        known = {label: handle for found in drawn for handle, label in zip(*found, strict=True)}
-        names, handles = list(known), list(known.values())
+        labelled = {label: handle for found in drawn for handle, label in zip(*found, strict=True)}
+        names, handles = list(labelled), list(labelled.values())
     else:
         names = [handle.get_label() for handle in handles]
     legend = figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False)

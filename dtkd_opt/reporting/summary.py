@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from io import StringIO
-from types import TracebackType
 
 import numpy as np
 from rich.console import Console
-from rich.status import Status as Spinner
 from rich.table import Table
 from rich.text import Text
 
@@ -40,17 +39,13 @@ class _Console(Console):
 
 def print_tables(tables: Iterable[Table]) -> None:
     """On standard output; raises BrokenPipeError where nobody reads it."""
-    console = _Console()
-    for table in tables:
-        console.print(table)
+    _Console().print(*tables)
 
 
 def as_text(tables: Iterable[Table]) -> str:
     """The tables as :func:`print_tables` prints them, without colours."""
     text = StringIO()
-    console = _Console(text)
-    for table in tables:
-        console.print(table)
+    _Console(text).print(*tables)
     return text.getvalue().rstrip("\n")
 
 
@@ -71,11 +66,7 @@ def summary(instance: Instance, solution: Solution, prices: Array | None = None)
 
 
 def _figures(instance: Instance, solution: Solution) -> Table:
-    table = _table(f"{instance.name}: {_STATUS[solution.status]}")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    size = f"{len(instance.users)}, {len(instance.servers)}"
-    rows: list[tuple[str, str]] = [("users, servers", size)]
+    rows = [("users, servers", f"{len(instance.users)}, {len(instance.servers)}")]
     if solution.incumbent_objective is not None:
         rows.append(("objective J (s)", f"{solution.incumbent_objective:.6f}"))
     if solution.objective_bound is not None:
@@ -83,45 +74,44 @@ def _figures(instance: Instance, solution: Solution) -> Table:
     if solution.gap is not None:
         rows.append(("relative gap", f"{solution.gap:.1e}"))
     if solution.mean_accuracy is not None and solution.total_delay_s is not None:
-        rows.append(("mean accuracy", f"{solution.mean_accuracy:.2%}"))
-        rows.append(("total delay (s)", f"{solution.total_delay_s:.2f}"))
-        rows.append(("mean delay (s)", f"{solution.total_delay_s / len(solution.users):.3f}"))
-    rows.append(("method", solution.method))
-    rows.append(("stopped because", solution.termination.replace("_", " ")))
-    rows.append(("time (s)", f"{solution.runtime_s:.2f}"))
-    for row in rows:
-        table.add_row(*row)
-    return table
+        rows += [
+            ("mean accuracy", f"{solution.mean_accuracy:.2%}"),
+            ("total delay (s)", f"{solution.total_delay_s:.2f}"),
+            ("mean delay (s)", f"{solution.total_delay_s / len(solution.users):.3f}"),
+        ]
+    rows += [
+        ("method", solution.method),
+        ("stopped because", solution.termination.replace("_", " ")),
+        ("time (s)", f"{solution.runtime_s:.2f}"),
+    ]
+    title = f"{instance.name}: {_STATUS[solution.status]}"
+    return make_table(title, ["figure"], ["value"], rows)
 
 
 def _students(instance: Instance, solution: Solution) -> Table:
     """Users, mean delay and accuracy for each student at each place."""
-    table = _table("students")
-    for heading in ("student", "on the device", "at the server", "mean delay (s)", "mean accuracy"):
-        table.add_column(heading, justify="left" if heading == "student" else "right")
     users = solution.users
     at_server = users.place == "server"
-    for model in instance.models:
-        chosen = users.model == model.name
-        if not chosen.any():
-            continue
-        table.add_row(
-            model.name,
-            str((chosen & ~at_server).sum()),
-            str((chosen & at_server).sum()),
-            f"{users.delay_s[chosen].mean():.3f}",
-            f"{users.accuracy[chosen].mean():.2%}",
+    chosen = {model.name: users.model == model.name for model in instance.models}
+    rows = [
+        (
+            name,
+            str((mine & ~at_server).sum()),
+            str((mine & at_server).sum()),
+            f"{users.delay_s[mine].mean():.3f}",
+            f"{users.accuracy[mine].mean():.2%}",
         )
-    return table
+        for name, mine in chosen.items()
+        if mine.any()
+    ]
+    headings = ["on the device", "at the server", "mean delay (s)", "mean accuracy"]
+    return make_table("students", ["student"], headings, rows)
 
 
 def _pools(instance: Instance, solution: Solution, prices: Array | None) -> Table:
-    """Each server's pools: size, users with a share, and what 1 % of it is worth: the seconds of
-    total delay that this much more to share would save, by the pool's price."""
-    users = solution.users
-    table = _table("pools")
-    for heading in ("server", "pool", "size", "users", "1 % is worth (s)"):
-        table.add_column(heading, justify="left" if heading in ("server", "pool") else "right")
+    """Each server's pools: size, users with a share, and the total delay [s] that 1 % more of the
+    pool would save, by its price."""
+    users, rows = solution.users, []
     server_hz = np.where(users.place == "server", users.cpu_hz, 0.0)
     shares = (users.uplink_hz, users.downlink_hz, server_hz)
     for s, server in enumerate(instance.servers):
@@ -131,12 +121,22 @@ def _pools(instance: Instance, solution: Solution, prices: Array | None) -> Tabl
             saved = 0.0 if prices is None else float(prices[p, s]) * size / 100
             price = f"{saved:.4f}" if saved > 0 else "-"
             unit = "Hz" if p < 2 else "cycles/s"
-            table.add_row(server.name, pool, _with_prefix(size, unit), str(count), price)
+            rows.append((server.name, pool, _with_prefix(size, unit), str(count), price))
+    return make_table("pools", ["server", "pool"], ["size", "users", "1 % is worth (s)"], rows)
+
+
+def make_table(
+    title: str, left: Sequence[str], right: Sequence[str], rows: Iterable[Sequence[str]]
+) -> Table:
+    """A table in the common style: headings of columns of text and of numbers, and its rows."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for heading in left:
+        table.add_column(heading)
+    for heading in right:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(*row)
     return table
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", header_style="bold")
 
 
 def _with_prefix(value: float, unit: str) -> str:
@@ -144,29 +144,12 @@ def _with_prefix(value: float, unit: str) -> str:
     return f"{value / factor:.4g} {prefix}{unit}"
 
 
-class LiveLine:
-    """One live line on a terminal's standard error; silent when it is not a terminal."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._spinner: Spinner | None = None
-
-    def __enter__(self) -> LiveLine:
-        if self._console.is_terminal:
-            self._spinner = self._console.status("start")
-            self._spinner.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._spinner is not None:
-            self._spinner.stop()
-
-    def show(self, line: object) -> None:
-        """Replace the line by another one, such as a method's progress."""
-        if self._spinner is not None:
-            self._spinner.update(Text(str(line)))
+@contextmanager
+def live_line() -> Iterator[Callable[[object], None]]:
+    """One live line on a terminal's standard error, and what replaces it; else silent."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda line: None
+        return
+    with console.status("start") as spinner:
+        yield lambda line: spinner.update(Text(str(line)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 
 _FORCE = 5  # a program that does not end on its own can still be killed by hand
 
@@ -29,7 +29,6 @@ class KeepOnCtrlC:
         return self._count > 0 or (self._outer is not None and self._outer.pressed)
 
     def __enter__(self) -> KeepOnCtrlC:
-        self._count, self._finished, self._late = 0, False, False
         main = threading.current_thread() is threading.main_thread()
         handler = signal.getsignal(signal.SIGINT) if main else None
         owner = getattr(handler, "__self__", None)
@@ -52,12 +51,7 @@ class KeepOnCtrlC:
         if (first and self._at_once and not self._finished) or self._count >= _FORCE:
             raise KeyboardInterrupt
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         if self._installed:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if self._late and self._pass_on and error is None:

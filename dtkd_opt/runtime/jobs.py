@@ -31,7 +31,7 @@ class Row(Record):
 
     def failed(self, reason: str) -> Self:
         """This row as that of a failed job."""
-        return self.model_copy(update={"outcome": "failed", "reason": one_line(reason)})
+        return self.replace(outcome="failed", reason=one_line(reason))
 
 
 RowT = TypeVar("RowT", bound=Row)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Generic
 
 from dtkd_opt.errors import InputError
@@ -84,20 +83,14 @@ class Journal(Generic[RowT]):
                 raise InputError(source, [f"is of another version; {self._advice}"])
             row = validate(self._row_type, entry, source)
             self.rows[row.spec] = row
-        known = set(specs)
-        foreign = next((spec for spec in self.rows if spec not in known), None)
+        expected = set(specs)
+        foreign = next((spec for spec in self.rows if spec not in expected), None)
         if foreign is not None:
             raise InputError(str(self.path), [f"{_refusal(foreign, specs)}; {self._advice}"])
         return len(whole)
 
     def append(self, row: RowT) -> None:
-        """Keep one more row, on disk before anything else is done.
-
-        Raises
-        ------
-        InputError
-            When it cannot be written, such as on a full disk.
-        """
+        """Keep one more row, on disk before anything else is done, or raise InputError."""
         if self._handle is None:
             self.rows[row.spec] = row
             return
@@ -114,12 +107,7 @@ class Journal(Generic[RowT]):
     def __enter__(self) -> Journal[RowT]:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -41,12 +41,7 @@ def workers(
 
     Called with jobs it yields their rows, of `row_type`, as `execute` has made them; closing that
     iterator ends or takes back the others. A job whose process is killed, as for want of memory,
-    has failed.
-
-    Raises
-    ------
-    InputError
-        When no scheduler answers there, or its workers cannot do this.
+    has failed. InputError where no scheduler answers, or its workers cannot do this.
     """
     if dask is None:
         yield partial(_run_here, execute, row_type, n_processes)
@@ -61,7 +56,7 @@ def workers(
 def _run_here(
     execute: Execute[RowT], row_type: type[RowT], n_processes: int, jobs: Sequence[Job]
 ) -> Rows[RowT]:
-    """The rows as jobs end; if a process is killed, its job alone fails.
+    """The rows as jobs end; if a process is killed, only its job fails.
 
     loky then ends all processes and does not say which of them had which job. So the jobs that may
     have been running run once more, one at a time, where it is known.

@@ -60,8 +60,8 @@ def test_ctrl_c_spoils_no_writing_and_is_130_elsewhere(
     words = ["--students", "logreg", "--sizes", "100", "--seeds", "1", "--epochs", "1",
              "--output", "t.json", "--cache", str(cache), "--into", "i.json"]  # fmt: skip
     made = do.generate_instance(3)
-    task = made.task.model_copy(update={"epochs": 1})
-    do.write_instance(made.model_copy(update={"task": task}), tmp_path / "i.json")
+    task = made.task.replace(epochs=1)
+    do.write_instance(made.replace(task=task), tmp_path / "i.json")
     done = subprocess.run(
         [sys.executable, "-c", program, "calibrate", *words],
         cwd=tmp_path, capture_output=True, text=True, timeout=120,

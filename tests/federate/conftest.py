@@ -23,11 +23,6 @@ def data() -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("teachers")
-
-
-@pytest.fixture(scope="session")
 def solution(problem: Instance) -> do.Solution:
     return plan(problem)
 

@@ -88,7 +88,7 @@ def test_any_plan_of_a_tiny_instance(
 ) -> None:
     """Against enumeration, with the tree's options in the file's terms."""
     instance = do.generate_instance(users, servers, seed, limits)
-    instance = instance.model_copy(update={"models": instance.models[2:5:2]})
+    instance = instance.replace(models=instance.models[2:5:2])
     try:
         options = do.build_options(instance)
     except do.InfeasibleError:
@@ -133,8 +133,8 @@ def with_users(solution: do.Solution, **columns: np.ndarray) -> do.Solution:
             record[key] = value
     text = json.loads(solution.to_bytes())
     text["users"] = records
-    return do.Solution.model_validate(text | {"users": solution.users}).model_copy(
-        update={"users": [type(solution.users[0])(**record) for record in records]}
+    return do.Solution.model_validate(text | {"users": solution.users}).replace(
+        users=[type(solution.users[0])(**record) for record in records]
     )
 
 
@@ -154,8 +154,8 @@ def test_a_missed_deadline_is_named() -> None:
     late = int(np.argmax(np.isfinite(instance.users.deadline_s)))
     tighter = float(solution.users.delay_s[late]) * 0.99
     people = list(instance.users)
-    people[late] = people[late].model_copy(update={"deadline_s": tighter})
-    harder = instance.model_copy(update={"users": tuple(people)})
+    people[late] = people[late].replace(deadline_s=tighter)
+    harder = instance.replace(users=tuple(people))
     with pytest.raises(do.InputError, match=rf"users\[{late}\].*deadline_s"):
         do.certify(harder, solution)
 
@@ -165,15 +165,13 @@ def test_only_the_plan_is_believed() -> None:
     instance = load("n5")
     solution = do.solve(instance, "greedy").solution
     honest = do.certify(instance, solution)
-    lying = solution.model_copy(
-        update={
-            "incumbent_objective": 1.0,
-            "objective_bound": 1e9,
-            "gap": 0.0,
-            "status": "optimal",
-            "instance_sha256": "0" * 64,
-            "mean_accuracy": 1.0,
-        }
+    lying = solution.replace(
+        incumbent_objective=1.0,
+        objective_bound=1e9,
+        gap=0.0,
+        status="optimal",
+        instance_sha256="0" * 64,
+        mean_accuracy=1.0,
     )
     proof = do.certify(instance, lying)
     assert do.verify(instance, proof) == []
@@ -184,7 +182,7 @@ def test_only_the_plan_is_believed() -> None:
 def test_without_a_plan_there_is_nothing_to_certify() -> None:
     instance = load("n5")
     solution = do.solve(instance, "price").solution
-    empty = solution.model_copy(update={"users": (), "status": "unknown"})
+    empty = solution.replace(users=(), status="unknown")
     with pytest.raises(do.InputError, match="one per user, got 0"):
         do.certify(instance, empty)
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
+from dtkd_opt.records.solution import UserPlans
 
 INSTANCE = do.generate_instance(
     6, 2, 1, do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5, accuracy_floors=0.5)
@@ -17,13 +18,15 @@ SOLUTION = do.solve(INSTANCE).solution
 
 
 def changed(**update: Any) -> do.Solution:
-    return SOLUTION.model_copy(update=update)
+    return SOLUTION.replace(**update)
 
 
 def with_user(n: int, **update: Any) -> do.Solution:
-    users = list(SOLUTION.users)
-    users[n] = users[n].model_copy(update=update)
-    return changed(users=tuple(users))
+    """Another plan or figure of one user, also one that no file could hold."""
+    columns = {key: getattr(SOLUTION.users, key).copy() for key in UserPlans.keys}
+    for key, value in update.items():
+        columns[key][n] = value
+    return changed(users=UserPlans(columns))
 
 
 def test_a_true_solution_has_no_faults() -> None:

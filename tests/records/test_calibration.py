@@ -107,13 +107,13 @@ def test_each_kind_of_accuracy() -> None:
     assert table.models_with("mean") == table.models
     single = tuple(curve("mlp16", labels, [0.7, 0.8]) for labels in ("device", "server"))
     accuracy = AccuracyTable(samples=SIZES[:2], device=(0.7, 0.8), server=(0.7, 0.8))
-    model = table.models[0].model_copy(update={"accuracy": accuracy})
+    model = table.models[0].replace(accuracy=accuracy)
     few = some_table(curves=single, models=(model,))
     for kind, needs in (("lower95", "two seeds"), ("fitted", "four sizes")):
         with pytest.raises(do.InputError, match=f"that takes {needs} or more"):
             few.models_with(kind)
         with pytest.raises(do.InputError, match=f"that takes {needs} or more"):
-            do.generate_instance(3, table=few, accuracy=kind)
+            do.generate_instance(3, calibration=few, accuracy=kind)
 
 
 def test_an_instance_takes_the_models_of_its_own_epochs() -> None:
@@ -123,7 +123,7 @@ def test_an_instance_takes_the_models_of_its_own_epochs() -> None:
     assert (taken.users, taken.servers) == (instance.users, instance.servers)
     assert do.check(taken, do.solve(taken).solution) == []
     with pytest.raises(do.InputError, match=r"task\.epochs: must be 7, .* with --epochs 40"):
-        some_table(task=TASK.model_copy(update={"epochs": 7})).into(instance)
+        some_table(task=TASK.replace(epochs=7)).into(instance)
     users = [instance.users[0].replace(min_accuracy=0.85), *instance.users[1:]]
     with pytest.raises(do.InputError, match=r"users\[0\]\.min_accuracy: must be at most 0\."):
         table.into(instance.replace(users=users))
@@ -154,7 +154,7 @@ def test_the_command_line_uses_tables(tmp_path: Path) -> None:
     generate = ["generate", "--users", "4", "--models", "t.json", "--output", "a.json"]
     into = ["calibrate", "--models", "t.json", "--into", "b.json", "--accuracy", "lower95"]
     instance = do.generate_instance(4)
-    other = instance.model_copy(update={"task": instance.task.model_copy(update={"epochs": 3})})
+    other = instance.replace(task=instance.task.replace(epochs=3))
     do.write_instance(instance, tmp_path / "b.json")
     do.write_instance(other, tmp_path / "c.json")
     late = ["calibrate", "--output", "new.json", "--into", "c.json"]  # said before any training

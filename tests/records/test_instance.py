@@ -100,7 +100,7 @@ def test_changed_copy_drops_the_hash_of_its_file(instance: Instance, tmp_path: P
     write_instance(instance, tmp_path / "one.json")
     read = read_instance(tmp_path / "one.json")
     assert read.model_copy().sha256 == read.sha256
-    changed = read.model_copy(update={"seconds_per_error": 1.0})
+    changed = read.replace(seconds_per_error=1.0)
     assert changed.sha256 == hashlib.sha256(changed.to_bytes()).hexdigest() != read.sha256
 
 
@@ -153,9 +153,7 @@ def test_round_trip(instance: Instance, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_file_has_one_line_per_user(instance: Instance) -> None:
-    twice = instance.model_copy(
-        update={"users": [instance.users[0], instance.users[0].model_copy(update={"name": "u1"})]}
-    )
+    twice = instance.replace(users=[instance.users[0], instance.users[0].replace(name="u1")])
     lines = twice.to_bytes().decode().splitlines()
     assert [line for line in lines if '"u0"' in line or '"u1"' in line] == lines[-2:]
     assert "null" not in twice.to_bytes().decode()

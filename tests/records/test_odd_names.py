@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 import dtkd_opt as do
-from dtkd_opt.reporting.summary import LiveLine
+from dtkd_opt.reporting import summary
 from tests.support import comparing
 from tests.support.command_line import run
 from tests.support.paths import INSTANCES
@@ -26,15 +26,12 @@ HIDDEN = r"_[/x] $\bar$"  # matplotlib leaves out of legends what begins with _
 def odd(tmp_path: Path) -> Path:
     """A file of five users in which everything is named oddly, the file too."""
     instance = do.read_instance(INSTANCES / "n5.json")
-    changed = instance.model_copy(
-        update={
-            "name": ODD,
-            "servers": tuple(one.model_copy(update={"name": ODD}) for one in instance.servers),
-            "models": tuple(
-                one.model_copy(update={"name": f"[/{number}] $\\m$"})
-                for number, one in enumerate(instance.models)
-            ),
-        }
+    changed = instance.replace(
+        name=ODD,
+        servers=tuple(one.replace(name=ODD) for one in instance.servers),
+        models=tuple(
+            one.replace(name=f"[/{number}] $\\m$") for number, one in enumerate(instance.models)
+        ),
     )
     do.write_instance(changed, tmp_path / "odd.json")
     return tmp_path / "odd.json"
@@ -51,7 +48,7 @@ def test_solve_shows_them_as_they_are(odd: Path, tmp_path: Path) -> None:
 def test_pareto_shows_and_draws_them_as_they_are(odd: Path, tmp_path: Path) -> None:
     plan = tmp_path / f"{HIDDEN.replace('/', '')}.json"
     assert run("solve", odd, "--method", "greedy", "--output", plan).returncode == 0
-    done = run("pareto", odd, "--weights", "2", "--beside", plan, cwd=tmp_path)
+    done = run("pareto", odd, "--points", "2", "--beside", plan, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert ODD in done.stdout
     drawn = (tmp_path / "odd.pareto.svg").read_text()
@@ -73,12 +70,12 @@ def test_compare_shows_and_draws_them_as_they_are(odd: Path, tmp_path: Path) -> 
         assert f"<!-- {HIDDEN} -->" in drawn
 
 
-def test_the_live_line_shows_phases_as_they_are() -> None:
+def test_the_live_line_shows_phases_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()
-    line = LiveLine()
-    line._console = Console(file=shown, force_terminal=True, width=80)
-    with line:
-        line.show(ODD)
+    terminal = Console(file=shown, force_terminal=True, width=80)
+    monkeypatch.setattr(summary, "Console", lambda stderr: terminal)
+    with summary.live_line() as show:
+        show(ODD)
     assert ODD in shown.getvalue()
 
 

@@ -47,7 +47,7 @@ def test_json_table_and_record_are_one(
     assert tuple(inline.users) == tuple(table.users) == tuple(instance.users)
     for one in (instance, inline, table):
         assert all(one.has_hash(other.sha256) for other in (instance, inline, table))
-    changed = instance.model_copy(update={"seconds_per_error": 7e7})
+    changed = instance.replace(seconds_per_error=7e7)
     assert not changed.has_hash(table.sha256)
 
 

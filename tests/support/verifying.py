@@ -40,12 +40,17 @@ def odd_instances(draw: st.DrawFn) -> do.Instance:
         update: dict[str, Any] = {"channel_gain": tuple(gains)}
         if draw(st.booleans()):
             update["fresh_fraction"] = draw(st.sampled_from([0.0, 1.0]))
-        changed.append(one.model_copy(update=update))
+        changed.append(one.replace(**update))
     servers = instance.servers
     if draw(st.booleans()):
         servers = (*servers, servers[0].replace(name="idle: nobody reaches it"))
         changed = [one.replace(channel_gain=(*one.channel_gain, None)) for one in changed]
     return instance.replace(servers=servers, users=changed)
+
+
+def unchecked(instance: do.Instance, **changes: Any) -> do.Instance:
+    """A changed copy that no file could hold, as its own check would refuse it."""
+    return do.Instance.model_construct(**dict(instance) | changes)
 
 
 def options_of(instance: do.Instance, most: float = 200) -> Options:

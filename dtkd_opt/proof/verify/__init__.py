@@ -63,14 +63,14 @@ def verify(
     Parameters
     ----------
     instance, certificate
-        The problem, and the claim about it.
+        The problem, and what is stated of it.
     arithmetic
         "balls" (Arb, needs python-flint) or "arrays"; by default balls up to 10,000 users.
 
     Raises
     ------
     InputError
-        When balls are asked for and python-flint is not installed.
+        When balls are chosen and python-flint is not installed.
     """
     faults = [*_head_faults(instance, certificate)] or [
         *tree_faults(instance, certificate),
@@ -80,7 +80,7 @@ def verify(
         return faults
     chosen = _arithmetic(instance, arithmetic or arithmetic_for(instance))
     return [
-        *_claim_faults(certificate),
+        *_gap_faults(certificate),
         *_plan_faults(instance, certificate, chosen),
         *_leaf_faults(instance, certificate, chosen),
     ]
@@ -101,25 +101,25 @@ def _arithmetic(instance: Instance, name: Name) -> Arithmetic:
     return Balls(instance)
 
 
-# --- the form of the claim ---
+# --- the form ---
 
 
-def _head_faults(instance: Instance, claim: Certificate) -> Iterator[str]:
-    if claim.instance != instance.name:
-        yield f'instance: must be "{instance.name}", got "{claim.instance}"'
-    if not instance.has_hash(claim.instance_sha256):
+def _head_faults(instance: Instance, proof: Certificate) -> Iterator[str]:
+    if proof.instance != instance.name:
+        yield f'instance: must be "{instance.name}", got "{proof.instance}"'
+    if not instance.has_hash(proof.instance_sha256):
         yield "instance_sha256: is of another file; certify this instance again"
     for key in ("objective", "bound", "gap"):
-        if not math.isfinite(getattr(claim, key)):
-            yield f"{key}: must be a finite number, got {getattr(claim, key)}"
-    if (got := claim.prices.shape[1:]) != (size := _pools_of(instance).shape):
+        if not math.isfinite(getattr(proof, key)):
+            yield f"{key}: must be a finite number, got {getattr(proof, key)}"
+    if (got := proof.prices.shape[1:]) != (size := _pools_of(instance).shape):
         yield f"prices: each set must have 3 pools of {size[1]} servers, got {got}"
-    elif not ((claim.prices >= 0) & (claim.prices < math.inf)).all():
+    elif not ((proof.prices >= 0) & (proof.prices < math.inf)).all():
         yield "prices: must be finite and at least 0"
 
 
-def _name_faults(instance: Instance, claim: Certificate) -> Iterator[str]:
-    plan, names = claim.incumbent, instance.users.name
+def _name_faults(instance: Instance, proof: Certificate) -> Iterator[str]:
+    plan, names = proof.incumbent, instance.users.name
     if not all(len(getattr(plan, key)) == len(names) for key in plan.keys):
         yield f"incumbent: must be {len(names)} rows, one per user, got {len(plan)}"
         return
@@ -144,22 +144,22 @@ def _pools_of(instance: Instance) -> Array:
     return np.array([(s.uplink_hz, s.downlink_hz, s.cpu_hz) for s in instance.servers], float).T
 
 
-def _claim_faults(claim: Certificate) -> Iterator[str]:
+def _gap_faults(proof: Certificate) -> Iterator[str]:
     """L ≤ U and U - L ≤ G |U|; comparisons of doubles are exact, as those of fractions."""
-    upper, lower = claim.objective, claim.bound
+    upper, lower = proof.objective, proof.bound
     if lower > upper:
         yield f"bound: {lower} must not be above the objective {upper}"
-    if Fraction(upper) - Fraction(lower) > Fraction(claim.gap) * abs(Fraction(upper)):
+    if Fraction(upper) - Fraction(lower) > Fraction(proof.gap) * abs(Fraction(upper)):
         gap = (upper - lower) / (abs(upper) or 1.0)
-        yield f"gap: objective and bound prove only {gap:.6e}, the file claims {claim.gap}"
+        yield f"gap: objective and bound prove only {gap:.6e}, the file claims {proof.gap}"
 
 
 # --- the incumbent ---
 
 
-def _plan_faults(instance: Instance, claim: Certificate, arithmetic: Arithmetic) -> Iterator[str]:
+def _plan_faults(instance: Instance, proof: Certificate, arithmetic: Arithmetic) -> Iterator[str]:
     """The plan keeps every limit to a relative 1e-9, and J ≤ U."""
-    plan, users, numbers = claim.incumbent, instance.users, _numbers(instance)
+    plan, users, numbers = proof.incumbent, instance.users, _numbers(instance)
     choice = np.array([[numbers[key][name] for name in getattr(plan, key)] for key in numbers])
     shares = np.array([plan.uplink_hz, plan.downlink_hz, plan.cpu_hz], float)
     (_, place, server), slack = choice, 1 + TOLERANCE
@@ -185,8 +185,8 @@ def _plan_faults(instance: Instance, claim: Certificate, arithmetic: Arithmetic)
         if (used := _sum(shares[p, server == s], math.inf)) > pool * slack:
             what = f"{POOLS[p]} pool of servers[{s}], {pool:g}"
             yield f"incumbent: overdraws the {what}, with shares of {float(used):.12g}"
-    if (mean := _sum(cost, math.inf) / len(users)) > claim.objective:
-        yield f"objective: the plan costs {float(mean):.17g}, the file claims {claim.objective}"
+    if (mean := _sum(cost, math.inf) / len(users)) > proof.objective:
+        yield f"objective: the plan costs {float(mean):.17g}, the file claims {proof.objective}"
 
 
 def _sum(values: Array, towards: float) -> Fraction:
@@ -200,21 +200,21 @@ def _sum(values: Array, towards: float) -> Fraction:
 # --- the bound ---
 
 
-def _leaf_faults(instance: Instance, claim: Certificate, arithmetic: Arithmetic) -> Iterator[str]:
+def _leaf_faults(instance: Instance, proof: Certificate, arithmetic: Arithmetic) -> Iterator[str]:
     """Every leaf's prices prove its bound: N L ≤ N L_leaf ≤ Σ_n min_k c_k(λ) - λ · C, exactly."""
     bounds: dict[int, dict[int, float]] = {}  # of the leaves of each price set
-    for v, node in enumerate(claim.tree):
+    for v, node in enumerate(proof.tree):
         if isinstance(node, LeafNode):
             bounds.setdefault(node.prices, {})[v] = node.bound
     pools = _pools_of(instance)
     for i, mine in sorted(bounds.items()):
-        costs = arithmetic.option_costs(prices := claim.prices[i])
+        costs = arithmetic.option_costs(prices := proof.prices[i])
         worth = sum(Fraction(a) * Fraction(b) for a, b in zip(prices.flat, pools.flat, strict=True))
         total = _sum(costs.min(axis=(1, 2, 3)), -math.inf) - worth
-        sums = leaf_sums(claim.tree, mine, total, costs)
+        sums = leaf_sums(proof.tree, mine, total, costs)
         for v, bound in mine.items():
-            if bound < claim.bound:
-                yield f"bound: {claim.bound} is above that of tree[{v}], {bound}"
+            if bound < proof.bound:
+                yield f"bound: {proof.bound} is above that of tree[{v}], {bound}"
             if not (proven := sums[v] / len(costs)) >= bound:  # nor is NaN proven
                 shown = float(max(proven, Fraction(-_MAX_TERM)))
                 yield f"tree[{v}]: prices prove only {shown:.17g}, the file claims {bound}"

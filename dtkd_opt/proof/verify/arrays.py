@@ -41,26 +41,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dtkd_opt.proof.verify.candidates import (
-    Demand,
-    best_bandwidth,
-    deadline_weight,
-    least_bandwidth,
-)
+from dtkd_opt.proof.verify import candidates
+from dtkd_opt.proof.verify.candidates import Demand
 from dtkd_opt.records.accuracy import AccuracyTable
 from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-LEAST, MOST = 1e-100, 1e100
+MIN_AMOUNT, MAX_AMOUNT = 1e-100, 1e100
 CHUNK = 10_000  # users priced at a time
 SLACK = 64 * 2.0**-53
-SHRINKS = 10.0 ** np.arange(-15, -5)  # tried on a proposed least share until it is proven
+SHRINKS = 10.0 ** np.arange(-15, -5)  # tried on a proposed minimum share until it is proven
 
 
 def usable(amounts: Array) -> Array:
     """Prices or shares moved down to what cannot over- or underflow: 0, or 1e-100 to 1e100."""
-    return np.where(amounts < LEAST, 0.0, np.minimum(amounts, MOST))
+    return np.where(amounts < MIN_AMOUNT, 0.0, np.minimum(amounts, MAX_AMOUNT))
 
 
 class Rows(NamedTuple):
@@ -152,18 +148,18 @@ def upload_delay(bits: Array, snr_hz: Array, bandwidth_hz: Array) -> Array:
 
 def priced_upload(demand: Demand, weight: Array) -> Array:
     """At most min W T(b) + μ b over b in [lo, hi], but for SLACK; see `verify.priced_upload`."""
-    b, lo, hi = best_bandwidth(demand, weight), demand.least_hz, demand.band_hz
+    b, lo, hi = candidates.best_bandwidth(demand, weight), demand.min_hz, demand.band_hz
     b = np.maximum(b, 1e-130)
     delay = weight * upload_delay(demand.bits, demand.snr_hz, b)
     w = demand.snr_hz / b
     e = 1 - w / ((1 + w) * np.log1p(w))
     paid = demand.uplink_price * b
-    least = np.minimum(delay * (1 + e), paid * (1 + 1 / (e + SLACK)))
+    lower = np.minimum(delay * (1 + e), paid * (1 + 1 / (e + SLACK)))
     whole = (b == hi) & (paid * (1 + SLACK) <= delay * (e - SLACK))
-    least = np.where(whole, delay + paid, least)
+    lower = np.where(whole, delay + paid, lower)
     steep = paid * (1 - SLACK) >= delay * (e + SLACK)
     tangent = delay * (1 + e * (1 - lo / b)) + demand.uplink_price * lo
-    return np.where(demand.bits > 0, np.where(steep, tangent, least), 0.0)
+    return np.where(demand.bits > 0, np.where(steep, tangent, lower), 0.0)
 
 
 def priced_need(need: Array, price: Array, pool: Array, weight: Array) -> Array:
@@ -211,27 +207,29 @@ class Arrays:
             errors = self.instance.seconds_per_error * (1 - needs.accuracy)
             deadline = self.users.deadline_s[rows.user]
             cost = self._lower(demand, errors, device_s, deadline, np.ones(len(errors)))
-            weight = deadline_weight(demand)
+            weight = candidates.deadline_weight(demand)
             late = weight > 1
             if late.any():  # any weight gives a bound: the better one counts
                 given = (errors[late], device_s[late], deadline[late], weight[late])
                 cost[late] = np.fmax(cost[late], self._lower(demand.take(late), *given))
-            # no cost is negative, and of what is not known no more can be said
+            # no cost is negative, and NaN says nothing, so that 0 is all that holds
             costs[rows] = np.where(possible, np.fmax(cost, 0.0), math.inf)
         return costs
 
     def proposals(self, prices: Array) -> Array:
         """(N, M, 2, S, 4) where `Balls` evaluates its bounds: nothing to be trusted.
 
-        The least share of the uplink, the bandwidth of the tangent without a deadline, the weight
+        The minimum share of the uplink, the bandwidth of the tangent without a deadline, the weight
         of the deadline (1 where it is met anyway) and the bandwidth of the tangent with it.
         """
         proposals = self._everywhere(math.nan, 4)
         for rows in reachable(self.instance):
             demand = self.demand(rows, prices)
-            weight = deadline_weight(demand)
-            free, held = (best_bandwidth(demand, w) for w in (np.ones(len(weight)), weight))
-            proposals[rows] = np.array([demand.least_hz, free, weight, held]).T
+            weight = candidates.deadline_weight(demand)
+            free, held = (
+                candidates.best_bandwidth(demand, w) for w in (np.ones(len(weight)), weight)
+            )
+            proposals[rows] = np.array([demand.min_hz, free, weight, held]).T
         return proposals
 
     def _everywhere(self, value: float, *more: int) -> Array:
@@ -242,7 +240,7 @@ class Arrays:
     def _lower(
         self, demand: Demand, errors: Array, device_s: Array, deadline: Array, weight: Array
     ) -> Array:
-        """W T + ρ (1 - a) + λ x - (W - 1) T_max at its least [s], rounded down."""
+        """W T + ρ (1 - a) + λ x - (W - 1) T_max at its minimum [s], rounded down."""
         terms = errors + weight * device_s + priced_upload(demand, weight)
         for need, price, pool in zip(demand.needs, demand.prices, demand.pools, strict=True):
             terms = terms + priced_need(need, price, pool, weight)
@@ -251,30 +249,28 @@ class Arrays:
         return lower - self.instance.seconds_per_error * SLACK
 
     def demand(self, rows: Rows, prices: Array, needs: Needs | None = None) -> Demand:
-        """What the rows ask for at (3, S) prices, with a proven least share of the uplink."""
+        """What the rows ask for at (3, S) prices, with a proven minimum share of the uplink."""
         needs, n = needs or needs_of(self.instance, rows), rows.user
-        band, *pools = self.capacity[:, rows.server]
-        uplink, *rest = usable(prices)[:, rows.server]
+        pools, prices = self.capacity[:, rows.server], usable(prices)[:, rows.server]
         longest = self.users.energy_j[n] / self.users.tx_power_w[n]
         return Demand(
             bits=needs.bits,
             snr_hz=needs.snr_hz,
-            least_hz=np.minimum(_least_bandwidth(needs, longest), band),
-            band_hz=band,
-            uplink_price=uplink,
+            min_hz=np.minimum(_min_bandwidth(needs, longest), pools[0]),
+            band_hz=pools[0],
+            uplink_price=prices[0],
             needs=needs.work,
-            pools=np.array(pools),
-            prices=np.array(rest),
+            pools=pools[1:],
+            prices=prices[1:],
             slack_s=self.users.deadline_s[n] - self._device_delay(needs, rows),
         )
 
     def _impossible(self, needs: Needs, rows: Rows) -> NDArray[np.bool_]:
         """Which rows certainly break a limit, even with all pools to themselves."""
         users, n = self.users, rows.user
-        band, *pools = self.capacity[:, rows.server]
-        alone = upload_delay(needs.bits, needs.snr_hz, band)
-        fastest = self._device_delay(needs, rows) + alone
-        fastest = fastest + (needs.work / np.array(pools)).sum(axis=0)
+        pools = self.capacity[:, rows.server]
+        alone = upload_delay(needs.bits, needs.snr_hz, pools[0])
+        fastest = self._device_delay(needs, rows) + alone + (needs.work / pools[1:]).sum(axis=0)
         impossible: NDArray[np.bool_] = (
             (needs.accuracy + SLACK < users.min_accuracy[n])
             | (alone * (1 - SLACK) > users.energy_j[n] / users.tx_power_w[n] * (1 + SLACK))
@@ -283,18 +279,18 @@ class Arrays:
         return impossible
 
     def _device_delay(self, needs: Needs, rows: Rows) -> Array:
-        """max(cycles / f_max, cycles sqrt(κ cycles / E)) [s]: the least within CPU and energy."""
+        """max(cycles / f_max, cycles sqrt(κ cycles / E)) [s]: the minimum within CPU and energy."""
         n, cycles = rows.user, needs.device_cycles
         frugal = np.sqrt(self.users.kappa[n] * cycles / self.users.energy_j[n])
         return np.maximum(cycles / self.users.cpu_hz[n], cycles * frugal)
 
 
-def _least_bandwidth(needs: Needs, longest_s: Array) -> Array:
+def _min_bandwidth(needs: Needs, longest_s: Array) -> Array:
     """b [Hz] below which an upload certainly takes too long; 0 where that is not proven."""
-    proposed = least_bandwidth(needs.bits, needs.snr_hz, longest_s)
-    least = np.zeros(len(proposed))
+    proposed = candidates.min_bandwidth(needs.bits, needs.snr_hz, longest_s)
+    lower = np.zeros(len(proposed))
     for shrink in SHRINKS[::-1]:
         b = proposed * (1 - shrink)
         slow = upload_delay(needs.bits, needs.snr_hz, b) * (1 - SLACK)
-        least = np.where((b > 1e-130) & (slow >= longest_s * (1 + SLACK)), b, least)
-    return least
+        lower = np.where((b > 1e-130) & (slow >= longest_s * (1 + SLACK)), b, lower)
+    return lower

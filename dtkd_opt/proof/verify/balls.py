@@ -3,7 +3,7 @@
 One function an equation of formulations/README.md, at 128 bits. A comparison of balls is true only
 when it holds for all their numbers. A ball comes first in every sum and product, so that nothing is
 rounded as a double. Where to evaluate (tangents, weights of deadlines) is proposed in plain
-floating point by arrays.py and points.py; every bound here holds wherever it is evaluated.
+floating point by arrays.py and candidates.py; every bound here holds wherever it is evaluated.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Option:
         self.device_s = (self.device_cycles / users.cpu_hz[n]).max(frugal)
         # the delay falls with b
         slow = proposed_hz > 0 and self.radio_j(arb(proposed_hz)) >= self.energy_j
-        self.least_hz = arb(proposed_hz if slow else 0)
+        self.min_hz = arb(proposed_hz if slow else 0)
 
     def upload_s(self, bandwidth_hz: arb) -> arb:
         """T(b) = bits / (b log2(1 + γ / b)) [s]; 0 without bits."""
@@ -110,7 +110,7 @@ class Option:
         """
         if self.bits == 0:
             return arb(0)
-        lo, hi = self.least_hz, self.pools[0]
+        lo, hi = self.min_hz, self.pools[0]
         b = arb(proposed_hz) if 0 < proposed_hz < math.inf else hi
         delay, w = weight * self.upload_s(b), self.snr_hz / b
         e = 1 - w / ((1 + w) * w.log1p())
@@ -141,7 +141,7 @@ def priced_need(need: arb, price: arb, pool: arb, weight: arb) -> arb:
 
 
 def floor(ball: arb) -> float:
-    """A double below all of a ball; NaN where nothing is known."""
+    """A double below all of a ball; NaN where there is none."""
     return math.nextafter(float(ball.lower()), -math.inf)
 
 
@@ -158,8 +158,8 @@ class Balls:
         costs = np.full((len(gain), len(self.instance.models), 2, gain.shape[1]), math.inf)
         with ctx.workprec(PRECISION):
             for n, m, p, s in np.ndindex(costs.shape):
-                least_hz, free_hz, weight, held_hz = proposals[n, m, p, s].tolist()
-                if math.isnan(gain[n, s]) or (k := self.option(n, m, p, s, least_hz)).impossible:
+                min_hz, free_hz, weight, held_hz = proposals[n, m, p, s].tolist()
+                if math.isnan(gain[n, s]) or (k := self.option(n, m, p, s, min_hz)).impossible:
                     continue
                 at = prices[:, s].tolist()
                 held = k.cost(at, weight, held_hz) if weight > 1 else 0.0  # a bound at any weight

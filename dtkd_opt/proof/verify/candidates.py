@@ -1,7 +1,7 @@
 """Where `verify` evaluates its bounds. Nothing here is trusted.
 
 Every bound of `verify` holds at any weight of a deadline, any bandwidth of a tangent and any
-proposed least share (which is tested before it is used). What is found here, in plain floating
+proposed minimum share (which is tested before it is used). What is found here, in plain floating
 point, decides only how tight the bounds are.
 """
 
@@ -25,7 +25,7 @@ class Demand:
 
     bits: Array  # to upload, 0 for none
     snr_hz: Array  # γ
-    least_hz: Array  # of the uplink, by the energy budget
+    min_hz: Array  # of the uplink, by the energy budget
     band_hz: Array  # the whole uplink
     uplink_price: Array  # [s/Hz]
     needs: Array  # (2, K) downlink [Hz s] and CPU [cycles]
@@ -51,7 +51,7 @@ def best_bandwidth(demand: Demand, weight: Array) -> Array:
         shift = 1 + 1e-14 * (1 + np.exp(log_z))
         bandwidth = demand.snr_hz * np.exp(log_z) * shift
     bandwidth = np.where(demand.uplink_price > 0, bandwidth, np.inf)
-    share: Array = np.clip(bandwidth, demand.least_hz, demand.band_hz)
+    share: Array = np.clip(bandwidth, demand.min_hz, demand.band_hz)
     return share
 
 
@@ -94,7 +94,7 @@ def deadline_weight(demand: Demand) -> Array:
     return weight
 
 
-def least_bandwidth(bits: Array, snr_hz: Array, longest_s: Array) -> Array:
+def min_bandwidth(bits: Array, snr_hz: Array, longest_s: Array) -> Array:
     """(K,) about the b [Hz] at which the upload takes as long as it may; 0 where any b will do."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = longest_s * snr_hz / (bits * _LN2)  # 1 / (z ln(1 + 1/z)), above 1
@@ -108,8 +108,8 @@ def least_bandwidth(bits: Array, snr_hz: Array, longest_s: Array) -> Array:
             log_z = np.clip(log_z + step, -600.0, 200.0)
             if np.abs(step[limited]).max(initial=0.0) < 1e-15:
                 break
-        least: Array = np.where(limited, snr_hz * np.exp(log_z), 0.0)
-        return least
+        lower: Array = np.where(limited, snr_hz * np.exp(log_z), 0.0)
+        return lower
 
 
 def _delay(demand: Demand, weight: Array) -> Array:

@@ -20,7 +20,7 @@ from dtkd_opt.records.certificate import Certificate, LeafNode, Node, SplitNode
 from dtkd_opt.records.instance import PLACES, Instance
 
 # What a user without any option costs. Prices times pools, and claims times users, stay far below,
-# so that where no plan is left all claims hold; and unlike infinity it can be taken off again.
+# so that where no plan is left all bounds hold; and unlike infinity it can be taken off again.
 NO_OPTION = Fraction(10) ** 400
 
 
@@ -89,12 +89,12 @@ def leaf_sums(
         todo.append((-1, total, user, before))  # comes up after both children: takes them back
         for child, after in ((node.inside, before & listed), (node.outside, before & ~listed)):
             if child in needed:
-                change = least(costs[user][after]) - least(costs[user][before])
+                change = min_cost(costs[user][after]) - min_cost(costs[user][before])
                 todo.append((child, value + change, user, after))
     return sums
 
 
-def least(costs: Array) -> Fraction:
-    """The least of a user's costs."""
+def min_cost(costs: Array) -> Fraction:
+    """The lowest of a user's costs."""
     lowest = min(costs.tolist(), default=math.inf)
     return Fraction(lowest) if lowest < math.inf else NO_OPTION

@@ -120,13 +120,13 @@ def test_a_least_share_is_used_only_if_proven() -> None:
     keys = [
         column[limited] for column in (options.user, options.model, options.place, options.server)
     ]
-    least = Arrays(instance).proposals(first_prices(options))[*keys, 0]
-    assert (least > 0).all()
-    for k, share in enumerate(least[:20].tolist()):
+    shares = Arrays(instance).proposals(first_prices(options))[*keys, 0]
+    assert (shares > 0).all()
+    for k, share in enumerate(shares[:20].tolist()):
         n, m, p, s = (int(column[k]) for column in keys)
         with flint.ctx.workprec(128):
             held = Option(instance, n, m, p, s, share)
             free = Option(instance, n, m, p, s, share * (1 + 1e-11))
         assert not held.impossible
-        assert held.least_hz == flint.arb(share)
-        assert free.least_hz == 0
+        assert held.min_hz == flint.arb(share)
+        assert free.min_hz == 0

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
+from dtkd_opt.records.users import Users
 from tests.support.certificates import root_certificate
 from tests.support.mutants import (
     BASES,
@@ -28,6 +29,7 @@ from tests.support.mutants import (
     splits,
     true_cost,
 )
+from tests.support.verifying import unchecked
 
 # --- the instance changes under the certificate ---
 
@@ -45,8 +47,8 @@ def changed_instances(
             for by in (0.99, 1.01):
                 update = {key: getattr(server, key) * by}
                 edge = [*instance.servers]
-                edge[s] = server.model_copy(update=update)
-                yield f"{key} x {by}", instance.model_copy(update={"servers": tuple(edge)})
+                edge[s] = server.replace(**update)
+                yield f"{key} x {by}", instance.replace(servers=tuple(edge))
     for n in rng.permutation(len(instance.users))[:4]:
         one, row = instance.users[n], data["incumbent"][n]
         at = servers[row["server"]]
@@ -64,8 +66,8 @@ def changed_instances(
             if "tx_power_w" in change and row["place"] == "device":
                 continue
             users = [*instance.users]
-            users[n] = one.model_copy(update=change)
-            yield str(change), instance.model_copy(update={"users": tuple(users)})
+            users[n] = one.replace(**change)
+            yield str(change), unchecked(instance, users=Users.from_records(users))
 
 
 @pytest.mark.parametrize("name", BASES)

@@ -48,11 +48,11 @@ def random_tree(
             for p in range(2)
             for s in range(len(instance.servers))
         ]
-        options = [option for option in every if rng.random() < rng.choice([0.1, 0.5])]
-        tree[v] = SplitNode(user=n, options=tuple(options), inside=len(tree), outside=len(tree) + 1)
+        drawn = [option for option in every if rng.random() < rng.choice([0.1, 0.5])]
+        tree[v] = SplitNode(user=n, options=tuple(drawn), inside=len(tree), outside=len(tree) + 1)
         tree += [LeafNode(prices=0, bound=0.0)] * 2
         keys = zip(options.model, options.place, options.server, strict=True)
-        listed = np.array([(m, PLACES[p], s) in options for m, p, s in keys])
+        listed = np.array([(m, PLACES[p], s) in drawn for m, p, s in keys])
         left += [
             left[v] & (listed | (options.user != n)),
             left[v] & (~listed | (options.user != n)),
@@ -90,7 +90,7 @@ def test_a_bound_a_billionth_higher_is_refused(name: str, arithmetic: Any) -> No
     certificate = tree_certificate(instance, 4, seed=2)
     for v, node in enumerate(certificate.tree):
         if isinstance(node, LeafNode):
-            higher = node.model_copy(update={"bound": node.bound * (1 + 1e-9)})
+            higher = node.replace(bound=node.bound * (1 + 1e-9))
             tree = (*certificate.tree[:v], higher, *certificate.tree[v + 1 :])
             faults = verify(instance, replace(certificate, tree=tree), arithmetic=arithmetic)
             assert len(faults) == 1
@@ -159,10 +159,10 @@ def test_what_each_leaf_leaves_to_its_users(seed: int) -> None:
     some = [v for v in leaves if rng.random() < 0.7]
     sums = leaf_sums(tree, some, total, costs)
     for v in some:
-        least = [min((costs[n, m, PLACES.index(p), s] for m, p, s in allowed[v][n]),
-                     default=math.inf) for n in range(2)]  # fmt: skip
-        if sum(least) < math.inf:
-            assert sums[v] == sum(least) + 0.5
+        lowest = [min((costs[n, m, PLACES.index(p), s] for m, p, s in allowed[v][n]),
+                      default=math.inf) for n in range(2)]  # fmt: skip
+        if sum(lowest) < math.inf:
+            assert sums[v] == sum(lowest) + 0.5
         else:
             assert sums[v] > Fraction(10) ** 399
 

@@ -21,6 +21,7 @@ import dtkd_opt as do
 from dtkd_opt.proof.verify import verify
 from dtkd_opt.records.certificate import Certificate, LeafNode, Node, SplitNode
 from dtkd_opt.records.plan import PlanRows
+from dtkd_opt.records.users import Users
 from tests.support.certificates import (
     claim,
     cost_of,
@@ -31,7 +32,7 @@ from tests.support.certificates import (
 from tests.support.command_line import fails, run
 from tests.support.instances import small_instance, user
 from tests.support.options import all_choices
-from tests.support.verifying import BOTH, INSTANCES, ROOT, SMALL, both, choice_of, load
+from tests.support.verifying import BOTH, INSTANCES, ROOT, SMALL, both, choice_of, load, unchecked
 
 # --- what is true is proven ---
 
@@ -156,8 +157,10 @@ def test_limits_of_users(arithmetic: Any) -> None:
             ("min_accuracy", accuracy[1], "is less accurate than its min_accuracy"),
         ):
             for factor in (1 - 1e-6, 1 + 1e-6):
-                limited = instance.users[1].model_copy(update={key: value * factor})
-                changed = instance.model_copy(update={"users": (instance.users[0], limited)})
+                limited = instance.users[1].replace(**{key: float(value * factor)})
+                changed = unchecked(
+                    instance, users=Users.from_records([instance.users[0], limited])
+                )
                 prices = np.zeros((1, 3, 2))
                 tree: list[Node] = [LeafNode(prices=0, bound=0.0)]
                 certificate = replace(
@@ -171,7 +174,7 @@ def test_limits_of_users(arithmetic: Any) -> None:
 def test_a_cpu_above_its_highest_frequency() -> None:
     instance = load("n10")
     certificate = root_certificate(instance)
-    n = certificate.incumbent.place.index("device")
+    n = certificate.incumbent.place.tolist().index("device")
     faster = plan_with(certificate, n, cpu_hz=instance.users[n].cpu_hz * (1 + 1e-6))
     assert verify(instance, faster) == [f"incumbent[{n}]: runs its CPU above its cpu_hz"]
 
@@ -181,8 +184,8 @@ def test_an_unreachable_server() -> None:
     certificate = root_certificate(instance)
     s = [server.name for server in instance.servers].index(certificate.incumbent.server[1])
     gains = tuple(None if k == s else 1e-11 for k in range(2))
-    away = instance.users[1].model_copy(update={"channel_gain": gains})
-    changed = instance.model_copy(update={"users": (instance.users[0], away)})
+    away = instance.users[1].replace(channel_gain=gains)
+    changed = instance.replace(users=(instance.users[0], away))
     faults = verify(changed, replace(certificate, instance_sha256=changed.sha256))
     assert "incumbent[1]: cannot reach its server" in faults
 
