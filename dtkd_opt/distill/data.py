@@ -15,6 +15,7 @@ from torch import Tensor
 from dtkd_opt.distill.data_files import array_faults, read_idx, read_npz
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.problem.physics import Index
+from dtkd_opt.runtime.jobs import require
 from dtkd_opt.runtime.threads import one_thread
 
 DATA_SETS = ("digits", "fashion-mnist", "npz:FILE")
@@ -100,11 +101,9 @@ def load_data(spec: str, data_dir: Path | None = None) -> Dataset:
 
 
 def _digits() -> Dataset:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        fault = f'needs {error.name}: pip install "dtkd-opt[train]"'
-        raise InputError("digits", [fault]) from None
+    require("sklearn", "train", "digits")
+    from sklearn.datasets import load_digits
+
     raw = load_digits()
     labels = np.asarray(raw.target, np.int64)
     return _dataset("digits", np.asarray(raw.images, np.uint8), labels, _split(len(labels)))

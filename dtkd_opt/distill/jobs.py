@@ -69,18 +69,12 @@ class TrainingData:
 
 
 def execute(training_data: TrainingData, spec: TrainingSpec) -> TrainingRow:
-    """Train and score; whatever goes wrong becomes the row's reason.
-
-    Parameters
-    ----------
-    training_data, spec
-        The data with the teacher's logits, and what to train on them.
-    """
+    """Train and score; whatever goes wrong becomes the row's reason."""
     row = TrainingRow(spec=spec, outcome="done", worker=this_worker(), versions=versions())
     try:
         return _train(row, training_data, spec)
     except Diverged as error:
-        return row.failed(str(error)).model_copy(update={"outcome": "diverged"})
+        return row.failed(str(error)).replace(outcome="diverged")
     except Exception as error:  # such as a GPU without memory left
         return row.failed(reason_of(error))
 
@@ -107,7 +101,7 @@ def _train(row: TrainingRow, training_data: TrainingData, spec: TrainingSpec) ->
         "seconds": time.perf_counter() - began,
         "cpu_s": time.process_time() - cpu,
     }
-    return row.model_copy(update=result)
+    return row.replace(**result)
 
 
 def _soft_labels(

@@ -1,9 +1,8 @@
-"""The engine of processes on this machine: each runs a user's device and server in turn."""
+"""The engine of processes on this machine, which run a user's device and server in turn."""
 
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
 
 from dtkd_opt.distill.jobs import versions
 from dtkd_opt.federate import protocol
@@ -11,12 +10,6 @@ from dtkd_opt.federate.party_data import PartyData
 from dtkd_opt.federate.serialization import pack_weights, payload_bits
 from dtkd_opt.federate.spec import TaskResult, TaskSpec
 from dtkd_opt.runtime.jobs import reason_of, this_worker
-from dtkd_opt.runtime.workers import RunJobs, workers
-
-
-def in_process(jobs: int) -> AbstractContextManager[RunJobs[TaskResult]]:
-    """Yields what runs the tasks in `jobs` processes at once, see `runtime/workers.py`."""
-    return workers(jobs, None, execute, TaskResult)
 
 
 def execute(party: PartyData, task: TaskSpec) -> TaskResult:
@@ -28,7 +21,7 @@ def execute(party: PartyData, task: TaskSpec) -> TaskResult:
     except Exception as error:  # such as memory that does not suffice
         return row.failed(reason_of(error))
     spent = {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu}
-    return row.model_copy(update=found | spent)
+    return row.replace(**found | spent)
 
 
 def _on_device(party: PartyData, task: TaskSpec) -> dict[str, float]:

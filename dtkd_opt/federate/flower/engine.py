@@ -16,10 +16,10 @@ from dtkd_opt.federate.flower.files import home, write_files
 from dtkd_opt.federate.flower.processes import Processes, free_ports, is_open
 from dtkd_opt.federate.flower.project import write_project
 from dtkd_opt.federate.flower.status_files import (
-    has_started,
-    mark_client_ended,
-    read_error,
+    client_ended,
     read_outcomes,
+    server_error,
+    started,
 )
 from dtkd_opt.federate.spec import TaskResult
 from dtkd_opt.runtime.workers import Rows, RunJobs
@@ -126,12 +126,12 @@ def _outcomes(processes: Processes, clients: Sequence[str]) -> Iterator[TaskResu
             yield row
         if over is not None:
             raise DtkdError(over)
-        if not has_started(folder) and time.monotonic() > end:
+        if not started(folder).exists() and time.monotonic() > end:
             raise DtkdError(f"Flower's server did not start: {processes.last_line('superexec')}")
         for n, name in enumerate(clients):
             if n not in ended and processes.ended(name):
                 ended.add(n)
-                mark_client_ended(folder, n)
+                client_ended(folder, n).touch()
         time.sleep(_POLL_S)
 
 
@@ -141,6 +141,7 @@ def _why_over(processes: Processes) -> str | None:
         if processes.ended(name):
             return f"Flower's {name} ended: {processes.last_line(name)}"
     if processes.ended("run"):
-        words = read_error(processes.folder) or f"it printed: {processes.last_line('run')}"
-        return f"Flower's run ended: {words}"
+        error = server_error(processes.folder)
+        printed = f"it printed: {processes.last_line('run')}"
+        return f"Flower's run ended: {error.read_text() if error.exists() else printed}"
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from dtkd_opt.federate.flower.messages import (
 from dtkd_opt.federate.flower.status_files import (
     append_outcome,
     client_ended,
-    mark_started,
-    write_error,
+    server_error,
+    started,
 )
 from dtkd_opt.federate.serialization import Payload, pack_weights, payload_bits
 from dtkd_opt.federate.spec import TaskResult, TaskSpec
@@ -85,7 +86,7 @@ class _Server:
         self.grid, self.folder, self.tasks = grid, folder, tasks
         self.max_in_flight = max_in_flight
         self.common = read_common(folder)
-        self.teacher = read_teacher(folder, self.common)
+        self.teacher = read_teacher(folder)
         self.node: dict[int, int] = {}  # of each client that was identified
         self.up: dict[int, Payload] = {}
         self.row: dict[int, TaskResult] = {}  # as far as it is known
@@ -96,66 +97,61 @@ class _Server:
         places = {n: self._spec(n).place for n in self.node}
         # devices first: they train while the server does
         order = sorted(self.node, key=lambda n: (places[n] != "device", n))
-        messages = {n: self._payload_message(n) for n in order}
+        messages = {n: partial(self._payload_message, n) for n in order}
         for n, reply in _exchange(self.grid, messages, self.max_in_flight, self._ended):
             self._keep(n, reply)
         for n in set(range(self.tasks)) - set(self.node):
             self._fail(n, _ENDED if self._ended(n) else _ABSENT)
 
     def _ended(self, n: int) -> bool:
-        return client_ended(self.folder, n)
+        return client_ended(self.folder, n).exists()
 
     def _spec(self, n: int) -> TaskSpec:
-        return read_agent(self.folder, n, self.common, self.teacher)[1]
+        return read_agent(self.folder, n, self.teacher)[1]
 
     def _identify_clients(self) -> None:
         """Which user is at which node; with the server's place it sends its fresh samples."""
         end = time.monotonic() + _JOIN_TIMEOUT_S
-        while len(nodes := list(self.grid.get_node_ids())) < self._running():
+        while len(nodes := list(self.grid.get_node_ids())) < self.tasks - sum(
+            map(self._ended, range(self.tasks))
+        ):
             if time.monotonic() > end:
                 break
             time.sleep(_POLL_S)
-        messages = {node: self._query(node) for node in nodes}
+        messages = {
+            node: partial(Message, RecordDict(), dst_node_id=node, message_type="query")
+            for node in nodes
+        }
         replies = _exchange(self.grid, messages, self.max_in_flight, lambda _: self._complete())
         for node, reply in replies:
             if isinstance(reply, Message):
                 n = int(reply.content.config_records[TASK][TASK])
                 self.node[n], self.up[n] = node, payload_of(reply)
 
-    def _running(self) -> int:
-        return sum(not self._ended(n) for n in range(self.tasks))
-
     def _complete(self) -> bool:
         return all(n in self.node or self._ended(n) for n in range(self.tasks))
 
-    def _query(self, node: int) -> Callable[[], Message]:
-        return lambda: Message(RecordDict(), dst_node_id=node, message_type="query")
-
-    def _payload_message(self, n: int) -> Callable[[], Message]:
+    def _payload_message(self, n: int) -> Message:
         """What the user's device waits for: soft labels, or weights once they are trained."""
-
-        def build() -> Message:
-            agent, spec = read_agent(self.folder, n, self.common, self.teacher)
-            row = TaskResult(spec=spec, outcome="done", worker=this_worker(), versions=versions())
-            found: dict[str, Any] = {}
-            if spec.place == "device":
-                payload = protocol.send_labels(agent, spec)
-            else:
-                assert agent is not None  # soft labels are learnt from
-                began, cpu = time.perf_counter(), time.process_time()
-                trained = protocol.train_at_server(self.common, agent, spec, self.up[n])
-                payload = pack_weights(trained.network)
-                found = {"loss": trained.loss, "steps": trained.steps}
-                found["seconds"] = time.perf_counter() - began
-                found["cpu_s"] = time.process_time() - cpu
-            content = RecordDict({PAYLOAD: array_record(payload)})
-            message = Message(content, dst_node_id=self.node[n], message_type="train")
-            found["up_bits"] = payload_bits(self.up[n])
-            found["down_bits"] = payload_bits(payload_of(message))
-            self.row[n] = row.model_copy(update=found)
-            return message
-
-        return build
+        agent, spec = read_agent(self.folder, n, self.teacher)
+        row = TaskResult(spec=spec, outcome="done", worker=this_worker(), versions=versions())
+        found: dict[str, Any] = {}
+        if spec.place == "device":
+            payload = protocol.send_labels(agent, spec)
+        else:
+            assert agent is not None  # soft labels are learnt from
+            began, cpu = time.perf_counter(), time.process_time()
+            trained = protocol.train_at_server(self.common, agent, spec, self.up[n])
+            payload = pack_weights(trained.network)
+            found = {"loss": trained.loss, "steps": trained.steps}
+            found["seconds"] = time.perf_counter() - began
+            found["cpu_s"] = time.process_time() - cpu
+        content = RecordDict({PAYLOAD: array_record(payload)})
+        message = Message(content, dst_node_id=self.node[n], message_type="train")
+        found["up_bits"] = payload_bits(self.up[n])
+        found["down_bits"] = payload_bits(payload_of(message))
+        self.row[n] = row.replace(**found)
+        return message
 
     def _keep(self, n: int, reply: Message | str) -> None:
         if isinstance(reply, str):
@@ -164,7 +160,7 @@ class _Server:
         row, found = self.row[n], dict(reply.content.config_records[RESULT])
         for key in ("seconds", "cpu_s"):
             found[key] += getattr(row, key) or 0.0
-        append_outcome(self.folder, row.model_copy(update=found))
+        append_outcome(self.folder, row.replace(**found))
 
     def _fail(self, n: int, reason: str) -> None:
         row = self.row.get(n) or TaskResult(spec=self._spec(n), outcome="failed")
@@ -174,11 +170,11 @@ class _Server:
 def _main(grid: Grid, context: Context) -> None:
     config = context.run_config
     folder = Path(str(config["folder"]))
-    mark_started(folder)
+    started(folder).touch()
     try:
         _Server(grid, folder, int(config["tasks"]), int(config["max-in-flight"])).run()
     except Exception as error:  # Flower itself keeps no word of it
-        write_error(folder, f"{type(error).__name__}: {error}")
+        server_error(folder).write_text(f"{type(error).__name__}: {error}")
         raise
 
 
