@@ -108,9 +108,8 @@ def curve_cells(
     runs = [len(values) for values in accuracies]
     used = non_decreasing([mean for mean, *_ in statistics], runs)
     lows = [_within(low) for *_, low, _ in statistics]
-    known = [low for low in lows if low is not None]
-    whole = len(known) == len(lows)
-    used_lows = [min(known[i:]) if whole else None for i in range(len(lows))]
+    finite = [low for low in lows if low is not None]
+    used_lows = [min(finite[i:]) if len(finite) == len(lows) else None for i in range(len(lows))]
     return tuple(
         AccuracyStatistics(
             samples=size, runs=count, mean=mean, std=std, lower95=low, upper95=_within(high),

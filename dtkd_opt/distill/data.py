@@ -130,8 +130,7 @@ def _fashion_mnist(folder: Path) -> Dataset:
 
 def _npz(spec: str, path: Path) -> Dataset:
     images, labels = read_npz(path)
-    faults = array_faults(images, labels)
-    if faults:
+    if faults := array_faults(images, labels):
         raise InputError(str(path), faults)
     return _dataset(spec, images, labels.astype(np.int64), _split(len(labels)))
 
@@ -152,8 +151,8 @@ def _dataset(name: str, raw: NDArray[Any], labels: Index, splits: Splits) -> Dat
     for part in (raw, labels, *splits):
         digest.update(np.ascontiguousarray(part).data)
     with one_thread():
-        known = torch.from_numpy(raw[splits[0]].astype(np.float32))
-        spread, mean = torch.std_mean(known, dim=(0, 2, 3), keepdim=True, correction=0)
+        train = torch.from_numpy(raw[splits[0]].astype(np.float32))
+        spread, mean = torch.std_mean(train, dim=(0, 2, 3), keepdim=True, correction=0)
     if spread.min() < 1e-12:
         raise InputError(name, ["images: all pixels of a channel are alike"])
     scale = Scale(mean, spread)

@@ -150,5 +150,5 @@ def _notes(setup: Setup, plan: FederationPlan) -> Iterator[str]:
     yield from shard_notes(data, setup.shards)
     if plan.labels == "soft":  # with hard labels nothing is sent
         yield from bit_notes(plan.instance, plan.solution, data)
-    taught = 0 if setup.teacher_rows is None else len(setup.teacher_rows)
-    yield from differences(plan, data, setup.calibration(plan), setup.spec.partition, taught)
+    samples = 0 if setup.teacher_rows is None else len(setup.teacher_rows)
+    yield from differences(plan, data, setup.calibration(plan), setup.spec.partition, samples)

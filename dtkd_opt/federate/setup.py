@@ -1,4 +1,4 @@
-"""What is known before a training begins: data, shards, and each plan's tasks."""
+"""The setup of a federation: data, shards, and each plan's tasks."""
 
 from __future__ import annotations
 

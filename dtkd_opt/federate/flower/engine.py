@@ -116,13 +116,13 @@ def _start_run(processes: Processes, simulated: int, cpus: int) -> None:
 
 
 def _outcomes(processes: Processes, clients: Sequence[str]) -> Iterator[TaskResult]:
-    """What the server finds, until its run ends; it is told which clients have ended."""
-    folder, known, ended = processes.folder, 0, set[int]()
+    """The server's outcomes until its run ends; the server learns which clients have ended."""
+    folder, count, ended = processes.folder, 0, set[int]()
     end = time.monotonic() + _SERVER_TIMEOUT_S
     while True:
-        over = _why_over(processes)  # looked at first: what was found before counts
-        for row in read_outcomes(folder, known):
-            known += 1
+        over = _why_over(processes)  # before the outcomes are read, so that none is missed
+        for row in read_outcomes(folder, count):
+            count += 1
             yield row
         if over is not None:
             raise DtkdError(over)

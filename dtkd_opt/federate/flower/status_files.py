@@ -16,12 +16,12 @@ def append_outcome(folder: Path, row: TaskResult) -> None:
         file.write(row.model_dump_json().encode() + b"\n")
 
 
-def read_outcomes(folder: Path, known: int) -> Iterator[TaskResult]:
-    """The engine: what the server has appended after the first `known` outcomes."""
+def read_outcomes(folder: Path, skip: int) -> Iterator[TaskResult]:
+    """The engine: what the server has appended after the first `skip` outcomes."""
     path = folder / _OUTCOMES
     data = path.read_bytes() if path.exists() else b""
     whole = data[: data.rfind(b"\n") + 1]
-    for line in whole.splitlines()[known:]:
+    for line in whole.splitlines()[skip:]:
         yield TaskResult.model_validate_json(line)
 
 
