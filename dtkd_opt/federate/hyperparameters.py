@@ -133,8 +133,8 @@ def differences(
             yield from _instance_differences(plan.instance, plan.solution, calibration)
     if plan.labels == "soft" and teacher_samples < len(data.train):
         yield (
-            f"The teacher is trained on the {teacher_samples:,} samples that the twins mirror; that "
-            f"of a calibration on all {len(data.train):,}."
+            f"The teacher is trained on the {teacher_samples:,} samples that the twins mirror; "
+            f"that of a calibration on all {len(data.train):,}."
         )
 
 
