@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dtkd_opt.distill.data import Dataset, load_data
+from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.partition import draw_private, mirrored
 from dtkd_opt.distill.training import Diverged, TrainConfig, accuracy, train
@@ -27,6 +27,7 @@ from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
 
 VERSION = f"dtkd-opt {__version__}, torch {torch.__version__}"
 _PACKAGES = ("numpy", "torch")
+_load = lru_cache(maxsize=1)(load_data)  # once a process
 
 
 class TrainingSpec(Record):
@@ -114,12 +115,6 @@ def _soft_labels(
         raise DtkdError("the teacher's logits are missing")
     mask = torch.from_numpy(mirrored(spec.samples, spec.fresh_fraction))
     return training_data.logits[rows], mask
-
-
-@lru_cache(maxsize=1)
-def _load(name: str, data_dir: Path | None) -> Dataset:
-    """The data, read once a process."""
-    return load_data(name, data_dir)
 
 
 @cache

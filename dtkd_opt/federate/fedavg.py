@@ -19,7 +19,7 @@ from pydantic import Field
 
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.jobs import VERSION, versions
-from dtkd_opt.distill.training import TrainConfig, train
+from dtkd_opt.distill.training import train
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.federate.calibration import calibration_for
 from dtkd_opt.federate.fedavg_plan import FedAvgPlan
@@ -29,7 +29,8 @@ from dtkd_opt.federate.party_data import Common, Samples, common_of, samples_at
 from dtkd_opt.federate.protocol import first_student, receive, score
 from dtkd_opt.federate.serialization import Payload, pack_weights, payload_bits, unpack_weights
 from dtkd_opt.federate.shards import Shard, partition_data, training_seed
-from dtkd_opt.records.fields import Count, Fraction, Name, NonNegative, Record, Text
+from dtkd_opt.federate.spec import StudentSpec
+from dtkd_opt.records.fields import Count, Fraction, NonNegative, Text
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import Whole
 from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
@@ -37,18 +38,15 @@ from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
 Callback = Callable[[float], None]  # called with the part of the training that is done
 
 
-class FedAvgSpec(Record):
-    """All that decides the result of a federated averaging."""
+class FedAvgSpec(StudentSpec):
+    """All that decides the result of a federated averaging; `config` has the epochs of all rounds.
 
-    student: Name
-    epochs: Annotated[tuple[Count, ...], Field(min_length=1)]  # of each round
-    config: TrainConfig  # with the epochs of all rounds
-    seed: Whole
-    data: Name
-    data_sha256: Text
+    `epochs` are those of each round.
+    """
+
+    epochs: Annotated[tuple[Count, ...], Field(min_length=1)]
     users: Count
     shards_sha256: Text
-    version: Text
 
 
 class FedAvgResult(Row):
@@ -124,7 +122,7 @@ def fedavg_job(plan: FedAvgPlan, spec: FederationSpec) -> tuple[FedAvgSource, Fe
         shards_sha256=_digest(partition_data(data, plan.instance, spec.partition, spec.seed)),
         version=VERSION,
     )
-    return FedAvgSource(plan.instance, spec.model_copy(update={"calibration": None})), task
+    return FedAvgSource(plan.instance, spec.replace(calibration=None)), task
 
 
 def execute(source: FedAvgSource, task: FedAvgSpec) -> FedAvgResult:
@@ -188,7 +186,7 @@ def train_locally(
         network,
         common.scale.standardise(samples.raw),
         torch.from_numpy(samples.labels),
-        config=task.config.model_copy(update={"epochs": task.epochs[number]}),
+        config=task.config.replace(epochs=task.epochs[number]),
         seed=seed,
     )
     return pack_weights(network)
