@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -36,6 +35,7 @@ from dtkd_opt.records.solution import Whole
 from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
 
 Callback = Callable[[float], None]  # called with the part of the training that is done
+Source = tuple[Instance, FederationSpec]  # by which a job finds its users' samples
 
 
 class FedAvgSpec(StudentSpec):
@@ -69,14 +69,6 @@ class FedAvgResult(Row):
         return self.accuracies[-1] if self.accuracies else float("nan")
 
 
-@dataclass(frozen=True, eq=False)
-class FedAvgSource:
-    """Where a job of FedAvg finds its users' samples."""
-
-    instance: Instance
-    spec: FederationSpec
-
-
 def fedavg(
     plan: FedAvgPlan, spec: FederationSpec | None = None, *, callback: Callback | None = None
 ) -> FedAvgResult:
@@ -106,7 +98,7 @@ def fedavg(
     return _run(*fedavg_job(plan, spec or FederationSpec()), callback or (lambda done: None))
 
 
-def fedavg_job(plan: FedAvgPlan, spec: FederationSpec) -> tuple[FedAvgSource, FedAvgSpec]:
+def fedavg_job(plan: FedAvgPlan, spec: FederationSpec) -> tuple[Source, FedAvgSpec]:
     """The same as a job for :func:`execute`, to run many of them."""
     data, samples = load_data(spec.data, spec.data_dir), plan.instance.users.samples
     calibration = calibration_for(plan.instance, spec.calibration, spec.data)
@@ -122,10 +114,10 @@ def fedavg_job(plan: FedAvgPlan, spec: FederationSpec) -> tuple[FedAvgSource, Fe
         shards_sha256=_digest(partition_data(data, plan.instance, spec.partition, spec.seed)),
         version=VERSION,
     )
-    return FedAvgSource(plan.instance, spec.replace(calibration=None)), task
+    return (plan.instance, spec.replace(calibration=None)), task
 
 
-def execute(source: FedAvgSource, task: FedAvgSpec) -> FedAvgResult:
+def execute(source: Source, task: FedAvgSpec) -> FedAvgResult:
     """Run a job; any error becomes the result's reason."""
     row = FedAvgResult(spec=task, outcome="failed", worker=this_worker(), versions=versions())
     try:
@@ -134,11 +126,11 @@ def execute(source: FedAvgSource, task: FedAvgSpec) -> FedAvgResult:
         return row.failed(reason_of(error))
 
 
-def _run(source: FedAvgSource, task: FedAvgSpec, callback: Callback) -> FedAvgResult:
+def _run(source: Source, task: FedAvgSpec, callback: Callback) -> FedAvgResult:
     began, cpu = time.perf_counter(), time.process_time()
-    spec = source.spec
+    instance, spec = source
     data = load_data(spec.data, spec.data_dir)
-    shards = partition_data(data, source.instance, spec.partition, spec.seed)
+    shards = partition_data(data, instance, spec.partition, spec.seed)
     if (data.sha256, _digest(shards)) != (task.data_sha256, task.shards_sha256):
         raise DtkdError(f"{data.name} here is other data than where FedAvg was started")
     private = [samples_at(data, shard.rows) for shard in shards]
