@@ -153,9 +153,9 @@ def calibrate(
         KeepOnCtrlC(pass_on=True) as ctrl_c,
         workers(jobs, dask, execute, TrainingRow) as run_jobs,
     ):
-        for phase in (CHOOSING, TRAINING) if path is not None else ():
-            # not before a Dask cluster has answered
-            create_journal(journal_path(path, phase), TrainingRow, resume)
+        if path is not None:  # not before a Dask cluster has answered
+            for phase in (CHOOSING, TRAINING):
+                create_journal(journal_path(path, phase), TrainingRow, resume)
         try:
             teacher = load_teacher(
                 dataset,

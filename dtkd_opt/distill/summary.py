@@ -12,7 +12,7 @@ from dtkd_opt.records.calibration import AccuracyStatistics, Calibration, Distil
 
 def summary(calibration: Calibration, rows: Sequence[TrainingRow]) -> str:
     """A page of Markdown: settings, accuracies, gains, choices, adjustments and failures."""
-    tables = {
+    tables: dict[tuple[str, str], dict[tuple[str, str, int], str]] = {
         ("Test accuracy in % (mean ± half of its 95 % interval)", "labels"): {
             (curve.student, curve.labels, cell.samples): _cell(cell)
             for curve in calibration.curves

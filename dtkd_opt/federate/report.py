@@ -28,8 +28,8 @@ _RESULT = ("outcome", "reason", "up_bits", "down_bits", "loss", "steps", "second
 
 def result_paths(folder: Path) -> tuple[Path, Path, Path, Path]:
     """The files of the users, the two figures and the summary."""
-    names = "users.csv", "gantt.svg", "accuracy.svg"
-    return *(folder / name for name in names), folder / "summary.md"
+    figures = folder / "gantt.svg", folder / "accuracy.svg"
+    return folder / "users.csv", *figures, folder / "summary.md"
 
 
 def write_results(federation: Federation, folder: Path) -> None:

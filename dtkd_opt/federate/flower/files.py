@@ -53,4 +53,7 @@ def read_teacher(folder: Path) -> nn.Module | None:
 def read_agent(folder: Path, task: int, teacher: nn.Module | None) -> tuple[Agent | None, TaskSpec]:
     """What a user's digital agent holds at the server, and its part of the plan."""
     agent, spec = joblib.load(folder / "server" / f"agent-{task}")
-    return None if teacher is None else Agent(*agent, teacher), spec
+    if teacher is None:
+        return None, spec
+    mirrored, logits = agent
+    return Agent(mirrored, logits, teacher), spec
