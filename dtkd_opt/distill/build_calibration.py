@@ -90,13 +90,10 @@ def _curves(grid: TrainingGrid, student: str, accuracies: Accuracies) -> Iterato
         size for size in grid.sizes if all(accuracies.get((student, kind, size)) for kind in LABELS)
     ]
     for labels in LABELS if sizes else ():
-        cells = curve_cells(sizes, [_sorted(accuracies[student, labels, size]) for size in sizes])
+        by_seed = [accuracies[student, labels, size] for size in sizes]
+        cells = curve_cells(sizes, [[one[seed] for seed in sorted(one)] for one in by_seed])
         fit = power_law(sizes, [cell.mean for cell in cells])
         yield AccuracyCurve(student=student, labels=labels, cells=cells, fit=fit)
-
-
-def _sorted(by_seed: Mapping[int, float]) -> list[float]:
-    return [by_seed[seed] for seed in sorted(by_seed)]
 
 
 def curve_cells(
@@ -111,9 +108,8 @@ def curve_cells(
     runs = [len(values) for values in accuracies]
     used = non_decreasing([mean for mean, *_ in statistics], runs)
     lows = [_within(low) for *_, low, _ in statistics]
-    known = [low for low in lows if low is not None]
-    whole = len(known) == len(lows)
-    used_lows = [min(known[i:]) if whole else None for i in range(len(lows))]
+    finite = [low for low in lows if low is not None]
+    used_lows = [min(finite[i:]) if len(finite) == len(lows) else None for i in range(len(lows))]
     return tuple(
         AccuracyStatistics(
             samples=size, runs=count, mean=mean, std=std, lower95=low, upper95=_within(high),

@@ -12,11 +12,20 @@ from typing import Any
 import torch
 
 from dtkd_opt.distill.build_calibration import build_calibration
-from dtkd_opt.distill.data import Dataset, load_data
+from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.grid import TrainingGrid
 from dtkd_opt.distill.jobs import TrainingData, TrainingRow, TrainingSpec, execute
+from dtkd_opt.distill.networks import STUDENTS
 from dtkd_opt.distill.partition import concentration
-from dtkd_opt.distill.results import CHOOSING, TRAINING, check_output, journal_path, write_results
+from dtkd_opt.distill.results import (
+    ADVICE,
+    CHOOSING,
+    TRAINING,
+    check_output,
+    create_journal,
+    journal_path,
+    write_results,
+)
 from dtkd_opt.distill.select_hyperparameters import (
     excluded,
     exclusion_reason,
@@ -27,7 +36,6 @@ from dtkd_opt.distill.settings import (
     as_settings,
     check_grid,
     default_sizes,
-    student_names,
     whole_numbers,
 )
 from dtkd_opt.distill.teacher import Teacher, load_teacher
@@ -40,7 +48,6 @@ from dtkd_opt.runtime.runner import PhaseCallback, run_pending
 from dtkd_opt.runtime.workers import RunJobs, workers
 
 TEACHING = "teacher"
-_ADVICE = "name another --output, or remove it"  # where a file holds other trainings
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,14 +136,17 @@ def calibrate(
     require("distributed" if dask else "joblib", "dask" if dask else "train", "calibrate")
     jobs = processes(jobs) if dask is None else 0
     concentration(settings.partition)
-    _check_device(device)
+    if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
+        raise UsageError(f'device "{device}" is not to be had here; use "cpu"')
     if path is not None:
         require("matplotlib", "train", "the figure of calibrate")
         check_output(path, [Path(data.removeprefix("npz:"))] if data.startswith("npz:") else [])
     folder = None if data_dir is None else Path(data_dir)
     dataset = load_data(data, folder)
     sizes = default_sizes(dataset) if sizes is None else whole_numbers("sizes", sizes)
-    names = student_names(students)
+    if isinstance(students, str):
+        raise UsageError(f"students must be a list of names, got {students!r}")
+    names = STUDENTS if students is None else tuple(students)
     check_grid(dataset, sizes, names, seeds)
     callback = callback or (lambda phase, done, total: None)
     with (
@@ -144,9 +154,15 @@ def calibrate(
         workers(jobs, dask, execute, TrainingRow) as run_jobs,
     ):
         if path is not None:  # not before a Dask cluster has answered
-            _prepare(path, resume)
+            for phase in (CHOOSING, TRAINING):
+                create_journal(journal_path(path, phase), TrainingRow, resume)
         try:
-            teacher = _teacher(dataset, cache, device, callback)
+            teacher = load_teacher(
+                dataset,
+                default_cache() if cache is None else Path(cache),
+                device=device,
+                callback=lambda done: callback(TEACHING, done, 1),
+            )
         except KeyboardInterrupt:
             return CalibrationResult(None, (), ())
         grid = TrainingGrid(dataset, teacher.sha256, names, sizes, seeds, settings, device)
@@ -177,7 +193,7 @@ class _Trainer:
         jobs = [(self.training_data, spec) for spec in specs]
         jobs.sort(key=lambda job: -self.grid.cost(job[1]))  # a long one last would run alone
         path = None if self.output is None else journal_path(self.output, phase)
-        with Journal(path, TrainingRow, specs, self.resume, _ADVICE) as journal:
+        with Journal(path, TrainingRow, specs, self.resume, ADVICE) as journal:
             callback = partial(self.callback, phase)
             stopped = run_pending(jobs, journal, self.run_jobs, callback, self.grid.cost)
             return tuple(journal.rows[spec] for spec in specs if spec in journal.rows), stopped
@@ -198,33 +214,7 @@ def _train_all(trainer: _Trainer, teacher: Teacher) -> CalibrationResult:
     return CalibrationResult(calibration, selection, trainings)
 
 
-def _teacher(
-    data: Dataset, cache: str | Path | None, device: str, callback: PhaseCallback
-) -> Teacher:
-    folder = default_cache() if cache is None else Path(cache)
-    return load_teacher(
-        data, folder, device=device, callback=lambda done: callback(TEACHING, done, 1)
-    )
-
-
 def default_cache() -> Path:
     """Where teachers are kept: the user's cache folder, by the XDG base directory rules."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "dtkd-opt"
-
-
-def _check_device(device: str) -> None:
-    if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
-        raise UsageError(f'device "{device}" is not to be had here; use "cpu"')
-
-
-def _prepare(output: Path, resume: bool) -> None:
-    """Make the journals: a folder that takes no files is found out before hours of training.
-
-    Without `resume` finished trainings are not overwritten.
-    """
-    for path in (journal_path(output, phase) for phase in (CHOOSING, TRAINING)):
-        if not os.path.exists(path) or os.path.getsize(path) == 0:
-            Journal(path, TrainingRow, (), False, _ADVICE).close()
-        elif not resume:
-            raise UsageError(f"{path} holds trainings: resume them, or name another output")

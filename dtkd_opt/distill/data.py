@@ -15,6 +15,7 @@ from torch import Tensor
 from dtkd_opt.distill.data_files import array_faults, read_idx, read_npz
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.problem.physics import Index
+from dtkd_opt.runtime.jobs import require
 from dtkd_opt.runtime.threads import one_thread
 
 DATA_SETS = ("digits", "fashion-mnist", "npz:FILE")
@@ -100,11 +101,9 @@ def load_data(spec: str, data_dir: Path | None = None) -> Dataset:
 
 
 def _digits() -> Dataset:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        fault = f'needs {error.name}: pip install "dtkd-opt[train]"'
-        raise InputError("digits", [fault]) from None
+    require("sklearn", "train", "digits")
+    from sklearn.datasets import load_digits
+
     raw = load_digits()
     labels = np.asarray(raw.target, np.int64)
     return _dataset("digits", np.asarray(raw.images, np.uint8), labels, _split(len(labels)))
@@ -131,8 +130,7 @@ def _fashion_mnist(folder: Path) -> Dataset:
 
 def _npz(spec: str, path: Path) -> Dataset:
     images, labels = read_npz(path)
-    faults = array_faults(images, labels)
-    if faults:
+    if faults := array_faults(images, labels):
         raise InputError(str(path), faults)
     return _dataset(spec, images, labels.astype(np.int64), _split(len(labels)))
 
@@ -153,8 +151,8 @@ def _dataset(name: str, raw: NDArray[Any], labels: Index, splits: Splits) -> Dat
     for part in (raw, labels, *splits):
         digest.update(np.ascontiguousarray(part).data)
     with one_thread():
-        known = torch.from_numpy(raw[splits[0]].astype(np.float32))
-        spread, mean = torch.std_mean(known, dim=(0, 2, 3), keepdim=True, correction=0)
+        train = torch.from_numpy(raw[splits[0]].astype(np.float32))
+        spread, mean = torch.std_mean(train, dim=(0, 2, 3), keepdim=True, correction=0)
     if spread.min() < 1e-12:
         raise InputError(name, ["images: all pixels of a channel are alike"])
     scale = Scale(mean, spread)

@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -65,34 +66,28 @@ def read_npz(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
 
 def array_faults(images: NDArray[Any], labels: NDArray[Any]) -> list[str]:
     """The first fault that keeps arrays of images and labels from being trained on, if any."""
+    return list(islice(_faults(images, labels), 1))
+
+
+def _faults(images: NDArray[Any], labels: NDArray[Any]) -> Iterator[str]:
+    """Faults in the order of the checks; each check holds only where those before it found none."""
     if images.ndim not in (3, 4) or images.dtype.kind not in "biuf":
-        return ["images: must be numbers of shape (n, H, W) or (n, C, H, W)"]
+        yield "images: must be numbers of shape (n, H, W) or (n, C, H, W)"
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
-        return [f"labels: must be {len(images)} whole numbers, one an image"]
+        yield f"labels: must be {len(images)} whole numbers, one an image"
     if len(images) < 20:
-        return [f"images: must be at least 20, got {len(images)}"]
-    return [*_shape_faults(images), *_value_faults(images), *_label_faults(labels)][:1]
-
-
-def _shape_faults(images: NDArray[Any]) -> Iterator[str]:
+        yield f"images: must be at least 20, got {len(images)}"
     if images.ndim == 4 and images.shape[3] < MIN_SIDE <= min(images.shape[1:3]):
         yield (
             f"images: must be of shape (n, C, H, W), got {images.shape}, which looks like "
             "(n, H, W, C): use images.transpose(0, 3, 1, 2)"
         )
     if min(images.shape[-2:]) < MIN_SIDE or images.shape[1] == 0:
-        side = MIN_SIDE
-        yield f"images: must have a channel and at least {side} × {side} pixels"
-
-
-def _value_faults(images: NDArray[Any]) -> Iterator[str]:
-    if images.size and not np.isfinite(images).all():
+        yield f"images: must have a channel and at least {MIN_SIDE} × {MIN_SIDE} pixels"
+    if not np.isfinite(images).all():
         yield "images: must be finite numbers"
-    elif images.size and max(abs(float(images.max())), abs(float(images.min()))) > _MAX_PIXEL:
+    if max(abs(float(images.max())), abs(float(images.min()))) > _MAX_PIXEL:
         yield f"images: must be numbers within ±{_MAX_PIXEL:g}"
-
-
-def _label_faults(labels: NDArray[Any]) -> Iterator[str]:
     inside = labels.min() >= 0 and labels.max() < len(labels)
     counts = np.bincount(labels.astype(np.int64)) if inside else np.zeros(1)
     if len(counts) < 2 or counts.min() == 0:

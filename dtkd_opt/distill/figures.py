@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dtkd_opt.records.calibration import AccuracyCurve, Calibration, PowerLaw
+from dtkd_opt.records.calibration import AccuracyCurve, Calibration
 from dtkd_opt.reporting.figures import BLUE, GREEN, VERMILION, legend_below, panels
 
 _STYLES = {
@@ -52,11 +52,8 @@ def _draw(curve: AccuracyCurve, axis: Any) -> None:
     )  # fmt: skip
     if curve.fit is not None:
         grid = np.geomspace(samples[0], samples[-1], 50)
-        axis.plot(grid, 100 * _values(curve.fit, grid), color=colour, linewidth=1, alpha=0.7)
-
-
-def _values(fit: PowerLaw, samples: Any) -> Any:
-    return fit.a - fit.b * samples**-fit.c
+        values = curve.fit.a - curve.fit.b * grid**-curve.fit.c
+        axis.plot(grid, 100 * values, color=colour, linewidth=1, alpha=0.7)
 
 
 def _label(figure: Any, calibration: Calibration) -> None:

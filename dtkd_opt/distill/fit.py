@@ -48,8 +48,8 @@ def non_decreasing(values: Sequence[float], weights: Sequence[float]) -> list[fl
     """The nearest non-decreasing values, in weighted least squares (isotonic regression)."""
     from scipy.optimize import isotonic_regression
 
-    found = isotonic_regression(values, weights=weights, increasing=True).x
-    return [round(float(value), DIGITS) for value in found]
+    fitted = isotonic_regression(values, weights=weights, increasing=True).x
+    return [round(float(value), DIGITS) for value in fitted]
 
 
 def power_law(samples: Sequence[int], means: Sequence[float]) -> PowerLaw | None:
@@ -73,20 +73,18 @@ def power_law(samples: Sequence[int], means: Sequence[float]) -> PowerLaw | None
     start = (a, max(a - float(mean[0]), 1e-3), 0.5)
 
     def curve(at: NDArray[np.float64]) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = at[0] - at[1] * (size / scale) ** -at[2]
-        return found
+        values: NDArray[np.float64] = at[0] - at[1] * (size / scale) ** -at[2]
+        return values
 
     bounds = ((0.0, 0.0, 1e-3), (1.0, 1.0, _MAX_C))
     best = least_squares(lambda at: curve(at) - mean, start, bounds=bounds, xtol=1e-12, ftol=1e-12)
     fitted = [round(float(value), DIGITS) for value in np.clip(curve(best.x), 0, 1)]
+    coefficients = best.x[0], best.x[1] * scale ** best.x[2], best.x[2]
+    a, b, c = (float(f"{value:.6g}") for value in coefficients)
     return PowerLaw(
-        a=_rounded(best.x[0]),
-        b=_rounded(best.x[1] * scale ** best.x[2]),
-        c=_rounded(best.x[2]),
+        a=a,
+        b=b,
+        c=c,
         fitted=tuple(fitted),
         residuals=tuple(round(m - f, DIGITS) for m, f in zip(means, fitted, strict=True)),
     )
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.6g}")

@@ -45,14 +45,11 @@ class TrainingGrid:
         """
         settings = self.settings
         sizes = self.sizes[:-1] or self.sizes
-        kinds: tuple[LabelKind, ...] = ("hard", "server")
         seeds = range(FIRST_SELECTION_SEED, FIRST_SELECTION_SEED + settings.selection_seeds)
-        return [
-            self._spec(student, labels, size, seed, rate, batch, "validation")
-            for student, size, labels, rate, batch, seed in product(
-                self.students, sizes, kinds, settings.learning_rates, settings.batch_sizes, seeds
-            )
-        ]
+        kinds: tuple[LabelKind, ...] = ("hard", "server")
+        rates, batches = settings.learning_rates, settings.batch_sizes
+        cases = product(self.students, sizes, kinds, rates, batches, seeds)
+        return [self._spec("validation", *case) for case in cases]
 
     def training_specs(self, choices: Iterable[ChosenHyperparameters]) -> list[TrainingSpec]:
         """The calibration's trainings with the chosen hyperparameters, scored on the test split.
@@ -65,19 +62,19 @@ class TrainingGrid:
         specs = []
         for student, size, labels, seed in product(students, self.sizes, LABELS, range(self.seeds)):
             choice = hyperparameters_for(choices, student, labels, size)
-            rate, batch = choice.learning_rate, choice.batch_size
-            specs.append(self._spec(student, labels, size, seed, rate, batch, "test"))
+            chosen = choice.learning_rate, choice.batch_size
+            specs.append(self._spec("test", student, size, labels, *chosen, seed))
         return specs
 
     def _spec(
         self,
+        scored_on: Literal["validation", "test"],
         student: str,
-        labels: LabelKind,
         samples: int,
-        seed: int,
+        labels: LabelKind,
         learning_rate: float,
         batch_size: int,
-        scored_on: Literal["validation", "test"],
+        seed: int,
     ) -> TrainingSpec:
         settings = self.settings
         config = TrainConfig(

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dtkd_opt.distill.data import Dataset, load_data
+from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.partition import draw_private, mirrored
 from dtkd_opt.distill.training import Diverged, TrainConfig, accuracy, train
@@ -27,6 +27,7 @@ from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
 
 VERSION = f"dtkd-opt {__version__}, torch {torch.__version__}"
 _PACKAGES = ("numpy", "torch")
+_load = lru_cache(maxsize=1)(load_data)  # once a process
 
 
 class TrainingSpec(Record):
@@ -69,18 +70,12 @@ class TrainingData:
 
 
 def execute(training_data: TrainingData, spec: TrainingSpec) -> TrainingRow:
-    """Train and score; whatever goes wrong becomes the row's reason.
-
-    Parameters
-    ----------
-    training_data, spec
-        The data with the teacher's logits, and what to train on them.
-    """
+    """Train and score; whatever goes wrong becomes the row's reason."""
     row = TrainingRow(spec=spec, outcome="done", worker=this_worker(), versions=versions())
     try:
         return _train(row, training_data, spec)
     except Diverged as error:
-        return row.failed(str(error)).model_copy(update={"outcome": "diverged"})
+        return row.failed(str(error)).replace(outcome="diverged")
     except Exception as error:  # such as a GPU without memory left
         return row.failed(reason_of(error))
 
@@ -107,7 +102,7 @@ def _train(row: TrainingRow, training_data: TrainingData, spec: TrainingSpec) ->
         "seconds": time.perf_counter() - began,
         "cpu_s": time.process_time() - cpu,
     }
-    return row.model_copy(update=result)
+    return row.replace(**result)
 
 
 def _soft_labels(
@@ -120,12 +115,6 @@ def _soft_labels(
         raise DtkdError("the teacher's logits are missing")
     mask = torch.from_numpy(mirrored(spec.samples, spec.fresh_fraction))
     return training_data.logits[rows], mask
-
-
-@lru_cache(maxsize=1)
-def _load(name: str, data_dir: Path | None) -> Dataset:
-    """The data, read once a process."""
-    return load_data(name, data_dir)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +16,11 @@ Shape = tuple[int, int, int]  # channels, height, width
 
 
 def _logreg(shape: Shape, classes: int) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(_pixels(shape), classes))
+    return nn.Sequential(nn.Flatten(), nn.Linear(prod(shape), classes))
 
 
 def _mlp(hidden: int, shape: Shape, classes: int) -> nn.Module:
-    inner = nn.Linear(_pixels(shape), hidden)
+    inner = nn.Linear(prod(shape), hidden)
     return nn.Sequential(nn.Flatten(), inner, nn.ReLU(), nn.Linear(hidden, classes))
 
 
@@ -29,14 +30,8 @@ def _lenet(shape: Shape, classes: int) -> nn.Module:
     Small images leave no room for a second kernel of five.
     """
     kernel = 5 if min(shape[1:]) >= 16 else 3
-    return _with_head(
-        [
-            *(nn.Conv2d(shape[0], 6, 5, padding=2), *_pool()),
-            *(nn.Conv2d(6, 16, kernel), *_pool()),
-        ],
-        shape,
-        classes,
-    )
+    first, second = nn.Conv2d(shape[0], 6, 5, padding=2), nn.Conv2d(6, 16, kernel)
+    return _with_head([first, *_pool(), second, *_pool()], shape, classes)
 
 
 def _cnn(shape: Shape, classes: int) -> nn.Module:
@@ -91,10 +86,6 @@ def _resnet(width: int, shape: Shape, classes: int) -> nn.Module:
 def _pool() -> list[nn.Module]:
     """The same as ReLU first, which commutes with a maximum, on a quarter of the numbers."""
     return [nn.MaxPool2d(2), nn.ReLU()]
-
-
-def _pixels(shape: Shape) -> int:
-    return shape[0] * shape[1] * shape[2]
 
 
 _MAKERS: dict[str, Callable[[Shape, int], nn.Module]] = {

@@ -16,11 +16,8 @@ def concentration(partition: str) -> float | None:
     """None for `iid`, α for `dirichlet(α)`; UsageError for anything else."""
     if partition == "iid":
         return None
-    found = re.fullmatch(r"dirichlet\(([0-9.]+(?:e[+-]?[0-9]+)?)\)", partition)
-    try:
-        alpha = float(found[1]) if found else 0.0
-    except ValueError:
-        alpha = 0.0
+    match = re.fullmatch(r"dirichlet\(((\d+\.?\d*|\.\d+)(e[+-]?\d+)?)\)", partition, re.ASCII)
+    alpha = float(match[1]) if match else 0.0
     if not 1e-3 <= alpha <= 1e6:
         raise UsageError(f"partition must be iid or dirichlet(0.5) or the like, got {partition}")
     return alpha
@@ -70,35 +67,24 @@ def split_private(
         fault = f"must be between 1 and {len(pool)} (of all users), got {sum(sizes)}"
         raise InputError("samples", [fault])
     rng = np.random.default_rng([seed, 1])
-    left, found = rng.permutation(pool), []
+    remaining, parts = rng.permutation(pool), []
     for size in sizes:
-        wanted = None if alpha is None else _wanted(alpha, int(labels.max()) + 1, size, rng)
-        drawn, left = _take(labels, left, size, wanted)
-        found.append(drawn if wanted is None else rng.permutation(drawn))
-        _check_classes(labels, drawn, alpha)
-    return found
+        if alpha is not None:
+            shares = rng.dirichlet(np.full(int(labels.max()) + 1, alpha))
+            remaining = _order(labels, remaining, rng.multinomial(size, shares))
+        part, remaining = remaining[:size], remaining[size:]
+        parts.append(part if alpha is None else rng.permutation(part))
+        _check_classes(labels, part, alpha)
+    return parts
 
 
-def _wanted(alpha: float, classes: int, size: int, rng: np.random.Generator) -> Index:
-    """(K,) samples of each class, by shares from a Dirichlet distribution."""
-    wanted: Index = rng.multinomial(size, rng.dirichlet(np.full(classes, alpha)))
-    return wanted
-
-
-def _take(
-    labels: NDArray[np.int64], left: Index, size: int, wanted: Index | None
-) -> tuple[Index, Index]:
-    """The first `size` samples that are left, as many of each class as `wanted`, and the others.
-
-    What a class has too few of, the first ones of other classes make up for.
-    """
-    if wanted is not None:
-        kinds = labels[left]
-        order = np.argsort(kinds, kind="stable")
-        rank = np.empty(len(left), int)  # of each sample within its class
-        rank[order] = np.arange(len(left)) - np.searchsorted(kinds[order], kinds[order])
-        left = left[np.argsort(rank >= wanted[kinds], kind="stable")]
-    return left[:size], left[size:]
+def _order(labels: NDArray[np.int64], rows: Index, counts: Index) -> Index:
+    """The same rows, first the first ones of each class, as many as `counts` (K,) says."""
+    classes = labels[rows]
+    order = np.argsort(classes, kind="stable")
+    rank = np.empty(len(rows), int)  # of each sample within its class
+    rank[order] = np.arange(len(rows)) - np.searchsorted(classes[order], classes[order])
+    return rows[np.argsort(rank >= counts[classes], kind="stable")]
 
 
 def _check_classes(labels: NDArray[np.int64], drawn: Index, alpha: float | None) -> None:

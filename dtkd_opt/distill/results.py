@@ -10,20 +10,38 @@ from dtkd_opt.distill.figures import accuracy_figure
 from dtkd_opt.distill.jobs import TrainingRow, TrainingSpec
 from dtkd_opt.distill.summary import summary
 from dtkd_opt.distill.training import TrainConfig
+from dtkd_opt.errors import UsageError
 from dtkd_opt.records import outputs
 from dtkd_opt.records.calibration import Calibration, write_calibration
 from dtkd_opt.records.files import write_atomic
 from dtkd_opt.reporting.figures import svg
+from dtkd_opt.runtime.jobs import Row
+from dtkd_opt.runtime.journal import Journal
 
 if TYPE_CHECKING:
     import pandas as pd
 
+ADVICE = "name another --output, or remove it"  # where a file holds other trainings
 CHOOSING, TRAINING = "choosing", "training"  # phases, and names of their journals
 
 
 def journal_path(output: Path, phase: str) -> Path:
     """The file beside the calibration's in which a phase's trainings are kept as they end."""
     return output.with_name(f"{output.stem}.{phase}.jsonl")
+
+
+def create_journal(path: Path, row_type: type[Row], resume: bool) -> None:
+    """Create a journal, so that a folder that takes no files is found before hours of training.
+
+    Raises
+    ------
+    UsageError
+        When it holds trainings that are not to be resumed.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        Journal(path, row_type, (), False, ADVICE).close()
+    elif not resume:
+        raise UsageError(f"{path} holds trainings: resume them, or name another output")
 
 
 def written(output: Path) -> tuple[Path, Path, Path, Path]:
@@ -39,13 +57,7 @@ def check_output(output: Path, reads: Sequence[Path] = ()) -> None:
 
 
 def write_results(calibration: Calibration, rows: Sequence[TrainingRow], output: Path) -> None:
-    """Write all files, each atomically, and the calibration last.
-
-    Raises
-    ------
-    InputError
-        When one cannot be written.
-    """
+    """Write all files, each atomically, and the calibration last; InputError where one fails."""
     _, csv, figure, page = written(output)
     write_atomic(csv, trainings_frame(rows).to_csv(index=False, lineterminator="\n").encode())
     write_atomic(figure, svg(accuracy_figure(calibration), "calibration"))

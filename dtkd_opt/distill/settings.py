@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from operator import index
 from typing import Annotated, Any, SupportsIndex
 
-from pydantic import Field, Strict, ValidationError, model_validator
+from pydantic import Field, Strict, model_validator
 
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.networks import STUDENTS
-from dtkd_opt.errors import UsageError
+from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.fields import (
     MAX_COUNT,
     Count,
@@ -21,7 +21,6 @@ from dtkd_opt.records.fields import (
     Text,
     raise_faults,
 )
-from dtkd_opt.records.files import fault_lines
 
 SIZES = {"digits": (100, 200, 400, 1000)}
 OTHER_SIZES = (100, 300, 1000, 3000)
@@ -57,26 +56,22 @@ class CalibrationSettings(Record):
         return self
 
 
-def student_names(students: Sequence[str] | None) -> tuple[str, ...]:
-    if isinstance(students, str):
-        raise UsageError(f"students must be a list of names, got {students!r}")
-    return STUDENTS if students is None else tuple(students)
-
-
 def as_settings(given: CalibrationSettings | Mapping[str, Any] | None) -> CalibrationSettings:
+    """Settings as they are, or from some values and the other defaults.
+
+    Raises
+    ------
+    UsageError
+        When a value is not possible.
+    """
     if isinstance(given, CalibrationSettings):
         return given
-    if given is None or isinstance(given, Mapping):
-        return make_settings(given or {})
-    raise UsageError(f"settings must be CalibrationSettings or a dict, got {given!r}")
-
-
-def make_settings(given: Mapping[str, Any]) -> CalibrationSettings:
-    """Settings from some values, by default the others; UsageError where one means nothing."""
+    if not (given is None or isinstance(given, Mapping)):
+        raise UsageError(f"settings must be CalibrationSettings or a dict, got {given!r}")
     try:
-        return CalibrationSettings(**given)
-    except ValidationError as error:
-        raise UsageError("; ".join(fault_lines(error))) from None
+        return CalibrationSettings(**given or {})
+    except InputError as error:
+        raise UsageError("; ".join(error.faults)) from None
 
 
 def whole_numbers(name: str, values: Iterable[SupportsIndex]) -> tuple[int, ...]:

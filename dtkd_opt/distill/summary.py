@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dtkd_opt.distill.fit import half_width
 from dtkd_opt.distill.jobs import TrainingRow
 from dtkd_opt.distill.select_hyperparameters import excluded, exclusion_reason
-from dtkd_opt.records.calibration import (
-    AccuracyCurve,
-    AccuracyStatistics,
-    Calibration,
-    DistillationGain,
-    PowerLaw,
-)
+from dtkd_opt.records.calibration import AccuracyStatistics, Calibration, DistillationGain
 
 
 def summary(calibration: Calibration, rows: Sequence[TrainingRow]) -> str:
     """A page of Markdown: settings, accuracies, gains, choices, adjustments and failures."""
+    tables: dict[tuple[str, str], dict[tuple[str, str, int], str]] = {
+        ("Test accuracy in % (mean ± half of its 95 % interval)", "labels"): {
+            (curve.student, curve.labels, cell.samples): _cell(cell)
+            for curve in calibration.curves
+            for cell in curve.cells
+        },
+        ("Gain of soft labels over hard ones in points, paired by seed", "at"): {
+            (gain.student, gain.labels, gain.samples): _gain(gain) for gain in calibration.lifts
+        },
+        ("Chosen on the validation split: learning rate, batch size", "labels"): {
+            (c.student, c.labels, c.samples): f"{c.learning_rate:g}, {c.batch_size}"
+            for c in calibration.choices
+        },
+    }
+    accuracies, gains, choices = (
+        list(_table(*heads, _sizes(calibration), cells)) for heads, cells in tables.items()
+    )
     return "\n".join(
         [
             *_settings(calibration, rows),
-            *_accuracies(calibration),
-            *_gains(calibration),
+            *accuracies,
+            *gains,
             *_fits(calibration),
-            *_choices(calibration),
+            *choices,
             *_choice_notes(calibration, rows),
             *_notes(calibration, rows),
             "",
         ]
     )
+
+
+def _table(
+    title: str, second: str, sizes: Sequence[int], cells: Mapping[tuple[str, str, int], str]
+) -> Iterator[str]:
+    """A table with a row for each student and kind of labels, a column for each size."""
+    yield from ("", f"## {title}", "")
+    heads = " | ".join(f"{size:,}" for size in sizes)
+    yield from (f"| student | {second} | {heads} |", "|---|---|" + "--:|" * len(sizes))
+    for student, labels in dict.fromkeys(key[:2] for key in cells):
+        texts = " | ".join(cells.get((student, labels, size), "") for size in sizes)
+        yield f"| {student} | {labels} | {texts} |"
 
 
 def _settings(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iterator[str]:
@@ -47,13 +70,6 @@ def _settings(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iterator
     )
 
 
-def _accuracies(calibration: Calibration) -> Iterator[str]:
-    yield from _head("Test accuracy in % (mean ± half of its 95 % interval)", calibration, "labels")
-    for curve in calibration.curves:
-        cells = {cell.samples: _cell(cell) for cell in curve.cells}
-        yield _row(curve.student, curve.labels, cells, calibration)
-
-
 def _cell(cell: AccuracyStatistics) -> str:
     # not from the ends, which are cut at 0 and 1
     return _interval(cell.mean, None if cell.std is None else half_width(cell.std, cell.runs))
@@ -63,16 +79,6 @@ def _interval(mean: float, half: float | None, sign: str = "") -> str:
     return f"{100 * mean:{sign}.2f}" + ("" if half is None else f" ± {100 * half:.2f}")
 
 
-def _gains(calibration: Calibration) -> Iterator[str]:
-    yield from _head(
-        "Gain of soft labels over hard ones in points, paired by seed", calibration, "at"
-    )
-    pairs = dict.fromkeys((gain.student, gain.labels) for gain in calibration.lifts)
-    for student, labels in pairs:
-        mine = [x for x in calibration.lifts if (x.student, x.labels) == (student, labels)]
-        yield _row(student, labels, {gain.samples: _gain(gain) for gain in mine}, calibration)
-
-
 def _gain(gain: DistillationGain) -> str:
     half = None if gain.lower95 is None else gain.mean - gain.lower95
     text = _interval(gain.mean, half, "+")
@@ -80,29 +86,15 @@ def _gain(gain: DistillationGain) -> str:
 
 
 def _fits(calibration: Calibration) -> Iterator[str]:
-    fitted = [(curve, curve.fit) for curve in calibration.curves if curve.fit is not None]
-    if fitted:
+    fits = [(curve, curve.fit) for curve in calibration.curves if curve.fit is not None]
+    if fits:
         yield from ("", "## Power law a − b D^−c", "")
         yield from ("| student | labels | a | b | c | largest residual |", "|---" * 6 + "|")
-    for curve, fit in fitted:
-        yield _fit(curve, fit)
-
-
-def _fit(curve: AccuracyCurve, fit: PowerLaw) -> str:
-    worst = max(map(abs, fit.residuals))
-    return (
-        f"| {curve.student} | {curve.labels} | {fit.a:.4f} | {fit.b:.4g} | {fit.c:.3f} "
-        f"| {100 * worst:.2f} points |"
-    )
-
-
-def _choices(calibration: Calibration) -> Iterator[str]:
-    title = "Chosen on the validation split: learning rate, batch size"
-    yield from _head(title, calibration, "labels")
-    for student, labels in dict.fromkeys((c.student, c.labels) for c in calibration.choices):
-        mine = [c for c in calibration.choices if (c.student, c.labels) == (student, labels)]
-        texts = {c.samples: f"{c.learning_rate:g}, {c.batch_size}" for c in mine}
-        yield _row(student, labels, texts, calibration)
+    for curve, fit in fits:
+        yield (
+            f"| {curve.student} | {curve.labels} | {fit.a:.4f} | {fit.b:.4g} | {fit.c:.3f} "
+            f"| {100 * max(map(abs, fit.residuals)):.2f} points |"
+        )
 
 
 def _choice_notes(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iterator[str]:
@@ -169,14 +161,3 @@ def accuracy_lines(calibration: Calibration) -> list[str]:
 
 def _sizes(calibration: Calibration) -> list[int]:
     return sorted({cell.samples for curve in calibration.curves for cell in curve.cells})
-
-
-def _head(title: str, calibration: Calibration, second: str) -> Iterator[str]:
-    sizes = _sizes(calibration)
-    heads = " | ".join(f"{size:,}" for size in sizes)
-    yield from ("", f"## {title}", "")
-    yield from (f"| student | {second} | {heads} |", "|---|---|" + "--:|" * len(sizes))
-
-
-def _row(first: str, second: str, cells: dict[int, str], calibration: Calibration) -> str:
-    return f"| {first} | {second} | {' | '.join(cells.get(n, '') for n in _sizes(calibration))} |"

@@ -132,8 +132,10 @@ def load_teacher(
     samples = (data.images[rows], data.labels[rows])
     train(network, *samples, config=config, seed=seed, device=device, callback=callback)
     logits = predict(network, data.images, device)
-    teacher = Teacher(key, network.cpu(), logits, _digest(_tensors(network, logits)))
-    _write(path, teacher)
+    tensors = _tensors(network.cpu(), logits)
+    teacher = Teacher(key, network, logits, _digest(tensors))
+    about = {"key": key.model_dump(mode="json"), "sha256": teacher.sha256}
+    write_atomic(path, safetensors.torch.save(tensors, {"teacher": json.dumps(about)}))
     return teacher
 
 
@@ -157,12 +159,6 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         fault = f"cannot be made: {error.strerror or error}"
         raise InputError(str(folder), [fault]) from None
-
-
-def _write(path: Path, teacher: Teacher) -> None:
-    about = {"key": teacher.key.model_dump(mode="json"), "sha256": teacher.sha256}
-    tensors = _tensors(teacher.network, teacher.logits)
-    write_atomic(path, safetensors.torch.save(tensors, {"teacher": json.dumps(about)}))
 
 
 def _read(path: Path, key: TeacherKey, network: nn.Module, samples: int) -> Teacher:

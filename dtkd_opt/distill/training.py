@@ -13,7 +13,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from dtkd_opt.distill.loss import distillation_loss, soften
 from dtkd_opt.errors import DtkdError
@@ -117,14 +116,15 @@ def train(
     steps, per_epoch = config.steps(count), config.batches(count)
     network = network.to(device, memory_format=LAYOUT).train()  # type: ignore[call-overload]
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-    schedule = CosineAnnealingLR(adam, steps)
     forward = _forward(network, device)
     with one_thread():
         for step, batch in enumerate(islice(_batches(data, per_epoch, seed), steps), start=1):
+            # not torch's CosineAnnealingLR: it takes ten times as long, and a step may take 0.15 ms
+            cosine = (1 + math.cos(math.pi * (step - 1) / steps)) / 2
+            adam.param_groups[0]["lr"] = config.learning_rate * cosine
             loss = _loss(forward(batch[0]), batch, config.tau)
             torch.autograd.backward(loss)
             adam.step()
-            schedule.step()
             adam.zero_grad()
             if step % per_epoch == 0 or step == steps:
                 _check(loss.item(), step, config)
@@ -175,8 +175,7 @@ def predict(network: nn.Module, images: Tensor, device: str = "cpu", batch: int 
     network = network.to(device, memory_format=LAYOUT).eval()  # type: ignore[call-overload]
     with one_thread():
         parts = (part.to(device, memory_format=LAYOUT) for part in torch.split(images, batch))
-        found = [network(part).cpu() for part in parts]
-    return torch.cat(found)
+        return torch.cat([network(part).cpu() for part in parts])
 
 
 def accuracy(network: nn.Module, images: Tensor, labels: Tensor, device: str = "cpu") -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, TypeVar, cast, get_args
 
 from dtkd_opt.errors import InputError
@@ -42,9 +41,7 @@ def local_problem(instance: Instance, calibration: Calibration | None) -> Instan
 
     Without a calibration the accuracies stay as they are.
     """
-    models = instance.models
-    if calibration is not None:
-        models = hard_label_models(models, calibration)
+    models = hard_label_models(instance.models, calibration)
     return _unchecked(instance, task=_local_task(instance.task), models=models)
 
 
@@ -57,16 +54,20 @@ def _unchecked(record: R, **changes: Any) -> R:
     return cast(R, type(record).model_construct(**dict(record) | changes))
 
 
-def hard_label_models(models: Sequence[Model], calibration: Calibration) -> tuple[Model, ...]:
-    """The models with the calibrated accuracy of hard labels, at both places.
+def hard_label_models(
+    models: tuple[Model, ...], calibration: Calibration | None
+) -> tuple[Model, ...]:
+    """The models with the calibrated accuracy of hard labels, at both places, if there is any.
 
     Raises
     ------
     InputError
         When the calibration has none of a student.
     """
+    if calibration is None:
+        return models
     curves = {curve.student: curve for curve in calibration.curves if curve.labels == "hard"}
-    found = []
+    hard = []
     for model in models:
         if model.name not in curves:
             fault = f'curves: has none for "{model.name}" with hard labels; calibrate it'
@@ -75,5 +76,5 @@ def hard_label_models(models: Sequence[Model], calibration: Calibration) -> tupl
         used = tuple(cell.used for cell in cells)
         sizes = tuple(float(cell.samples) for cell in cells)
         accuracy = AccuracyTable(samples=sizes, device=used, server=used)
-        found.append(model.replace(accuracy=accuracy))
-    return tuple(found)
+        hard.append(model.replace(accuracy=accuracy))
+    return tuple(hard)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -19,7 +18,7 @@ from pydantic import Field
 
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.jobs import VERSION, versions
-from dtkd_opt.distill.training import TrainConfig, train
+from dtkd_opt.distill.training import train
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.federate.calibration import calibration_for
 from dtkd_opt.federate.fedavg_plan import FedAvgPlan
@@ -29,26 +28,25 @@ from dtkd_opt.federate.party_data import Common, Samples, common_of, samples_at
 from dtkd_opt.federate.protocol import first_student, receive, score
 from dtkd_opt.federate.serialization import Payload, pack_weights, payload_bits, unpack_weights
 from dtkd_opt.federate.shards import Shard, partition_data, training_seed
-from dtkd_opt.records.fields import Count, Fraction, Name, NonNegative, Record, Text
+from dtkd_opt.federate.spec import StudentSpec
+from dtkd_opt.records.fields import Count, Fraction, NonNegative, Text
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import Whole
 from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
 
 Callback = Callable[[float], None]  # called with the part of the training that is done
+Source = tuple[Instance, FederationSpec]  # by which a job finds its users' samples
 
 
-class FedAvgSpec(Record):
-    """All that decides the result of a federated averaging."""
+class FedAvgSpec(StudentSpec):
+    """All that decides the result of a federated averaging; `config` has the epochs of all rounds.
 
-    student: Name
-    epochs: Annotated[tuple[Count, ...], Field(min_length=1)]  # of each round
-    config: TrainConfig  # with the epochs of all rounds
-    seed: Whole
-    data: Name
-    data_sha256: Text
+    `epochs` are those of each round.
+    """
+
+    epochs: Annotated[tuple[Count, ...], Field(min_length=1)]
     users: Count
     shards_sha256: Text
-    version: Text
 
 
 class FedAvgResult(Row):
@@ -69,14 +67,6 @@ class FedAvgResult(Row):
     def accuracy(self) -> float:
         """The last average's; NaN of a run that failed."""
         return self.accuracies[-1] if self.accuracies else float("nan")
-
-
-@dataclass(frozen=True, eq=False)
-class FedAvgSource:
-    """Where a job of FedAvg finds its users' samples."""
-
-    instance: Instance
-    spec: FederationSpec
 
 
 def fedavg(
@@ -108,7 +98,7 @@ def fedavg(
     return _run(*fedavg_job(plan, spec or FederationSpec()), callback or (lambda done: None))
 
 
-def fedavg_job(plan: FedAvgPlan, spec: FederationSpec) -> tuple[FedAvgSource, FedAvgSpec]:
+def fedavg_job(plan: FedAvgPlan, spec: FederationSpec) -> tuple[Source, FedAvgSpec]:
     """The same as a job for :func:`execute`, to run many of them."""
     data, samples = load_data(spec.data, spec.data_dir), plan.instance.users.samples
     calibration = calibration_for(plan.instance, spec.calibration, spec.data)
@@ -124,10 +114,10 @@ def fedavg_job(plan: FedAvgPlan, spec: FederationSpec) -> tuple[FedAvgSource, Fe
         shards_sha256=_digest(partition_data(data, plan.instance, spec.partition, spec.seed)),
         version=VERSION,
     )
-    return FedAvgSource(plan.instance, spec.model_copy(update={"calibration": None})), task
+    return (plan.instance, spec.replace(calibration=None)), task
 
 
-def execute(source: FedAvgSource, task: FedAvgSpec) -> FedAvgResult:
+def execute(source: Source, task: FedAvgSpec) -> FedAvgResult:
     """Run a job; any error becomes the result's reason."""
     row = FedAvgResult(spec=task, outcome="failed", worker=this_worker(), versions=versions())
     try:
@@ -136,11 +126,11 @@ def execute(source: FedAvgSource, task: FedAvgSpec) -> FedAvgResult:
         return row.failed(reason_of(error))
 
 
-def _run(source: FedAvgSource, task: FedAvgSpec, callback: Callback) -> FedAvgResult:
+def _run(source: Source, task: FedAvgSpec, callback: Callback) -> FedAvgResult:
     began, cpu = time.perf_counter(), time.process_time()
-    spec = source.spec
+    instance, spec = source
     data = load_data(spec.data, spec.data_dir)
-    shards = partition_data(data, source.instance, spec.partition, spec.seed)
+    shards = partition_data(data, instance, spec.partition, spec.seed)
     if (data.sha256, _digest(shards)) != (task.data_sha256, task.shards_sha256):
         raise DtkdError(f"{data.name} here is other data than where FedAvg was started")
     private = [samples_at(data, shard.rows) for shard in shards]
@@ -188,7 +178,7 @@ def train_locally(
         network,
         common.scale.standardise(samples.raw),
         torch.from_numpy(samples.labels),
-        config=task.config.model_copy(update={"epochs": task.epochs[number]}),
+        config=task.config.replace(epochs=task.epochs[number]),
         seed=seed,
     )
     return pack_weights(network)

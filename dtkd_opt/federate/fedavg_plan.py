@@ -131,9 +131,7 @@ def _plan(
     _, first, inverse = np.unique(epochs, return_index=True, return_inverse=True)
     shares = np.array([_shares(chosen, trained[r], equal, minimum) for r in first])[inverse]
     upload, download = _upload(chosen, shares), _broadcast(chosen)
-    models = instance.models
-    if calibration is not None:
-        models = hard_label_models(models, calibration)
+    models = hard_label_models(instance.models, calibration)
     return FedAvgPlan(
         instance=instance,
         student=instance.models[m].name,

@@ -52,6 +52,8 @@ def accuracy_figure(federation: Federation) -> Any:
     done = federation.done
     for place, (colour, mark, label) in _PLACES.items():
         mine = done[done.place == place]
+        if mine.empty:  # else the legend would list it
+            continue
         axis.plot(
             100 * mine.predicted_accuracy, 100 * mine.realised_accuracy, mark, ms=5,
             color=colour, mfc="none", label=label,

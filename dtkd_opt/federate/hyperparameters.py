@@ -116,11 +116,11 @@ def differences(
     data: Dataset,
     calibration: Calibration | None,
     partition: str,
-    taught: int,
+    teacher_samples: int,
 ) -> Iterator[str]:
     """What differs between this training and the one behind the prediction, in sentences.
 
-    `taught` is the number of samples that the teacher is trained on.
+    `teacher_samples` is the number of samples that the teacher is trained on.
     """
     if calibration is None:
         yield (
@@ -131,10 +131,10 @@ def differences(
         yield from _data_differences(data, calibration, partition)
         if plan.labels == "soft":
             yield from _instance_differences(plan.instance, plan.solution, calibration)
-    if plan.labels == "soft" and taught < len(data.train):
+    if plan.labels == "soft" and teacher_samples < len(data.train):
         yield (
-            f"The teacher is trained on the {taught:,} samples that the twins mirror; that of a "
-            f"calibration on all {len(data.train):,}."
+            f"The teacher is trained on the {teacher_samples:,} samples that the twins mirror; "
+            f"that of a calibration on all {len(data.train):,}."
         )
 
 
@@ -149,8 +149,8 @@ def _data_differences(data: Dataset, calibration: Calibration, partition: str) -
 def _instance_differences(
     instance: Instance, solution: Solution, calibration: Calibration
 ) -> Iterator[str]:
-    known = {model.name: model.accuracy for model in calibration.models}
-    if any(known.get(model.name) != model.accuracy for model in instance.models):
+    calibrated = {model.name: model.accuracy for model in calibration.models}
+    if any(calibrated.get(model.name) != model.accuracy for model in instance.models):
         yield "The instance's accuracies are not the calibrated means."
     shares = instance.users.fresh_fraction[solution.users.place == "device"]
     if (shares != calibration.fresh_fraction).any():

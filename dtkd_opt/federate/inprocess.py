@@ -1,22 +1,15 @@
-"""The engine of processes on this machine: each runs a user's device and server in turn."""
+"""The engine of processes on this machine, which run a user's device and server in turn."""
 
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
 
 from dtkd_opt.distill.jobs import versions
 from dtkd_opt.federate import protocol
 from dtkd_opt.federate.party_data import PartyData
-from dtkd_opt.federate.serialization import pack_weights, payload_bits
+from dtkd_opt.federate.serialization import Payload, pack_weights, payload_bits
 from dtkd_opt.federate.spec import TaskResult, TaskSpec
 from dtkd_opt.runtime.jobs import reason_of, this_worker
-from dtkd_opt.runtime.workers import RunJobs, workers
-
-
-def in_process(jobs: int) -> AbstractContextManager[RunJobs[TaskResult]]:
-    """Yields what runs the tasks in `jobs` processes at once, see `runtime/workers.py`."""
-    return workers(jobs, None, execute, TaskResult)
 
 
 def execute(party: PartyData, task: TaskSpec) -> TaskResult:
@@ -24,32 +17,27 @@ def execute(party: PartyData, task: TaskSpec) -> TaskResult:
     began, cpu = time.perf_counter(), time.process_time()
     row = TaskResult(spec=task, outcome="done", worker=this_worker(), versions=versions())
     try:
-        found = (_on_device if task.place == "device" else _at_server)(party, task)
+        found = _train(party, task)
     except Exception as error:  # such as memory that does not suffice
         return row.failed(reason_of(error))
     spent = {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu}
-    return row.model_copy(update=found | spent)
+    return row.replace(**found | spent)
 
 
-def _on_device(party: PartyData, task: TaskSpec) -> dict[str, float]:
-    down = protocol.send_labels(party.agent, task)
-    trained = protocol.train_on_device(party.common, party.device, task, down)
+def _train(party: PartyData, task: TaskSpec) -> dict[str, float]:
+    up: Payload = {}
+    if task.place == "device":
+        down = protocol.send_labels(party.agent, task)
+        trained = protocol.train_on_device(party.common, party.device, task, down)
+        network = trained.network
+    else:
+        assert party.agent is not None  # a plan of hard labels alone trains nobody here
+        up = protocol.send_fresh(party.common, party.device)
+        trained = protocol.train_at_server(party.common, party.agent, task, up)
+        down = pack_weights(trained.network)
+        network = protocol.receive(party.common, task, down)
     return {
-        "accuracy": protocol.score(party.common, trained.network),
-        "loss": trained.loss,
-        "steps": trained.steps,
-        "up_bits": 0,
-        "down_bits": payload_bits(down),
-    }
-
-
-def _at_server(party: PartyData, task: TaskSpec) -> dict[str, float]:
-    assert party.agent is not None  # a plan of hard labels alone trains nobody here
-    up = protocol.send_fresh(party.common, party.device)
-    trained = protocol.train_at_server(party.common, party.agent, task, up)
-    down = pack_weights(trained.network)
-    return {
-        "accuracy": protocol.score(party.common, protocol.receive(party.common, task, down)),
+        "accuracy": protocol.score(party.common, network),
         "loss": trained.loss,
         "steps": trained.steps,
         "up_bits": payload_bits(up),

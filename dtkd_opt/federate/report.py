@@ -28,19 +28,12 @@ _RESULT = ("outcome", "reason", "up_bits", "down_bits", "loss", "steps", "second
 
 def result_paths(folder: Path) -> tuple[Path, Path, Path, Path]:
     """The files of the users, the two figures and the summary."""
-    names = ("users.csv", "gantt.svg", "accuracy.svg", "summary.md")
-    users, chart, figure, page = (folder / name for name in names)
-    return users, chart, figure, page
+    figures = folder / "gantt.svg", folder / "accuracy.svg"
+    return folder / "users.csv", *figures, folder / "summary.md"
 
 
 def write_results(federation: Federation, folder: Path) -> None:
-    """Write all files, each atomically.
-
-    Raises
-    ------
-    InputError
-        When one cannot be written.
-    """
+    """Write all files, each atomically; InputError where one cannot be written."""
     users, chart, figure, page = result_paths(folder)
     write_atomic(users, federation.users.to_csv(index=False, lineterminator="\n").encode())
     write_atomic(chart, svg(gantt(federation), "gantt"))
@@ -53,10 +46,7 @@ def users_frame(
 ) -> pd.DataFrame:
     """One row a user: its plan, its delay in stages, planned and sent bits, its training's result.
 
-    Parameters
-    ----------
-    instance, solution, timeline, results
-        The problem, its plan with the timeline, and the users' results so far.
+    `results` are those of the users that have any so far.
     """
     import pandas as pd
 
@@ -78,13 +68,12 @@ def users_frame(
 
 def _result_columns(row: TaskResult | None) -> dict[str, Any]:
     """A user's columns of the training; NaN where there is nothing."""
-    if row is None:
-        return dict.fromkeys(
-            ("realised_accuracy", "fresh", *_RESULT, *TrainConfig.model_fields), np.nan
-        )
-    found = {"realised_accuracy": row.accuracy, "fresh": row.spec.fresh}
-    found |= {key: getattr(row, key) for key in _RESULT} | row.spec.config.model_dump()
-    return {key: np.nan if value is None else value for key, value in found.items()}
+    columns = ("realised_accuracy", "fresh", *_RESULT, *TrainConfig.model_fields)
+    found: dict[str, Any] = {}
+    if row is not None:
+        found = row.spec.config.model_dump() | row.model_dump(include=set(_RESULT))
+        found |= {"realised_accuracy": row.accuracy, "fresh": row.spec.fresh}
+    return {key: np.nan if found.get(key) is None else found[key] for key in columns}
 
 
 def bit_notes(instance: Instance, solution: Solution, data: Dataset) -> Iterator[str]:

@@ -9,16 +9,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 from dtkd_opt.distill.calibrate import default_cache
+from dtkd_opt.distill.results import ADVICE
 from dtkd_opt.distill.teacher import Teacher, load_teacher
 from dtkd_opt.errors import InputError
 from dtkd_opt.federate.federation_spec import IN_PROCESS, SIMULATION, FederationSpec
 from dtkd_opt.federate.hyperparameters import differences, expected_interval
-from dtkd_opt.federate.inprocess import in_process
+from dtkd_opt.federate.inprocess import execute
 from dtkd_opt.federate.party_data import PartyData
 from dtkd_opt.federate.plan import FederationPlan
 from dtkd_opt.federate.report import bit_notes, users_frame, write_results
 from dtkd_opt.federate.result import Federation
-from dtkd_opt.federate.setup import ADVICE, JOURNAL, Setup, prepare
+from dtkd_opt.federate.setup import JOURNAL, Setup, prepare
 from dtkd_opt.federate.shards import shard_notes
 from dtkd_opt.federate.spec import TaskResult, TaskSpec
 from dtkd_opt.federate.timeline import build_timeline
@@ -26,7 +27,7 @@ from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes, require
 from dtkd_opt.runtime.journal import Journal
 from dtkd_opt.runtime.runner import PhaseCallback, run_pending
-from dtkd_opt.runtime.workers import RunJobs
+from dtkd_opt.runtime.workers import RunJobs, workers
 
 TEACHER, USERS = "teacher", "users"  # phases
 _FLOWER = (1, 40), (2,)  # from this version to before that, as the extra has it
@@ -62,7 +63,7 @@ def _engine(spec: FederationSpec) -> AbstractContextManager[RunJobs[TaskResult]]
     require("joblib", "train", "federate")
     jobs = processes(spec.jobs)
     if spec.engine == IN_PROCESS:
-        return in_process(jobs)
+        return workers(jobs, None, execute, TaskResult)
     _require_flower(spec.engine)
     from dtkd_opt.federate.flower.engine import flower
 
@@ -149,5 +150,5 @@ def _notes(setup: Setup, plan: FederationPlan) -> Iterator[str]:
     yield from shard_notes(data, setup.shards)
     if plan.labels == "soft":  # with hard labels nothing is sent
         yield from bit_notes(plan.instance, plan.solution, data)
-    taught = 0 if setup.teacher_rows is None else len(setup.teacher_rows)
-    yield from differences(plan, data, setup.calibration(plan), setup.spec.partition, taught)
+    samples = 0 if setup.teacher_rows is None else len(setup.teacher_rows)
+    yield from differences(plan, data, setup.calibration(plan), setup.spec.partition, samples)

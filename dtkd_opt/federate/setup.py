@@ -1,8 +1,7 @@
-"""What is known before a training begins: data, shards, and each plan's tasks."""
+"""The setup of a federation: data, shards, and each plan's tasks."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from dtkd_opt.distill.costs import costs_of
 from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.jobs import VERSION
 from dtkd_opt.distill.networks import STUDENTS
+from dtkd_opt.distill.results import create_journal
 from dtkd_opt.distill.teacher import Teacher, make_folder
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.federate.calibration import calibration_for
@@ -27,10 +27,8 @@ from dtkd_opt.problem.physics import Index
 from dtkd_opt.proof.check import check_plan
 from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.runtime.jobs import require
-from dtkd_opt.runtime.journal import Journal
 
 JOURNAL = "users.jsonl"
-ADVICE = "name another --output, or remove it"  # where a file holds other trainings
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +113,7 @@ def prepare(
     setup = Setup(plans, spec, output, data, shards)
     _ = setup.teacher_rows  # raises where twins mirror nothing
     if output is not None:
-        _create_journal(output / JOURNAL, resume)
+        create_journal(output / JOURNAL, TaskResult, resume)
         for folder in setup.folders.values():
             make_folder(folder)
     return setup
@@ -144,11 +142,3 @@ def _check_same_users(plans: Mapping[str, FederationPlan]) -> FederationPlan:
             if not np.array_equal(getattr(users, key), getattr(other.instance.users, key)):
                 raise UsageError(f"plans must be for the same users, with the same {key}")
     return first
-
-
-def _create_journal(path: Path, resume: bool) -> None:
-    """Begin the journal now, so that a folder that takes no files is found in time."""
-    if not os.path.exists(path) or os.path.getsize(path) == 0:
-        Journal(path, TaskResult, (), False, ADVICE).close()
-    elif not resume:
-        raise UsageError(f"{path} holds trainings: resume them, or name another output")

@@ -58,18 +58,21 @@ def partition_data(data: Dataset, instance: Instance, partition: str, seed: int)
     if sum(sizes) <= len(data.train):
         rows = split_private(labels, data.train, sizes, partition, seed)
     else:
-        rows = [_draw(data, n, size, partition, seed) for n, size in enumerate(sizes)]
+        rows = [
+            draw_private(
+                labels,
+                np.tile(data.train, -(-size // len(data.train))),
+                size,
+                partition,
+                _seed(seed, n, _OF_DATA),
+            )
+            for n, size in enumerate(sizes)
+        ]
     fresh = [
         size - int(mirrored(size, share).sum())
         for size, share in zip(sizes, instance.users.fresh_fraction.tolist(), strict=True)
     ]
     return [Shard(*one) for one in zip(rows, fresh, strict=True)]
-
-
-def _draw(data: Dataset, user: int, size: int, partition: str, seed: int) -> Index:
-    pool = np.tile(data.train, -(-size // len(data.train)))
-    user_seed = _seed(seed, user, _OF_DATA)
-    return draw_private(data.labels.numpy(), pool, size, partition, user_seed)
 
 
 def training_seed(seed: int, user: int) -> int:

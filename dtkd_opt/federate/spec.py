@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal
 
 from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.records.accuracy import Place
@@ -11,31 +11,26 @@ from dtkd_opt.records.solution import Number, Whole
 from dtkd_opt.runtime.jobs import Row
 
 
-class StudentSpec(Protocol):
-    """What decides a network's first weights, of whatever training it is part."""
+class StudentSpec(Record):
+    """What decides a network's first weights and its training, of whatever method it is part."""
 
-    @property
-    def student(self) -> str: ...
-
-    @property
-    def seed(self) -> int: ...
-
-
-class TaskSpec(Record):
-    """All that decides the result of a user's training, on any engine."""
-
-    user: Name
     student: Name
-    place: Place
     config: TrainConfig
     seed: Whole  # of the first weights and the order of samples
     data: Name
     data_sha256: Text
+    version: Text
+
+
+class TaskSpec(StudentSpec):
+    """All that decides the result of a user's training, on any engine."""
+
+    user: Name
+    place: Place
     samples: Count
     fresh: Whole
     shard_sha256: Text
     teacher_sha256: Text | None  # None with hard labels alone
-    version: Text
 
     @property
     def local_only(self) -> bool:

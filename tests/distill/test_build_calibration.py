@@ -27,7 +27,7 @@ def test_lower_ends_in_use_are_never_higher_than_found() -> None:
     lows = [cell.lower95 for cell in cells]
     assert lows[0] > lows[1] < lows[2]
     assert [cell.used_lower95 for cell in cells] == [lows[1], lows[1], lows[2]]
-    curve = AccuracyCurve(student="mlp16", labels="server", cells=cells, fit=None)
-    table = some_table().model_copy(update={"curves": (curve,)})
-    page = summary(table, [])
+    curve = AccuracyCurve(student="mlp16", labels="hard", cells=cells, fit=None)
+    calibration = some_table()
+    page = summary(calibration.replace(curves=(*calibration.curves, curve)), [])
     assert f"100 samples: used {lows[1]:.6f} for the lower end {lows[0]:.6f}" in page

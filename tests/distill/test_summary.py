@@ -15,9 +15,10 @@ def test_half_of_an_interval_that_is_cut_at_0() -> None:
     """t(0.975, 1) is 12.7062, and √2 of it times the spread of two values."""
     cells = curve_cells([100], [[0.1, 0.3]])
     assert cells[0].lower95 == 0.0
-    curve = AccuracyCurve(student="mlp16", labels="server", cells=cells, fit=None)
-    page = summary(some_table().model_copy(update={"curves": (curve,)}), [])
-    assert "| mlp16 | server | 20.00 ± 127.06 |" in page
+    curve = AccuracyCurve(student="mlp16", labels="hard", cells=cells, fit=None)
+    calibration = some_table()
+    page = summary(calibration.replace(curves=(*calibration.curves, curve)), [])
+    assert "| mlp16 | hard | 20.00 ± 127.06 |" in page
 
 
 def test_the_summary_tells_where_choices_are_weak(cache: Path) -> None:

@@ -23,7 +23,7 @@ SHORT = TrainConfig(epochs=2, batch_size=16, learning_rate=2e-3)
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     given = [*PROGRAM, *words]
-    return subprocess.run(given, cwd=folder, capture_output=True, text=True, timeout=120)
+    return subprocess.run(given, cwd=folder, capture_output=True, text=True, timeout=300)
 
 
 def quick(cache: Path, **more: Any) -> CalibrationResult:

@@ -11,15 +11,8 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from dtkd_opt.federate import protocol
+from dtkd_opt.federate.flower import messages
 from dtkd_opt.federate.flower.files import home, read_common, read_device
-from dtkd_opt.federate.flower.messages import (
-    ERROR,
-    PAYLOAD,
-    RESULT,
-    TASK,
-    array_record,
-    payload_of,
-)
 from dtkd_opt.federate.party_data import Common, Device
 from dtkd_opt.federate.spec import TaskSpec
 from dtkd_opt.runtime.jobs import one_line, reason_of
@@ -33,13 +26,13 @@ def _identify(message: Message, data: ClientData) -> dict[str, Any]:
     common, device, spec = data
     if spec.place == "device":
         return {}
-    return {PAYLOAD: array_record(protocol.send_fresh(common, device))}
+    return {messages.PAYLOAD: messages.array_record(protocol.send_fresh(common, device))}
 
 
 def _train_and_score(message: Message, data: ClientData) -> dict[str, Any]:
     """Train with the soft labels received, or take over the weights received; and score."""
     common, device, spec = data
-    payload = payload_of(message)
+    payload = messages.payload_of(message)
     began, cpu = time.perf_counter(), time.process_time()
     result: dict[str, float] = {}
     if spec.place == "device":
@@ -50,7 +43,7 @@ def _train_and_score(message: Message, data: ClientData) -> dict[str, Any]:
         network = protocol.receive(common, spec, payload)
     result["accuracy"] = protocol.score(common, network)
     spent = {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu}
-    return {RESULT: ConfigRecord(result | spent)}
+    return {messages.RESULT: ConfigRecord(result | spent)}
 
 
 def _handler(answer: Handler) -> Callable[[Message, Context], Message]:
@@ -63,8 +56,11 @@ def _handler(answer: Handler) -> Callable[[Message, Context], Message]:
         try:
             content = answer(message, (read_common(folder), *read_device(own)))
         except Exception as error:  # such as memory that does not suffice
-            content = {ERROR: ConfigRecord({ERROR: one_line(reason_of(error))})}
-        return Message(RecordDict({TASK: ConfigRecord({TASK: task}), **content}), reply_to=message)
+            content = {messages.ERROR: ConfigRecord({messages.ERROR: one_line(reason_of(error))})}
+        return Message(
+            RecordDict({messages.TASK: ConfigRecord({messages.TASK: task}), **content}),
+            reply_to=message,
+        )
 
     return handle
 

@@ -12,15 +12,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dtkd_opt.errors import DtkdError, InputError
+from dtkd_opt.federate.flower import status_files
 from dtkd_opt.federate.flower.files import home, write_files
 from dtkd_opt.federate.flower.processes import Processes, free_ports, is_open
 from dtkd_opt.federate.flower.project import write_project
-from dtkd_opt.federate.flower.status_files import (
-    has_started,
-    mark_client_ended,
-    read_error,
-    read_outcomes,
-)
 from dtkd_opt.federate.spec import TaskResult
 from dtkd_opt.runtime.workers import Rows, RunJobs
 
@@ -116,22 +111,22 @@ def _start_run(processes: Processes, simulated: int, cpus: int) -> None:
 
 
 def _outcomes(processes: Processes, clients: Sequence[str]) -> Iterator[TaskResult]:
-    """What the server finds, until its run ends; it is told which clients have ended."""
-    folder, known, ended = processes.folder, 0, set[int]()
+    """The server's outcomes until its run ends; the server learns which clients have ended."""
+    folder, count, ended = processes.folder, 0, set[int]()
     end = time.monotonic() + _SERVER_TIMEOUT_S
     while True:
-        over = _why_over(processes)  # looked at first: what was found before counts
-        for row in read_outcomes(folder, known):
-            known += 1
+        over = _why_over(processes)  # before the outcomes are read, so that none is missed
+        for row in status_files.read_outcomes(folder, count):
+            count += 1
             yield row
         if over is not None:
             raise DtkdError(over)
-        if not has_started(folder) and time.monotonic() > end:
+        if not status_files.started(folder).exists() and time.monotonic() > end:
             raise DtkdError(f"Flower's server did not start: {processes.last_line('superexec')}")
         for n, name in enumerate(clients):
             if n not in ended and processes.ended(name):
                 ended.add(n)
-                mark_client_ended(folder, n)
+                status_files.client_ended(folder, n).touch()
         time.sleep(_POLL_S)
 
 
@@ -141,6 +136,7 @@ def _why_over(processes: Processes) -> str | None:
         if processes.ended(name):
             return f"Flower's {name} ended: {processes.last_line(name)}"
     if processes.ended("run"):
-        words = read_error(processes.folder) or f"it printed: {processes.last_line('run')}"
-        return f"Flower's run ended: {words}"
+        error = status_files.server_error(processes.folder)
+        printed = f"it printed: {processes.last_line('run')}"
+        return f"Flower's run ended: {error.read_text() if error.exists() else printed}"
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,8 @@ from flwr.serverapp import Grid, ServerApp
 from dtkd_opt.distill.jobs import versions
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.federate import protocol
+from dtkd_opt.federate.flower import messages, status_files
 from dtkd_opt.federate.flower.files import read_agent, read_common, read_teacher
-from dtkd_opt.federate.flower.messages import (
-    ERROR,
-    PAYLOAD,
-    RESULT,
-    TASK,
-    array_record,
-    payload_of,
-)
-from dtkd_opt.federate.flower.status_files import (
-    append_outcome,
-    client_ended,
-    mark_started,
-    write_error,
-)
 from dtkd_opt.federate.serialization import Payload, pack_weights, payload_bits
 from dtkd_opt.federate.spec import TaskResult, TaskSpec
 from dtkd_opt.runtime.jobs import this_worker
@@ -41,7 +29,7 @@ _ABSENT = "its client did not answer"
 
 def _exchange(
     grid: Grid,
-    messages: Mapping[int, Callable[[], Message]],
+    outgoing: Mapping[int, Callable[[], Message]],
     max_in_flight: int,
     ended: Callable[[int], bool],
 ) -> Iterator[tuple[int, Message | str]]:
@@ -49,7 +37,7 @@ def _exchange(
 
     A message is built when its turn comes: that of the server's place holds a whole training.
     """
-    waiting, in_flight = deque(messages), dict[str, int]()
+    waiting, in_flight = deque(outgoing), dict[str, int]()
     while waiting or in_flight:
         while waiting and len(in_flight) < max_in_flight:
             key = waiting.popleft()
@@ -57,7 +45,7 @@ def _exchange(
                 yield key, _ENDED
                 continue
             try:
-                (sent,) = grid.push_messages([messages[key]()])
+                (sent,) = grid.push_messages([outgoing[key]()])
             except DtkdError as error:  # of the training
                 yield key, str(error)
                 continue
@@ -74,8 +62,8 @@ def _exchange(
 def _reply_or_error(reply: Message) -> Message | str:
     if not reply.has_content():
         return f"Flower: {reply.error.reason}"
-    errors = reply.content.config_records.get(ERROR)
-    return reply if errors is None else str(errors[ERROR])
+    errors = reply.content.config_records.get(messages.ERROR)
+    return reply if errors is None else str(errors[messages.ERROR])
 
 
 class _Server:
@@ -85,7 +73,7 @@ class _Server:
         self.grid, self.folder, self.tasks = grid, folder, tasks
         self.max_in_flight = max_in_flight
         self.common = read_common(folder)
-        self.teacher = read_teacher(folder, self.common)
+        self.teacher = read_teacher(folder)
         self.node: dict[int, int] = {}  # of each client that was identified
         self.up: dict[int, Payload] = {}
         self.row: dict[int, TaskResult] = {}  # as far as it is known
@@ -96,89 +84,84 @@ class _Server:
         places = {n: self._spec(n).place for n in self.node}
         # devices first: they train while the server does
         order = sorted(self.node, key=lambda n: (places[n] != "device", n))
-        messages = {n: self._payload_message(n) for n in order}
-        for n, reply in _exchange(self.grid, messages, self.max_in_flight, self._ended):
+        outgoing = {n: partial(self._payload_message, n) for n in order}
+        for n, reply in _exchange(self.grid, outgoing, self.max_in_flight, self._ended):
             self._keep(n, reply)
         for n in set(range(self.tasks)) - set(self.node):
             self._fail(n, _ENDED if self._ended(n) else _ABSENT)
 
     def _ended(self, n: int) -> bool:
-        return client_ended(self.folder, n)
+        return status_files.client_ended(self.folder, n).exists()
 
     def _spec(self, n: int) -> TaskSpec:
-        return read_agent(self.folder, n, self.common, self.teacher)[1]
+        return read_agent(self.folder, n, self.teacher)[1]
 
     def _identify_clients(self) -> None:
         """Which user is at which node; with the server's place it sends its fresh samples."""
         end = time.monotonic() + _JOIN_TIMEOUT_S
-        while len(nodes := list(self.grid.get_node_ids())) < self._running():
+        while len(nodes := list(self.grid.get_node_ids())) < self.tasks - sum(
+            map(self._ended, range(self.tasks))
+        ):
             if time.monotonic() > end:
                 break
             time.sleep(_POLL_S)
-        messages = {node: self._query(node) for node in nodes}
-        replies = _exchange(self.grid, messages, self.max_in_flight, lambda _: self._complete())
+        outgoing = {
+            node: partial(Message, RecordDict(), dst_node_id=node, message_type="query")
+            for node in nodes
+        }
+        replies = _exchange(self.grid, outgoing, self.max_in_flight, lambda _: self._complete())
         for node, reply in replies:
             if isinstance(reply, Message):
-                n = int(reply.content.config_records[TASK][TASK])
-                self.node[n], self.up[n] = node, payload_of(reply)
-
-    def _running(self) -> int:
-        return sum(not self._ended(n) for n in range(self.tasks))
+                n = int(reply.content.config_records[messages.TASK][messages.TASK])
+                self.node[n], self.up[n] = node, messages.payload_of(reply)
 
     def _complete(self) -> bool:
         return all(n in self.node or self._ended(n) for n in range(self.tasks))
 
-    def _query(self, node: int) -> Callable[[], Message]:
-        return lambda: Message(RecordDict(), dst_node_id=node, message_type="query")
-
-    def _payload_message(self, n: int) -> Callable[[], Message]:
+    def _payload_message(self, n: int) -> Message:
         """What the user's device waits for: soft labels, or weights once they are trained."""
-
-        def build() -> Message:
-            agent, spec = read_agent(self.folder, n, self.common, self.teacher)
-            row = TaskResult(spec=spec, outcome="done", worker=this_worker(), versions=versions())
-            found: dict[str, Any] = {}
-            if spec.place == "device":
-                payload = protocol.send_labels(agent, spec)
-            else:
-                assert agent is not None  # soft labels are learnt from
-                began, cpu = time.perf_counter(), time.process_time()
-                trained = protocol.train_at_server(self.common, agent, spec, self.up[n])
-                payload = pack_weights(trained.network)
-                found = {"loss": trained.loss, "steps": trained.steps}
-                found["seconds"] = time.perf_counter() - began
-                found["cpu_s"] = time.process_time() - cpu
-            content = RecordDict({PAYLOAD: array_record(payload)})
-            message = Message(content, dst_node_id=self.node[n], message_type="train")
-            found["up_bits"] = payload_bits(self.up[n])
-            found["down_bits"] = payload_bits(payload_of(message))
-            self.row[n] = row.model_copy(update=found)
-            return message
-
-        return build
+        agent, spec = read_agent(self.folder, n, self.teacher)
+        row = TaskResult(spec=spec, outcome="done", worker=this_worker(), versions=versions())
+        found: dict[str, Any] = {}
+        if spec.place == "device":
+            payload = protocol.send_labels(agent, spec)
+        else:
+            assert agent is not None  # soft labels are learnt from
+            began, cpu = time.perf_counter(), time.process_time()
+            trained = protocol.train_at_server(self.common, agent, spec, self.up[n])
+            payload = pack_weights(trained.network)
+            found = {"loss": trained.loss, "steps": trained.steps}
+            found["seconds"] = time.perf_counter() - began
+            found["cpu_s"] = time.process_time() - cpu
+        content = RecordDict({messages.PAYLOAD: messages.array_record(payload)})
+        message = Message(content, dst_node_id=self.node[n], message_type="train")
+        found["up_bits"] = payload_bits(self.up[n])
+        found["down_bits"] = payload_bits(messages.payload_of(message))
+        self.row[n] = row.replace(**found)
+        return message
 
     def _keep(self, n: int, reply: Message | str) -> None:
         if isinstance(reply, str):
             self._fail(n, reply)
             return
-        row, found = self.row[n], dict(reply.content.config_records[RESULT])
+        row, found = self.row[n], dict(reply.content.config_records[messages.RESULT])
         for key in ("seconds", "cpu_s"):
             found[key] += getattr(row, key) or 0.0
-        append_outcome(self.folder, row.model_copy(update=found))
+        status_files.append_outcome(self.folder, row.replace(**found))
 
     def _fail(self, n: int, reason: str) -> None:
         row = self.row.get(n) or TaskResult(spec=self._spec(n), outcome="failed")
-        append_outcome(self.folder, row.failed(reason))
+        status_files.append_outcome(self.folder, row.failed(reason))
 
 
 def _main(grid: Grid, context: Context) -> None:
     config = context.run_config
     folder = Path(str(config["folder"]))
-    mark_started(folder)
+    status_files.started(folder).touch()
     try:
         _Server(grid, folder, int(config["tasks"]), int(config["max-in-flight"])).run()
     except Exception as error:  # Flower itself keeps no word of it
-        write_error(folder, f"{type(error).__name__}: {error}")
+        status_files.server_error(folder).write_text(f"{type(error).__name__}: {error}")
         raise
 
 

@@ -47,7 +47,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def carry_out(small: Path, cache: Path, **more: Any) -> do.Federation:
     problem, solution = do.read_instance(small / "i.json"), do.read_solution(small / "s.json")
-    return do.federate(problem, solution, cache=cache, **more)
+    return do.federate(problem, solution, do.FederationSpec(cache=cache, **more))
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +73,9 @@ def test_the_simulation_gives_the_same_to_the_last_bit(
 def test_with_hard_labels_nothing_crosses_and_accuracies_are_the_same(
     small: Path, cache: Path
 ) -> None:
-    planned = do.hard_labels(do.read_instance(small / "i.json"))
+    plans = {"local": do.local_only(do.read_instance(small / "i.json"))}
     ours, theirs = (
-        do.federate(planned.instance, planned.solution, labels="hard", cache=cache, engine=engine)
+        do.federate_all(plans, do.FederationSpec(cache=cache, engine=engine))["local"]
         for engine in ("in-process", "flower-simulation")
     )
     same(theirs.users, ours)

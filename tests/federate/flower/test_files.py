@@ -27,11 +27,11 @@ def test_each_side_reads_what_it_holds(
 ) -> None:
     write_files(tmp_path, wanted)
     common = read_common(tmp_path)
-    teacher = read_teacher(tmp_path, common)
+    teacher = read_teacher(tmp_path)
     images = common.scale.standardise(common.test.raw)
     for n, (case, spec) in enumerate(wanted):
         device, theirs = read_device(home(tmp_path, n))
-        agent, copy = read_agent(tmp_path, n, common, teacher)
+        agent, copy = read_agent(tmp_path, n, teacher)
         assert agent is not None
         assert case.agent is not None
         assert theirs == copy == spec
@@ -43,7 +43,7 @@ def test_each_side_reads_what_it_holds(
         assert torch.equal(agent.logits, case.agent.logits)
         assert teacher is not None
         assert torch.equal(predict(teacher, images), predict(case.agent.teacher, images))
-        assert os.listdir(home(tmp_path, n)) == ["device.npz"]
+        assert os.listdir(home(tmp_path, n)) == ["device"]
 
 
 def test_hard_labels_alone_take_no_agent(
@@ -51,7 +51,7 @@ def test_hard_labels_alone_take_no_agent(
 ) -> None:
     local = [(replace(case, agent=None), spec) for case, spec in wanted]
     write_files(tmp_path, local)
-    common = read_common(tmp_path)
-    assert read_teacher(tmp_path, common) is None
-    assert read_agent(tmp_path, 1, common, None) == (None, local[1][1])
-    assert sorted(os.listdir(tmp_path / "server")) == [f"agent-{n}.npz" for n in range(3)]
+    assert read_teacher(tmp_path) is None
+    assert read_agent(tmp_path, 1, None) == (None, local[1][1])
+    agents = [f"agent-{n}" for n in range(3)]
+    assert sorted(os.listdir(tmp_path / "server")) == [*agents, "teacher"]
