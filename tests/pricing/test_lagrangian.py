@@ -215,7 +215,7 @@ def test_a_shortage_is_a_proof() -> None:
         users, servers = 2 + seed % 2, 1 + seed % 2
         instance = do.generate_instance(users, servers, seed)
         students = {"models": instance.models[2:4]}
-        options = do.build_options(instance.model_copy(update=students))
+        options = do.build_options(instance.replace(**students))
         least = np.minimum.reduceat(
             options.device_delay_s + whole_pools(options).sum(axis=0), options.start[:-1]
         )

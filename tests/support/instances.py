@@ -30,14 +30,14 @@ def small_instance(*users: User, **changes: object) -> Instance:
         task=Task(
             epochs=5, bits_per_sample=6272, bits_per_label=320, teacher_cycles_per_sample=7.5e7
         ),
-        servers=(server, server.model_copy(update={"name": "edge-1", "uplink_hz": 3e6})),
+        servers=(server, server.replace(name="edge-1", uplink_hz=3e6)),
         models=(
             student,
             Model(name="large", bits=8e6, cycles_per_sample=3e5, accuracy=larger),
         ),
         users=users,
     )
-    return base.model_copy(update=changes)
+    return base.replace(**changes)
 
 
 def user(name: str, **changes: object) -> User:
@@ -68,16 +68,14 @@ def trial_calibration() -> do.Calibration:
     """For tests with stored values: the shipped models with accuracies that never change."""
     shipped = do.shipped_calibration()
     models = tuple(
-        model.model_copy(
-            update={
-                "accuracy": AccuracyTable(
-                    samples=(100.0, 300.0, 1000.0, 3000.0),
-                    server=TRIAL[model.name][0],
-                    device=TRIAL[model.name][1],
-                )
-            }
+        model.replace(
+            accuracy=AccuracyTable(
+                samples=(100.0, 300.0, 1000.0, 3000.0),
+                server=TRIAL[model.name][0],
+                device=TRIAL[model.name][1],
+            )
         )
         for model in shipped.models
     )
-    task = shipped.task.model_copy(update={"teacher_cycles_per_sample": 20_600_000 / 16})
-    return shipped.model_copy(update={"task": task, "models": models})
+    task = shipped.task.replace(teacher_cycles_per_sample=20_600_000 / 16)
+    return shipped.replace(task=task, models=models)
