@@ -33,6 +33,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     package = griffe.load("dtkd_opt", search_paths=[ROOT])
     for name in public_names(package):
         origin = str(package[name].canonical_path)
+        if package[name].is_module:  # a package re-exports a function of a module of this name
+            raise PluginError(f"dtkd_opt.{name} reads as the module {origin}: import from it")
         homes = [module for module in _names if f"{origin}.".startswith(f"{module}.")]
         if not homes:
             raise PluginError(f"no page of docs/reference names the module of {origin}")
