@@ -14,6 +14,7 @@ ROLE = re.compile(r":(?:func|class|meth|mod|attr):`~?([\w.]+)`")
 LITERAL = re.compile(r"``([^`]+)``")
 COMMENT = re.compile(r"\s#\s+(?!noqa|type:|fmt:)(.*)$")
 WRAPPED = re.compile(r"^(?:ClassVar|Annotated)\[(.+?)(?:, Field\(.*)?\]$")
+JOINT = re.compile(r"^(\w+(?:, \w+)+)\n((?:    .+\n?)+)", re.MULTILINE)
 HEADING = "Attributes\n----------\n"
 
 
@@ -32,11 +33,17 @@ def _visit(thing: griffe.Object, targets: dict[str, str]) -> None:
     if isinstance(thing, griffe.Class):
         _list_fields(thing)
     if thing.docstring is not None:
-        text = ROLE.sub(lambda role: _link(role[1], targets), thing.docstring.value)
+        # of parameters that share a description, each has a type of its own
+        text = JOINT.sub(lambda joint: _apart(joint[1], joint[2]), thing.docstring.value)
+        text = ROLE.sub(lambda role: _link(role[1], targets), text)
         thing.docstring.value = LITERAL.sub(r"`\1`", text)
     for member in thing.members.values():
         if isinstance(member, griffe.Object):
             _visit(member, targets)
+
+
+def _apart(names: str, words: str) -> str:
+    return "".join(f"{name}\n{words.rstrip()}\n" for name in names.split(", "))
 
 
 def _link(path: str, targets: dict[str, str]) -> str:
