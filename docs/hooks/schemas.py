@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.pages import Page
 
+ROLE = re.compile(r":(?:func|class|meth|mod|attr):`~?([\w.]+)`")  # in docstrings of records
 LINE = re.compile(r"^<!-- schema: (\w+) -->$", re.MULTILINE)
 
 
@@ -37,7 +38,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def schema_text(kind: str) -> str:
     """A schema as JSON."""
-    return json.dumps(json_schema(kind), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(json_schema(kind), indent=2, ensure_ascii=False) + "\n"
+    return ROLE.sub(r"`\1`", text)
 
 
 def _block(kind: str) -> str:

@@ -235,7 +235,7 @@ def test_a_shortage_is_a_proof() -> None:
     assert feasible >= 5
 
 
-def test_no_shortage_without_limits() -> None:
+def test_no_infeasibility_proof_without_limits() -> None:
     options = random_options(5, 2, 0)
     rng = np.random.default_rng(0)
     for _ in range(20):
