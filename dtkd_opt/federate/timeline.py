@@ -42,7 +42,7 @@ class Timeline:
 def build_timeline(instance: Instance, plan: Plan) -> Timeline:
     """Each user's delay in stages, at the plan's shares; they sum up to the plan's delay."""
     chosen = plan_choices(instance, plan)
-    delays = stage_delays(chosen, plan.uplink_hz, plan.downlink_hz, plan.cpu_hz)
+    delays = stage_delays(chosen, plan.uplink_hz, plan.downlink_hz, plan.compute_hz)
     return Timeline(plan.place, {stage: getattr(delays, stage) for stage in STAGES})
 
 
