@@ -29,17 +29,11 @@ from dtkd_opt.methods import (
     Stop,
     TimeIsUp,
     get_method,
-    solve,
 )  # fmt: skip
+from dtkd_opt.methods.solve import solve
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate
-from dtkd_opt.problem import (
-    Evaluation,
-    GeneratorSettings,
-    Options,
-    build_options,
-    evaluate,
-    generate_instance,
-)
+from dtkd_opt.problem import GeneratorSettings, Options, build_options, generate_instance
+from dtkd_opt.problem.evaluate import Evaluation, evaluate
 from dtkd_opt.proof.certify import certify
 from dtkd_opt.proof.check import check
 from dtkd_opt.proof.verify import verify

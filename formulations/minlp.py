@@ -76,9 +76,7 @@ def build(instance: Instance) -> pyo.ConcreteModel:
     _variables(model)
     model.one_option = pyo.Constraint(model.N, rule=_one_option)
     model.accuracy_floors = pyo.Constraint(model.N, rule=_accuracy_floor)
-    model.uplink_pool = pyo.Constraint(model.S, rule=_uplink_pool)
-    model.downlink_pool = pyo.Constraint(model.S, rule=_downlink_pool)
-    model.cpu_pool = pyo.Constraint(model.S, rule=_cpu_pool)
+    model.pools = pyo.Constraint(range(3), model.S, rule=_pool)
     model.uplink_rates = pyo.Constraint(model.R, rule=_uplink_rate)
     model.upload_delays = pyo.Constraint(model.R, rule=_upload_delay)
     model.download_delays = pyo.Constraint(model.R, rule=_download_delay)
@@ -179,27 +177,11 @@ def _accuracy_floor(model: pyo.ConcreteModel, n: int) -> Any:
     return pyo.Constraint.Skip if floor is None else _accuracy(model, n) >= floor
 
 
-def _uplink_pool(model: pyo.ConcreteModel, s: int) -> Any:
-    """Σ_n b_{n,s}^ul ≤ B_s^ul [MHz]."""
-    return _pool(model, model.uplink_share, s, model.instance.servers[s].uplink_hz / MEGA)
-
-
-def _downlink_pool(model: pyo.ConcreteModel, s: int) -> Any:
-    """Σ_n b_{n,s}^dl ≤ B_s^dl [MHz]."""
-    return _pool(model, model.downlink_share, s, model.instance.servers[s].downlink_hz / MEGA)
-
-
-def _cpu_pool(model: pyo.ConcreteModel, s: int) -> Any:
-    """Σ_n f_{n,s} ≤ F_s [Gcycles/s]."""
-    return _pool(model, model.cpu_share, s, model.instance.servers[s].cpu_hz / GIGA)
-
-
-def _pool(model: pyo.ConcreteModel, shares: pyo.Var, s: int, capacity: float) -> Any:
-    """Σ_n share_{n,s} ≤ capacity over the users that reach s."""
-    users = [n for n, server in model.R if server == s]
-    if not users:
-        return pyo.Constraint.Skip
-    return pyo.quicksum(shares[n, s] for n in users) <= capacity
+def _pool(model: pyo.ConcreteModel, p: int, s: int) -> Any:
+    """Σ_n b_{n,s}^ul ≤ B_s^ul and Σ_n b_{n,s}^dl ≤ B_s^dl [MHz], Σ_n f_{n,s} ≤ F_s [Gcycles/s]."""
+    of_pool = (model.uplink_share, model.downlink_share, model.cpu_share)[p]
+    shares = [of_pool[n, server] for n, server in model.R if server == s]
+    return pyo.quicksum(shares) <= shares[0].ub if shares else pyo.Constraint.Skip
 
 
 def _uplink_rate(model: pyo.ConcreteModel, n: int, s: int) -> Any:

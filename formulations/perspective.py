@@ -37,11 +37,7 @@ def build(options: Options) -> pyo.ConcreteModel:
     """The MILP: add tangents with :func:`add_tangents` before solving it."""
     model = pyo.ConcreteModel("perspective MILP")
     _variables(model, options)
-    model.one_option = pyo.Constraint(range(options.n_users), rule=_one_option)
-    model.pools = pyo.Constraint(range(3), range(options.n_servers), rule=_pool)
-    model.deadlines = pyo.Constraint(_with_deadline(options), rule=_deadline)
-    model.upload_energy = pyo.Constraint(_with_upload_limit(options), rule=_upload_energy)
-    model.J = pyo.Objective(rule=_objective)
+    _linear_part(model)
     model.tangents = pyo.ConstraintList(doc="t ≥ (T(b0) - T'(b0) b0) x + T'(b0) b")
     model.conflicts = pyo.ConstraintList(doc="choices that provably exceed a server's pools")
     return model
@@ -56,14 +52,22 @@ def build_nonlinear(options: Options) -> pyo.ConcreteModel:
     model = pyo.ConcreteModel("perspective MINLP")
     _variables(model, options)
     _idle_shares_and_rates(model)
-    model.one_option = pyo.Constraint(range(options.n_users), rule=_one_option)
-    model.pools = pyo.Constraint(range(3), range(options.n_servers), rule=_pool)
-    model.deadlines = pyo.Constraint(_with_deadline(options), rule=_deadline)
-    model.upload_energy = pyo.Constraint(_with_upload_limit(options), rule=_upload_energy)
-    model.J = pyo.Objective(rule=_objective)
+    _linear_part(model)
     model.uplink_rates = pyo.Constraint(model.uplink_rate.index_set(), rule=_uplink_rate)
     model.delays = pyo.Constraint(model.SHARES, rule=_perspective_delay)
     return model
+
+
+def _linear_part(model: pyo.ConcreteModel) -> None:
+    """What both forms have in common: all but the delays in the pools."""
+    options = model.options
+    timed = np.flatnonzero(np.isfinite(options.deadline_s))
+    limited = np.flatnonzero(np.isfinite(options.uplink_limit_s) & (options.uplink_bits > 0))
+    model.one_option = pyo.Constraint(range(options.n_users), rule=_one_option)
+    model.pools = pyo.Constraint(range(3), range(options.n_servers), rule=_pool)
+    model.deadlines = pyo.Constraint(timed, rule=_deadline)
+    model.upload_energy = pyo.Constraint(limited, rule=_upload_energy)
+    model.J = pyo.Objective(rule=_objective)
 
 
 def _idle_shares_and_rates(model: pyo.ConcreteModel) -> None:
@@ -78,7 +82,7 @@ def _idle_shares_and_rates(model: pyo.ConcreteModel) -> None:
 
 
 def _idle(model: pyo.ConcreteModel, p: int, k: int) -> float:
-    """The share that an option keeps which is not taken, free of charge."""
+    """The share that an option which is not chosen keeps, free of charge."""
     return float(min(1e-4, 1e-2 / model.options.n_users) * model.share[p, k].ub)
 
 
@@ -86,14 +90,6 @@ def _rate_at(model: pyo.ConcreteModel, k: int, share: float) -> float:
     """r_ul(b) [Mbit/s] at a share in MHz."""
     snr = model.options.uplink_snr_hz[k] / SCALE[UPLINK]
     return float(uplink_rate(np.array(share), np.array(snr)))
-
-
-def _with_deadline(options: Options) -> Index:
-    return np.flatnonzero(np.isfinite(options.deadline_s))
-
-
-def _with_upload_limit(options: Options) -> Index:
-    return np.flatnonzero(np.isfinite(options.uplink_limit_s) & (options.uplink_bits > 0))
 
 
 def _variables(model: pyo.ConcreteModel, options: Options) -> None:
@@ -191,20 +187,10 @@ def tangent(options: Options, p: int, k: int, share: float) -> tuple[float, floa
 
 
 def add_tangents(model: pyo.ConcreteModel, rows: Iterable[int], shares: Array) -> list[Any]:
-    """Tangents of some options at given shares.
+    """Tangents of options k in `rows` (K',) at shares (3, K') [Hz, Hz, cycles/s], a column each.
 
-    Parameters
-    ----------
-    model
-        From :func:`build`.
-    rows
-        (K',) rows k of the options.
-    shares
-        (3, K') shares [Hz, Hz, cycles/s], a column for each of `rows`.
-
-    Returns
-    -------
-    The new Pyomo constraints, to be added to a standing solver.
+    `model` is of :func:`build`; returns the new Pyomo constraints, to be given to a solver that
+    holds the model already.
     """
     return [
         model.tangents.add(_tangent(model, p, int(k), float(shares[p, column])))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 LINE = re.compile(r"^<!-- api: (.+) -->$", re.MULTILINE)
-_names: dict[str, list[str]] = {}  # by module or package that a page names
+_names: dict[str, list[str]] = {}  # directives by the module or package that a page names
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -32,11 +32,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
                 _names.update({module: [] for module in line.split()})
     package = griffe.load("dtkd_opt", search_paths=[ROOT])
     for name in public_names(package):
-        origin = str(package[name].canonical_path)
+        # `federate` is a package too, which griffe finds under this name
+        shadowed = package[name].is_module
+        origin = str(package[f"{name}.{name}" if shadowed else name].canonical_path)
         homes = [module for module in _names if f"{origin}.".startswith(f"{module}.")]
         if not homes:
             raise PluginError(f"no page of docs/reference names the module of {origin}")
-        _names[max(homes, key=len)].append(name)
+        anchor = f"[](){{#dtkd_opt.{name}}}\n\n" if shadowed else ""
+        path = f"dtkd_opt.{name}.{name}" if shadowed else f"dtkd_opt.{name}"
+        _names[max(homes, key=len)].append(f"{anchor}::: {path}")
     return files
 
 
@@ -51,5 +55,4 @@ def public_names(package: griffe.Object | griffe.Alias) -> list[str]:
 
 
 def _directives(modules: list[str]) -> str:
-    names = [name for module in modules for name in _names[module]]
-    return "\n\n".join(f"::: dtkd_opt.{name}" for name in names)
+    return "\n\n".join(line for module in modules for line in _names[module])

@@ -14,6 +14,7 @@ ROLE = re.compile(r":(?:func|class|meth|mod|attr):`~?([\w.]+)`")
 LITERAL = re.compile(r"``([^`]+)``")
 COMMENT = re.compile(r"\s#\s+(?!noqa|type:|fmt:)(.*)$")
 WRAPPED = re.compile(r"^(?:ClassVar|Annotated)\[(.+?)(?:, Field\(.*)?\]$")
+JOINT = re.compile(r"^(\w+(?:, \w+)+)\n((?:    .+\n?)+)", re.MULTILINE)
 HEADING = "Attributes\n----------\n"
 
 
@@ -21,25 +22,35 @@ class Docstrings(griffe.Extension):
     """Prepares all docstrings of the package, once it is read."""
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
-        _visit(pkg, {str(name) for name in pkg.exports or []})
+        targets = {}
+        for name in map(str, pkg.exports or []):
+            shadowed = isinstance(pkg.members.get(name), griffe.Module)  # as in `api.py`
+            targets[name] = f"dtkd_opt.{name}.{name}" if shadowed else f"dtkd_opt.{name}"
+        _visit(pkg, targets)
 
 
-def _visit(thing: griffe.Object, public: set[str]) -> None:
+def _visit(thing: griffe.Object, targets: dict[str, str]) -> None:
     if isinstance(thing, griffe.Class):
         _list_fields(thing)
     if thing.docstring is not None:
-        text = ROLE.sub(lambda role: _link(role[1], public), thing.docstring.value)
+        # of parameters that share a description, each has a type of its own
+        text = JOINT.sub(lambda joint: _apart(joint[1], joint[2]), thing.docstring.value)
+        text = ROLE.sub(lambda role: _link(role[1], targets), text)
         thing.docstring.value = LITERAL.sub(r"`\1`", text)
     for member in thing.members.values():
         if isinstance(member, griffe.Object):
-            _visit(member, public)
+            _visit(member, targets)
 
 
-def _link(path: str, public: set[str]) -> str:
+def _apart(names: str, words: str) -> str:
+    return "".join(f"{name}\n{words.rstrip()}\n" for name in names.split(", "))
+
+
+def _link(path: str, targets: dict[str, str]) -> str:
     """The last part of a path, a link where the name is public."""
     name = path.removeprefix("dtkd_opt.")
     last = path.rpartition(".")[2]
-    return f"[`{last}`][dtkd_opt.{name}]" if name in public else f"`{last}`"
+    return f"[`{last}`][{targets[name]}]" if name in targets else f"`{last}`"
 
 
 def _list_fields(kind: griffe.Class) -> None:

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from mkdocs.structure.files import File, Files
+
+from dtkd_opt.records.schema import json_schema
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.pages import Page
 
-MODULE = "dtkd_opt.records.schema"
+ROLE = re.compile(r":(?:func|class|meth|mod|attr):`~?([\w.]+)`")  # in docstrings of records
 LINE = re.compile(r"^<!-- schema: (\w+) -->$", re.MULTILINE)
 
 
@@ -38,9 +38,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def schema_text(kind: str) -> str:
     """A schema as JSON."""
-    if find_spec(MODULE) is None:
-        return "{}\n"
-    return json.dumps(import_module(MODULE).json_schema(kind), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(json_schema(kind), indent=2, ensure_ascii=False) + "\n"
+    return ROLE.sub(r"`\1`", text)
 
 
 def _block(kind: str) -> str:

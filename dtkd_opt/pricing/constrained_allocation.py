@@ -31,7 +31,7 @@ class Conflict:
     """
 
     server: int
-    pool: int  # the pool with most of the price: the scarcest
+    pool: int  # the pool with the largest part of the price: the scarcest
     users: Index  # a smallest set, by cost, that already asks for too much
     prices: Array  # (3,), normalised so that prices @ capacity = 1
     excess: float  # cost of all over the pools' worth, > 1
@@ -78,7 +78,7 @@ class _Point:
 
     @property
     def residual(self) -> float:
-        """The worst overrun of a pool, or the most that idle shares could save of the delay."""
+        """The worst overrun of a pool, or the part of the delay that idle shares could save."""
         overrun = float(self.error.max(initial=0.0))
         saving = -float(np.minimum(self.surplus, 0.0).sum())
         return max(overrun, saving / float(self.response.delay.sum()))
@@ -163,14 +163,8 @@ class _Dual:
 def find_conflict(options: Options, prices: Array, server: int, rows: Index) -> Conflict | None:
     """A proof, from prices of one server's pools, that its users ask for too much, or None.
 
-    Parameters
-    ----------
-    options
-        The chosen options of the server's users.
-    prices
-        (3, S), any positive prices; only the server's column matters.
-    rows
-        The users' numbers in the choice, for the report.
+    `options` are the chosen options of the server's users, whose numbers in the choice are `rows`;
+    `prices` (3, S) are positive, and only the server's column matters.
     """
     capacity = options.capacity[:, server]
     worth = float(prices[:, server] @ capacity)

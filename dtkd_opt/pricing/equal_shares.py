@@ -26,7 +26,7 @@ def argmax_by_user(value: NDArray[np.floating], start: Index) -> Index:
 
 
 def cheapest_options(options: Options, cost: Array) -> Index:
-    """(N,) each user's first option of least cost; -1 where all are inf."""
+    """(N,) each user's first cheapest option; -1 where all are inf."""
     rows = argmax_by_user(-cost, options.start)
     return np.where(np.isfinite(cost[rows]), rows, -1)
 

@@ -95,10 +95,8 @@ class _Block:
     """The options of some users, with what the prices do not change."""
 
     def __init__(self, options: Options, users: slice):
-        self.users, self.rows = (
-            users,
-            slice(int(options.start[users.start]), int(options.start[users.stop])),
-        )
+        self.users = users
+        self.rows = slice(int(options.start[users.start]), int(options.start[users.stop]))
         own = options if self.rows == slice(0, len(options)) else options.slice_users(users)
         self.options, self.start = own, own.start[:-1]
         self.sizes = np.diff(own.start)
@@ -125,11 +123,7 @@ class _Block:
     def at(self, prices: Array) -> tuple[Array, Array, Index, Array]:
         """Costs (K,), users' minima (N,), rows of the cheapest (N,), and their demand (3, S)."""
         own = self.options
-        log_c = np.log(prices[0])[self.group_server[self.uploads]] + self.log_a
-        log_z = np.maximum(uplink.interpolated_minimiser(log_c), self.min_log_z)
-        upload = np.zeros((2, len(self.group_sizes)))  # delay and what its share costs
-        upload[0, self.uploads] = self.unit_s * uplink.phi(log_z)
-        upload[1, self.uploads] = self.unit_s * np.exp(log_c + log_z)
+        log_z, upload = self._price_uploads(prices)
         root_price = np.sqrt(prices[1:])[:, own.server]
         pools = self.roots * root_price  # delay in downlink and CPU, and what their shares cost
         rest = pools.sum(axis=0)
@@ -168,7 +162,7 @@ class _Block:
             min_difference += np.minimum(ends[0] * change, ends[1] * change)
         group = np.repeat(np.arange(len(self.group_sizes)), self.group_sizes)
         other = np.flatnonzero(group != group[cheapest])
-        upload_low, upload_high = self._upload_cost(low), self._upload_cost(high)
+        upload_low, upload_high = (self._price_uploads(p)[1].sum(axis=0) for p in (low, high))
         min_difference[other] += upload_low[group[other]] - upload_high[group[cheapest[other]]]
         no_closed_form = np.zeros(len(own), bool)
         no_closed_form[self.timed] = True
@@ -180,13 +174,14 @@ class _Block:
         kept: Index = np.flatnonzero(min_difference <= 1e-12 * np.abs(self.fixed))
         return kept
 
-    def _upload_cost(self, prices: Array) -> Array:
-        """(groups,) minimum of upload delay and price of its share [s]."""
+    def _price_uploads(self, prices: Array) -> tuple[Array, Array]:
+        """Uploads' log(b / γ), and (2, groups) delay and what its share costs [s]."""
         log_c = np.log(prices[0])[self.group_server[self.uploads]] + self.log_a
         log_z = np.maximum(uplink.interpolated_minimiser(log_c), self.min_log_z)
-        cost = np.zeros(len(self.group_sizes))
-        cost[self.uploads] = self.unit_s * (uplink.phi(log_z) + np.exp(log_c + log_z))
-        return cost
+        upload = np.zeros((2, len(self.group_sizes)))
+        upload[0, self.uploads] = self.unit_s * uplink.phi(log_z)
+        upload[1, self.uploads] = self.unit_s * np.exp(log_c + log_z)
+        return log_z, upload
 
     def _late(self, upload: Array, rest: Array) -> Index:
         """Options that miss their deadline where delay has no weight but its own."""

@@ -9,7 +9,8 @@ that; with them L is cut in v = λ C itself, within a moving box (Marsten, Hogan
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, TypeVar
+from abc import ABC, abstractmethod
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -24,32 +25,20 @@ _MAX_WIDTH = 1e4  # relative half-width of the box that ends the search
 Master = TypeVar("Master", MasterQP, MasterLP)
 
 
-class Bundle(Protocol):
-    """Points priced so far, and a master that proposes the next."""
+class Bundle(ABC, Generic[Master]):
+    """The points priced so far, in pool values v = λ C [s], and a master that proposes the next."""
 
     best: DualPoint
     last: DualPoint
-
-    def advance(self, tolerance: float) -> bool:
-        """Price one more point; False when none is predicted to gain more than |L| times this."""
-
-    def fractions(self) -> Array:
-        """(K,) the relaxed choice at the master's optimum: its weights on the points' choices."""
-
-
-def make_bundle(lagrangian: Lagrangian, start: Array) -> Bundle:
-    """The bundle that suits the options, its first point at prices `start` of shape (3, S)."""
-    kind = BoxstepBundle if lagrangian.options.constrained else QuadraticBundle
-    return kind(lagrangian, start)
-
-
-class _Points(Generic[Master]):
-    """The points priced so far, in pool values v = λ C [s]."""
 
     def __init__(self, lagrangian: Lagrangian, master: Master):
         self.lagrangian = lagrangian
         self.master: Master = master
         self.choices: list[Index] = []
+
+    @abstractmethod
+    def advance(self, tolerance: float) -> bool:
+        """Price one more point; False when none is predicted to gain more than |L| times this."""
 
     def _price(self, values: Array) -> DualPoint:
         capacity = self.lagrangian.options.capacity
@@ -64,7 +53,7 @@ class _Points(Generic[Master]):
         return fraction
 
 
-class QuadraticBundle(_Points[MasterQP]):
+class QuadraticBundle(Bundle[MasterQP]):
     """Planes for L(w) + |w|² at the points so far; w² = λ C in units of its first sum."""
 
     def __init__(self, lagrangian: Lagrangian, start: Array):
@@ -77,7 +66,6 @@ class QuadraticBundle(_Points[MasterQP]):
         self._add_cut(roots)
 
     def advance(self, tolerance: float) -> bool:
-        """Price the master's maximiser; False when it is predicted to gain too little."""
         roots, predicted = self.master.maximise()
         gain = predicted * self.unit_s + self.base - self.best.value
         if gain <= tolerance * max(abs(self.best.value), 1e-300):
@@ -96,7 +84,7 @@ class QuadraticBundle(_Points[MasterQP]):
         self.choices.append(self.last.choice)
 
 
-class BoxstepBundle(_Points[MasterLP]):
+class BoxstepBundle(Bundle[MasterLP]):
     """The cutting planes collected so far and the box in which the next point is sought."""
 
     def __init__(self, lagrangian: Lagrangian, start: Array):
@@ -113,7 +101,6 @@ class BoxstepBundle(_Points[MasterLP]):
         self._add_cut(self.centre)
 
     def advance(self, tolerance: float) -> bool:
-        """Price the model's maximiser in the box; False when none is predicted to gain enough."""
         while (proposal := self._propose()) is not None:
             values, predicted = proposal
             gain = predicted - self.best.value
@@ -159,3 +146,9 @@ class BoxstepBundle(_Points[MasterLP]):
 
     def _widen(self, factor: float) -> None:
         self.width = min(self.width * factor, 1e6)
+
+
+def make_bundle(lagrangian: Lagrangian, start: Array) -> Bundle[Any]:
+    """The bundle that suits the options, its first point at prices `start` of shape (3, S)."""
+    kind = BoxstepBundle if lagrangian.options.constrained else QuadraticBundle
+    return kind(lagrangian, start)

@@ -79,14 +79,9 @@ class _Curves:
 
 
 def min_upload_log_shares(options: Options, rows: Index | slice = slice(None)) -> Array:
-    """(K,) log(b / γ) of the smallest uplink share that keeps the upload limit; -inf without one.
-
-    Of all options, or of some rows.
-    """
-    bits, snr, limit = (
-        column[rows]
-        for column in (options.uplink_bits, options.uplink_snr_hz, options.uplink_limit_s)
-    )
+    """(K,) log(b / γ) of the smallest uplink share that keeps the upload limit; -inf if none."""
+    bits, snr = options.uplink_bits[rows], options.uplink_snr_hz[rows]
+    limit = options.uplink_limit_s[rows]
     limited = np.flatnonzero((bits > 0) & (limit > 0) & np.isfinite(limit))
     log_z = np.full(len(bits), -np.inf)
     fastest = bits[limited] / snr[limited] * uplink.LN2  # over an infinite band
@@ -95,20 +90,10 @@ def min_upload_log_shares(options: Options, rows: Index | slice = slice(None)) -
 
 
 def free_shares(options: Options, prices: Array, min_log_z: Array | float = -np.inf) -> Array:
-    """Closed forms of the shares that options buy which have no deadline.
+    """(3, K) shares [Hz, Hz, cycles/s] that K options without a deadline buy, in closed form.
 
-    Parameters
-    ----------
-    options
-        K options on S servers.
-    prices
-        (3, S), positive.
-    min_log_z
-        (K,) from :func:`min_upload_log_shares`; without it no upload limit counts.
-
-    Returns
-    -------
-    (3, K) shares [Hz, Hz, cycles/s], the uplink's to about 1e-10.
+    `prices` (3, S) are positive; `min_log_z` (K,) is of :func:`min_upload_log_shares`, and without
+    it no upload limit counts. The uplink's shares are exact to about 1e-10.
     """
     price = prices[:, options.server]
     uploads = options.uplink_bits > 0

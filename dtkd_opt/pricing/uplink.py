@@ -57,14 +57,8 @@ def _curvature(w: Array) -> tuple[Array, Array]:
 def priced_minimiser(log_c: Array) -> tuple[Array, Array]:
     """Minimiser of φ(z) + c z, by Newton's method on 2 log z = log(ln 2 · H / c).
 
-    Parameters
-    ----------
-    log_c
-        Logarithm of the scaled price c = μ γ² / L, any shape.
-
-    Returns
-    -------
-    log z and its derivative with respect to log c (between -1 and -1/2).
+    From the logarithm of the scaled price c = μ γ² / L, in any shape: log z, and its derivative
+    with respect to log c (between -1 and -1/2).
     """
     log_c = np.asarray(log_c, float)
     log_z = interpolated_minimiser(log_c)
@@ -120,14 +114,8 @@ def _hermite_cubics() -> Array:
 def inverse_phi(log_ratio: Array) -> Array:
     """log z at which φ(z) equals a given delay, by Newton's method on log(φ / ln 2 - 1).
 
-    Parameters
-    ----------
-    log_ratio
-        log(delay · γ / (L ln 2)); where it is not positive no bandwidth suffices.
-
-    Returns
-    -------
-    log z; inf where the delay cannot be reached.
+    `log_ratio` is log(delay · γ / (L ln 2)); where it is not positive no bandwidth suffices, and
+    log z is inf.
     """
     reachable = log_ratio > 0
     target = np.log(np.expm1(np.where(reachable, np.minimum(log_ratio, 600.0), 1.0)))
@@ -136,8 +124,7 @@ def inverse_phi(log_ratio: Array) -> Array:
         w = np.exp(-log_z)
         excess = phi_excess(w)
         slope = -phi_slope(w) / (LN2 * excess)
-        step = (np.log(excess) - target) / slope
-        step = np.clip(step, -4.0, 4.0)
+        step = np.clip((np.log(excess) - target) / slope, -4.0, 4.0)
         log_z = log_z - step
         if np.abs(step).max(initial=0.0) <= 1e-10:
             break

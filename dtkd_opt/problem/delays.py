@@ -18,6 +18,10 @@ class StageDelays:
     train: Array
     download: Array
 
+    def total(self) -> Array:
+        """T_n [s]: upload, download and computing."""
+        return self.upload + self.download + (self.label + self.train)
+
 
 def stage_delays(
     chosen: Demands, uplink_hz: Array, downlink_hz: Array, cpu_hz: Array

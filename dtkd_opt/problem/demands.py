@@ -1,4 +1,4 @@
-"""What a user asks for that takes a student, a place and a server: each equation, vectorised.
+"""What training a student at a place, by a server, demands of each: the equations, vectorised.
 
 The option table (:mod:`dtkd_opt.problem.options`) and the evaluation of plans both start from
 here; each builds its own entries, and neither reads the other's numbers.
@@ -131,11 +131,17 @@ class Demands:
 
     def accuracy(self) -> Array:
         """a_m^place(D)."""
-        found = np.empty(len(self.user))
+        accuracy = np.empty(len(self.user))
         for m, model in enumerate(self.instance.models):
             for p, place in enumerate(PLACES):
                 rows = np.flatnonzero((self.model == m) & (self.place == p))
                 if len(rows):
                     samples = self.instance.users.samples[self.user[rows]]
-                    found[rows] = model.accuracy.at(samples, place)
-        return found
+                    accuracy[rows] = model.accuracy.at(samples, place)
+        return accuracy
+
+
+def pool_capacity(instance: Instance) -> Array:
+    """(3, S) size of each server's uplink [Hz], downlink [Hz] and CPU [cycles/s]."""
+    pools = ("uplink_hz", "downlink_hz", "cpu_hz")
+    return np.array([[getattr(s, pool) for s in instance.servers] for pool in pools], float)

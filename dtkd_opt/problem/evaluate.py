@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from dtkd_opt.errors import KEPT_FAULTS
 from dtkd_opt.problem import physics
-from dtkd_opt.problem.delays import download_delay, upload_delay
-from dtkd_opt.problem.demands import Demands
+from dtkd_opt.problem.delays import stage_delays
+from dtkd_opt.problem.demands import Demands, pool_capacity
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.instance import DEVICE, POOLS, Instance
 from dtkd_opt.records.plan import Plan
@@ -56,9 +56,9 @@ def evaluate(instance: Instance, plan: Plan) -> Evaluation:
         relative 1e-9.
     """
     chosen = Demands(instance, np.arange(len(instance.users)), plan.model, plan.place, plan.server)
-    upload_s = upload_delay(chosen, plan.uplink_hz, chosen.upload_bits())
-    accuracy, delay = chosen.accuracy(), _delay(chosen, plan, upload_s)
-    energy = _energy(chosen, plan, upload_s)
+    stages = stage_delays(chosen, plan.uplink_hz, plan.downlink_hz, plan.compute_hz)
+    accuracy, delay = chosen.accuracy(), stages.total()
+    energy = _energy(chosen, plan, stages.upload)
     with np.errstate(invalid="ignore"):
         objective = float(np.mean(delay + instance.seconds_per_error * (1 - accuracy)))
     violations = (
@@ -66,13 +66,6 @@ def evaluate(instance: Instance, plan: Plan) -> Evaluation:
         *_pool_violations(instance, plan),
     )
     return Evaluation(objective, delay, accuracy, energy, violations)
-
-
-def _delay(chosen: Demands, plan: Plan, upload_s: Array) -> Array:
-    """T_n [s]: upload, download and computing."""
-    download_s = download_delay(chosen, plan.downlink_hz)
-    cycles = np.where(chosen.on_server, chosen.server_cycles(), chosen.training_cycles())
-    return upload_s + download_s + physics.compute_delay(cycles, plan.compute_hz)
 
 
 def _energy(chosen: Demands, plan: Plan, upload_s: Array) -> Array:
@@ -133,21 +126,13 @@ def _broken_limits(
     ]
 
 
-def _pool_violations(instance: Instance, plan: Plan) -> list[str]:
-    """Every pool that is handed out more than once over."""
-    found = []
-    for name, key, shares in zip(
-        POOLS,
-        ("uplink_hz", "downlink_hz", "cpu_hz"),
-        (plan.uplink_hz, plan.downlink_hz, plan.cpu_hz),
-        strict=True,
-    ):
-        used = np.bincount(plan.server, shares, minlength=len(instance.servers))
-        for s, server in enumerate(instance.servers):
-            capacity = getattr(server, key)
-            if used[s] > capacity * (1 + TOLERANCE):
-                found.append(
-                    f'servers[{s}] "{server.name}": its {name} pool of {capacity:g} is overdrawn, '
-                    f"shares add up to {used[s]:.10g}"
-                )
-    return found
+def _pool_violations(instance: Instance, plan: Plan) -> Iterator[str]:
+    """Every pool whose shares exceed its size."""
+    shares = (plan.uplink_hz, plan.downlink_hz, plan.cpu_hz)
+    for name, capacity, share in zip(POOLS, pool_capacity(instance), shares, strict=True):
+        used = np.bincount(plan.server, share, minlength=len(capacity))
+        for s in np.flatnonzero(used > capacity * (1 + TOLERANCE)):
+            yield (
+                f'servers[{s}] "{instance.servers[s].name}": its {name} pool of {capacity[s]:g} is '
+                f"overdrawn, shares add up to {used[s]:.10g}"
+            )

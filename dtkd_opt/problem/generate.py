@@ -13,7 +13,7 @@ from dtkd_opt.problem.options import Options, build_options, pool_delays
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.accuracy import AccuracyTable, best_accuracy
 from dtkd_opt.records.calibration import Accuracy, Calibration, shipped_calibration
-from dtkd_opt.records.instance import Instance, Model, Server, Task
+from dtkd_opt.records.instance import Instance, Server
 from dtkd_opt.records.users import Users
 
 
@@ -68,52 +68,36 @@ def generate_instance(
     _check_settings(users, servers, seed, settings)
     calibration = calibration or shipped_calibration()
     models = calibration.models_with(accuracy)
+    rng = np.random.default_rng(seed)
+    gain = _channel_gains(users, servers, settings, rng)
+    columns = _sample_users(users, settings, rng, [model.accuracy for model in models])
     try:
-        return _build_instance(users, servers, seed, settings, name, calibration.task, models)
+        instance = Instance(
+            name=name or f"n{users}" + (f"-s{servers}" if servers > 1 else ""),
+            description=f"generated: {users} users, {servers} servers, seed {seed}",
+            seconds_per_error=settings.seconds_per_error,
+            task=calibration.task,
+            servers=_servers(users, servers, settings),
+            models=models,
+            users=Users.from_columns(
+                name=[f"u{n}" for n in range(users)], channel_gain=gain, **columns
+            ),
+        )
+        return _with_deadlines(instance, settings, rng)
     except InputError as error:
         raise UsageError(error.faults[0]) from None
 
 
-def _build_instance(
-    users: int,
-    servers: int,
-    seed: int,
-    settings: GeneratorSettings,
-    name: str | None,
-    task: Task,
-    models: tuple[Model, ...],
-) -> Instance:
-    rng = np.random.default_rng(seed)
-    gain = _channel_gains(users, servers, settings, rng)
-    columns = _sample_users(users, settings, rng, [model.accuracy for model in models])
-    sampled = Users.from_columns(name=[f"u{n}" for n in range(users)], channel_gain=gain, **columns)
-    name = name or f"n{users}" + (f"-s{servers}" if servers > 1 else "")
-    instance = Instance(
-        name=name,
-        description=f"generated: {users} users, {servers} servers, seed {seed}",
-        seconds_per_error=settings.seconds_per_error,
-        task=task,
-        servers=_servers(users, servers, settings),
-        models=models,
-        users=sampled,
-    )
-    return _with_deadlines(instance, settings, rng)
-
-
 def _check_settings(users: int, servers: int, seed: int, settings: GeneratorSettings) -> None:
-    counts = {"users": users, "servers": servers, "reach": settings.reach}
-    for label, value in counts.items():
+    for label, value in {"users": users, "servers": servers, "reach": settings.reach}.items():
         if not 1 <= value <= 10**6:
             raise UsageError(f"{label} must be between 1 and a million, got {value}")
-    if seed < 0:
-        raise UsageError(f"seed must be at least 0, got {seed}")
+    for label, number in {"seed": seed, "seconds_per_error": settings.seconds_per_error}.items():
+        if not 0 <= number < np.inf:
+            raise UsageError(f"{label} must be at least 0, got {number:g}")
     for label in ("uplink_hz", "downlink_hz", "server_hz_per_user", "radius_m"):
         if not 0 < getattr(settings, label) < 1e30:
             raise UsageError(f"{label} must be greater than 0, got {getattr(settings, label):g}")
-    if not 0 <= settings.seconds_per_error < 1e30:
-        raise UsageError(
-            f"seconds_per_error must be at least 0, got {settings.seconds_per_error:g}"
-        )
     for label in ("deadlines", "energy_budgets", "accuracy_floors"):
         if not 0 <= getattr(settings, label) <= 1:
             raise UsageError(f"{label} must be between 0 and 1, got {getattr(settings, label):g}")

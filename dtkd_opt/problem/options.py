@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from dtkd_opt.errors import InfeasibleError, printable
 from dtkd_opt.problem import physics
-from dtkd_opt.problem.demands import Demands
+from dtkd_opt.problem.demands import Demands, pool_capacity
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 
 _BLOCK = 2**15  # options computed together
+_NEEDS = ("uplink_bits", "downlink_work", "server_cycles")  # of the pools
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class Options:
     @property
     def needs(self) -> Array:
         """(3, K) what each option asks of its server's pools [bit, Hz s, cycles]."""
-        return np.array([self.uplink_bits, self.downlink_work, self.server_cycles])
+        return np.array([getattr(self, name) for name in _NEEDS])
 
     @property
     def constrained(self) -> bool:
@@ -106,15 +107,7 @@ class Options:
 
         Delays are need / speed, so that the needs shrink with the unit too.
         """
-        timed = (
-            "error_cost_s",
-            "device_delay_s",
-            "uplink_bits",
-            "uplink_limit_s",
-            "downlink_work",
-            "server_cycles",
-            "deadline_s",
-        )
+        timed = [name for name in _COLUMNS if name.endswith("_s")] + [*_NEEDS]
         return replace(self, **{name: getattr(self, name) / seconds for name in timed})
 
 
@@ -173,14 +166,13 @@ def _all_demands(instance: Instance) -> Demands:
 def _all_options(instance: Instance) -> Options:
     """Every reachable option, admissible or not."""
     demands = _all_demands(instance)
-    pools = ("uplink_hz", "downlink_hz", "cpu_hz")
     return Options(
         user=demands.user,
         model=demands.model,
         place=demands.place,
         server=demands.server,
         **_by_blocks(demands),
-        capacity=np.array([[getattr(s, pool) for s in instance.servers] for pool in pools], float),
+        capacity=pool_capacity(instance),
         start=np.searchsorted(demands.user, np.arange(len(instance.users) + 1)),
     )
 
@@ -249,7 +241,7 @@ def _explain_infeasible(
     empty: Index,
     instance: Instance,
 ) -> str:
-    """One line for each user without an option, of many the first: limits and least delay."""
+    """One line for each user without an option, of many the first: limits and minimum delay."""
     lines = []
     for n in empty[:10]:
         rows = np.arange(options.start[n], options.start[n + 1])
@@ -260,7 +252,7 @@ def _explain_infeasible(
         best = float((own.device_delay_s + pools.sum(axis=0)).min())
         lines.append(
             f'users[{n}] "{printable(instance.users[n].name)}": no model, place and server keeps '
-            f"its limits ({values}); its least delay with all pools to itself is {best:.4g} s"
+            f"its limits ({values}); its minimum delay with all pools to itself is {best:.4g} s"
         )
     if len(empty) > 10:
         lines.append(f"… and {len(empty) - 10} more users without an option")

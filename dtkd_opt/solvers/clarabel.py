@@ -37,13 +37,7 @@ class MasterQP:
         self._levels.append(float(value - gradient @ point))
 
     def maximise(self) -> tuple[Array, float]:
-        """Maximiser of the model and the model's value there.
-
-        Raises
-        ------
-        ArithmeticError
-            When Clarabel finds none.
-        """
+        """Maximiser of the model and its value there; ArithmeticError if Clarabel fails."""
         cone = [clarabel.NonnegativeConeT(len(self._rows))]
         problem = (self._hessian, self._cost, self._dense(), np.array(self._levels), cone)
         found = clarabel.DefaultSolver(*problem, self._settings).solve()

@@ -1,8 +1,8 @@
-"""The only place that calls a solver: HiGHS, for the prices' master LP and for Pyomo's MILPs.
+"""The only place that calls HiGHS: the prices' master LP and Pyomo's MILPs.
 
-Pyomo's persistent interface keeps the MILP standing while cuts are added to it. It is run here in
-a worker thread, because Ctrl-C does not stop a running HiGHS by itself: the main thread waits,
-and tells HiGHS through its interrupt callback to stop.
+Pyomo's persistent interface keeps the MILP loaded while cuts are added to it. It runs in a worker
+thread, because Ctrl-C does not stop a running HiGHS: the main thread waits, and stops HiGHS
+through its interrupt callback.
 """
 
 from __future__ import annotations
@@ -70,19 +70,13 @@ class MasterLP:
         self._highs.addRow(-INF, upper, self._size + 1, index, row)
 
     def maximise(self, low: Array, high: Array) -> tuple[Array, float]:
-        """Maximiser of the model in the box and the model's value there.
-
-        Raises
-        ------
-        ArithmeticError
-            When HiGHS fails.
-        """
+        """Maximiser of the model in the box and its value there; ArithmeticError if HiGHS fails."""
         index = np.arange(self._size, dtype=np.int32)
         self._highs.changeColsBounds(self._size, index, low, high)
-        status = self._run()
-        if status != highspy.HighsModelStatus.kOptimal:  # lost its way from the last basis
+        if self._run() != highspy.HighsModelStatus.kOptimal:  # lost its way from the last basis
             self._highs.clearSolver()
-            status = self._run()
+            self._run()
+        status = self._highs.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             raise ArithmeticError(f"price master: {self._highs.modelStatusToString(status)}")
         solution = self._highs.getSolution()
@@ -105,20 +99,14 @@ class PersistentMilp:
         from pyomo.contrib.appsi.solvers.highs import Highs
 
         self._opt = Highs()
-        self._opt.update_config.check_for_new_or_removed_constraints = False
-        self._opt.update_config.check_for_new_or_removed_vars = False
-        self._opt.update_config.check_for_new_or_removed_params = False
-        self._opt.update_config.check_for_new_objective = False
-        self._opt.update_config.update_constraints = False
-        self._opt.update_config.update_vars = False
-        self._opt.update_config.update_params = False
-        self._opt.update_config.update_named_expressions = False
-        self._opt.update_config.update_objective = False
+        for name in self._opt.update_config:  # changes are given to it: none are looked for
+            if name.startswith(("check_for_new_", "update_")):
+                setattr(self._opt.update_config, name, False)
         self._opt.set_instance(model)
         self._highs = self._opt._solver_model
         self._stop = threading.Event()
         self._dual_bound = -INF  # written by HiGHS's thread
-        self._least_tolerance = max(settings.feasibility_tolerance, 1e-10)  # HiGHS allows no less
+        self._tolerance = max(settings.feasibility_tolerance, 1e-10)  # HiGHS allows no less
         self._configure(settings, seed)
 
     def _configure(self, settings: HighsSettings, seed: int) -> None:
@@ -142,7 +130,7 @@ class PersistentMilp:
             raise UsageError(f"HiGHS does not take the option {name} = {value!r}")
 
     def add(self, constraints: Sequence[Any]) -> None:
-        """Add Pyomo constraints (already on the model) to the standing MILP."""
+        """Add Pyomo constraints (already on the model) to the loaded MILP."""
         if constraints:
             self._opt.add_constraints(list(constraints))
 
@@ -155,27 +143,20 @@ class PersistentMilp:
     def run(
         self, rel_gap: float, time_limit: float, callback: Callable[[float], None] | None = None
     ) -> MilpOutcome:
-        """Solve in a worker thread; Ctrl-C ends the run and is reported, not raised.
+        """Solve to a relative gap or for some seconds; Ctrl-C ends the run and is not raised.
 
-        Parameters
-        ----------
-        rel_gap, time_limit
-            Relative gap and seconds at which HiGHS stops.
-        watch
-            Called with HiGHS's dual bound now and then, in the caller's thread.
+        `callback` gets HiGHS's dual bound about every 0.05 s, in the caller's thread.
         """
         self._set("mip_rel_gap", rel_gap)
         self._highs.setOptionValue("time_limit", max(time_limit, 1e-3))
-        tolerance = self._least_tolerance
+        tolerance = self._tolerance
         interrupted = self._run_with(tolerance, callback)
         # HiGHS may reject its own optimum for an infeasibility of just the tolerance: loosen it
-        while self._rejected() and tolerance < 1e-6 and not interrupted:
+        rejected = highspy.HighsModelStatus.kSolveError
+        while self._highs.getModelStatus() == rejected and tolerance < 1e-6 and not interrupted:
             tolerance *= 10
             interrupted = self._run_with(tolerance, callback)
         return self._outcome(interrupted)
-
-    def _rejected(self) -> bool:
-        return bool(self._highs.getModelStatus() == highspy.HighsModelStatus.kSolveError)
 
     def _run_with(self, tolerance: float, callback: Callable[[float], None] | None) -> bool:
         """One run at a feasibility tolerance; True if Ctrl-C stopped it (see KeepOnCtrlC)."""

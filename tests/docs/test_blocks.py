@@ -20,25 +20,15 @@ from tests.support.paths import ROOT
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 COMMANDS = sorted({words for block in BLOCKS for words in block.commands})
 TITLE = re.compile(r'^ *```toml title="(.+)"$')
-AWAITED = {  # by page: what it shows and the package does not have yet
-    "README.md": "a result where a solution is meant",
-    "docs/how-to/build.md": "records built in Python, methods as objects, GeneratorSettings",
-    "docs/how-to/own-agent.md": "importing dtkd_opt.gym registers the environment",
-    "docs/how-to/own-method.md": "methods as objects, try_incumbent",
-    "docs/how-to/settings.md": "methods as objects",
-    "docs/how-to/federate.md": "FederationSpec",
-}
 
 
 def pages_with(slow: bool) -> list[Any]:
     """Pages that have something to run; with `slow`, those that have something slow."""
     found = []
     for page in PAGES:
-        blocks = [block for block in blocks_of(page) if runs(block)]
-        if any(block.slow for block in blocks) if slow else any(not b.slow for b in blocks):
-            reason = AWAITED.get(name_of(page))
-            marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
-            found.append(pytest.param(page, id=name_of(page), marks=marks))
+        marks = [block.slow for block in blocks_of(page) if runs(block)]
+        if any(marks) if slow else not all(marks):
+            found.append(pytest.param(page, id=name_of(page)))
     return found
 
 

@@ -36,6 +36,13 @@ def test_every_public_name_is_on_one_page(site: Path) -> None:
         assert sum(f'id="dtkd_opt.{name}"' in page for page in pages) == 1, name
 
 
+def test_functions_of_a_module_s_name_are_shown_as_functions(site: Path) -> None:
+    """Where `solve` meant the module `methods.solve`, the page would show that."""
+    for page, name in (("methods", "solve"), ("federation", "federate"), ("plan", "evaluate")):
+        text = (site / "reference" / page / "index.html").read_text(encoding="utf-8")
+        assert len(re.findall(rf'<h[1-6] [^>]*id="dtkd_opt\.[\w.]*\b{name}"', text)) == 1, name
+
+
 def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     loaded = re.compile(r'<(?:script|img|link|iframe)\b[^>]*(?:src|href)="(?:https?:)?//[^"]*"')
     for page in site.rglob("*.html"):

@@ -77,11 +77,8 @@ def instance_of(case: str) -> do.Instance:
     instance = do.generate_instance(*counts, params, calibration=trial_calibration())
     limits = LIMITS.get(case, ({},) * len(instance.users))
     users = zip(instance.users, limits, strict=True)
-    return instance.model_copy(
-        update={
-            "models": instance.models[2:5:2],
-            "users": tuple(user.model_copy(update=own) for user, own in users),
-        }
+    return instance.replace(
+        models=instance.models[2:5:2], users=tuple(user.replace(**own) for user, own in users)
     )
 
 
@@ -110,8 +107,8 @@ def scip(model: pyo.ConcreteModel, folder: Path, feasible_to: float = 1e-8) -> f
 
 def without(instance: do.Instance, *limits: str) -> Options:
     """The option table when no user has these limits."""
-    users = tuple(u.model_copy(update=dict.fromkeys(limits)) for u in instance.users)
-    return do.build_options(instance.model_copy(update={"users": users}))
+    users = tuple(u.replace(**dict.fromkeys(limits)) for u in instance.users)
+    return do.build_options(instance.replace(users=users))
 
 
 @pytest.mark.parametrize(

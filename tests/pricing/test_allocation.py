@@ -179,7 +179,7 @@ def test_weak_duality_closes(cases: Cases) -> None:
 
 
 def test_any_other_prices_are_worth_less(cases: Cases) -> None:
-    """The value at other prices stays below the least delay: it is a bound, not a coincidence."""
+    """The value at other prices stays below the minimum delay: it is a bound, not a coincidence."""
     rng = np.random.default_rng(0)
     for options, choice, allocation in cases[:8]:
         other = replace(

@@ -127,8 +127,8 @@ def test_a_large_table_out_of_time_keeps_a_valid_bound(monkeypatch: pytest.Monke
 def test_a_subsample_keeps_pools_in_proportion() -> None:
     """Copies of one user have the same prices as their subsample."""
     one = do.generate_instance(1, 1, 0)
-    people = tuple(one.users[0].model_copy(update={"name": f"u{n}"}) for n in range(12))
-    options = do.build_options(one.model_copy(update={"users": people}))
+    people = tuple(one.users[0].replace(name=f"u{n}") for n in range(12))
+    options = do.build_options(one.replace(users=people))
     sample = options.subsample(4)
     assert sample.n_users == 3
     whole, part = maximise_bound(options), maximise_bound(sample)

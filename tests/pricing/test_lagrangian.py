@@ -202,20 +202,20 @@ def proofs(options: Options, seed: int) -> bool:
 
 @settings(max_examples=15, deadline=None)
 @given(instance=instances(max_users=3, max_servers=2, max_models=2), seed=SEEDS)
-def test_no_shortage_where_a_choice_is_feasible(instance: do.Instance, seed: int) -> None:
+def test_no_infeasibility_proof_where_a_choice_is_feasible(instance: do.Instance, seed: int) -> None:
     options = options_of(instance)
     if any(math.isfinite(mean_objective(options, choice)) for choice in all_choices(options)):
         assert not proofs(options, seed)
 
 
-def test_a_shortage_is_a_proof() -> None:
+def test_infeasibility_is_proven() -> None:
     """Deadlines scaled down to where each user alone has a plan, but hardly all together."""
     proven = feasible = 0
     for seed in range(30):
         users, servers = 2 + seed % 2, 1 + seed % 2
         instance = do.generate_instance(users, servers, seed)
         students = {"models": instance.models[2:4]}
-        options = do.build_options(instance.model_copy(update=students))
+        options = do.build_options(instance.replace(**students))
         least = np.minimum.reduceat(
             options.device_delay_s + whole_pools(options).sum(axis=0), options.start[:-1]
         )
@@ -235,7 +235,7 @@ def test_a_shortage_is_a_proof() -> None:
     assert feasible >= 5
 
 
-def test_no_shortage_without_limits() -> None:
+def test_no_infeasibility_proof_without_limits() -> None:
     options = random_options(5, 2, 0)
     rng = np.random.default_rng(0)
     for _ in range(20):

@@ -45,10 +45,10 @@ def test_screening_keeps_the_cheapest(
     if kind == "silent":
         fresh = rng.choice([0.0, 1.0, 0.3], users)
         people = [
-            one.model_copy(update={"fresh_fraction": float(f)})
+            one.replace(fresh_fraction=float(f))
             for one, f in zip(instance.users, fresh, strict=True)
         ]
-        instance = instance.model_copy(update={"users": tuple(people)})
+        instance = instance.replace(users=tuple(people))
     options = do.build_options(instance)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prices, "BLOCK", part)

@@ -41,7 +41,7 @@ def plan_with(**changes: list[float]) -> do.Plan:
 
 def instance_with(n: int, **limits: object) -> Instance:
     """The instance of USERS, where user n has other properties."""
-    users = [u.model_copy(update=limits) if i == n else u for i, u in enumerate(USERS)]
+    users = [u.replace(**limits) if i == n else u for i, u in enumerate(USERS)]
     return small_instance(*users)
 
 
@@ -231,10 +231,7 @@ def test_share_that_is_no_share(column: str, share: float) -> None:
 
 
 def test_several_violations_are_all_reported() -> None:
-    users = [
-        u.model_copy(update={"deadline_s": 1e-3, "energy_j": 1e-9, "min_accuracy": 0.8})
-        for u in USERS
-    ]
+    users = [u.replace(deadline_s=1e-3, energy_j=1e-9, min_accuracy=0.8) for u in USERS]
     found = violations(small_instance(*users), plan_with(uplink_hz=[2e6, 0.0, 4e6, 0.0]))
     for word in ("deadline_s", "min_accuracy", "energy_j", "uplink pool"):
         assert any(word in line for line in found)
@@ -255,7 +252,7 @@ def test_of_very_many_violations_the_first_are_told() -> None:
         downlink_hz=np.full(1200, 1.0),
         cpu_hz=np.full(1200, 1e12),
     )
-    found = violations(instance.model_copy(update={"users": users}), plan)
+    found = violations(instance.replace(users=users), plan)
     assert len(found) == 2 * 1000 + 1
     assert "above its CPU's" in found[0]
     assert 'users[0] "u0": deadline_s' in found[1]
@@ -281,10 +278,10 @@ def allocated(users: int, servers: int, seed: int) -> tuple[Instance, do.Plan, A
             strict=True,
         )
     ]
-    held = tuple(u.model_copy(update=new) for u, new in zip(instance.users, limits, strict=True))
+    held = tuple(u.replace(**new) for u, new in zip(instance.users, limits, strict=True))
     allocation = do.allocate(limited, choice)
     plan = make_plan(limited, choice, allocation.shares)
-    return instance.model_copy(update={"users": held}), plan, allocation.delay
+    return instance.replace(users=held), plan, allocation.delay
 
 
 def test_allocations_are_feasible_and_their_delays_true() -> None:

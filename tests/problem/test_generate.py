@@ -100,9 +100,14 @@ def test_every_shipped_instance_is_listed_and_written_by_its_generator() -> None
     assert all(float(row["gap"]) <= 1e-6 for row in BEST.values())
     script = runpy.run_path(str(INSTANCES.parent / "experiments" / "instances.py"))
     for name, (users, servers, limits) in script["ALL"].items():
-        params = do.GeneratorSettings(**limits)
-        written = do.generate_instance(users, servers, seed=0, settings=params, name=name)
-        assert do.read_instance(INSTANCES / f"{name}.json") == written
+        written = do.generate_instance(
+            users, servers, seed=0, settings=do.GeneratorSettings(**limits), name=name
+        )
+        shipped = do.read_instance(INSTANCES / f"{name}.json")
+        # NumPy's transcendental functions round by CPU: gains may differ in the last digit
+        gain = written.users.channel_gain
+        np.testing.assert_allclose(shipped.users.channel_gain, gain, rtol=1e-12)
+        assert shipped.replace(users=shipped.users.replace(channel_gain=gain)) == written
 
 
 def test_n50_is_worth_optimising() -> None:

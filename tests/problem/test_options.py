@@ -228,7 +228,7 @@ def test_relabelling_users_permutes_the_table(instance: Instance, data: st.DataO
     order = data.draw(st.permutations(range(len(instance.users))))
     users = tuple(instance.users[n] for n in order)
     options, relabelled = (
-        build_options(instance), build_options(instance.model_copy(update={"users": users}))
+        build_options(instance), build_options(instance.replace(users=users))
     )  # fmt: skip
     for new, old in enumerate(order):
         a = slice(options.start[old], options.start[old + 1])

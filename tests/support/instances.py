@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dtkd_opt as do
-from dtkd_opt.records.instance import FORMAT, AccuracyTable, Instance, Model, Server, Task, User
+from dtkd_opt.records.calibration import LabelKind
+from dtkd_opt.records.instance import AccuracyTable, Instance, Model, Server, Task, User
 
 
 def small_instance(*users: User, **changes: object) -> Instance:
@@ -24,20 +27,19 @@ def small_instance(*users: User, **changes: object) -> Instance:
     )
     larger = AccuracyTable(samples=(100, 400, 900), device=(0.6, 0.8, 0.85), server=(0.7, 0.8, 0.9))
     base = Instance(
-        format=FORMAT,
         name="small",
         seconds_per_error=300.0,
         task=Task(
             epochs=5, bits_per_sample=6272, bits_per_label=320, teacher_cycles_per_sample=7.5e7
         ),
-        servers=(server, server.model_copy(update={"name": "edge-1", "uplink_hz": 3e6})),
+        servers=(server, server.replace(name="edge-1", uplink_hz=3e6)),
         models=(
             student,
             Model(name="large", bits=8e6, cycles_per_sample=3e5, accuracy=larger),
         ),
         users=users,
     )
-    return base.model_copy(update=changes)
+    return base.replace(**changes)
 
 
 def user(name: str, **changes: object) -> User:
@@ -66,18 +68,35 @@ TRIAL = {  # accuracy at the server and on the device, of a trial before the shi
 
 def trial_calibration() -> do.Calibration:
     """For tests with stored values: the shipped models with accuracies that never change."""
-    shipped = do.shipped_calibration()
-    models = tuple(
-        model.model_copy(
-            update={
-                "accuracy": AccuracyTable(
-                    samples=(100.0, 300.0, 1000.0, 3000.0),
-                    server=TRIAL[model.name][0],
-                    device=TRIAL[model.name][1],
-                )
-            }
+    shipped, sizes = do.shipped_calibration(), (100, 300, 1000, 3000)
+    models, curves = [], []
+    for model in shipped.models:
+        server, device = TRIAL[model.name]
+        accuracy = AccuracyTable(samples=sizes, server=server, device=device)
+        models.append(model.replace(accuracy=accuracy))
+        curves += [
+            _curve(model.name, "server", sizes, server),
+            _curve(model.name, "device", sizes, device),
+        ]
+    task = shipped.task.replace(teacher_cycles_per_sample=20_600_000 / 16)
+    return shipped.replace(task=task, models=models, curves=curves)
+
+
+def _curve(
+    student: str, labels: LabelKind, sizes: Sequence[int], means: Sequence[float]
+) -> do.AccuracyCurve:
+    """A curve of one run at each size."""
+    cells = [
+        do.AccuracyStatistics(
+            samples=samples,
+            runs=1,
+            mean=mean,
+            std=None,
+            lower95=None,
+            upper95=None,
+            used=mean,
+            used_lower95=None,
         )
-        for model in shipped.models
-    )
-    task = shipped.task.model_copy(update={"teacher_cycles_per_sample": 20_600_000 / 16})
-    return shipped.model_copy(update={"task": task, "models": models})
+        for samples, mean in zip(sizes, means, strict=True)
+    ]
+    return do.AccuracyCurve(student=student, labels=labels, cells=cells, fit=None)

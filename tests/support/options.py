@@ -107,7 +107,7 @@ def limited_options(seed: int, users: int, servers: int, low: float, high: float
     """Two students, limits around what a random choice takes."""
     rng = np.random.default_rng(seed)
     instance = do.generate_instance(users, servers, seed)
-    instance = instance.model_copy(update={"models": instance.models[2:5:2]})
+    instance = instance.replace(models=instance.models[2:5:2])
     options = do.build_options(instance)
     limited = constrain(options, random_choice(options, rng), rng, low, high)
     pools = whole_pools(limited)
