@@ -179,7 +179,7 @@ def compare_learning(results: Results, names: Iterable[str], seeds: int) -> None
         instance = named(name)
         size = len(instance.users), len(instance.servers)
         learned = results.compare(
-            "rounds", [instance], LEARNING, seeds=seeds, gap=0, params=LEARNING
+            "rounds", [instance], LEARNING, seeds=seeds, gap=0, settings=LEARNING
         )
         beside = results.compare("rounds", [instance], BESIDE, seeds=seeds)
         found = join("rounds", *size, learned, beside)

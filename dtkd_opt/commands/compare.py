@@ -73,7 +73,7 @@ def compare(
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
-    given["params"] = settings_tables(given["methods"], params, given_settings({"cold": cold}))
+    given["settings"] = settings_tables(given["methods"], params, given_settings({"cold": cold}))
     problems = [read_instance(path) for path in instances]
     try:
         with KeepOnCtrlC() as ctrl_c:

@@ -63,7 +63,7 @@ def compare(
     instances: Iterable[Instance],
     methods: Iterable[str],
     *,
-    params: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     seeds: int = 3,
     gap: float = 1e-6,
     time_limit: float | None = None,
@@ -82,14 +82,13 @@ def compare(
     Parameters
     ----------
     instances, methods
-        Instances of different names; names of methods, also of other packages, and of `params`.
-    params
-        Settings by method, each a record, such as ``QLearningParams``, or a mapping. Under any
-        other name a mapping whose ``"method"`` says whose settings they are; this name in
-        `methods` compares that method with them:
-        ``compare(instances, ["q-learning", "cold"],
-        params={"cold": {"method": "q-learning", "cold": True}})``.
-        Those of methods that are not compared are not looked at. Of a network of `dqn` the files'
+        Instances of different names; names of methods, also of other packages, or of `settings`.
+    settings
+        Settings by method: the method itself, such as ``QLearning(cold=True)``, or a mapping. A
+        mapping with a ``"method"`` may have any other name, by which `methods` calls that method
+        with these settings: ``compare(instances, ["q-learning", "cold"],
+        settings={"cold": {"method": "q-learning", "cold": True}})``.
+        Those of methods that are not compared are ignored. Of a network of `dqn` the files'
         contents count, of a log file the name.
     seeds
         How many: 0 to seeds - 1. Methods without randomness run as often, for the times.
@@ -122,7 +121,7 @@ def compare(
     """
     limits = (gap, time_limit, iterations)
     problems, labels = _as_list("instances", instances, Instance), _as_list("methods", methods, str)
-    tasks = build_specs(problems, labels, {} if params is None else params, seeds, limits)
+    tasks = build_specs(problems, labels, {} if settings is None else settings, seeds, limits)
     folder = None if output is None else Path(output)
     require("distributed" if dask else "joblib", "dask" if dask else "compare", "compare")
     if folder is not None:

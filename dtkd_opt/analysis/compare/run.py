@@ -90,7 +90,7 @@ def execute(instance: Instance, spec: RunSpec) -> Run:
         result = solve(
             instance,
             method,
-            gap=spec.gap_asked,
+            gap=spec.gap_target,
             time_limit=spec.time_limit_s,
             iterations=spec.iterations,
             seed=spec.seed,

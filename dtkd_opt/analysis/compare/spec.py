@@ -34,7 +34,7 @@ class RunSpec(Record):
     settings: dict[Text, Any]
     files: dict[Text, Text] = Field(default_factory=dict)
     seed: Whole
-    gap_asked: NonNegative
+    gap_target: NonNegative
     time_limit_s: Positive | None
     iterations: Annotated[Whole, Field(ge=1)] | None
     version: Text
@@ -75,7 +75,7 @@ def build_specs(
     check_tables(settings, "settings")
     gap, time_limit, iterations = limits
     common = {
-        "gap_asked": float(gap),
+        "gap_target": float(gap),
         "time_limit_s": None if time_limit is None else float(time_limit),
         "iterations": None if iterations is None else int(iterations),
     }

@@ -104,7 +104,7 @@ def test_results_of_another_question_are_never_mixed_in(tmp_path: Path) -> None:
     build_specs()
     changed = instance.model_copy(update={"seconds_per_error": 90.0})
     for more, part in (
-        ({"gap": 1e-4}, "gap_asked 1e-06 where now 0.0001"),
+        ({"gap": 1e-4}, "gap_target 1e-06 where now 0.0001"),
         ({"time_limit": 9}, "time_limit_s none where now 9.0"),
         ({"methods": ["random"]}, "method greedy where now random"),
         ({"instances": [changed]}, "instance_sha256"),
@@ -117,7 +117,7 @@ def test_results_of_another_question_are_never_mixed_in(tmp_path: Path) -> None:
         len(build_specs(seeds=2, methods=["greedy", "random"]).runs) == 4
     )  # more of the same is no other
     assert len(lines(tmp_path)) == 4
-    assert build_specs(gap=1e-4, resume=False).runs.gap_asked.tolist() == [1e-4]
+    assert build_specs(gap=1e-4, resume=False).runs.gap_target.tolist() == [1e-4]
     assert len(lines(tmp_path)) == 1
 
 
@@ -220,7 +220,7 @@ def test_dask_workers_do_the_same(tmp_path: Path) -> None:
     assert len({row["worker"] for row in lines(tmp_path / "out")}) == 2
     here = do.compare(
         list(map(do.read_instance, (N5, N10))), ["random", "q-learning"], seeds=4, iterations=30,
-        params={"q-learning": do.QLearning(cold=True)},
+        settings={"q-learning": do.QLearning(cold=True)},
     ).runs  # fmt: skip
     there = pd.read_csv(tmp_path / "out" / "runs.csv")
     assert there[[*METRICS, "settings"]].equals(here[[*METRICS, "settings"]])

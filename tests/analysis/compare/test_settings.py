@@ -102,8 +102,8 @@ def test_other_settings_are_another_question(tmp_path: Path) -> None:
     instance = do.read_instance(N5)
 
     def compare(**settings: Any) -> do.Comparison:
-        params = {"mine": COLD | settings}
-        return do.compare([instance], ["mine"], params=params, seeds=1, output=tmp_path)
+        mine = {"mine": COLD | settings}
+        return do.compare([instance], ["mine"], settings=mine, seeds=1, output=tmp_path)
 
     first = compare().runs.runtime_s.tolist()
     assert compare(epsilon=0.5).runs.runtime_s.tolist() == first  # kept: the default
@@ -118,8 +118,8 @@ def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> 
     weights, output = card.with_suffix(".safetensors"), tmp_path / "out"
 
     def compare(methods: Sequence[str] = ("dqn",)) -> do.Comparison:
-        params = {"dqn": do.DQN(network=card, rounds=2)}
-        given = {"params": params, "seeds": 1, "output": output, "jobs": 1}
+        chosen = {"dqn": do.DQN(network=card, rounds=2)}
+        given = {"settings": chosen, "seeds": 1, "output": output, "jobs": 1}
         return do.compare([do.read_instance(N5)], methods, **given)
 
     (first,) = compare().records
@@ -143,7 +143,7 @@ def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("params", "error", "line"),
+    ("settings", "error", "line"),
     [
         ({"greedy": {"start": 3}}, do.UsageError, "greedy takes no settings, got start"),
         ({"price": do.QLearning()}, do.UsageError, "holds no settings of price"),
@@ -175,11 +175,11 @@ def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> 
     ],
 )
 def test_wrong_settings_are_said_before_anything_runs(
-    params: Any, error: type[do.DtkdError], line: str, tmp_path: Path
+    settings: Any, error: type[do.DtkdError], line: str, tmp_path: Path
 ) -> None:
-    methods = ["price", "greedy", *(["x"] if isinstance(params, dict) and "x" in params else [])]
+    methods = ["price", "greedy", *(["x"] if isinstance(settings, dict) and "x" in settings else [])]
     with pytest.raises(error) as said:
-        do.compare([do.read_instance(N5)], methods, params=params, output=tmp_path / "out")
+        do.compare([do.read_instance(N5)], methods, settings=settings, output=tmp_path / "out")
     assert line in str(said.value)
     assert "\n" not in str(said.value)
     assert not (tmp_path / "out").exists()
@@ -197,7 +197,6 @@ def test_solve_takes_a_label_too(tmp_path: Path) -> None:
         "solve", N5, "--method", "q-learning cold", "--params", file, "--gap", "0", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    params = do.QLearning(cold=True, rounds=30)
-    want = do.solve(do.read_instance(N5), params, gap=0.0)
+    want = do.solve(do.read_instance(N5), do.QLearning(cold=True, rounds=30), gap=0.0)
     found = do.read_solution(tmp_path / "n5.solution.json")
     assert (found.method, found.incumbent_objective) == ("q-learning", want.objective)
