@@ -16,7 +16,7 @@ from dtkd_opt.pricing.equal_shares import cheapest_options, equal_shares
 from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.fields import Record
-from dtkd_opt.records.instance import DEVICE, SERVER
+from dtkd_opt.records.instance import DEVICE, PLACES, SERVER
 from dtkd_opt.records.solution import Termination
 
 
@@ -28,14 +28,10 @@ class Greedy(Record):
         options = search.options
         choice = cheapest_options(options, _equal_share_cost(options))
         _check_complete(search, choice, "keeps its limits at equal shares")
-        users = np.array(
-            [
-                np.bincount(options.server[choice], need[choice] > 0, minlength=options.n_servers)
-                for need in options.needs
-            ]
-        )
+        server, needed = options.server[choice], options.needs[:, choice] > 0  # (N,), (3, N)
+        users = [np.bincount(server, pool, minlength=options.n_servers) for pool in needed]
         share = options.capacity / np.maximum(users, 1)
-        shares = np.where(options.needs[:, choice] > 0, share[:, options.server[choice]], 0.0)
+        shares = np.where(needed, share[:, server], 0.0)
         try:
             search.try_incumbent_plan(choice, shares, np.zeros_like(options.capacity))
         except ArithmeticError as error:
@@ -47,14 +43,14 @@ class AllDevice(Record):
     """`all-device`: all train on their devices; model and server are the best at equal shares."""
 
     def __call__(self, search: Search, seed: int) -> Termination:
-        return _at_place(search, DEVICE, "device")
+        return _at_place(search, DEVICE)
 
 
 class AllServer(Record):
     """`all-server`: all are trained at a server; model and server are the best at equal shares."""
 
     def __call__(self, search: Search, seed: int) -> Termination:
-        return _at_place(search, SERVER, "server")
+        return _at_place(search, SERVER)
 
 
 class Random(Record):
@@ -72,12 +68,12 @@ def _bound(search: Search) -> None:
     price_bound(search, max_steps=search.stop.iterations or MAX_STEPS)
 
 
-def _at_place(search: Search, place: int, name: str) -> Termination:
+def _at_place(search: Search, place: int) -> Termination:
     _bound(search)
     options = search.options
     cost = np.where(options.place == place, _equal_share_cost(options, limits=False), np.inf)
     choice = cheapest_options(options, cost)
-    _check_complete(search, choice, f"can be trained at the {name}")
+    _check_complete(search, choice, f"can be trained at the {PLACES[place]}")
     search.try_incumbent(choice)
     return _end(search)
 

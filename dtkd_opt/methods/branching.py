@@ -142,8 +142,10 @@ class Branching:
         part = self.options.select_rows(rows)
         bundle = make_bundle(Lagrangian(part), prices)
         for _ in range(_MAX_STEPS):
-            missing = self.cutoff - bundle.best.value
-            if missing <= 0 or not bundle.advance(self._tolerance(bundle.best.value, missing)):
+            value = bundle.best.value
+            missing = self.cutoff - value
+            tolerance = max(_MIN_PROGRESS * missing / max(abs(value), 1e-300), 1e-12)
+            if missing <= 0 or not bundle.advance(tolerance if np.isfinite(missing) else 1e-9):
                 break
         point = bundle.best
         if point.value >= self.cutoff:
@@ -168,16 +170,8 @@ class Branching:
         best = max(points, key=lambda point: point.value)
         self._close(number, best.prices, best.value)
 
-    def _tolerance(self, value: float, missing: float) -> float:
-        if not np.isfinite(missing):
-            return 1e-9
-        return max(_MIN_PROGRESS * missing / max(abs(value), 1e-300), 1e-12)
-
     def _try(self, choice: Index) -> None:
         """Try a node's choice as the incumbent; now and then exchange its users' options too."""
-        try:
-            allocation = self.search.try_incumbent(choice)
-        except ChoiceInfeasible:
-            return
-        if self.nodes % _EXCHANGE_EVERY == 0:
+        allocation = self.search.try_if_feasible(choice)
+        if allocation is not None and self.nodes % _EXCHANGE_EVERY == 0:
             improve(self.search, (choice, allocation))

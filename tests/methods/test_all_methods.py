@@ -198,7 +198,7 @@ def check_more_resources(poor: do.Result, pool: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["price", "exact"])
-@pytest.mark.parametrize(("kind", "pool"), zip(KINDS, cycle(POOLS)))
+@pytest.mark.parametrize(("kind", "pool"), list(zip(KINDS, cycle(POOLS))))
 def test_more_resources_never_cost_more(kind: str, pool: str, method: str) -> None:
     check_more_resources(solved(kind, method), pool, method)
 

@@ -156,13 +156,7 @@ def _as_list(what: str, given: Iterable[Any], kind: type[Kind]) -> list[Kind]:
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
-    """Write runs.csv, summary.csv and the two figures, each atomically.
-
-    Raises
-    ------
-    InputError
-        When the folder cannot be written.
-    """
+    """Write runs.csv, summary.csv and the two figures, each atomically."""
     from dtkd_opt.analysis.compare.figures import accuracy_delay, gap_over_time
     from dtkd_opt.reporting.figures import svg
 

@@ -64,7 +64,7 @@ class Validation:
 
 
 def _best_cost(state: GameState, network: QNetwork) -> float:
-    """Least J [s] of all rounds that a network plays."""
+    """Smallest J [s] of all rounds that a network plays."""
     options, costs, method = state.options, [], DQN()
 
     def record_cost(choice: Index) -> Allocation:

@@ -77,7 +77,7 @@ def test_wrong_and_failing_methods_are_rows(tmp_path: Path, env: dict[str, str])
     assert summary.incumbent_objective_median.isna().tolist() == [False, True, True, True]
     versions = {row["spec"]["method"]: row["spec"]["version"] for row in lines(tmp_path / "out")}
     assert versions["price"] == f"dtkd-opt {do.__version__}"
-    assert versions["wrong"] == f"dtkd-opt {do.__version__} + rivals 1.2"
+    assert versions["wrong"] == f"dtkd-opt {do.__version__} + faulty-methods 1.2"
     run(given, env)
     methods = [row["spec"]["method"] for row in lines(tmp_path / "out")]
     again = sorted(methods[8:])  # those that only another's plan refutes too

@@ -177,7 +177,9 @@ def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> 
 def test_wrong_settings_are_said_before_anything_runs(
     settings: Any, error: type[do.DtkdError], line: str, tmp_path: Path
 ) -> None:
-    methods = ["price", "greedy", *(["x"] if isinstance(settings, dict) and "x" in settings else [])]
+    methods = ["price", "greedy"]
+    if isinstance(settings, dict) and "x" in settings:
+        methods.append("x")
     with pytest.raises(error) as said:
         do.compare([do.read_instance(N5)], methods, settings=settings, output=tmp_path / "out")
     assert line in str(said.value)

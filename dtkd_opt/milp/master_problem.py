@@ -1,4 +1,4 @@
-"""Pyomo's perspective MILP of some options, standing in HiGHS, and the cuts that it gets.
+"""The master problem of outer approximation: a perspective MILP in HiGHS that grows by cuts.
 
 Tangents t ≥ (T(b0) - T'(b0) b0) x + T'(b0) b bound a delay T from below: at a choice's optimal
 shares b0 they make the MILP exact for this choice. Choices that cannot keep their limits are cut
@@ -21,8 +21,8 @@ from dtkd_opt.solvers.highs import HighsSettings, MilpOutcome, PersistentMilp
 _CHUNK = 2000  # options whose tangents are added between two checks of the time
 
 
-class OuterApproximation:
-    """The MILP of the `rows` of an option table; choices are rows of that table.
+class MasterProblem:
+    """The MILP of some rows of the option table; choices are rows of that table.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class OuterApproximation:
         time_limit: float,
         callback: Callable[[float], None],
     ) -> MilpOutcome:
-        """Solve it as it stands.
+        """Solve it with the cuts so far.
 
         Parameters
         ----------
@@ -78,9 +78,9 @@ class OuterApproximation:
         Why HiGHS stopped, whether it holds a choice, and its bound [s].
         """
         if start is not None:
-            taken = np.zeros(len(self.rows))
-            taken[np.searchsorted(self.rows, start)] = 1.0
-            self._milp.start_from(list(zip(self._variables, taken, strict=True)))
+            chosen = np.zeros(len(self.rows))
+            chosen[np.searchsorted(self.rows, start)] = 1.0
+            self._milp.start_from(list(zip(self._variables, chosen, strict=True)))
         outcome = self._milp.run(gap, time_limit, lambda bound: callback(bound * self.unit_s))
         return replace(outcome, bound=outcome.bound * self.unit_s)
 
