@@ -30,7 +30,7 @@ def cases() -> Cases:
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    """An environment in which the faulty methods are installed, and HOLD is a file that is there."""
+    """An environment in which faulty methods are installed, and HOLD is a file that is there."""
     folder = faulty_methods.install(tmp_path / "site")
     hold = tmp_path / "hold"
     hold.write_text("")

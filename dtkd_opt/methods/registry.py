@@ -222,7 +222,7 @@ def _method_factory(name: str, given: Any) -> MethodFactory:
 
 
 def _settings_type(run: Callable[..., Any], annotation: Any) -> type | None:
-    """The class that an annotation of `params` names, or None; TypeError where it names no class."""
+    """The class that an annotation of `params` names, or None; TypeError if it names no class."""
     while isinstance(run, partial):
         run = run.func
     run = inspect.unwrap(run)

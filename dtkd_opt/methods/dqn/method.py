@@ -5,7 +5,7 @@ In round r of R each user is active with probability
     p(r) = p_first (p_last / p_first)^(r / (R - 1))
 
 and takes its option of greatest Q. If all acted at once, they would crowd one pool after the
-other. The best choice of all rounds is the answer. The bound is the prices' and the network never sees it.
+other. The best choice of all rounds is the answer; the bound is the prices'.
 """
 
 from __future__ import annotations
