@@ -66,10 +66,7 @@ class ParetoFront:
     def min_delay(self, accuracy: Array | float) -> Array:
         """Total delay [s] below which no plan of a mean accuracy can be: max over ρ of N · L.
 
-        Parameters
-        ----------
-        accuracy
-            Mean accuracies, of any shape.
+        Mean accuracies may have any shape.
         """
         error = 1 - np.asarray(accuracy, float)
         bounds = np.array([result.bound for result in self.results])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -69,7 +70,9 @@ class Planner:
         if channel_gain is not None:
             self._set_gains(np.asarray(channel_gain, float))
         if self._options is None:
-            self._options = _screened(self.instance)
+            with suppress(InfeasibleError):  # `solve` explains it
+                options = build_options(self.instance)
+                self._options = options.select_rows(undominated(options))
         result = solve(
             self.instance,
             Price(start=self._prices),
@@ -101,15 +104,6 @@ class Planner:
                 uplink_snr_hz=demands.uplink_snr_hz(),
                 downlink_work=demands.downlink_work(),
             )
-
-
-def _screened(instance: Instance) -> Options | None:
-    """The options that may be optimal; None where a user has none, which `solve` explains."""
-    try:
-        options = build_options(instance)
-    except InfeasibleError:
-        return None
-    return options.select_rows(undominated(options))
 
 
 def _depends_on_gains(instance: Instance) -> bool:

@@ -27,14 +27,7 @@ class _Proven(Exception):
 def find_plan(search: Search, prices: Array) -> None:
     """Find any plan where none was met, or prove that there is none.
 
-    Raises
-    ------
-    InfeasibleError
-        When prices prove that no choice keeps the limits.
-    NoPlanError
-        When neither a plan nor a proof was found.
-    TimeIsUp
-        At the search's time limit.
+    InfeasibleError where prices prove it; NoPlanError where neither a plan nor a proof was found.
     """
     if prove_infeasible(search, prices):
         raise InfeasibleError(_why_infeasible(search))
@@ -46,18 +39,9 @@ def find_plan(search: Search, prices: Array) -> None:
 
 
 def prove_infeasible(search: Search, prices: Array) -> bool:
-    """Whether no choice of the search's options keeps the limits, proven by prices alone.
+    """Whether prices, searched from positive ones (3, S) on, prove that no choice keeps the limits.
 
-    Parameters
-    ----------
-    search
-        Gets the feasible plan, if one turns up.
-    prices
-        (3, S) positive prices to start from.
-
-    Returns
-    -------
-    True if it is proven; False if a plan turned up, or if the proof would take too many parts.
+    False if a plan turned up, which the search keeps, or if the proof would take too many parts.
     """
     search.begin_phase("proving that there is no plan")
     parts = [(np.arange(len(search.options)), prices)]

@@ -6,10 +6,7 @@ after some nodes HiGHS gets what reduced costs have left.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
 import numpy as np
-from pydantic import BeforeValidator
 
 from dtkd_opt.errors import UsageError
 from dtkd_opt.methods.bounding import price_and_round
@@ -27,18 +24,13 @@ _NODES_LIMITED = 50  # with limits, where a node takes ten times as long
 _HIGHS_OPTIONS = 20_000  # more than these HiGHS does not close in any reasonable time
 
 
-def _as_lists(prices: Any) -> Any:
-    return prices.tolist() if isinstance(prices, np.ndarray) else prices
-
-
 _Row = tuple[NonNegative, ...]
-_Prices = Annotated[tuple[_Row, _Row, _Row], BeforeValidator(_as_lists)]
 
 
 class Price(Record):
     """`price`: prove the gap by prices, at any size."""
 
-    start: _Prices | None = None
+    start: tuple[_Row, _Row, _Row] | None = None
     """Prices to start from, (3, S) [s per Hz, Hz, cycle/s], such as those of a similar instance."""
 
     def __call__(self, search: Search, seed: int) -> Termination:

@@ -62,20 +62,10 @@ class MasterProblem:
         time_limit: float,
         callback: Callable[[float], None],
     ) -> MilpOutcome:
-        """Solve it with the cuts so far.
+        """Solve it with the cuts so far, from a choice (N,) or None, to a relative gap or seconds.
 
-        Parameters
-        ----------
-        start
-            (N,) a choice to start from, or None.
-        gap, time_limit
-            Relative gap and seconds at which HiGHS stops.
-        callback
-            Called with HiGHS's bound [s] now and then.
-
-        Returns
-        -------
-        Why HiGHS stopped, whether it holds a choice, and its bound [s].
+        `callback` gets HiGHS's bound [s] now and then. Returns why HiGHS stopped, whether it holds
+        a choice, and its bound [s].
         """
         if start is not None:
             chosen = np.zeros(len(self.rows))
@@ -90,24 +80,22 @@ class MasterProblem:
         return choice
 
     def add_tangents(self, choice: Index, shares: Array) -> None:
-        """Tangents of a choice's options at their shares, (3, N)."""
-        self._add_tangents(np.searchsorted(self.rows, choice), shares)
-
-    def add_tangents_everywhere(self, shares: Array) -> None:
-        """Tangents of all its options at their shares, (3, len(rows))."""
-        self._add_tangents(np.arange(len(self.rows)), shares)
-
-    def add_tangents_at_prices(self, prices: Array) -> None:
-        """Tangents of all its options at the shares that they would buy at prices (3, S)."""
-        self.add_tangents_everywhere(respond(self.options, prices / self.unit_s).shares)
-
-    def _add_tangents(self, own_rows: Index, shares: Array) -> None:
+        """Tangents of some options, rows in order, at their shares (3, len(choice))."""
+        own_rows = np.searchsorted(self.rows, choice)
         for first in range(0, len(own_rows), _CHUNK):  # on large ones this takes seconds
             self._check_time()
             chunk = slice(first, first + _CHUNK)
             self._milp.add(
                 self._algebra.add_tangents(self.model, own_rows[chunk], shares[:, chunk])
             )
+
+    def add_tangents_everywhere(self, shares: Array) -> None:
+        """Tangents of all its options at their shares, (3, len(rows))."""
+        self.add_tangents(self.rows, shares)
+
+    def add_tangents_at_prices(self, prices: Array) -> None:
+        """Tangents of all its options at the shares that they would buy at prices (3, S)."""
+        self.add_tangents_everywhere(respond(self.options, prices / self.unit_s).shares)
 
     def cut_off(self, conflict: Conflict, choice: Index) -> None:
         """Forbid what a conflict proves impossible: by its prices, and its users' own choice."""

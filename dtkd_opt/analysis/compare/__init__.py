@@ -146,12 +146,12 @@ def compare(
 
 def _as_list(what: str, given: Iterable[Any], kind: type[Kind]) -> list[Kind]:
     """A list of values of one type; UsageError for a single one, which may iterate, and others."""
-    single = isinstance(given, kind) or not isinstance(given, Iterable)
-    values: list[Any] = [given] if single else list(given)
-    other = next((value for value in values if not isinstance(value, kind)), None)
-    if single or other is not None:
-        found = type(given).__name__ if single else f"one with {other!r}"
-        raise UsageError(f"{what} must be a list of {kind.__name__}, got {found}")
+    if isinstance(given, kind) or not isinstance(given, Iterable):
+        raise UsageError(f"{what} must be a list of {kind.__name__}, got {type(given).__name__}")
+    values = list(given)
+    for value in values:
+        if not isinstance(value, kind):
+            raise UsageError(f"{what} must be a list of {kind.__name__}, got one with {value!r}")
     return values
 
 

@@ -62,11 +62,17 @@ def build_specs(
     limits
         Its gap, time_limit [s] and iterations.
     """
-    _check(instances, labels, seeds, limits)
+    gap, time_limit, iterations = limits
+    check_limits(gap, time_limit, iterations)
+    if not math.isfinite(gap) or not math.isfinite(time_limit or 0):
+        raise UsageError("gap and time_limit must be finite; leave time_limit out for no limit")
+    if not (isinstance(seeds, Integral) and seeds >= 1):
+        raise UsageError(f"seeds must be a whole number of at least 1, got {seeds!r}")
+    _check_names("instance", [instance.name for instance in instances])
+    _check_names("method", labels)
     if not isinstance(settings, Mapping):
         raise UsageError(f"settings must map names of methods to theirs, got {settings!r}")
     check_tables(settings, "settings")
-    gap, time_limit, iterations = limits
     common = {
         "gap_target": float(gap),
         "time_limit_s": None if time_limit is None else float(time_limit),
@@ -107,22 +113,6 @@ def _with_one_thread(settings: Record) -> Record:
     if not isinstance(highs, HighsSettings) or "threads" in highs.model_fields_set:
         return settings
     return settings.replace(highs=highs.replace(threads=1))
-
-
-def _check(
-    instances: Sequence[Instance],
-    labels: Sequence[str],
-    seeds: int,
-    limits: tuple[float, float | None, int | None],
-) -> None:
-    gap, time_limit, iterations = limits
-    check_limits(gap, time_limit, iterations)
-    if not math.isfinite(gap) or not math.isfinite(time_limit or 0):
-        raise UsageError("gap and time_limit must be finite; leave time_limit out for no limit")
-    if not (isinstance(seeds, Integral) and seeds >= 1):
-        raise UsageError(f"seeds must be a whole number of at least 1, got {seeds!r}")
-    _check_names("instance", [instance.name for instance in instances])
-    _check_names("method", labels)
 
 
 def _check_names(kind: str, names: Sequence[str]) -> None:

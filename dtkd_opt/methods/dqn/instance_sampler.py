@@ -1,4 +1,4 @@
-"""The instances that `dqn` is trained with, and those that its networks are compared on."""
+"""The instances that `dqn` is trained with, and those that validate its networks."""
 
 from __future__ import annotations
 

@@ -32,8 +32,6 @@ from dtkd_opt.methods.dqn.network import QNetwork, read_network
 from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import allocate
-from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.fields import Count, Record
 from dtkd_opt.records.files import read_bytes, sha256
 from dtkd_opt.records.solution import Termination
@@ -112,31 +110,20 @@ class DQN(Record):
         then need a fifth of the rounds to mend what the sample got wrong.
         """
         assert search.incumbent is not None
-        options, choice, prices = search.options, search.incumbent.choice, search.incumbent.prices
+        options, incumbent = search.options, search.incumbent
         every, sampled = options.n_users // self.sample_users, None
         if every >= 2:
-            sampled = self._sample_prices(search, options.subsample(every), network, rounds, rng)
-        state = reset(options, choice, prices if sampled is None else sampled)
-        if sampled is not None:
+            sample = options.subsample(every)
+            sampled = reset_feasible(sample, initial_choices(sample))
+        if sampled is None:  # few users, or the sample's first choices break limits
+            state = reset(options, incumbent.choice, incumbent.prices)
+        else:
+            for following in self.play(sampled, network, rounds, partial(allocate, sample), rng):
+                search.keep_time()
+                sampled = following
             rounds = -(-rounds // 5)
+            state = reset(options, incumbent.choice, sampled.prices)
             actions = greedy_actions(state, np.arange(options.n_users), network.q_values)
             state = step(state, actions, search.try_incumbent)
             yield state
         yield from self.play(state, network, rounds, search.try_incumbent, rng)
-
-    def _sample_prices(
-        self,
-        search: Search,
-        sample: Options,
-        network: QNetwork,
-        rounds: int,
-        rng: np.random.Generator,
-    ) -> Array | None:
-        """(3, S) prices after a sample's rounds; None where its first choices break limits."""
-        state = reset_feasible(sample, initial_choices(sample))
-        if state is None:
-            return None
-        for following in self.play(state, network, rounds, partial(allocate, sample), rng):
-            search.keep_time()
-            state = following
-        return state.prices

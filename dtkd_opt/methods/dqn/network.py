@@ -116,11 +116,11 @@ def check_tensors(
 
     Their numbers must lie within ± `max_value`, so that none is NaN.
     """
-
-    def kinds(tensors: Mapping[str, Tensor]) -> dict[str, tuple[object, ...]]:
-        return {name: (value.dtype, *value.shape) for name, value in tensors.items()}
-
-    if kinds(given) != kinds(expected):
+    kinds = [
+        {name: (value.dtype, value.shape) for name, value in tensors.items()}
+        for tensors in (given, expected)
+    ]
+    if kinds[0] != kinds[1]:
         raise InputError(str(path), ["must hold the tensors that its settings describe"])
     if not all(bool((value.abs() <= max_value).all()) for value in given.values()):
         raise InputError(str(path), [f"must hold finite numbers of at most {max_value:g}"])
