@@ -111,7 +111,8 @@ class DQN(Record):
         """
         assert search.incumbent is not None
         options, incumbent = search.options, search.incumbent
-        every, sampled = options.n_users // self.sample_users, None
+        sampled: GameState | None = None
+        every = options.n_users // self.sample_users
         if every >= 2:
             sample = options.subsample(every)
             sampled = reset_feasible(sample, initial_choices(sample))
