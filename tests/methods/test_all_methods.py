@@ -214,14 +214,15 @@ def test_more_resources_of_any_instance_never_cost_more(
     check_more_resources(do.solve(KINDS[kind](seed), METHODS[method], gap=GAP), pool, method)
 
 
+@pytest.mark.parametrize("users", [5, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("iterations", [None, 3])
 @pytest.mark.parametrize("limits", [0.0, 0.5])
 @each_method
 def test_same_seed_same_answer_of_more_users(
-    method: str, limits: float, iterations: int | None
+    method: str, limits: float, iterations: int | None, users: int
 ) -> None:
     drawn = do.GeneratorSettings(deadlines=limits, energy_budgets=limits)
-    instance = do.generate_instance(8, 2, 1, drawn)
+    instance = do.generate_instance(users, 2, 1, drawn)
     first, second = (
         do.solve(instance, METHODS[method], gap=1e-4, iterations=iterations, seed=5)
         for _ in range(2)

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -96,12 +95,15 @@ def test_no_plan_is_a_row_with_its_reason(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == WRITTEN
 
 
-def test_results_of_another_question_are_never_mixed_in(tmp_path: Path) -> None:
+def test_results_of_another_spec_are_never_mixed_in(tmp_path: Path) -> None:
     instance = do.read_instance(N5)
-    build_specs: Callable[..., do.Comparison] = lambda **more: do.compare(  # noqa: E731
-        **{"instances": [instance], "methods": ["greedy"], "seeds": 1, "output": tmp_path} | more
-    )
-    build_specs()
+    common: dict[str, Any] = {
+        "instances": [instance],
+        "methods": ["greedy"],
+        "seeds": 1,
+        "output": tmp_path,
+    }
+    do.compare(**common)
     changed = instance.model_copy(update={"seconds_per_error": 90.0})
     for more, part in (
         ({"gap": 1e-4}, "gap_target 1e-06 where now 0.0001"),
@@ -110,14 +112,14 @@ def test_results_of_another_question_are_never_mixed_in(tmp_path: Path) -> None:
         ({"instances": [changed]}, "instance_sha256"),
     ):
         with pytest.raises(do.InputError, match="name another folder, or give --fresh") as error:
-            build_specs(**more)
+            do.compare(**common | more)
         assert part in str(error.value)
         assert len(lines(tmp_path)) == 1
-    assert (
-        len(build_specs(seeds=2, methods=["greedy", "random"]).runs) == 4
-    )  # more of the same is no other
+    larger = do.compare(**common | {"seeds": 2, "methods": ["greedy", "random"]})
+    assert len(larger.runs) == 4  # more of the same spec
     assert len(lines(tmp_path)) == 4
-    assert build_specs(gap=1e-4, resume=False).runs.gap_target.tolist() == [1e-4]
+    fresh = do.compare(**common | {"gap": 1e-4, "resume": False})
+    assert fresh.runs.gap_target.tolist() == [1e-4]
     assert len(lines(tmp_path)) == 1
 
 
@@ -174,12 +176,16 @@ def test_a_system_without_fcntl_imports_too() -> None:
         ({"iterations": 0}, "iterations must be"),
     ],
 )
-def test_wrong_use_is_said_before_anything_runs(
+def test_wrong_use_is_refused_before_anything_runs(
     given: dict[str, Any], part: str, tmp_path: Path
 ) -> None:
-    asked = {"instances": [do.read_instance(N5)], "methods": ["price"], "output": tmp_path / "out"}
+    valid: dict[str, Any] = {
+        "instances": [do.read_instance(N5)],
+        "methods": ["price"],
+        "output": tmp_path / "out",
+    }
     with pytest.raises(do.UsageError, match=part):
-        do.compare(**asked | given)
+        do.compare(**valid | given)
     assert not (tmp_path / "out").exists()
 
 

@@ -33,9 +33,9 @@ max_rounds = 0
 """
 
 
-def asked(label: str, params: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a run of the label is told."""
-    ((_, found),) = build_specs([do.read_instance(N5)], [label], params, 1, (1e-6, None, None))
+def settings_of(label: str, tables: dict[str, Any]) -> dict[str, Any]:
+    """The settings in the spec of a run of the label."""
+    ((_, found),) = build_specs([do.read_instance(N5)], [label], tables, 1, (1e-6, None, None))
     return found.settings
 
 
@@ -55,8 +55,8 @@ def test_one_method_with_two_settings_side_by_side(tmp_path: Path) -> None:
     )
     warm, cold = do.QLearning(rounds=20), do.QLearning(cold=True, rounds=30)
     want = [
-        do.solve(do.read_instance(N5), params, seed=seed, gap=0.0).objective
-        for params in (warm, cold)
+        do.solve(do.read_instance(N5), method, seed=seed, gap=0.0).objective
+        for method in (warm, cold)
         for seed in range(2)
     ]
     assert runs.incumbent_objective.tolist() == want
@@ -79,11 +79,11 @@ def test_cold_alone_is_for_q_learning(tmp_path: Path) -> None:
 
 def test_settings_may_be_records_or_mappings_and_all_are_kept() -> None:
     record = do.QLearning(cold=True)
-    assert asked("q-learning", {"q-learning": record}) == record.model_dump()
-    assert asked("q-learning", {"q-learning": {"cold": True}}) == record.model_dump()
-    assert asked("q-learning", {}) == do.QLearning().model_dump()
-    assert asked("x", {"x": COLD}) == do.QLearning(cold=True, rounds=30).model_dump()
-    assert asked("greedy", {"x": COLD, "exact": {"max_rounds": 0}}) == {}
+    assert settings_of("q-learning", {"q-learning": record}) == record.model_dump()
+    assert settings_of("q-learning", {"q-learning": {"cold": True}}) == record.model_dump()
+    assert settings_of("q-learning", {}) == do.QLearning().model_dump()
+    assert settings_of("x", {"x": COLD}) == do.QLearning(cold=True, rounds=30).model_dump()
+    assert settings_of("greedy", {"x": COLD, "exact": {"max_rounds": 0}}) == {}
 
 
 def test_exact_has_one_thread_where_the_user_does_not_say() -> None:
@@ -94,11 +94,11 @@ def test_exact_has_one_thread_where_the_user_does_not_say() -> None:
         ({"exact": {"highs": {"threads": 0}}}, 0),
         ({"exact": do.Exact(highs=do.HighsSettings(threads=2))}, 2),
     ):
-        assert asked("exact", given)["highs"]["threads"] == threads
-    assert asked("exact", {"exact": do.Exact(fixing=False)})["fixing"] is False
+        assert settings_of("exact", given)["highs"]["threads"] == threads
+    assert settings_of("exact", {"exact": do.Exact(fixing=False)})["fixing"] is False
 
 
-def test_other_settings_are_another_question(tmp_path: Path) -> None:
+def test_other_settings_are_another_spec(tmp_path: Path) -> None:
     instance = do.read_instance(N5)
 
     def compare(**settings: Any) -> do.Comparison:
@@ -113,7 +113,7 @@ def test_other_settings_are_another_question(tmp_path: Path) -> None:
     assert f"holds runs that are not asked for {differing}; name another folder" in str(error.value)
 
 
-def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> None:
+def test_a_network_that_was_trained_anew_is_another_spec(tmp_path: Path) -> None:
     card = network_files(tmp_path)
     weights, output = card.with_suffix(".safetensors"), tmp_path / "out"
 
@@ -174,16 +174,16 @@ def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> 
         ),
     ],
 )
-def test_wrong_settings_are_said_before_anything_runs(
+def test_wrong_settings_are_refused_before_anything_runs(
     settings: Any, error: type[do.DtkdError], line: str, tmp_path: Path
 ) -> None:
     methods = ["price", "greedy"]
     if isinstance(settings, dict) and "x" in settings:
         methods.append("x")
-    with pytest.raises(error) as said:
+    with pytest.raises(error) as error_info:
         do.compare([do.read_instance(N5)], methods, settings=settings, output=tmp_path / "out")
-    assert line in str(said.value)
-    assert "\n" not in str(said.value)
+    assert line in str(error_info.value)
+    assert "\n" not in str(error_info.value)
     assert not (tmp_path / "out").exists()
 
 
