@@ -68,7 +68,8 @@ def export(
     from dtkd_opt.formulations import minlp, perspective
 
     options = build_options(instance)  # raises with the reason where a user has no option
-    gap = None
+    model: Any
+    gap: float | None = None
     if format != "nl":
         model, gap = _linear(instance, options, time_limit)
     elif formulation == "minlp":

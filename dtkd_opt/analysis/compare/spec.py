@@ -95,9 +95,9 @@ def _method_spec(label: str, tables: Mapping[str, Any]) -> dict[str, Any]:
     name, given = find_settings(label, tables)
     source = f"settings [{label}]"
     settings = settings_of(make_method(name, given, source))
-    spec = {"label": label, "method": name, "version": method_version(name), "settings": {}}
+    spec: dict[str, Any] = {"label": label, "method": name, "version": method_version(name)}
     if settings is None:  # they are no record
-        return spec
+        return spec | {"settings": {}}
     try:
         values = _with_one_thread(settings).model_dump(mode="json")
     except ValueError as error:
