@@ -23,8 +23,8 @@ of the best prices. Q-learning has a target gap of 0, so that it plays all of it
 | start_gap | of the prices' rounding, from which `q-learning` starts unless it is cold |
 | above_start | runs that ended above it |
 
-qlearning_rounds.csv has the gap before each reported round: median, least and largest of the seeds.
-In the figure bars and bands are these too, and gaps below 1e-9 lie at 1e-9.
+qlearning_rounds.csv has the gap before each reported round: median, smallest and largest
+of the seeds. In the figure bars and bands are these too, and gaps below 1e-9 lie at 1e-9.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ COLD = "q-learning cold"
 LEARNING = {"q-learning": {}, COLD: {"method": "q-learning", "cold": True}}
 BASELINES = ("greedy", "all-server", "all-device", "random")
 BESIDE = ("price", "dqn", *BASELINES)
-FOLLOWED = ("n50", "n40-s3", "n1000")  # gap over rounds
+TRACED = ("n50", "n40-s3", "n1000")  # gap over rounds
 OTHERS = ("n10", "n100", "n300", "n3000", "n80-s4", "n40-s3-limits")
 SIZES = {1: (50, 300, 1000, 10_000, 100_000), 10: (100_000,)}  # of dqn, by servers
 UNSEEN, FIRST_SEED = 100, 10_000  # training and validation draw theirs elsewhere
@@ -179,11 +179,11 @@ def compare_learning(results: Results, names: Iterable[str], seeds: int) -> None
         instance = named(name)
         size = len(instance.users), len(instance.servers)
         learned = results.compare(
-            "rounds", [instance], LEARNING, seeds=seeds, gap=0, params=LEARNING
+            "rounds", [instance], LEARNING, seeds=seeds, gap=0, settings=LEARNING
         )
         beside = results.compare("rounds", [instance], BESIDE, seeds=seeds)
         found = join("rounds", *size, learned, beside)
-        results.add(summed_up(found), gaps_by_round(found) if name in FOLLOWED else ())
+        results.add(summed_up(found), gaps_by_round(found) if name in TRACED else ())
 
 
 def apply_network(results: Results, sizes: dict[int, tuple[int, ...]], seeds: int) -> None:
@@ -267,11 +267,11 @@ def main() -> int:
     if not options.figure:
         results = Results(options.folder, options.keep)
         if options.quick:
-            compare_learning(results, FOLLOWED[:1], 3)
+            compare_learning(results, TRACED[:1], 3)
             apply_network(results, {1: (50,)}, 3)
             compare_unseen(results, 5)
         else:
-            compare_learning(results, (*FOLLOWED, *OTHERS), options.seeds)
+            compare_learning(results, (*TRACED, *OTHERS), options.seeds)
             apply_network(results, SIZES, options.seeds)
             compare_unseen(results, UNSEEN)
     draw(options.folder)

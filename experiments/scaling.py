@@ -16,7 +16,7 @@ its imports done and a small instance solved before. Seconds are of the wall.
 | method_s | the proof by prices alone (`price_with_proof`), on given options, once more |
 | pass_s, price_s | the Lagrangian at one set of prices, prepared before and not; medians of 3 |
 | passes, solve_over_price | method_s / pass_s, solve_s / price_s |
-| peak_rss_gb | most memory of the process until the plan was there, in 1e9 bytes |
+| peak_rss_gb | peak memory of the process until it had a plan, in 1e9 bytes |
 | leaves | of the proof's tree: 1 when prices alone prove the gap |
 
 replan.csv: the same users with channel gains times 10^N(0, 0.3), drawn anew 50 times, in a warm
@@ -146,7 +146,7 @@ def run_replan(name: str) -> Row:
     late = sum(gap > REPLAN_GAP for gap in gaps)
     row: Row = {"users": len(users), "servers": len(instance.servers), "draws": DRAWS}
     row |= {"status": "feasible" if late else "optimal", "gap": max(gaps), "first_s": first_s}
-    row["note"] = f"{late} gaps are larger than asked" if late else ""
+    row["note"] = f"{late} gaps are above the target" if late else ""
     return row | dict(medians) | {"resolve_max_s": max(seconds)[0]}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import dtkd_opt as do
-from tests.support import rivals
+from tests.support import faulty_methods
 from tests.support.options import Cases, constrained_case
 
 
@@ -36,8 +36,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    """An environment in which the rivals are installed, and HOLD is a file that is there."""
-    folder = rivals.install(tmp_path / "site")
+    """An environment in which faulty methods are installed, and HOLD is a file that is there."""
+    folder = faulty_methods.install(tmp_path / "site")
     hold = tmp_path / "hold"
     hold.write_text("")
     path = os.pathsep.join([str(folder), *sys.path])

@@ -11,7 +11,7 @@ import numpy as np
 from dtkd_opt.errors import UsageError
 from dtkd_opt.methods.search import NoPlanError, Search
 from dtkd_opt.methods.stop import Stop
-from dtkd_opt.problem.options import build_options
+from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.records.files import write_atomic
 from dtkd_opt.records.instance import Instance
 
@@ -37,8 +37,8 @@ def export(
         ``nl``: the nonlinear model. ``lp`` and ``mps``: the MILP with all options and the tangents
         that `exact` needed to close its gap, so that its optimum is J's to that gap (1e-6).
     formulation
-        For ``nl``: ``perspective`` (default), convex: global solvers and, told to assume convexity,
-        convex ones reach the same optimum; or ``minlp``, the problem as stated.
+        For ``nl``: ``perspective`` (default), convex: global solvers, and convex ones that
+        assume convexity, reach the same optimum; or ``minlp``, the problem as stated.
     time_limit
         Seconds for collecting the tangents of ``lp`` and ``mps``; fewer leave a looser relaxation.
 
@@ -63,46 +63,41 @@ def export(
         raise UsageError(f"{format} holds linear models only; leave the formulation away")
     if time_limit is not None and (format == "nl" or not time_limit > 0):
         raise UsageError("time_limit belongs to lp and mps and must be greater than 0 seconds")
-    gap = None
-    if format == "nl":
-        model = _nonlinear(instance, formulation or "perspective")
+    import pyomo.environ  # noqa: F401 - registers the writers
+
+    from dtkd_opt.formulations import minlp, perspective
+
+    options = build_options(instance)  # raises with the reason where a user has no option
+    model: Any
+    gap: float | None = None
+    if format != "nl":
+        model, gap = _linear(instance, options, time_limit)
+    elif formulation == "minlp":
+        model = minlp.build(instance)
     else:
-        model, gap = _linear(instance, time_limit)
-    _write(model, Path(path), format)
+        model = perspective.build_nonlinear(options)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / f"model.{format}"
+        model.write(str(file))
+        write_atomic(Path(path), file.read_bytes())
     return gap
 
 
-def _nonlinear(instance: Instance, formulation: str) -> Any:
-    from dtkd_opt.formulations import minlp, perspective  # Pyomo, only when used
-
-    options = build_options(instance)  # raises with the reason where a user has no option
-    return minlp.build(instance) if formulation == "minlp" else perspective.build_nonlinear(options)
-
-
-def _linear(instance: Instance, time_limit: float | None) -> tuple[Any, float]:
+def _linear(instance: Instance, options: Options, time_limit: float | None) -> tuple[Any, float]:
     """The MILP that `exact` ended with, all options and tangents in it, and its gap."""
     from dtkd_opt.methods.bounding import price_and_round
-    from dtkd_opt.methods.exact import Exact, Rounds
+    from dtkd_opt.methods.exact import Exact, OuterApproximation
 
     stop = Stop(time_limit=float("inf") if time_limit is None else time_limit)
-    search = Search(instance, build_options(instance), stop)
+    search = Search(instance, options, stop)
     point = price_and_round(search, prove=False)
-    everything = np.arange(len(search.options))
-    rounds = Rounds(search, point, everything, 0, Exact(fixing=False), unit_s=1.0)
-    if rounds.run() == "interrupted":
+    everything = np.arange(len(options))
+    loop = OuterApproximation(search, point, everything, 0, Exact(fixing=False), unit_s=1.0)
+    if loop.run() == "interrupted":
         raise KeyboardInterrupt
     if search.incumbent is None:
         raise NoPlanError(
             f"{instance.name}: found no feasible plan to place tangents at before it stopped; "
             "allow more time"
         )
-    return rounds.milp.model, search.gap
-
-
-def _write(model: Any, path: Path, format: Format) -> None:
-    import pyomo.environ  # noqa: F401 - registers the writers
-
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / f"model.{format}"
-        model.write(str(file))
-        write_atomic(path, file.read_bytes())
+    return loop.master.model, search.gap

@@ -1,6 +1,6 @@
 """The trade-off between accuracy and delay: plans for many weights ρ, each proven.
 
-A proven lower bound L on J = mean delay + ρ (1 - mean accuracy) says that no plan of mean
+A proven lower bound L on J = mean delay + ρ (1 - mean accuracy) means that no plan of mean
 accuracy a has less mean delay than L - ρ (1 - a). All weights together prove a region empty of
 plans; the plans of the sweep lie on its edge but for their gaps. A plan may be Pareto-optimal
 without being best for any ρ (unsupported); the sweep does not look for those.
@@ -66,10 +66,7 @@ class ParetoFront:
     def min_delay(self, accuracy: Array | float) -> Array:
         """Total delay [s] below which no plan of a mean accuracy can be: max over ρ of N · L.
 
-        Parameters
-        ----------
-        accuracy
-            Mean accuracies, of any shape.
+        Mean accuracies may have any shape.
         """
         error = 1 - np.asarray(accuracy, float)
         bounds = np.array([result.bound for result in self.results])
@@ -105,7 +102,7 @@ def pareto(
 
     Returns
     -------
-    Front
+    ParetoFront
         After Ctrl-C, of the weights whose plans were proven by then, with `interrupted`. It also
         ends before a weight for which `time_limit` was too short for any plan.
 
@@ -138,13 +135,20 @@ def _sweep(
     callback: SweepCallback | None,
     results: list[Result],
 ) -> bool:
-    """Add a result for each weight to `results`, and say whether Ctrl-C ended it."""
+    """Add a result for each weight to `results`; whether Ctrl-C ended it.
+
+    Each search starts from the prices of the weight before.
+    """
+    from dtkd_opt.methods.price import Price  # solvers, only when used
+
     with KeepOnCtrlC() as ctrl_c:
         for weight in weights:
             if callback is not None:
                 callback(len(results), len(weights))
             weighted = instance.replace(seconds_per_error=weight)
-            result = _plan(weighted, results[-1] if results else None, gap, time_limit)
+            prices = results[-1].prices if results else None
+            method = Price(start=prices if prices is not None and (prices > 0).any() else None)
+            result = solve(weighted, method, gap=gap, time_limit=time_limit)
             stopped = ctrl_c.pressed or result.solution.termination == "interrupted"
             if result.incumbent is None or (stopped and result.status != "optimal"):
                 if not (stopped or results):
@@ -168,14 +172,3 @@ def _weights(instance: Instance, count: int, low: float | None, high: float | No
         raise UsageError(f"must be 0 < min_weight < max_weight, got {low:g} and {high:g}")
     weights: Array = np.geomspace(low, high, count)
     return weights
-
-
-def _plan(
-    instance: Instance, before: Result | None, gap: float, time_limit: float | None
-) -> Result:
-    """A weight's plan, from the prices of the weight before."""
-    from dtkd_opt.methods.price import Price  # solvers, only when used
-
-    prices = before.incumbent.prices if before is not None and before.incumbent else None
-    start = prices if prices is not None and (prices > 0).any() else None
-    return solve(instance, Price(start=start), gap=gap, time_limit=time_limit)

@@ -33,10 +33,7 @@ _RESOLUTION = 400  # accuracies at which the edge is drawn
 def read_beside(instance: Instance, paths: Iterable[Path]) -> dict[str, Evaluation]:
     """Evaluations of other plans for the same users, by their files' names.
 
-    Raises
-    ------
-    InputError
-        When a file cannot be read, or its plan is none for this instance.
+    InputError where a file cannot be read, or its plan is none for this instance.
     """
     found = {}
     for path in paths:
@@ -67,12 +64,7 @@ def write_front(
 ) -> tuple[Path, Path]:
     """Write the plans (CSV) and the figure (SVG) beside it, each atomically; their paths.
 
-    Raises
-    ------
-    UsageError
-        When both would be one file, or the CSV is named like a table of users.
-    InputError
-        When matplotlib is missing or a file cannot be written.
+    Errors as of :func:`check_front`.
     """
     check_front(path)
     figure = path.with_suffix(".svg")

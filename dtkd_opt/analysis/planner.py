@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -69,7 +70,9 @@ class Planner:
         if channel_gain is not None:
             self._set_gains(np.asarray(channel_gain, float))
         if self._options is None:
-            self._options = _screened(self.instance)
+            with suppress(InfeasibleError):  # `solve` explains it
+                options = build_options(self.instance)
+                self._options = options.select_rows(undominated(options))
         result = solve(
             self.instance,
             Price(start=self._prices),
@@ -78,8 +81,8 @@ class Planner:
             callback=callback,
             options=self._options,
         )
-        if result.incumbent is not None and (result.incumbent.prices > 0).any():
-            self._prices = result.incumbent.prices
+        if result.prices is not None and (result.prices > 0).any():
+            self._prices = result.prices
         return result
 
     def _set_gains(self, gain: Array) -> None:
@@ -94,16 +97,13 @@ class Planner:
         if self._options is None or not same_reach or _depends_on_gains(old):
             self._options = None
         else:
-            self._options = _with_gains(self._options, self.instance)
-
-
-def _screened(instance: Instance) -> Options | None:
-    """The options that may be optimal; None where a user has none, which `solve` explains."""
-    try:
-        options = build_options(instance)
-    except InfeasibleError:
-        return None
-    return options.select_rows(undominated(options))
+            kept = self._options
+            demands = Demands(self.instance, kept.user, kept.model, kept.place, kept.server)
+            self._options = replace(
+                kept,
+                uplink_snr_hz=demands.uplink_snr_hz(),
+                downlink_work=demands.downlink_work(),
+            )
 
 
 def _depends_on_gains(instance: Instance) -> bool:
@@ -111,13 +111,3 @@ def _depends_on_gains(instance: Instance) -> bool:
     users = instance.users
     limited = np.isfinite(users.deadline_s) | np.isfinite(users.energy_j)
     return bool((limited | (users.fresh_fraction == 1)).any())
-
-
-def _with_gains(options: Options, instance: Instance) -> Options:
-    """The options with new columns for all that depends on the gains."""
-    chosen = Demands(instance, options.user, options.model, options.place, options.server)
-    return replace(
-        options,
-        uplink_snr_hz=chosen.uplink_snr_hz(),
-        downlink_work=chosen.downlink_work(),
-    )

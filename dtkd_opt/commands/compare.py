@@ -60,7 +60,7 @@ def compare(
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
-    given["params"] = settings_tables(given["methods"], params, given_settings({"cold": cold}))
+    given["settings"] = settings_tables(given["methods"], params, given_settings({"cold": cold}))
     problems = [read_instance(path) for path in instances]
     note = "; finished runs are kept, the same command goes on"
     with console.exit_on_ctrl_c(note), KeepOnCtrlC() as ctrl_c:

@@ -115,7 +115,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode; a seed determines it and all that follow. `options` is not used."""
+        """Start an episode; a seed determines it and all that follow. `options` are ignored."""
         super().reset(seed=seed)
         self.instance, self.options = self._draw()
         self._slots = make_slots(self.options, self._n_models, self._n_ranks)
@@ -128,12 +128,9 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
     def step(
         self, action: np.int64
     ) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        """The current user takes the option of a slot; a failure is no error, see the class.
+        """The current user takes the option of a slot; for failures see the class.
 
-        Raises
-        ------
-        UsageError
-            When no episode is going on, or the action is not in the action space.
+        UsageError where no episode is going on, or the action is not in the action space.
         """
         if self._failed or self._episode.terminated:
             raise UsageError("no episode is going on: call reset()")
@@ -152,26 +149,14 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         return self._observe(), reward, terminated, False, self._info()
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """(slots,) which of them the current user has, as sb3-contrib's MaskablePPO expects.
-
-        Raises
-        ------
-        UsageError
-            Before the first reset.
-        """
+        """(slots,) which of them the current user has, as sb3-contrib's MaskablePPO expects."""
         if not hasattr(self, "_episode"):
             raise UsageError("there is no current user before the first reset()")
         mask: NDArray[np.bool_] = self._slots.rows[self._episode.user] >= 0
         return mask
 
     def choice(self) -> NDArray[np.int64]:
-        """(N,) rows of `options` that the users of the finished episode took.
-
-        Raises
-        ------
-        UsageError
-            When the episode has not come to a plan.
-        """
+        """(N,) rows of `options` that the users chose; UsageError before a plan is complete."""
         if self._failed or not self._episode.terminated:
             raise UsageError("there is a plan only after an episode in which all users decided")
         return self._episode.choice.copy()
@@ -232,7 +217,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
 
 
 def _checked_users(users: Any, order: Any, penalty: Any) -> tuple[int, int]:
-    """The least and the greatest number of users, once the settings are found to be in range."""
+    """The smallest and largest number of users; UsageError where a setting is out of range."""
     if order not in ("random", "instance"):
         raise UsageError(f'order must be "random" or "instance", got {order!r}')
     if not (isinstance(penalty, Real) and 0 <= float(penalty) < float("inf")):

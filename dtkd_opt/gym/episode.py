@@ -54,15 +54,7 @@ def make_slots(options: Options, n_models: int, n_ranks: int) -> Slots:
 
 
 class Episode:
-    """One action of each user.
-
-    Parameters
-    ----------
-    options
-        Of an instance.
-    order
-        (N,) the users, as they act.
-    """
+    """One action of each user, in an order (N,)."""
 
     def __init__(self, options: Options, order: Index):
         self.options, self.order, self.steps = options, order, 0
@@ -83,12 +75,9 @@ class Episode:
         return int(self.order[min(self.steps, self.options.n_users - 1)])
 
     def step(self, row: int) -> float:
-        """The current user takes a row of the options; returns what that saves [s].
+        """The current user chooses a row of the options; returns what that saves [s].
 
-        Raises
-        ------
-        ChoiceInfeasible
-            When those who have acted cannot keep their limits together.
+        ChoiceInfeasible where those who have acted cannot keep their limits together.
         """
         self.choice[self.user] = row
         self.steps += 1

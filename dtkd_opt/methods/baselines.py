@@ -16,70 +16,68 @@ from dtkd_opt.pricing.equal_shares import cheapest_options, equal_shares
 from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.fields import Record
-from dtkd_opt.records.instance import DEVICE, SERVER
+from dtkd_opt.records.instance import DEVICE, PLACES, SERVER
 from dtkd_opt.records.solution import Termination
 
 
-class Greedy(Record):
-    """`greedy`: each user takes its best option at equal shares, then pools are shared equally."""
+class Baseline(Record):
+    """The prices' bound, then one choice; the stop rule's `iterations` are steps of the prices."""
 
     def __call__(self, search: Search, seed: int) -> Termination:
-        _bound(search)
+        price_bound(search, max_steps=search.stop.iterations or MAX_STEPS)
+        self.choose(search, seed)
+        return "gap_reached" if search.proven else "heuristic_end"
+
+    def choose(self, search: Search, seed: int) -> None:
+        """Try the baseline's choice as the incumbent."""
+        raise NotImplementedError
+
+
+class Greedy(Baseline):
+    """`greedy`: each user takes its best option at equal shares, then pools are shared equally."""
+
+    def choose(self, search: Search, seed: int) -> None:
         options = search.options
         choice = cheapest_options(options, _equal_share_cost(options))
         _check_complete(search, choice, "keeps its limits at equal shares")
-        users = np.array(
-            [
-                np.bincount(options.server[choice], need[choice] > 0, minlength=options.n_servers)
-                for need in options.needs
-            ]
-        )
+        server, needed = options.server[choice], options.needs[:, choice] > 0  # (N,), (3, N)
+        users = [np.bincount(server, pool, minlength=options.n_servers) for pool in needed]
         share = options.capacity / np.maximum(users, 1)
-        shares = np.where(options.needs[:, choice] > 0, share[:, options.server[choice]], 0.0)
+        shares = np.where(needed, share[:, server], 0.0)
         try:
             search.try_incumbent_plan(choice, shares, np.zeros_like(options.capacity))
         except ArithmeticError as error:
             raise NoPlanError(f"greedy: equal shares do not keep the limits: {error}") from None
-        return _end(search)
 
 
-class AllDevice(Record):
+class AllDevice(Baseline):
     """`all-device`: all train on their devices; model and server are the best at equal shares."""
 
-    def __call__(self, search: Search, seed: int) -> Termination:
-        return _at_place(search, DEVICE, "device")
+    def choose(self, search: Search, seed: int) -> None:
+        _try_place(search, DEVICE)
 
 
-class AllServer(Record):
+class AllServer(Baseline):
     """`all-server`: all are trained at a server; model and server are the best at equal shares."""
 
-    def __call__(self, search: Search, seed: int) -> Termination:
-        return _at_place(search, SERVER, "server")
+    def choose(self, search: Search, seed: int) -> None:
+        _try_place(search, SERVER)
 
 
-class Random(Record):
+class Random(Baseline):
     """`random`: every user takes one of its options at random."""
 
-    def __call__(self, search: Search, seed: int) -> Termination:
-        _bound(search)
+    def choose(self, search: Search, seed: int) -> None:
         start = search.options.start
         search.try_incumbent(start[:-1] + np.random.default_rng(seed).integers(0, np.diff(start)))
-        return _end(search)
 
 
-def _bound(search: Search) -> None:
-    """The prices' bound; the stop rule's `iterations` are its steps."""
-    price_bound(search, max_steps=search.stop.iterations or MAX_STEPS)
-
-
-def _at_place(search: Search, place: int, name: str) -> Termination:
-    _bound(search)
+def _try_place(search: Search, place: int) -> None:
     options = search.options
     cost = np.where(options.place == place, _equal_share_cost(options, limits=False), np.inf)
     choice = cheapest_options(options, cost)
-    _check_complete(search, choice, f"can be trained at the {name}")
+    _check_complete(search, choice, f"can be trained at the {PLACES[place]}")
     search.try_incumbent(choice)
-    return _end(search)
 
 
 def _equal_share_cost(options: Options, limits: bool = True) -> Array:
@@ -100,7 +98,3 @@ def _check_complete(search: Search, choice: Index, what: str) -> None:
     if len(without):
         names = ", ".join(f'"{search.instance.users[n].name}"' for n in without[:8])
         raise NoPlanError(f"{len(without)} users have no option that {what}: {names}")
-
-
-def _end(search: Search) -> Termination:
-    return "gap_reached" if search.proven else "heuristic_end"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from contextlib import suppress
 
 import numpy as np
 
 from dtkd_opt.errors import InfeasibleError
 from dtkd_opt.methods.exchange import improve
 from dtkd_opt.methods.search import Search
-from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.bundle import LARGE, MAX_STEPS, maximise_bound
 from dtkd_opt.pricing.equal_shares import equal_share_choice
 from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof
@@ -25,12 +23,8 @@ def price_bound(
 ) -> DualPoint:
     """Raise the search's bound to the best of the prices, found in at most `max_steps` steps.
 
-    The first point is priced even after the time limit: there is always a bound.
-
-    Raises
-    ------
-    InfeasibleError
-        When prices prove that no choice at all keeps the limits.
+    The first point is priced even after the time limit: there is always a bound. InfeasibleError
+    where prices prove that no choice keeps the limits.
     """
     search.begin_phase("prices")
     return _maximise(search, tolerance, deque(maxlen=1), prove=True, max_steps=max_steps)
@@ -45,30 +39,24 @@ def price_and_round(
 ) -> DualPoint:
     """Raise the bound by prices, try the choices met on the way, improve them by exchanges.
 
-    `start` are prices (3, S) to begin with, if something is known of them. Without `prove` the
+    `start` are prices (3, S) to begin with, e.g. a similar instance's. Without `prove` the
     search's bound stays as it is: the caller proves its own.
     """
     if start is None and len(search.options) <= LARGE:
-        _try(search, equal_share_choice(search.options))  # to keep, however soon it stops
+        search.try_if_feasible(equal_share_choice(search.options))  # to keep, however soon it stops
     search.begin_phase("prices")
     met: deque[Index] = deque(maxlen=_KEPT)
     best = _maximise(search, tolerance, met, prove, start=start)
     search.begin_phase("rounding")
-    _try(search, best.choice)
+    search.try_if_feasible(best.choice)
     if search.options.constrained:  # the best prices' choice need not keep the limits
         for choice in {choice.tobytes(): choice for choice in reversed(met)}.values():
             if search.proven or search.remaining_s <= 0:
                 break
-            _try(search, choice)
+            search.try_if_feasible(choice)
     if not search.proven:
         improve(search)
     return best
-
-
-def _try(search: Search, choice: Index) -> None:
-    """Try a choice as the incumbent; one that cannot keep its limits is none."""
-    with suppress(ChoiceInfeasible):
-        search.try_incumbent(choice)
 
 
 def _maximise(
@@ -119,5 +107,5 @@ def _check_feasible(search: Search, prices: Array) -> None:
         f"{instance.name} has no feasible solution: whatever its users choose, keeping all limits "
         f"(deadline_s, energy_j) takes at least {proof.cost.sum():.4g} times the servers' pools "
         f'at the prices that prove it; the {POOLS[p]} of server "{instance.servers[s].name}" is '
-        f"scarcest; most of it is needed by {names}"
+        f"scarcest; the largest demands are those of {names}"
     )

@@ -60,12 +60,7 @@ class Branching:
 
     def run(self, max_nodes: int | None = None) -> Termination:
         """Branch until the gap is proven, or until `max_nodes` are priced in all; by default the
-        search's iterations. It may be called again to go on.
-
-        Raises
-        ------
-        TimeIsUp
-            At the search's time limit; its bound is valid.
+        search's iterations. It may be called again to go on. TimeIsUp at the time limit.
         """
         search = self.search
         limit = max_nodes or search.stop.iterations or 2**62
@@ -100,25 +95,22 @@ class Branching:
         left = np.bincount(self.options.user[rows], minlength=self.options.n_users)
         share = node.fractions * (left[self.options.user] > 1)
         share[np.setdiff1d(np.arange(len(share)), rows)] = 0.0
-        user, inside = self._branching_option(share, rows, left)
-        if user < 0:
+        if (left <= 1).all():
             self._fathom(number, rows, node.point)
             return
-        first, second = self.tree.split(number, user, inside)
-        outside = rows[(self.options.user[rows] != user) | ~np.isin(rows, inside)]
-        kept = rows[(self.options.user[rows] != user) | np.isin(rows, inside)]
-        for child, part in ((first, kept), (second, outside)):
+        row = self._branching_option(share, rows, left)
+        user = self.options.user[row]
+        first, second = self.tree.split(number, int(user), np.array([row]))
+        kept = rows[(self.options.user[rows] != user) | (rows == row)]
+        for child, part in ((first, kept), (second, rows[rows != row])):
             self._evaluate(child, part, node.point.prices)
 
-    def _branching_option(self, share: Array, rows: Index, left: Index) -> tuple[int, Index]:
-        """A user and its option to branch on: the share nearest to one half."""
-        if not (left > 1).any():
-            return -1, rows[:0]
+    def _branching_option(self, share: Array, rows: Index, left: Index) -> int:
+        """The option to branch on: the one whose share is nearest to one half."""
         row = int(np.argmax(np.minimum(share, 1 - share)))
         if min(share[row], 1 - share[row]) < 1e-6:  # nothing is split: any user with a choice
-            several = rows[left[self.options.user[rows]] > 1]
-            row = int(several[0])
-        return int(self.options.user[row]), np.array([row])
+            row = int(rows[left[self.options.user[rows]] > 1][0])
+        return row
 
     def _fix_by_reduced_cost(self, node: _OpenNode) -> tuple[int, Index]:
         """Options that a better plan could still take, and the node where they are left."""
@@ -142,8 +134,10 @@ class Branching:
         part = self.options.select_rows(rows)
         bundle = make_bundle(Lagrangian(part), prices)
         for _ in range(_MAX_STEPS):
-            missing = self.cutoff - bundle.best.value
-            if missing <= 0 or not bundle.advance(self._tolerance(bundle.best.value, missing)):
+            value = bundle.best.value
+            missing = self.cutoff - value
+            tolerance = max(_MIN_PROGRESS * missing / max(abs(value), 1e-300), 1e-12)
+            if missing <= 0 or not bundle.advance(tolerance if np.isfinite(missing) else 1e-9):
                 break
         point = bundle.best
         if point.value >= self.cutoff:
@@ -168,16 +162,8 @@ class Branching:
         best = max(points, key=lambda point: point.value)
         self._close(number, best.prices, best.value)
 
-    def _tolerance(self, value: float, missing: float) -> float:
-        if not np.isfinite(missing):
-            return 1e-9
-        return max(_MIN_PROGRESS * missing / max(abs(value), 1e-300), 1e-12)
-
     def _try(self, choice: Index) -> None:
         """Try a node's choice as the incumbent; now and then exchange its users' options too."""
-        try:
-            allocation = self.search.try_incumbent(choice)
-        except ChoiceInfeasible:
-            return
-        if self.nodes % _EXCHANGE_EVERY == 0:
+        allocation = self.search.try_if_feasible(choice)
+        if allocation is not None and self.nodes % _EXCHANGE_EVERY == 0:
             improve(self.search, (choice, allocation))

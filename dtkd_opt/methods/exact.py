@@ -15,7 +15,7 @@ import numpy as np
 from dtkd_opt.methods.bounding import price_and_round
 from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
-from dtkd_opt.milp.outer_approximation import OuterApproximation
+from dtkd_opt.milp.master_problem import MasterProblem
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.lagrangian import DualPoint
 from dtkd_opt.problem.physics import Index
@@ -30,7 +30,7 @@ class Exact(Record):
     """`exact`: prices fix what they can, a Pyomo MILP and HiGHS prove the rest."""
 
     fixing: Flag = True
-    """Whether prices fix options and prove their bound; False: HiGHS alone, on all options."""
+    """Whether prices fix options and prove their bound; False: only HiGHS, on all options."""
     max_rounds: Count = 1000
     """Solves of the MILP, where the stop rule sets no limit."""
     highs: HighsSettings = HighsSettings()
@@ -50,7 +50,7 @@ class Exact(Record):
                 search.raise_bound(search.objective)
                 return "gap_reached"
         try:
-            termination = Rounds(search, point, rows, seed, self).run()
+            termination = OuterApproximation(search, point, rows, seed, self).run()
         finally:  # however it ends, HiGHS's bound may be the worse
             search.raise_bound(point.value / search.options.n_users)
         return "gap_reached" if search.proven else termination
@@ -62,8 +62,8 @@ def unfixed_options(search: Search, point: DualPoint) -> Index:
     return np.flatnonzero(bound <= search.objective * (1 + 1e-12))
 
 
-class Rounds:
-    """The rounds of outer approximation on some `rows` of the search's options."""
+class OuterApproximation:
+    """Outer approximation on `rows` of the search's options: a master problem and its cuts."""
 
     def __init__(
         self,
@@ -78,16 +78,16 @@ class Rounds:
         self.search, self.settings, self.point = search, settings, point
         delay_s = float(np.mean(point.response.delay[point.choice]))
         unit_s = unit_s or 10.0 ** round(np.log10(delay_s))
-        self.milp = OuterApproximation(
+        self.master = MasterProblem(
             search.options, rows, settings.highs, seed, unit_s, search.keep_time
         )
         for factor in TANGENTS_AT:
-            self.milp.add_tangents_everywhere(factor * point.response.shares[:, rows])
+            self.master.add_tangents_everywhere(factor * point.response.shares[:, rows])
         self.seen: set[bytes] = set()
         if search.incumbent is not None:
             plan = search.incumbent.plan
             shares = np.array([plan.uplink_hz, plan.downlink_hz, plan.cpu_hz])
-            self.milp.add_tangents(search.incumbent.choice, shares)
+            self.master.add_tangents(search.incumbent.choice, shares)
 
     def run(self) -> Termination:
         """Solve and cut until the gap is proven or a choice comes again."""
@@ -99,7 +99,7 @@ class Rounds:
             if outcome.reason == "infeasible":
                 if search.incumbent is None:  # prices must prove it, or a plan refute it
                     find_plan(search, self.point.prices)
-                return "stalled"  # there is a plan, a point of this MILP: HiGHS has lost its way
+                return "stalled"  # there is a plan, a point of this MILP: HiGHS is wrong
             if np.isfinite(outcome.bound):
                 search.raise_bound(outcome.bound)
             if search.proven:
@@ -114,16 +114,16 @@ class Rounds:
         return "iteration_limit"
 
     def solve(self) -> MilpOutcome:
-        """Solve the MILP as it stands, from the incumbent."""
+        """Solve the MILP, starting from the incumbent."""
         search = self.search
         start = None if search.incumbent is None else search.incumbent.choice
         gap = self.settings.highs.mip_rel_gap
         gap = search.stop.gap / 2 if gap is None else gap
-        return self.milp.solve(start, gap, search.remaining_s, search.raise_bound)
+        return self.master.solve(start, gap, search.remaining_s, search.raise_bound)
 
     def add_cuts(self) -> bool:
-        """Allocate the MILP's choice and cut where the MILP misjudged it; False if it did not."""
-        choice = self.milp.choice()
+        """Allocate the MILP's choice and cut there; False for a choice that came before."""
+        choice = self.master.choice()
         if choice.tobytes() in self.seen:
             return False
         self.seen.add(choice.tobytes())
@@ -131,9 +131,9 @@ class Rounds:
             allocation = self.search.try_incumbent(choice)
         except ChoiceInfeasible as error:
             for conflict in error.conflicts:
-                self.milp.cut_off(conflict, choice)
+                self.master.cut_off(conflict, choice)
             return True
-        self.milp.add_tangents(choice, allocation.shares)
+        self.master.add_tangents(choice, allocation.shares)
         prices = np.where(allocation.prices > 0, allocation.prices, self.point.prices)
-        self.milp.add_tangents_at_prices(prices)
+        self.master.add_tangents_at_prices(prices)
         return True

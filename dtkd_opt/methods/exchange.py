@@ -29,20 +29,16 @@ _ROUNDS = 200
 def improve(search: Search, allocated: tuple[Index, Allocation] | None = None) -> None:
     """Exchange options of one or two users until no such move is better.
 
-    It starts from a choice and its allocation, by default the incumbent's.
-
-    Raises
-    ------
-    TimeIsUp
-        At the search's time limit; what was found is kept.
+    It starts from a choice and its allocation, by default the incumbent's. TimeIsUp at the search's
+    time limit; better plans met before are kept.
     """
     if search.incumbent is None:
         return
     if allocated is None:
         search.begin_phase("exchanges")
-    choice, prices = search.incumbent.choice, search.incumbent.prices
-    best = search.objective
-    if allocated is not None:
+        choice, prices = search.incumbent.choice, search.incumbent.prices
+        best = search.objective
+    else:
         choice, prices = allocated[0], allocated[1].prices
         best = mean_cost(search.options, choice, allocated[1])
     for _ in range(_ROUNDS):
@@ -86,16 +82,16 @@ def _moves(options: Options, choice: Index, prices: Array) -> Iterator[Index]:
     sensitivity = _price_sensitivity(options, choice, prices, shares, response.elasticity)
     scaled = demand / np.sqrt(sensitivity)
     pairs = scaled @ scaled.T
-    alone = change[candidates] + np.diag(pairs) / 2
-    pairs += alone[:, None] + alone[None, :]
+    single = change[candidates] + np.diag(pairs) / 2
+    pairs += single[:, None] + single[None, :]
     user = options.user[candidates]
     pairs[user[:, None] == user[None, :]] = np.inf
-    np.fill_diagonal(pairs, alone)  # the move of one user alone
+    np.fill_diagonal(pairs, single)  # one user moves, not two
     for place in np.argsort(pairs, axis=None)[: 2 * _TRIALS : 2]:
         i, j = np.unravel_index(place, pairs.shape)
         if pairs[i, j] < 0:
             yield candidates[np.unique([i, j])]
-    # where limits hold the shares of many, curvature is no guide: prices alone predict
+    # where limits hold the shares of many, the second order predicts badly: prices only
     for row in candidates[np.argsort(change[candidates], kind="stable")][:_TRIALS]:
         if change[row] < 0:
             yield np.array([row])
@@ -125,11 +121,11 @@ def _demand_changes(options: Options, choice: Index, candidates: Index, shares: 
     demand = np.zeros((len(candidates), 3, options.n_servers))
     rows = np.arange(len(candidates))
     old = choice[options.user[candidates]]
-    for sign, taken in ((1.0, candidates), (-1.0, old)):
+    for sign, rows_moved in ((1.0, candidates), (-1.0, old)):
         np.add.at(
             demand,
-            (rows[:, None], np.arange(3)[None, :], options.server[taken][:, None]),
-            sign * shares[:, taken].T,
+            (rows[:, None], np.arange(3)[None, :], options.server[rows_moved][:, None]),
+            sign * shares[:, rows_moved].T,
         )
     return demand.reshape(len(candidates), -1)
 

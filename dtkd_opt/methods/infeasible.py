@@ -10,7 +10,6 @@ import numpy as np
 
 from dtkd_opt.errors import InfeasibleError
 from dtkd_opt.methods.search import NoPlanError, Search
-from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof
 from dtkd_opt.pricing.response import respond
@@ -28,14 +27,7 @@ class _Proven(Exception):
 def find_plan(search: Search, prices: Array) -> None:
     """Find any plan where none was met, or prove that there is none.
 
-    Raises
-    ------
-    InfeasibleError
-        When prices prove that no choice keeps the limits.
-    NoPlanError
-        When neither a plan nor a proof was found.
-    TimeIsUp
-        At the search's time limit.
+    InfeasibleError where prices prove it; NoPlanError where neither a plan nor a proof was found.
     """
     if prove_infeasible(search, prices):
         raise InfeasibleError(_why_infeasible(search))
@@ -47,23 +39,9 @@ def find_plan(search: Search, prices: Array) -> None:
 
 
 def prove_infeasible(search: Search, prices: Array) -> bool:
-    """Whether no choice of the search's options keeps the limits, proven by prices alone.
+    """Whether prices, searched from positive ones (3, S) on, prove that no choice keeps the limits.
 
-    Parameters
-    ----------
-    search
-        Gets the feasible plan, if one turns up.
-    prices
-        (3, S) positive prices to start from.
-
-    Returns
-    -------
-    True if it is proven; False if a plan turned up, or if the proof would take too many parts.
-
-    Raises
-    ------
-    TimeIsUp
-        At the search's time limit.
+    False if a plan turned up, which the search keeps, or if the proof would take too many parts.
     """
     search.begin_phase("proving that there is no plan")
     parts = [(np.arange(len(search.options)), prices)]
@@ -76,7 +54,7 @@ def prove_infeasible(search: Search, prices: Array) -> bool:
         point = _unproven(part, start, search.ends_at)
         if point is None:
             continue
-        if _feasible(search, rows[point.choice]):
+        if search.try_if_feasible(rows[point.choice]) is not None:
             return False
         split = _split(part, point)
         if not split:
@@ -98,18 +76,10 @@ def _unproven(part: Options, start: Array, deadline: float) -> DualPoint | None:
         return None
 
 
-def _feasible(search: Search, choice: Index) -> bool:
-    try:
-        search.try_incumbent(choice)
-    except ChoiceInfeasible:
-        return False
-    return True
-
-
 def _split(part: Options, point: DualPoint) -> list[Index]:
     """The rows of two parts; none where each user has only one option.
 
-    The user whose limits cost most is split: its cheapest option for them, and the others.
+    The user with the costliest limits is split: its cheapest option for them, and the others.
     """
     limit_cost = respond(part, point.prices, min_cost=True).cost
     cost = np.minimum.reduceat(limit_cost, part.start[:-1])
@@ -130,5 +100,5 @@ def _why_infeasible(search: Search) -> str:
     return (
         f"{search.instance.name} has no feasible solution: no combination of models, places and "
         f"servers keeps the limits (deadline_s, energy_j) of all {len(limited)} limited users "
-        f"({names}) within the pools; each user alone could keep its own"
+        f"({names}) within the pools; each user by itself could keep its own"
     )

@@ -6,10 +6,7 @@ after some nodes HiGHS gets what reduced costs have left.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
 import numpy as np
-from pydantic import BeforeValidator
 
 from dtkd_opt.errors import UsageError
 from dtkd_opt.methods.bounding import price_and_round
@@ -27,30 +24,17 @@ _NODES_LIMITED = 50  # with limits, where a node takes ten times as long
 _HIGHS_OPTIONS = 20_000  # more than these HiGHS does not close in any reasonable time
 
 
-def _as_lists(prices: Any) -> Any:
-    return prices.tolist() if isinstance(prices, np.ndarray) else prices
-
-
 _Row = tuple[NonNegative, ...]
-_Prices = Annotated[tuple[_Row, _Row, _Row], BeforeValidator(_as_lists)]
 
 
 class Price(Record):
     """`price`: prove the gap by prices, at any size."""
 
-    start: _Prices | None = None
+    start: tuple[_Row, _Row, _Row] | None = None
     """Prices to start from, (3, S) [s per Hz, Hz, cycle/s], such as those of a similar instance."""
 
     def __call__(self, search: Search, seed: int) -> Termination:
-        """Prove the search's gap by prices, branching on what their bound leaves open.
-
-        Raises
-        ------
-        InfeasibleError
-            When prices prove that no choice keeps the limits.
-        NoPlanError
-            When neither a plan nor such a proof was found.
-        """
+        """Prove the search's gap by prices, branching on what their bound leaves open."""
         max_nodes: int | None = _NODES_LIMITED if search.options.constrained else _NODES
         if search.stop.iterations is not None:
             max_nodes = None
@@ -95,7 +79,11 @@ class Price(Record):
 
 def _continue_with_highs(search: Search, seed: int, branching: Branching) -> Termination:
     """Let HiGHS prove what reduced costs have left, or branch on where that is too much."""
-    from dtkd_opt.methods.exact import Exact, Rounds, unfixed_options  # a second to import
+    from dtkd_opt.methods.exact import (
+        Exact,
+        OuterApproximation,
+        unfixed_options,
+    )  # a second to import
 
     point = search.dual_point
     assert point is not None  # branching began with it
@@ -103,7 +91,7 @@ def _continue_with_highs(search: Search, seed: int, branching: Branching) -> Ter
     if len(rows) > _HIGHS_OPTIONS:
         return branching.run()
     try:
-        termination = Rounds(search, point, rows, seed, Exact()).run()
+        termination = OuterApproximation(search, point, rows, seed, Exact()).run()
     finally:  # however it ends, HiGHS's bound may be the worse
         search.raise_bound(branching.bound)
     if termination in ("stalled", "iteration_limit") and not search.bound_invalid:

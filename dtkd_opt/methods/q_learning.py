@@ -26,7 +26,6 @@ that cannot be is no plan.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Annotated, Self
 
 import numpy as np
@@ -36,7 +35,7 @@ from dtkd_opt.methods.bounding import price_and_round, price_bound
 from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.q_table import Congestion, QTable
 from dtkd_opt.methods.search import Search
-from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
+from dtkd_opt.pricing.allocation import Allocation, allocate, mean_cost
 from dtkd_opt.pricing.equal_shares import without_limits
 from dtkd_opt.pricing.response import free_shares, min_upload_log_shares
 from dtkd_opt.problem.options import Options, pool_delays
@@ -44,7 +43,6 @@ from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.fields import Amount, Count, Flag, Fraction, Record, raise_faults
 from dtkd_opt.records.solution import Termination
 
-_REPORTED = 100  # rounds between two lines of progress, but for the first ones
 _PRICE_STEPS = 4  # with limits
 _Part = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
 
@@ -64,7 +62,7 @@ class QLearning(Record):
     discount: Annotated[float, Strict(), Field(ge=0, lt=1, allow_inf_nan=False)] = 0.5
     """γ."""
     levels: Annotated[int, Strict(), Field(ge=1, le=9)] = 3
-    """Levels of a server's congestion that a user tells apart."""
+    """Levels of a server's congestion that a user distinguishes."""
     penalty: Amount = 1.0
     """What a user pays for being late by once its deadline, relative to its cost."""
     greedy_every: Count = 10
@@ -84,13 +82,6 @@ class QLearning(Record):
         round met a plan, are where the search for one starts. Otherwise the tables start from the
         costs at the best prices and the plan from their rounding, which is never lost. The stop
         rule's `iterations` can only shorten the rounds; ε falls over those that are played.
-
-        Raises
-        ------
-        InfeasibleError
-            When prices prove that no choice keeps the limits.
-        NoPlanError
-            When no plan was met and there is no such proof.
         """
         options = search.options
         if self.cold:
@@ -100,26 +91,22 @@ class QLearning(Record):
             values = -price_and_round(search).cost / (1 - self.discount)
         search.begin_phase("Q-learning")
         rounds = min(search.stop.iterations or self.rounds, self.rounds)
-        learner = Learner(options, values, self, rounds, np.random.default_rng(seed))
+        learners = IndependentLearners(options, values, self, rounds, np.random.default_rng(seed))
         for number in range(rounds):
             if search.proven:
                 return "gap_reached"
             search.keep_time()
-            if _reported(number):
+            # rounds 0 to 10, each tenth to 100, each hundredth: enough to draw gaps over rounds
+            if number % (1 if number < 10 else 10 if number < 100 else 100) == 0:
                 search.begin_phase(f"round {number} of {rounds}")
-            _try_round(search, *learner.play(number))
+            _try_round(search, *learners.play(number))
             if number % self.greedy_every == 0 or number == rounds - 1:
-                _try_greedy(search, learner)
+                _try_greedy(search, learners)
         if search.incumbent is None and search.dual_point is not None:
             find_plan(search, search.dual_point.prices)
         if search.proven:
             return "gap_reached"
         return "heuristic_end" if rounds == self.rounds else "iteration_limit"
-
-
-def _reported(number: int) -> bool:
-    """Rounds 0 to 10, each tenth to 100, each hundredth: enough to draw gaps over rounds."""
-    return number % (1 if number < 10 else 10 if number < _REPORTED else _REPORTED) == 0
 
 
 def _try_round(search: Search, choice: Index, allocation: Allocation) -> None:
@@ -130,16 +117,15 @@ def _try_round(search: Search, choice: Index, allocation: Allocation) -> None:
         search.try_incumbent_plan(choice, allocation.shares, allocation.prices)
 
 
-def _try_greedy(search: Search, learner: Learner) -> None:
+def _try_greedy(search: Search, learners: IndependentLearners) -> None:
     """The tables' best choice, unless even without limits it is worse."""
-    choice = learner.greedy()
-    if mean_cost(search.options, choice, allocate(learner.free, choice)) < search.objective:
-        with suppress(ChoiceInfeasible):
-            search.try_incumbent(choice)
+    choice = learners.greedy()
+    if mean_cost(search.options, choice, allocate(learners.free, choice)) < search.objective:
+        search.try_if_feasible(choice)
 
 
-class Learner:
-    """All users' tables and states, and the rounds they play."""
+class IndependentLearners:
+    """All users as independent Q-learners: their Q-tables and states, and the rounds they play."""
 
     def __init__(
         self,
@@ -161,14 +147,12 @@ class Learner:
 
     def play(self, number: int) -> tuple[Index, Allocation]:
         """One round: its choice and allocation; the tables learn from it."""
-        settings, options = self.settings, self.options
+        settings, options, state = self.settings, self.options, self.state
         choice = explored(self.greedy(), options.start, self.epsilon(number), self.rng)
         allocation = allocate(self.free, choice)
-        penalty, min_uplink_hz = settings.penalty, self.min_uplink_hz
-        reward, prices = rewards(options, choice, allocation, penalty, min_uplink_hz)
+        reward, prices = rewards(options, choice, allocation, settings.penalty, self.min_uplink_hz)
         next_state = self.congestion.states(prices)
-        rate, discount = settings.learning_rate, settings.discount
-        self.q.update(self.state, choice, reward, next_state, rate, discount)
+        self.q.update(state, choice, reward, next_state, settings.learning_rate, settings.discount)
         self.state = next_state
         return choice, allocation
 
@@ -192,7 +176,7 @@ def rewards(
 ) -> tuple[Array, Array]:
     """(N,) r_n [s] of a choice that is allocated without limits, and the prices λ (3, S).
 
-    `min_uplink_hz` are the options' smallest uplink shares, (K,) from :func:`least_uploads`.
+    `min_uplink_hz` (K,) are the options' smallest uplink shares.
     """
     delay, shares, prices = allocation.delay, allocation.shares, allocation.prices
     if np.isfinite(options.uplink_limit_s[choice]).any():

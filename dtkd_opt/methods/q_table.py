@@ -16,9 +16,9 @@ _MAX_STATES = 100  # of one user: of many servers only the strongest count
 class Congestion:
     """States of the users: how the worth of their servers' pools compares with the usual.
 
-    The worth of server s is λ_s · C_s [s], the usual one is that of everybody's best option at
-    equal shares. A level is a factor of 1.25, the outermost ones have no end. A user's state tells
-    apart the levels of all servers that it reaches, of many the strongest.
+    The worth of server s is λ_s · C_s [s], the reference is that of everybody's best option at
+    equal shares. A level is a factor of 1.25, the outermost ones are unbounded. A user's state
+    distinguishes the levels of all servers that it reaches, of many the strongest.
     """
 
     def __init__(self, options: Options, levels: int):

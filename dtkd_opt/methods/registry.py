@@ -2,7 +2,7 @@
 
 A method is a record of its settings with ``__call__(search, seed) -> Termination``. It tries
 choices as incumbents of the search, may raise its bound, and ends by itself or where the search's
-stop rule says so. A plain function ``(search, seed, params)`` is taken too; the annotation of
+stop rule says so. A plain function ``(search, seed, params)`` is accepted too; the annotation of
 `params` names the record of its settings (`MySettings`, `MySettings | None`), or is None.
 
 A package adds its own by an entry point in the group ``dtkd_opt.methods``; see CONTRIBUTING.md.
@@ -58,8 +58,8 @@ class FunctionMethod:
 
 
 @dataclass(frozen=True)
-class MethodType:
-    """What a name stands for: the class of its settings, if it has some, and how they make it."""
+class MethodFactory:
+    """How a method is made: the class of its settings, if it has some, and what builds it."""
 
     name: str
     settings_type: type | None
@@ -83,27 +83,16 @@ def method_names() -> tuple[str, ...]:
 def method_version(name: str) -> str:
     """The version of this package, and of the one that brings the method."""
     entry = _foreign().get(name)
-    own = f"dtkd-opt {__version__}"
-    return (
-        own
-        if entry is None or entry.dist is None
-        else f"{own} + {entry.dist.name} {entry.dist.version}"
-    )
+    package = f" + {entry.dist.name} {entry.dist.version}" if entry and entry.dist else ""
+    return f"dtkd-opt {__version__}{package}"
 
 
 def get_method(name: str, /, **settings: Any) -> Method:
     """A method by its name, with some of its settings.
 
     ``get_method("exact", fixing=False)`` is ``Exact(fixing=False)``; for methods of other packages,
-    plain functions with a record of settings included, it saves their import.
-
-    Raises
-    ------
-    InputError
-        One line for each setting that is unknown or out of its range.
-    UsageError
-        When there is no method of that name, or two of them, another package's cannot be used, or
-        it takes no settings.
+    plain functions with a record of settings included, it saves their import. UsageError: see
+    :func:`find_method`; InputError for settings that are unknown or out of their range.
     """
     return make_method(name, settings, name)
 
@@ -113,17 +102,17 @@ def make_method(name: str, settings: Mapping[str, Any] | Record, source: str) ->
 
     `source` is what messages call the settings.
     """
-    found = find_method(name)
-    kind = found.settings_type
+    factory = find_method(name)
+    kind = factory.settings_type
     if not isinstance(settings, Mapping):
         if kind is None or not isinstance(settings, kind):
-            raise UsageError(f"{source}: {settings!r} holds no settings of {found.name}")
-        return found.build(settings)
+            raise UsageError(f"{source}: {settings!r} holds no settings of {factory.name}")
+        return factory.build(settings)
     if not settings:
-        return found.default()
+        return factory.default()
     if kind is None or not issubclass(kind, Record) or not kind.model_fields:
-        raise UsageError(f"{found.name} takes no settings, got {', '.join(settings)}")
-    return found.build(validate(kind, dict(settings), source))
+        raise UsageError(f"{factory.name} takes no settings, got {', '.join(settings)}")
+    return factory.build(validate(kind, dict(settings), source))
 
 
 def settings_of(method: Method) -> Record | None:
@@ -135,27 +124,23 @@ def settings_of(method: Method) -> Record | None:
 def as_method(given: Any) -> tuple[str, Method]:
     """What :func:`solve` was given as a method, and its name: a name, a method, or a function.
 
-    The name is the one in the registry, or made of that of the class or function.
-
-    Raises
-    ------
-    UsageError
-        When it is no method.
+    The name is the one in the registry, or made of that of the class or function. UsageError if it
+    is no method.
     """
     if isinstance(given, str):
-        found = find_method(given)
-        return found.name, found.default()
+        factory = find_method(given)
+        return factory.name, factory.default()
     try:
-        found = _method_type(_name_of(given), given)
+        factory = _method_factory(_name_of(given), given)
     except (TypeError, NameError, ValueError) as error:
         raise UsageError(
             "method must be a name, a method such as Price() or a function (search, seed, params); "
             f"{given!r} cannot be used: {_describe(error)}"
         ) from None
-    return found.name, found.default()
+    return factory.name, factory.default()
 
 
-def find_method(name: str) -> MethodType:
+def find_method(name: str) -> MethodFactory:
     """Import a method by name; `auto` is `price`.
 
     Raises
@@ -171,12 +156,12 @@ def find_method(name: str) -> MethodType:
     name = "price" if name == "auto" else name
     if name in _OWN:
         module, kind = _OWN[name].split(":")
-        return _method_type(name, getattr(import_module(module), kind))
+        return _method_factory(name, getattr(import_module(module), kind))
     foreign = _foreign()
     if name not in foreign:
         raise UsageError(f'there is no method "{name}"; choose one of {", ".join(method_names())}')
     try:
-        return _method_type(name, foreign[name].load())
+        return _method_factory(name, foreign[name].load())
     except Exception as error:  # whatever another package's code does when it is imported
         raise UsageError(
             f'method "{name}" ({foreign[name].value}) cannot be used: {_describe(error)}'
@@ -187,7 +172,7 @@ def _foreign() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in METHODS}
 
 
-@cache  # looking through all packages takes longer than many a plan
+@cache  # looking through all packages takes longer than many a solve
 def _namesakes() -> dict[str, str]:
     """Where methods of other packages come from that are named like one of ours."""
     entries = (entry for entry in entry_points(group=GROUP) if entry.name in METHODS)
@@ -212,13 +197,13 @@ def _name_of(method: Any) -> str:
     return own or next(foreign, words.lower().strip("-<>"))
 
 
-def _method_type(name: str, given: Any) -> MethodType:
+def _method_factory(name: str, given: Any) -> MethodFactory:
     """What a class, an object or a function is as a method; TypeError where it is none."""
     if isinstance(given, type):
         if not any("__call__" in vars(base) for base in given.__mro__):
             raise TypeError("its objects cannot be called with (search, seed)")
         inspect.signature(given.__call__).bind(None, None, 0)
-        return MethodType(name, given, lambda method: method)
+        return MethodFactory(name, given, lambda method: method)
     if not callable(given):
         raise TypeError("it is no method and no function")
     signature = inspect.signature(given)
@@ -226,18 +211,18 @@ def _method_type(name: str, given: Any) -> MethodType:
     if params is None or params.kind is params.KEYWORD_ONLY:
         try:
             signature.bind(None, 0)
-            return MethodType(name, None, lambda _: given)
+            return MethodFactory(name, None, lambda _: given)
         except TypeError:
             pass
     signature.bind(None, 0, None)
     annotation = params.annotation if params is not None else None
     without = annotation in (None, inspect.Parameter.empty)
     kind = None if without else _settings_type(given, annotation)
-    return MethodType(name, kind, lambda settings: FunctionMethod(name, given, settings))
+    return MethodFactory(name, kind, lambda settings: FunctionMethod(name, given, settings))
 
 
 def _settings_type(run: Callable[..., Any], annotation: Any) -> type | None:
-    """The class that an annotation of `params` names, alone or beside None; TypeError if none."""
+    """The class that an annotation of `params` names, or None; TypeError if it names no class."""
     while isinstance(run, partial):
         run = run.func
     run = inspect.unwrap(run)

@@ -91,32 +91,23 @@ def make_result(
 ) -> Result:
     """The result of a finished search; `search` is None where a user has no option at all."""
     incumbent = search.incumbent if search is not None else None
-    if incumbent is None:
-        reason = reason or f"{method} found no feasible plan before it stopped ({termination})"
-    solution = _solution(instance, method, seed, search, termination, runtime_s)
-    history = tuple(search.history) if search is not None else ()
-    return Result(instance, solution, incumbent, history, reason)
-
-
-def _solution(
-    instance: Instance,
-    method: str,
-    seed: int,
-    search: Search | None,
-    termination: Termination,
-    runtime_s: float,
-) -> Solution:
-    incumbent = search.incumbent if search is not None else None
     bound = search.bound if search is not None else -np.inf
     evaluation = incumbent.evaluation if incumbent is not None else None
     has_bound = bool(np.isfinite(bound)) and termination != "infeasible"
-    return Solution(
+    status: Status = "unknown"
+    if termination == "infeasible":
+        status = "infeasible"
+    elif search is not None and incumbent is not None:
+        status = "optimal" if search.proven else "feasible"
+    if incumbent is None:
+        reason = reason or f"{method} found no feasible plan before it stopped ({termination})"
+    solution = Solution(
         instance=instance.name,
         instance_sha256=instance.sha256,
         method=method,
         seed=seed,
         termination=termination,
-        status=_status(search, termination),
+        status=status,
         incumbent_objective=evaluation.objective if evaluation else None,
         objective_bound=float(bound) if has_bound else None,
         gap=search.gap if search is not None and evaluation and has_bound else None,
@@ -126,14 +117,8 @@ def _solution(
         version=__version__,
         users=_user_plans(instance, incumbent),
     )
-
-
-def _status(search: Search | None, termination: Termination) -> Status:
-    if termination == "infeasible":
-        return "infeasible"
-    if search is None or search.incumbent is None:
-        return "unknown"
-    return "optimal" if search.proven else "feasible"
+    history = tuple(search.history) if search is not None else ()
+    return Result(instance, solution, incumbent, history, reason)
 
 
 def _user_plans(instance: Instance, incumbent: Incumbent | None) -> UserPlans:

@@ -7,6 +7,7 @@ the best incumbent and a valid bound are held here. Each incumbent is recomputed
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,17 +112,17 @@ class Search:
             self._report()
 
     def try_incumbent(self, choice: Index) -> Allocation:
-        """Allocate a choice and keep it if it is the best so far.
-
-        Raises
-        ------
-        ChoiceInfeasible
-            When its limits cannot be kept.
-        """
+        """Allocate a choice and keep it if it is the best; ChoiceInfeasible if it breaks limits."""
         allocation = allocate(self.options, choice)
         if mean_cost(self.options, choice, allocation) < self.objective:
             self.try_incumbent_plan(choice, allocation.shares, allocation.prices)
         return allocation
+
+    def try_if_feasible(self, choice: Index) -> Allocation | None:
+        """As :meth:`try_incumbent`; None where the choice cannot keep its limits."""
+        with suppress(ChoiceInfeasible):
+            return self.try_incumbent(choice)
+        return None
 
     def try_incumbent_plan(self, choice: Index, shares: Array, prices: Array) -> None:
         """Keep a choice with given shares if it is feasible and the best so far."""

@@ -27,13 +27,7 @@ from dtkd_opt.records.files import read_bytes
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The tables of a settings file, by name.
-
-    Raises
-    ------
-    InputError
-        When it is not TOML, or :func:`check_tables` refuses it.
-    """
+    """The tables of a TOML file by name; InputError if it is none or :func:`check_tables` fails."""
     try:
         tables = tomllib.loads(read_bytes(path).decode())
     except ValueError as error:  # also where it is no text, or a number has too many digits
@@ -45,50 +39,38 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def check_tables(tables: Mapping[str, Any], source: str) -> None:
-    """Whether all tables are of methods; what is in them is checked where it is used.
+    """InputError, a line for each entry that is no table or of no method (`auto` is `price`).
 
-    Raises
-    ------
-    InputError
-        One line for each entry that is no table, or of no method (`auto` is `price`).
+    The settings in a table are checked where they are used.
     """
-    known = [name for name in method_names() if name != "auto"]
-    faults = [_fault(name, table, known) for name, table in tables.items()]
+    methods = [name for name in method_names() if name != "auto"]
+    faults = [_fault(name, table, methods) for name, table in tables.items()]
     if any(faults):
         raise InputError(source, list(filter(None, faults)))
 
 
-def _fault(name: Any, table: Any, known: Sequence[str]) -> str:
+def _fault(name: Any, table: Any, methods: Sequence[str]) -> str:
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         return f"{name!r}: is no name; must be a text that can be printed"
-    if name in known:
+    if name in methods:
         what = f"must be a table of settings, [{name}], got {table!r}"
         return "" if isinstance(table, Mapping | Record) else f"{name}: {what}"
     if name == "auto" or not isinstance(table, Mapping) or "method" not in table:
         return (
-            f"{name}: there is no such method; choose one of {', '.join(known)}, "
-            f'or name the method inside, such as method = "{known[0]}"'
+            f"{name}: there is no such method; choose one of {', '.join(methods)}, "
+            f'or name the method inside, such as method = "{methods[0]}"'
         )
-    if table["method"] not in known:
-        what = f"must be one of {', '.join(known)}, got {table['method']!r}"
+    if table["method"] not in methods:
+        what = f"must be one of {', '.join(methods)}, got {table['method']!r}"
         return f"{name}.method: {what}"
     return ""
 
 
 def find_settings(name: str, tables: Mapping[str, Any]) -> tuple[str, Any]:
-    """The method that a name stands for, and what the tables hold for it.
+    """The method that a name stands for, and the settings that checked tables hold for it.
 
-    Parameters
-    ----------
-    name
-        A method's, whose table is the one named like it; or a table's that names its method.
-    tables
-        Checked by :func:`check_tables`.
-
-    Raises
-    ------
-    UsageError
-        When there is neither such a method nor such a table.
+    The name is a method's, whose table is named like it, or that of a table that names its method.
+    UsageError where there is neither.
     """
     names = method_names()
     if name in tables and name not in names:

@@ -79,34 +79,22 @@ def solve(
         math.inf if time_limit is None else float(time_limit),
         None if iterations is None else int(iterations),
     )
-    with KeepOnCtrlC():
-        return _run(instance, name, chosen, stop, int(seed), callback, options)
-
-
-def _run(
-    instance: Instance,
-    name: str,
-    method: Method,
-    stop: Stop,
-    seed: int,
-    callback: Callback | None,
-    options: Options | None,
-) -> Result:
     started = time.monotonic()
     search: Search | None = None
     termination: Termination
-    try:
-        options = build_options(instance) if options is None else options
-    except InfeasibleError as error:
-        termination, reason = "infeasible", str(error)
-    else:
-        search = Search(instance, options, stop, callback)
-        termination, reason = _attempt(name, method, search, seed)
-        unbounded = not np.isfinite(search.bound) and not search.bound_invalid
-        if unbounded and termination != "infeasible":
-            termination, reason = _bound_by_prices(search, termination, reason)
-    runtime_s = time.monotonic() - started
-    return make_result(instance, name, seed, search, termination, reason, runtime_s)
+    with KeepOnCtrlC():
+        try:
+            options = build_options(instance) if options is None else options
+        except InfeasibleError as error:
+            termination, reason = "infeasible", str(error)
+        else:
+            search = Search(instance, options, stop, callback)
+            termination, reason = _attempt(name, chosen, search, int(seed))
+            unbounded = not np.isfinite(search.bound) and not search.bound_invalid
+            if unbounded and termination != "infeasible":
+                termination, reason = _bound_by_prices(search, termination, reason)
+        runtime_s = time.monotonic() - started
+        return make_result(instance, name, int(seed), search, termination, reason, runtime_s)
 
 
 def _attempt(name: str, method: Method, search: Search, seed: int) -> tuple[Termination, str]:

@@ -1,1 +1,1 @@
-"""Pyomo models that HiGHS solves: :class:`outer_approximation.OuterApproximation` is for others."""
+"""Pyomo models in HiGHS; for others: :class:`dtkd_opt.milp.master_problem.MasterProblem`."""

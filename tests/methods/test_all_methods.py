@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -30,18 +31,18 @@ METHODS = {
     "random": do.Random(),
 }
 PROVING = ("price", "exact", "exact by HiGHS alone")
-WITHOUT_LOTS = ("price", "exact", "greedy", "all-device", "all-server")
+DETERMINISTIC = ("price", "exact", "greedy", "all-device", "all-server")
 
 
-def generated(users: int, servers: int, seed: int, **params: float) -> do.Instance:
+def generated(users: int, servers: int, seed: int, **drawn: float) -> do.Instance:
     """With two students, so that all choices can be enumerated."""
-    instance = do.generate_instance(users, servers, seed, do.GeneratorSettings(**params))
-    return instance.model_copy(update={"models": instance.models[2:5:2]})
+    instance = do.generate_instance(users, servers, seed, do.GeneratorSettings(**drawn))
+    return instance.replace(models=instance.models[2:5:2])
 
 
 def with_users(instance: do.Instance, **columns: object) -> do.Instance:
     """With other values in columns of its users."""
-    return instance.model_copy(update={"users": instance.users.replace(**columns)})
+    return instance.replace(users=instance.users.replace(**columns))
 
 
 def unreachable(seed: int) -> do.Instance:
@@ -90,15 +91,15 @@ KINDS: dict[str, Callable[[int], do.Instance]] = {
     "everything fresh": lambda seed: with_users(generated(3, 2, seed), fresh_fraction=np.ones(3)),
     "heterogeneous users": heterogeneous,
     "copies of one user": lambda seed: small_instance(*(user(f"u{n}") for n in range(3))),
-    "one student": lambda seed: generated(3, 2, seed).model_copy(
-        update={"models": do.generate_instance(3, 2, seed).models[3:4]}
+    "one student": lambda seed: generated(3, 2, seed).replace(
+        models=do.generate_instance(3, 2, seed).models[3:4]
     ),
-    "error costs nothing": lambda seed: generated(3, 1, seed).model_copy(
-        update={"seconds_per_error": 0.0}
-    ),
+    "error costs nothing": lambda seed: generated(3, 1, seed).replace(seconds_per_error=0.0),
     "close deadlines": lambda seed: with_deadlines(generated(3, 1, seed), 3.0),
     "deadlines that cannot be kept": lambda seed: with_deadlines(generated(3, 1, seed), 1.2),
 }
+GAP = 1e-9
+POOLS = ("uplink_hz", "downlink_hz", "cpu_hz")
 SEEDS = st.integers(0, 1000)
 each_method = pytest.mark.parametrize("method", METHODS)
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -116,15 +117,20 @@ def optimum(kind: str, seed: int) -> float:
 
 def untimed(result: do.Result) -> bytes:
     """The solution file without its runtime."""
-    return result.solution.model_copy(update={"runtime_s": 0.0}).to_bytes()
+    return result.solution.replace(runtime_s=0.0).to_bytes()
+
+
+@cache
+def solved(kind: str, method: str) -> do.Result:
+    """The kind's instance of seed 0, solved once for all properties."""
+    return do.solve(KINDS[kind](0), METHODS[method], gap=GAP, seed=1)
 
 
 @each_method
 @each_kind
 def test_bound_optimum_incumbent(kind: str, method: str) -> None:
     """bound ≤ enumerated optimum ≤ incumbent, and equal for the methods that prove it."""
-    instance, best = KINDS[kind](0), optimum(kind, 0)
-    result = do.solve(instance, METHODS[method], gap=1e-7, seed=1)
+    result, best = solved(kind, method), optimum(kind, 0)
     if math.isinf(best):
         assert result.plan is None
         assert result.reason
@@ -140,58 +146,83 @@ def test_bound_optimum_incumbent(kind: str, method: str) -> None:
         return
     assert result.objective >= best * (1 - 1e-9)
     assert result.bound <= result.objective
-    assert do.evaluate(instance, result.plan).violations == ()
-    assert do.check(instance, result.solution) == []
-
-
-@pytest.mark.parametrize("method", WITHOUT_LOTS)
-@each_kind
-@settings(max_examples=2, deadline=None)
-@given(seed=SEEDS, data=st.data())
-def test_relabelling_users_changes_nothing(
-    kind: str, method: str, seed: int, data: st.DataObject
-) -> None:
-    instance = KINDS[kind](seed)
-    order = data.draw(st.permutations(range(len(instance.users))))
-    turned = instance.model_copy(update={"users": tuple(instance.users[i] for i in order)})
-    first, second = (do.solve(i, METHODS[method], gap=1e-9) for i in (instance, turned))
-    assert first.status == second.status
-    assert first.objective == pytest.approx(second.objective, rel=1e-8)
-
-
-@pytest.mark.parametrize("method", ["price", "exact"])
-@each_kind
-@settings(max_examples=3, deadline=None)
-@given(seed=SEEDS, pool=st.sampled_from(["uplink_hz", "downlink_hz", "cpu_hz"]))
-def test_more_resources_never_cost_more(kind: str, pool: str, method: str, seed: int) -> None:
-    instance = KINDS[kind](seed)
-    server = instance.servers[0]
-    # twice the downlink band at twice the power has the same density, so only the pool grows
-    update = {pool: 2 * getattr(server, pool)}
-    if pool == "downlink_hz":
-        update["tx_power_w"] = 2 * server.tx_power_w
-    servers = (server.model_copy(update=update), *instance.servers[1:])
-    richer = instance.model_copy(update={"servers": servers})
-    poor, rich = (do.solve(i, METHODS[method], gap=1e-8) for i in (instance, richer))
-    assert rich.objective <= poor.objective * (1 + 2e-8)
+    assert do.evaluate(result.instance, result.plan).violations == ()
+    assert do.check(result.instance, result.solution) == []
 
 
 @each_method
 @each_kind
 def test_same_seed_same_answer(kind: str, method: str) -> None:
     """Byte for byte, but for the time that it took."""
-    first, second = (do.solve(KINDS[kind](2), METHODS[method], gap=1e-8, seed=5) for _ in range(2))
-    assert untimed(first) == untimed(second)
+    again = do.solve(KINDS[kind](0), METHODS[method], gap=GAP, seed=1)
+    assert untimed(again) == untimed(solved(kind, method))
 
 
+def check_relabelling(first: do.Result, method: str, order: Sequence[int]) -> None:
+    users = first.instance.users
+    turned = first.instance.replace(users=tuple(users[i] for i in order))
+    second = do.solve(turned, METHODS[method], gap=GAP)
+    assert first.status == second.status
+    assert first.objective == pytest.approx(second.objective, rel=1e-8)
+
+
+@pytest.mark.parametrize("method", DETERMINISTIC)
+@each_kind
+def test_relabelling_users_changes_nothing(kind: str, method: str) -> None:
+    first = solved(kind, method)
+    check_relabelling(first, method, np.roll(range(len(first.instance.users)), 1).tolist())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", DETERMINISTIC)
+@each_kind
+@settings(max_examples=4, deadline=None)
+@given(seed=SEEDS, data=st.data())
+def test_relabelling_users_of_any_instance_changes_nothing(
+    kind: str, method: str, seed: int, data: st.DataObject
+) -> None:
+    first = do.solve(KINDS[kind](seed), METHODS[method], gap=GAP)
+    order = data.draw(st.permutations(range(len(first.instance.users))))
+    check_relabelling(first, method, order)
+
+
+def check_more_resources(poor: do.Result, pool: str, method: str) -> None:
+    server = poor.instance.servers[0]
+    # twice the downlink band at twice the power has the same density, so only the pool grows
+    update = {pool: 2 * getattr(server, pool)}
+    if pool == "downlink_hz":
+        update["tx_power_w"] = 2 * server.tx_power_w
+    servers = (server.replace(**update), *poor.instance.servers[1:])
+    rich = do.solve(poor.instance.replace(servers=servers), METHODS[method], gap=GAP)
+    assert rich.objective <= poor.objective * (1 + 2e-8)
+
+
+@pytest.mark.parametrize("method", ["price", "exact"])
+@pytest.mark.parametrize(("kind", "pool"), list(zip(KINDS, cycle(POOLS))))
+def test_more_resources_never_cost_more(kind: str, pool: str, method: str) -> None:
+    check_more_resources(solved(kind, method), pool, method)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["price", "exact"])
+@each_kind
+@settings(max_examples=4, deadline=None)
+@given(seed=SEEDS, pool=st.sampled_from(POOLS))
+def test_more_resources_of_any_instance_never_cost_more(
+    kind: str, pool: str, method: str, seed: int
+) -> None:
+    check_more_resources(do.solve(KINDS[kind](seed), METHODS[method], gap=GAP), pool, method)
+
+
+@pytest.mark.parametrize("users", [5, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("iterations", [None, 3])
 @pytest.mark.parametrize("limits", [0.0, 0.5])
 @each_method
 def test_same_seed_same_answer_of_more_users(
-    method: str, limits: float, iterations: int | None
+    method: str, limits: float, iterations: int | None, users: int
 ) -> None:
-    params = do.GeneratorSettings(deadlines=limits, energy_budgets=limits)
-    instance = do.generate_instance(10, 2, 1, params)
+    drawn = do.GeneratorSettings(deadlines=limits, energy_budgets=limits)
+    instance = do.generate_instance(users, 2, 1, drawn)
     first, second = (
         do.solve(instance, METHODS[method], gap=1e-4, iterations=iterations, seed=5)
         for _ in range(2)

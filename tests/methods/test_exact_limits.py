@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import dtkd_opt as do
-from dtkd_opt.methods.exact import Rounds
+from dtkd_opt.methods.exact import OuterApproximation
 from dtkd_opt.methods.search import Search
 from dtkd_opt.solvers.highs import PersistentMilp
 
@@ -60,7 +60,7 @@ def test_round_limit() -> None:
 
 @pytest.mark.parametrize(
     ("where", "step"),
-    [(Search, "try_incumbent"), (Rounds, "solve"), (Rounds, "add_cuts")],
+    [(Search, "try_incumbent"), (OuterApproximation, "solve"), (OuterApproximation, "add_cuts")],
     ids=["rounding", "HiGHS", "its choice"],
 )
 def test_arithmetic_that_fails_keeps_the_plan(

@@ -19,13 +19,13 @@ SEEDS = st.integers(0, 10_000)
 LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5)
 
 
-def enumerate_optimum(instance: do.Instance, most: float = 600) -> float:
-    """Least J over all choices, each allocated exactly; inf if no choice is feasible."""
+def enumerate_optimum(instance: do.Instance, max_choices: float = 600) -> float:
+    """Minimum of J over all choices, each allocated exactly; inf if no choice is feasible."""
     try:
         options = do.build_options(instance)
     except do.InfeasibleError:
         return math.inf
-    if np.prod(np.diff(options.start).astype(float)) > most:
+    if np.prod(np.diff(options.start).astype(float)) > max_choices:
         assume(False)
     return min(mean_objective(options, choice) for choice in all_choices(options))
 
@@ -101,9 +101,9 @@ def close_deadlines(seed: int, factor: float) -> do.Instance:
     instance = instance.model_copy(update={"models": instance.models[2:5:2]})
     options = do.build_options(instance)
     alone = options.device_delay_s + whole_pools(options).sum(axis=0)
-    least = np.minimum.reduceat(alone, options.start[:-1])
+    shortest = np.minimum.reduceat(alone, options.start[:-1])
     people = tuple(
-        one.model_copy(update={"deadline_s": float(factor * least[n])})
+        one.model_copy(update={"deadline_s": float(factor * shortest[n])})
         for n, one in enumerate(instance.users)
     )
     return instance.model_copy(update={"users": people})

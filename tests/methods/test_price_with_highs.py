@@ -7,7 +7,7 @@ import pytest
 import dtkd_opt as do
 from dtkd_opt.methods import price
 from dtkd_opt.methods.branching import Branching
-from dtkd_opt.methods.exact import Rounds
+from dtkd_opt.methods.exact import OuterApproximation
 from tests.support.paths import INSTANCES
 
 GAP = 1e-9
@@ -65,7 +65,7 @@ def test_branching_goes_on_where_highs_gives_up(
     instance = do.read_instance(INSTANCES / "n10-s3.json")
     alone = do.solve(instance, "price", gap=GAP)
     monkeypatch.setattr(price, "_NODES", 3)
-    monkeypatch.setattr(Rounds, "run", lambda self: reason)
+    monkeypatch.setattr(OuterApproximation, "run", lambda self: reason)
     result = do.solve(instance, "price", gap=GAP)
     assert result.status == "optimal"
     assert result.objective == pytest.approx(alone.objective, rel=2 * GAP)
@@ -77,12 +77,12 @@ def test_a_bound_of_highs_above_a_plan_leaves_that_of_branching(
     instance = do.read_instance(INSTANCES / "n10-s3.json")
     best = do.solve(instance, "price", gap=GAP).objective
 
-    def invalid(self: Rounds) -> str:
+    def invalid(self: OuterApproximation) -> str:
         self.search.bound_invalid, self.search.bound = True, -float("inf")
         return "stalled"
 
     monkeypatch.setattr(price, "_NODES", 3)
-    monkeypatch.setattr(Rounds, "run", invalid)
+    monkeypatch.setattr(OuterApproximation, "run", invalid)
     result = do.solve(instance, "price", gap=GAP)
     assert result.status == "feasible"
     assert 0.99 * best < result.bound <= best * (1 + 1e-12)

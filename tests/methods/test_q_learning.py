@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import dtkd_opt as do
 from dtkd_opt.methods.bounding import price_and_round
 from dtkd_opt.methods.q_learning import (
-    Learner,
+    IndependentLearners,
     QLearning,
     explored,
     rewards,
@@ -122,8 +122,8 @@ def test_prices_settle_about_where_the_best_ones_are(seed: int) -> None:
     best = do.solve(instance).incumbent
     assert best is not None
     rng = np.random.default_rng(seed)
-    learner = Learner(options, np.zeros(len(options)), QLearning(), rounds, rng)
-    prices = np.array([learner.play(number)[1].prices for number in range(rounds)])
+    learners = IndependentLearners(options, np.zeros(len(options)), QLearning(), rounds, rng)
+    prices = np.array([learners.play(number)[1].prices for number in range(rounds)])
     first, last = prices[:200] / best.prices, prices[-200:] / best.prices
     assert last.mean(axis=0) == pytest.approx(1.0, abs=0.25)
     assert (last.std(axis=0) < 0.5 * first.std(axis=0)).all()

@@ -11,7 +11,7 @@ import pytest
 import dtkd_opt as do
 from dtkd_opt.methods.search import Search
 from dtkd_opt.methods.stop import Progress
-from dtkd_opt.milp.outer_approximation import OuterApproximation
+from dtkd_opt.milp.master_problem import MasterProblem
 from dtkd_opt.pricing.equal_shares import cheapest_options
 from dtkd_opt.records.solution import Termination
 
@@ -77,13 +77,13 @@ def test_time_that_runs_out_while_the_milp_is_built_keeps_plan_and_bound(
 ) -> None:
     added = []
 
-    def late(self: OuterApproximation, *given: Any) -> None:
+    def late(self: MasterProblem, *given: Any) -> None:
         added.append(given)
         monkeypatch.setattr(Search, "remaining_s", -1.0)
         original(self, *given)
 
-    original = OuterApproximation.add_tangents_everywhere
-    monkeypatch.setattr(OuterApproximation, "add_tangents_everywhere", late)
+    original = MasterProblem.add_tangents_everywhere
+    monkeypatch.setattr(MasterProblem, "add_tangents_everywhere", late)
     instance = do.generate_instance(10)
     result = do.solve(instance, NO_FIXING, gap=0.0, time_limit=500.0)
     assert len(added) == 1  # the first look at the clock ended it

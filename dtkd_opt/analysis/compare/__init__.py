@@ -63,7 +63,7 @@ def compare(
     instances: Iterable[Instance],
     methods: Iterable[str],
     *,
-    params: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     seeds: int = 3,
     gap: float = 1e-6,
     time_limit: float | None = None,
@@ -82,14 +82,13 @@ def compare(
     Parameters
     ----------
     instances, methods
-        Instances of different names; names of methods, also of other packages, and of `params`.
-    params
-        Settings by method, each a record, such as ``QLearningParams``, or a mapping. Under any
-        other name a mapping whose ``"method"`` says whose settings they are; this name in
-        `methods` compares that method with them:
-        ``compare(instances, ["q-learning", "cold"],
-        params={"cold": {"method": "q-learning", "cold": True}})``.
-        Those of methods that are not compared are not looked at. Of a network of `dqn` the files'
+        Instances of different names; names of methods, also of other packages, or of `settings`.
+    settings
+        Settings by method: the method itself, such as ``QLearning(cold=True)``, or a mapping. A
+        mapping with a ``"method"`` may have any other name, by which `methods` calls that method
+        with these settings: ``compare(instances, ["q-learning", "cold"],
+        settings={"cold": {"method": "q-learning", "cold": True}})``.
+        Those of methods that are not compared are ignored. Of a network of `dqn` the files'
         contents count, of a log file the name.
     seeds
         How many: 0 to seeds - 1. Methods without randomness run as often, for the times.
@@ -122,7 +121,7 @@ def compare(
     """
     limits = (gap, time_limit, iterations)
     problems, labels = _as_list("instances", instances, Instance), _as_list("methods", methods, str)
-    tasks = build_specs(problems, labels, {} if params is None else params, seeds, limits)
+    tasks = build_specs(problems, labels, {} if settings is None else settings, seeds, limits)
     folder = None if output is None else Path(output)
     require("distributed" if dask else "joblib", "dask" if dask else "compare", "compare")
     if folder is not None:
@@ -147,23 +146,17 @@ def compare(
 
 def _as_list(what: str, given: Iterable[Any], kind: type[Kind]) -> list[Kind]:
     """A list of values of one type; UsageError for a single one, which may iterate, and others."""
-    single = isinstance(given, kind) or not isinstance(given, Iterable)
-    values: list[Any] = [given] if single else list(given)
-    other = next((value for value in values if not isinstance(value, kind)), None)
-    if single or other is not None:
-        found = type(given).__name__ if single else f"one with {other!r}"
-        raise UsageError(f"{what} must be a list of {kind.__name__}, got {found}")
+    if isinstance(given, kind) or not isinstance(given, Iterable):
+        raise UsageError(f"{what} must be a list of {kind.__name__}, got {type(given).__name__}")
+    values = list(given)
+    for value in values:
+        if not isinstance(value, kind):
+            raise UsageError(f"{what} must be a list of {kind.__name__}, got one with {value!r}")
     return values
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
-    """Write runs.csv, summary.csv and the two figures, each atomically.
-
-    Raises
-    ------
-    InputError
-        When the folder cannot be written.
-    """
+    """Write runs.csv, summary.csv and the two figures, each atomically."""
     from dtkd_opt.analysis.compare.figures import accuracy_delay, gap_over_time
     from dtkd_opt.reporting.figures import svg
 

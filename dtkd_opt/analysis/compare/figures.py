@@ -25,7 +25,7 @@ def gap_over_time(histories: pd.DataFrame, runs: pd.DataFrame) -> Any:
     """
     from matplotlib.ticker import EngFormatter
 
-    target = float(runs.gap_asked.iloc[0])
+    target = float(runs.gap_target.iloc[0])
     floor = target / 100 or _floor(histories.gap)
     keys = ["instance", "label", "seed"]
     planned = histories.merge(runs.loc[runs.outcome == "plan", [*keys, "runtime_s"]], on=keys)

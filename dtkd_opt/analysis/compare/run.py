@@ -30,10 +30,10 @@ _MAX_SHOWN = 3  # faults of a plan in a row
 
 
 class Run(Row):
-    """What a run found. The figures are of a plan that `check` holds for feasible and true.
+    """The outcome of a run, with the figures of a plan that passed `check`.
 
     `outcome` is "plan"; "no_plan" where the method found none or proved that there is none; or
-    "failed" where it raised or `check` found faults. `reason` says why in the latter two.
+    "failed" where it raised or `check` found faults. `reason` explains the latter two.
     """
 
     spec: RunSpec
@@ -69,13 +69,7 @@ class Run(Row):
 
 
 def execute(instance: Instance, spec: RunSpec) -> Run:
-    """Solve and check; whatever the method raises becomes the row's reason.
-
-    Parameters
-    ----------
-    instance, spec
-        The instance, and what to run on it.
-    """
+    """Solve and check; whatever the method raises becomes the row's reason."""
     row = Run(spec=spec, outcome="no_plan", worker=this_worker(), versions=_versions())
     try:
         here = method_version(spec.method)
@@ -90,7 +84,7 @@ def execute(instance: Instance, spec: RunSpec) -> Run:
         result = solve(
             instance,
             method,
-            gap=spec.gap_asked,
+            gap=spec.gap_target,
             time_limit=spec.time_limit_s,
             iterations=spec.iterations,
             seed=spec.seed,
@@ -102,12 +96,16 @@ def execute(instance: Instance, spec: RunSpec) -> Run:
 
 def _row(row: Run, result: Result) -> Run:
     solution = result.solution
-    copied = ("status", "termination", "objective_bound", "runtime_s")
-    row = row.model_copy(update={key: getattr(solution, key) for key in copied})
-    history = tuple(
-        (p.phase, p.elapsed_s, _finite(p.bound), _finite(p.incumbent)) for p in result.history
+    row = row.replace(
+        status=solution.status,
+        termination=solution.termination,
+        objective_bound=solution.objective_bound,
+        runtime_s=solution.runtime_s,
+        reason=one_line(result.reason),
+        history=[
+            (p.phase, p.elapsed_s, _finite(p.bound), _finite(p.incumbent)) for p in result.history
+        ],
     )
-    row = row.model_copy(update={"history": history, "reason": one_line(result.reason)})
     if solution.termination == "interrupted":
         return row.failed("was interrupted")
     if not solution.users:
@@ -116,9 +114,13 @@ def _row(row: Run, result: Result) -> Run:
     if faults:
         rest = f" (and {len(faults) - _MAX_SHOWN} more)" if len(faults) > _MAX_SHOWN else ""
         return row.failed("check: " + "; ".join(faults[:_MAX_SHOWN]) + rest)
-    copied = ("incumbent_objective", "gap", "mean_accuracy", "total_delay_s")
-    figures = {key: getattr(solution, key) for key in copied}
-    return row.model_copy(update={"outcome": "plan", **figures})
+    return row.replace(
+        outcome="plan",
+        incumbent_objective=solution.incumbent_objective,
+        gap=solution.gap,
+        mean_accuracy=solution.mean_accuracy,
+        total_delay_s=solution.total_delay_s,
+    )
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -27,7 +27,6 @@ _COLUMNS = {  # heading: metric, format
     "total\ndelay (s)": ("total_delay_s", ".2f"),
     "time\n(s)": ("runtime_s", ".2f"),
 }
-_STATISTICS = ("median", "min", "max")
 
 
 def tables(summary: pd.DataFrame) -> Iterator[Table]:
@@ -42,21 +41,15 @@ def tables(summary: pd.DataFrame) -> Iterator[Table]:
         for heading in _COLUMNS:
             table.add_column(heading, justify="right", no_wrap=True)
         for row in rows.to_dict("records"):
-            for name, cells in zip(_names(row), _statistics(row), strict=True):
-                table.add_row(name, *cells)
+            without = [f"{row[k]} {k.replace('_', ' ')}" for k in ("failed", "no_plan") if row[k]]
+            runs = f"{row['runs']} run" + "s" * (row["runs"] > 1)
+            names = (str(row["label"]), runs, ", ".join(without))
+            for name, statistic in zip(names, ("median", "min", "max"), strict=True):
+                values = [(row[f"{m}_{statistic}"], form) for m, form in _COLUMNS.values()]
+                cells = ("-" if value != value else format(value, form) for value, form in values)
+                table.add_row(name, statistic, *cells)
             table.add_section()
         yield table
-
-
-def _names(row: dict[str, Any]) -> tuple[str, str, str]:
-    without = [f"{row[key]} {key.replace('_', ' ')}" for key in ("failed", "no_plan") if row[key]]
-    return str(row["label"]), f"{row['runs']} run" + "s" * (row["runs"] > 1), ", ".join(without)
-
-
-def _statistics(row: dict[str, Any]) -> Iterator[list[str]]:
-    for name in _STATISTICS:
-        values = [(row[f"{metric}_{name}"], form) for metric, form in _COLUMNS.values()]
-        yield [name, *("-" if value != value else format(value, form) for value, form in values)]
 
 
 def failure_lines(records: Sequence[Run]) -> list[str]:

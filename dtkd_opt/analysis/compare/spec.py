@@ -20,7 +20,7 @@ from dtkd_opt.records.solution import Whole
 
 
 class RunSpec(Record):
-    """All that decides the outcome of a run: two runs of equal specs are one.
+    """All that decides the outcome of a run.
 
     `label` is what the comparison calls the method with these settings: its own name, or that of
     a table of settings. `settings` holds every setting, defaults too: they may change.
@@ -34,7 +34,7 @@ class RunSpec(Record):
     settings: dict[Text, Any]
     files: dict[Text, Text] = Field(default_factory=dict)
     seed: Whole
-    gap_asked: NonNegative
+    gap_target: NonNegative
     time_limit_s: Positive | None
     iterations: Annotated[Whole, Field(ge=1)] | None
     version: Text
@@ -61,58 +61,48 @@ def build_specs(
         As `instances`, `methods`, their settings and `seeds` of :func:`compare`.
     limits
         Its gap, time_limit [s] and iterations.
-
-    Raises
-    ------
-    InputError
-        Settings that are unknown or out of their range, or of no method.
-    UsageError
-        Unknown methods, names given twice, limits that mean nothing.
     """
-    _check(instances, labels, seeds, limits)
+    gap, time_limit, iterations = limits
+    check_limits(gap, time_limit, iterations)
+    if not math.isfinite(gap) or not math.isfinite(time_limit or 0):
+        raise UsageError("gap and time_limit must be finite; leave time_limit out for no limit")
+    if not (isinstance(seeds, Integral) and seeds >= 1):
+        raise UsageError(f"seeds must be a whole number of at least 1, got {seeds!r}")
+    _check_names("instance", [instance.name for instance in instances])
+    _check_names("method", labels)
     if not isinstance(settings, Mapping):
         raise UsageError(f"settings must map names of methods to theirs, got {settings!r}")
     check_tables(settings, "settings")
-    gap, time_limit, iterations = limits
     common = {
-        "gap_asked": float(gap),
+        "gap_target": float(gap),
         "time_limit_s": None if time_limit is None else float(time_limit),
         "iterations": None if iterations is None else int(iterations),
     }
     methods = [common | _method_spec(label, settings) for label in labels]
     return [
-        (instance, RunSpec(**_names(instance), **method, seed=seed))
+        (
+            instance,
+            RunSpec(instance=instance.name, instance_sha256=instance.sha256, **method, seed=seed),
+        )
         for instance in instances
         for method in methods
         for seed in range(int(seeds))
     ]
 
 
-def _names(instance: Instance) -> dict[str, str]:
-    return {"instance": instance.name, "instance_sha256": instance.sha256}
-
-
 def _method_spec(label: str, tables: Mapping[str, Any]) -> dict[str, Any]:
     """A method's part of a spec: label, name, all settings and their files, version."""
     name, given = find_settings(label, tables)
     source = f"settings [{label}]"
-    settings = settings_of(make_method(name, given, source))  # None where they are no record
-    if settings is not None:
-        settings = _with_one_thread(settings)
-    return {
-        "label": label,
-        "method": name,
-        "settings": {} if settings is None else _as_json(settings, source),
-        "files": {} if settings is None else dict(settings.hash_files()),
-        "version": method_version(name),
-    }
-
-
-def _as_json(settings: Record, source: str) -> dict[str, Any]:
+    settings = settings_of(make_method(name, given, source))
+    spec: dict[str, Any] = {"label": label, "method": name, "version": method_version(name)}
+    if settings is None:  # they are no record
+        return spec | {"settings": {}}
     try:
-        return settings.model_dump(mode="json")
+        values = _with_one_thread(settings).model_dump(mode="json")
     except ValueError as error:
         raise UsageError(f"{source}: cannot be written as JSON: {error}") from None
+    return spec | {"settings": values, "files": dict(settings.hash_files())}
 
 
 def _with_one_thread(settings: Record) -> Record:
@@ -122,23 +112,7 @@ def _with_one_thread(settings: Record) -> Record:
     highs = getattr(settings, "highs", None)
     if not isinstance(highs, HighsSettings) or "threads" in highs.model_fields_set:
         return settings
-    return settings.model_copy(update={"highs": highs.model_copy(update={"threads": 1})})
-
-
-def _check(
-    instances: Sequence[Instance],
-    labels: Sequence[str],
-    seeds: int,
-    limits: tuple[float, float | None, int | None],
-) -> None:
-    gap, time_limit, iterations = limits
-    check_limits(gap, time_limit, iterations)
-    if not math.isfinite(gap) or not math.isfinite(time_limit or 0):
-        raise UsageError("gap and time_limit must be finite; leave time_limit out for no limit")
-    if not (isinstance(seeds, Integral) and seeds >= 1):
-        raise UsageError(f"seeds must be a whole number of at least 1, got {seeds!r}")
-    _check_names("instance", [instance.name for instance in instances])
-    _check_names("method", labels)
+    return settings.replace(highs=highs.replace(threads=1))
 
 
 def _check_names(kind: str, names: Sequence[str]) -> None:

@@ -26,10 +26,8 @@ def cross_check(runs: Sequence[Run]) -> list[Run]:
     `check` compares a bound with the run's own plan only.
     """
     best: dict[str, Run] = {}
-    for run in runs:
-        digest = run.spec.instance_sha256
-        if digest not in best or _objective(run) < _objective(best[digest]):
-            best[digest] = run
+    for run in sorted(runs, key=_objective):
+        best.setdefault(run.spec.instance_sha256, run)
     return [_checked_against(run, best[run.spec.instance_sha256]) for run in runs]
 
 
@@ -39,7 +37,7 @@ def _checked_against(run: Run, best: Run) -> Run:
         return run
     plan = f"the plan of {best.spec.label}, seed {best.spec.seed}, of {objective:.9g}"
     if run.status == "infeasible":
-        return run.failed(f"says that there is no plan, against {plan}")
+        return run.failed(f"reports that there is no plan, against {plan}")
     if _bound(run) > objective + BOUND_TOL * abs(objective):
         return run.failed(f"its bound {_bound(run):.9g} is above {plan}")
     return run
@@ -113,12 +111,7 @@ def histories_table(runs: Sequence[Run]) -> pd.DataFrame:
 
     keys = ("instance", "label", "seed", "phase", "elapsed_s", "objective_bound",
             "incumbent_objective")  # fmt: skip
-    rows = [
-        (run.spec.instance, run.spec.label, run.spec.seed, *moment)
-        for run in runs
-        for moment in run.history
-    ]
-    frame = pd.DataFrame(rows, columns=list(keys))
-    frame = frame.astype(dict.fromkeys(keys[4:], float))
+    rows = [(r.spec.instance, r.spec.label, r.spec.seed, *m) for r in runs for m in r.history]
+    frame = pd.DataFrame(rows, columns=keys).astype(dict.fromkeys(keys[4:], float))
     pairs = zip(frame.incumbent_objective, frame.objective_bound, strict=True)
     return frame.assign(gap=[relative_gap(*pair) for pair in pairs])

@@ -35,9 +35,9 @@ _Tensors = dict[str, torch.Tensor]
 class Stage(Record):
     """An earlier part of a training that was resumed."""
 
-    steps: Count  # what it was asked for
+    steps: Count  # its setting
     minutes: Positive | None
-    until: _Step  # the step it came to
+    until: _Step  # its last step
 
 
 class CheckpointHeader(Record):
@@ -91,7 +91,7 @@ class TrainState:
         return min(max(self.step / self.settings.steps, timed), 1.0)
 
     def add(self, row: CurveRow) -> None:
-        """A row of the curve; the target network is the best if its mean gap is the least."""
+        """A row of the curve; the target network is the best if its mean gap is the smallest."""
         if all(row.gap_mean < other.gap_mean for other in self.curve):
             self.best.load_state_dict(self.target_network.state_dict())
         self.curve.append(row)
@@ -124,12 +124,8 @@ def save(state: TrainState, folder: Path) -> None:
 def load(state: TrainState, folder: Path) -> None:
     """Go on at a checkpoint's step, with this training's `steps` and `minutes`.
 
-    Raises
-    ------
-    InputError
-        When there is no checkpoint, or it is damaged.
-    UsageError
-        When it was trained with other settings, or is beyond another end that is asked for.
+    InputError where it is missing or damaged; UsageError where it was trained with other settings,
+    or is already beyond the new `steps` or `minutes`.
     """
     path = folder / CHECKPOINT
     tensors = read_tensors(path)
@@ -195,7 +191,7 @@ def _load_networks(state: TrainState, tensors: _Tensors, path: Path) -> None:
 
 
 def _load_replay_buffer(state: TrainState, tensors: _Tensors, path: Path) -> None:
-    """The replay buffer from its tensors, which are taken out of the others."""
+    """The replay buffer from its tensors, which are removed from the others."""
     names = [name for name in tensors if name.startswith("replay.")]
     columns = {name.removeprefix("replay."): tensors.pop(name).numpy() for name in names}
     if not columns:  # before the first round

@@ -8,10 +8,10 @@ and Shapley, 1996; the "wonderful life utility" of Wolpert and Tumer, "Optimal p
 members of collectives", 2001). Its reward is minus the regret: how much more it adds, after the
 round, than it would with its best option. This baseline depends on the others only (as in Foerster
 et al., "Counterfactual multi-agent policy gradients", 2018), and all rewards are zero where nobody
-can do better alone.
+can gain by a change of its own.
 
 A user observes features without units of each option. All costs are relative to the user's scale,
-its least priced cost at equal shares, and loads to their pools: what is learned of a few users
+its least priced cost at equal shares, and loads to their pools: what is learned with few users
 holds for many, and for any number of options and servers. Nothing here needs torch.
 
 Shapes: N users, M of them, K options, S servers, F features; 3 pools a server.
@@ -65,7 +65,7 @@ QValues = Callable[[Features], Array]  # (K, F) features → (K,) values
 
 @dataclass(frozen=True, eq=False)
 class GameState:
-    """A choice of all users, and what its allocation tells."""
+    """A choice of all users, and the prices of its allocation."""
 
     options: Options
     scale_s: Array  # (N,) the unit of each user's costs [s]
@@ -137,20 +137,10 @@ def reset_feasible(options: Options, choices: Iterable[Index]) -> GameState | No
 
 
 def observe(state: GameState, users: Index) -> tuple[Options, Features]:
-    """What some users observe of each of their options.
+    """What some users, (M,) sorted, observe of each of their options.
 
-    Parameters
-    ----------
-    state
-        The current choice and prices.
-    users
-        (M,) users, sorted.
-
-    Returns
-    -------
-    tuple
-        These users' options, users numbered from 0, and their features (K, F) in the order of
-        :data:`FEATURES`.
+    Returns their options, users numbered from 0, and features (K, F) in the order of
+    :data:`FEATURES`.
     """
     own = state.options.select_users(users)
     priced = price_options(own, state.prices)
@@ -189,19 +179,10 @@ def greedy_actions(state: GameState, active_agents: Index, q_values: QValues) ->
 
 
 def step(state: GameState, actions: Index, allocate: Allocate) -> GameState:
-    """The state after all users act at the same time.
+    """The state after all users act at the same time: `actions` are (N,) rows of the options.
 
     Where a server cannot keep its users' limits then, those who changed their option among the
-    users of the conflict go back to what they had.
-
-    Parameters
-    ----------
-    state
-        Its choice can be allocated.
-    actions
-        (N,) rows of the options.
-    allocate
-        Gives the best allocation of a choice, or raises ChoiceInfeasible.
+    users of the conflict return to their old one. `allocate` raises ChoiceInfeasible there.
     """
     choice, prices = _resolve_conflicts(state, actions, allocate)
     used = (state.prices > 0) & (prices > 0)

@@ -1,4 +1,4 @@
-"""The instances that `dqn` is trained with, and those that its networks are compared on."""
+"""The instances that `dqn` is trained with, and those that validate its networks."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Validation:
 
 
 def _best_cost(state: GameState, network: QNetwork) -> float:
-    """Least J [s] of all rounds that a network plays."""
+    """Smallest J [s] of all rounds that a network plays."""
     options, costs, method = state.options, [], DQN()
 
     def record_cost(choice: Index) -> Allocation:

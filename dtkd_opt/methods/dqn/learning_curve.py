@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,20 +25,17 @@ class CurveRow(Record):
 
 def write_curve(curve: Sequence[CurveRow], folder: Path) -> None:
     """Write ``curve.csv`` and, if matplotlib is installed, ``curve.svg``."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CurveRow.model_fields)
-    writer.writerows([f"{value:.6g}" for _, value in row] for row in curve)
-    write_atomic(folder / "curve.csv", text.getvalue().encode())
-    drawn = _draw(curve)
-    if drawn is not None:
-        write_atomic(folder / "curve.svg", drawn)
+    import pandas as pd
+
+    frame = pd.DataFrame([row.model_dump() for row in curve])
+    text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    write_atomic(folder / "curve.csv", text.encode())
+    if find_spec("matplotlib") is not None:
+        write_atomic(folder / "curve.svg", _draw(curve))
 
 
-def _draw(curve: Sequence[CurveRow]) -> bytes | None:
-    """Gaps and loss over the steps as SVG; None without matplotlib."""
-    if find_spec("matplotlib") is None:
-        return None
+def _draw(curve: Sequence[CurveRow]) -> bytes:
+    """Gaps and loss over the steps as SVG."""
     figure, ((above,), (below,)) = panels(2, 1, (7, 5), sharex=True)
     steps = [row.step for row in curve]
     for name, label in (("gap_max", "largest"), ("gap_mean", "mean"), ("gap_median", "median")):

@@ -4,14 +4,13 @@ In round r of R each user is active with probability
 
     p(r) = p_first (p_last / p_first)^(r / (R - 1))
 
-and takes its option of greatest Q. If all acted at once, the herd would run from pool to pool. The
-best choice of all rounds is the answer. The bound is the prices' and the network never sees it.
+and takes its option of greatest Q. If all acted at once, they would crowd one pool after the
+other. The best choice of all rounds is the answer; the bound is the prices'.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -32,9 +31,7 @@ from dtkd_opt.methods.dqn.game import (
 from dtkd_opt.methods.dqn.network import QNetwork, read_network
 from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
-from dtkd_opt.pricing.allocation import ChoiceInfeasible, allocate
-from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.pricing.allocation import allocate
 from dtkd_opt.records.fields import Count, Record
 from dtkd_opt.records.files import read_bytes, sha256
 from dtkd_opt.records.solution import Termination
@@ -69,19 +66,12 @@ class DQN(Record):
     def __call__(self, search: Search, seed: int) -> Termination:
         """Let the network choose for `rounds` rounds, and keep the best choice met.
 
-        Raises
-        ------
-        InputError
-            When the network's file cannot be used.
-        InfeasibleError
-            When prices prove that no choice keeps the limits.
-        NoPlanError
-            When no plan to begin with was found, nor such a proof.
+        InputError where the network's file cannot be used.
         """
         network = read_network(self.network or SHIPPED)
-        _offer_initial_choice(search)
+        any(search.try_if_feasible(choice) for choice in initial_choices(search.options))
         point = price_bound(search, float(np.clip(search.stop.gap / 10, 1e-9, _BOUND_TOL)))
-        if search.incumbent is None:  # the network sees no more of these prices than a first plan
+        if search.incumbent is None:  # the network uses no more of these prices than a first plan
             find_plan(search, point.prices)
         search.begin_phase("rounds")
         rounds = min(search.stop.iterations or self.rounds, self.rounds)
@@ -120,42 +110,21 @@ class DQN(Record):
         then need a fifth of the rounds to mend what the sample got wrong.
         """
         assert search.incumbent is not None
-        options, choice, prices = search.options, search.incumbent.choice, search.incumbent.prices
+        options, incumbent = search.options, search.incumbent
+        sampled: GameState | None = None
         every = options.n_users // self.sample_users
-        sampled = (
-            self._sample_prices(search, options.subsample(every), network, rounds, rng)
-            if every >= 2
-            else None
-        )
-        state = reset(options, choice, prices if sampled is None else sampled)
-        if sampled is not None:
+        if every >= 2:
+            sample = options.subsample(every)
+            sampled = reset_feasible(sample, initial_choices(sample))
+        if sampled is None:  # few users, or the sample's first choices break limits
+            state = reset(options, incumbent.choice, incumbent.prices)
+        else:
+            for following in self.play(sampled, network, rounds, partial(allocate, sample), rng):
+                search.keep_time()
+                sampled = following
             rounds = -(-rounds // 5)
+            state = reset(options, incumbent.choice, sampled.prices)
             actions = greedy_actions(state, np.arange(options.n_users), network.q_values)
             state = step(state, actions, search.try_incumbent)
             yield state
         yield from self.play(state, network, rounds, search.try_incumbent, rng)
-
-    def _sample_prices(
-        self,
-        search: Search,
-        sample: Options,
-        network: QNetwork,
-        rounds: int,
-        rng: np.random.Generator,
-    ) -> Array | None:
-        """(3, S) prices after a sample's rounds; None where its first choices break limits."""
-        state = reset_feasible(sample, initial_choices(sample))
-        if state is None:
-            return None
-        for following in self.play(state, network, rounds, partial(allocate, sample), rng):
-            search.keep_time()
-            state = following
-        return state.prices
-
-
-def _offer_initial_choice(search: Search) -> None:
-    """Offer the first choice to begin with that keeps its limits."""
-    for choice in initial_choices(search.options):
-        with suppress(ChoiceInfeasible):
-            search.try_incumbent(choice)
-            return

@@ -50,7 +50,7 @@ class NetworkCard(Record):
 class QNetwork(nn.Module):
     """Q of options (…, F), in the users' scales: minus the reduced cost, and what is learned.
 
-    Prices say that an option gains as much less as its reduced cost. An untrained network adds
+    At given prices an option gains less by its reduced cost. An untrained network adds
     nothing, so that it plays the best response to prices; training adds a residual (as in Silver
     et al., "Residual policy learning", 2018) for what the others will do and for the change that
     the user's own load makes.
@@ -85,10 +85,7 @@ class QNetwork(nn.Module):
 def read_network(path: Path) -> QNetwork:
     """A trained network from its JSON file and the safetensors file beside it.
 
-    Raises
-    ------
-    InputError
-        When a file is missing or damaged, or the network knows other features than this version.
+    InputError where one is missing or damaged, or made for other features than this version has.
     """
     card = validate(NetworkCard, parse_json(read_bytes(path), str(path)), str(path))
     if card.features != FEATURES_VERSION:
@@ -119,11 +116,11 @@ def check_tensors(
 
     Their numbers must lie within ± `max_value`, so that none is NaN.
     """
-
-    def kinds(tensors: Mapping[str, Tensor]) -> dict[str, tuple[object, ...]]:
-        return {name: (value.dtype, *value.shape) for name, value in tensors.items()}
-
-    if kinds(given) != kinds(expected):
+    kinds = [
+        {name: (value.dtype, value.shape) for name, value in tensors.items()}
+        for tensors in (given, expected)
+    ]
+    if kinds[0] != kinds[1]:
         raise InputError(str(path), ["must hold the tensors that its settings describe"])
     if not all(bool((value.abs() <= max_value).all()) for value in given.values()):
         raise InputError(str(path), [f"must hold finite numbers of at most {max_value:g}"])

@@ -24,14 +24,9 @@ _ANY_OPTION = 0.1  # probability that an exploratory action is any option, not t
 
 
 class Rollout:
-    """A game that is played with ε-greedy actions.
+    """A game from a state on, played with ε-greedy actions.
 
-    Parameters
-    ----------
-    state
-        Where it starts.
-    active_fraction
-        Probability of a user to be active in a round.
+    `active_fraction` is the probability that a user is active in a round.
     """
 
     def __init__(self, state: GameState, active_fraction: float):
@@ -71,8 +66,8 @@ class Rollout:
 def _exploratory_actions(features: Features, start: Index, rng: np.random.Generator) -> Index:
     """(N,) each user's cheapest option at the prices, or one time in ten any.
 
-    A young network that fears the herd leaves users where they are; it would never see that acting
-    one by one is fine.
+    An untrained network that expects all others to move leaves users where they are, and would
+    never observe the reward of a move by one user.
     """
     anything = rng.integers(start[:-1], start[1:])
     cheapest = argmax_by_user(-features[:, FEATURES.index("reduced_cost")], start)

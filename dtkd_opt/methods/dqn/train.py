@@ -1,7 +1,7 @@
 """The training of `dqn`: double Q-learning on generated instances, in one loop.
 
 Each step is one round of a game and one update. Rounds go to a replay buffer; an update takes some
-of them at random and lowers the Huber loss between Q(features of the options taken) and the target
+of them at random and lowers the Huber loss between Q(features of the chosen options) and the target
 of van Hasselt, Guez and Silver ("Deep reinforcement learning with double Q-learning", AAAI 2016):
 the network chooses the next option, a target network, which follows it slowly, values that option
 (:func:`td_targets`).
@@ -55,8 +55,8 @@ def train_dqn(
     Parameters
     ----------
     output
-        Folder for ``dqn.json`` and ``dqn.safetensors`` (the network with the least mean gap of
-        all validations: what ``DQN.network`` takes), the checkpoint and the curve. Made if missing.
+        Folder, made if missing: for ``dqn.json`` and ``dqn.safetensors`` (the network with the
+        smallest mean gap of all validations, for ``DQN.network``), the checkpoint and the curve.
     settings
         With the same ones, no `minutes` and no interruption the same network comes out.
     resume
@@ -75,15 +75,16 @@ def train_dqn(
     Raises
     ------
     InputError, UsageError
-        When the folder or the device cannot be used, or weights grow beyond all bounds; see also
-        :func:`dtkd_opt.methods.dqn.checkpoint.load`.
+        Folder, checkpoint or device cannot be used, or weights grow beyond all bounds.
     """
     folder = Path(output)
-    state = TrainState(settings or DQNTrainSettings(), _checked_device(device))
+    if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
+        raise UsageError(f'device "{device}" is not available here; use "cpu"')
+    state = TrainState(settings or DQNTrainSettings(), device)
     _prepare(folder, resume)
     if resume:
         load(state, folder)
-    save(state, folder)  # a folder that takes no files is found out now, not after hours
+    save(state, folder)  # fails at once where the folder cannot be written
     with KeepOnCtrlC(at_once=False) as ctrl_c, one_thread():
         _train(state, folder, callback, ctrl_c)
         _write(state, folder)
@@ -125,7 +126,7 @@ def play_round(state: TrainState) -> Transitions:
 def td_targets(
     network: QNetwork, target_network: QNetwork, batch: Transitions, discount: float
 ) -> torch.Tensor:
-    """(M,) what Q of the options taken should be.
+    """(M,) what Q of the chosen options should be.
 
     A user is active in the next round with probability p, else it keeps its current option. With Q'
     of the target network, the discount γ and the next features s',
@@ -186,16 +187,10 @@ def make_settings(given: dict[str, Any]) -> DQNTrainSettings:
         raise UsageError("; ".join(fault_lines(error))) from None
 
 
-def _checked_device(device: str) -> str:
-    if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
-        raise UsageError(f'device "{device}" is not available here; use "cpu"')
-    return device
-
-
 def _prepare(folder: Path, resume: bool) -> None:
     """Make the folder of a new training; UsageError if it holds a checkpoint."""
     if resume:
-        return  # a folder that is not there holds no checkpoint, which is said when it is read
+        return  # `load` reports a missing folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:  # the latter of a null byte

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,7 +76,7 @@ def test_wrong_and_failing_methods_are_rows(tmp_path: Path, env: dict[str, str])
     assert summary.incumbent_objective_median.isna().tolist() == [False, True, True, True]
     versions = {row["spec"]["method"]: row["spec"]["version"] for row in lines(tmp_path / "out")}
     assert versions["price"] == f"dtkd-opt {do.__version__}"
-    assert versions["wrong"] == f"dtkd-opt {do.__version__} + rivals 1.2"
+    assert versions["wrong"] == f"dtkd-opt {do.__version__} + faulty-methods 1.2"
     run(given, env)
     methods = [row["spec"]["method"] for row in lines(tmp_path / "out")]
     again = sorted(methods[8:])  # those that only another's plan refutes too
@@ -96,28 +95,31 @@ def test_no_plan_is_a_row_with_its_reason(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == WRITTEN
 
 
-def test_results_of_another_question_are_never_mixed_in(tmp_path: Path) -> None:
+def test_results_of_another_spec_are_never_mixed_in(tmp_path: Path) -> None:
     instance = do.read_instance(N5)
-    build_specs: Callable[..., do.Comparison] = lambda **more: do.compare(  # noqa: E731
-        **{"instances": [instance], "methods": ["greedy"], "seeds": 1, "output": tmp_path} | more
-    )
-    build_specs()
+    common: dict[str, Any] = {
+        "instances": [instance],
+        "methods": ["greedy"],
+        "seeds": 1,
+        "output": tmp_path,
+    }
+    do.compare(**common)
     changed = instance.model_copy(update={"seconds_per_error": 90.0})
     for more, part in (
-        ({"gap": 1e-4}, "gap_asked 1e-06 where now 0.0001"),
+        ({"gap": 1e-4}, "gap_target 1e-06 where now 0.0001"),
         ({"time_limit": 9}, "time_limit_s none where now 9.0"),
         ({"methods": ["random"]}, "method greedy where now random"),
         ({"instances": [changed]}, "instance_sha256"),
     ):
         with pytest.raises(do.InputError, match="name another folder, or give --fresh") as error:
-            build_specs(**more)
+            do.compare(**common | more)
         assert part in str(error.value)
         assert len(lines(tmp_path)) == 1
-    assert (
-        len(build_specs(seeds=2, methods=["greedy", "random"]).runs) == 4
-    )  # more of the same is no other
+    larger = do.compare(**common | {"seeds": 2, "methods": ["greedy", "random"]})
+    assert len(larger.runs) == 4  # more of the same spec
     assert len(lines(tmp_path)) == 4
-    assert build_specs(gap=1e-4, resume=False).runs.gap_asked.tolist() == [1e-4]
+    fresh = do.compare(**common | {"gap": 1e-4, "resume": False})
+    assert fresh.runs.gap_target.tolist() == [1e-4]
     assert len(lines(tmp_path)) == 1
 
 
@@ -174,12 +176,16 @@ def test_a_system_without_fcntl_imports_too() -> None:
         ({"iterations": 0}, "iterations must be"),
     ],
 )
-def test_wrong_use_is_said_before_anything_runs(
+def test_wrong_use_is_refused_before_anything_runs(
     given: dict[str, Any], part: str, tmp_path: Path
 ) -> None:
-    asked = {"instances": [do.read_instance(N5)], "methods": ["price"], "output": tmp_path / "out"}
+    valid: dict[str, Any] = {
+        "instances": [do.read_instance(N5)],
+        "methods": ["price"],
+        "output": tmp_path / "out",
+    }
     with pytest.raises(do.UsageError, match=part):
-        do.compare(**asked | given)
+        do.compare(**valid | given)
     assert not (tmp_path / "out").exists()
 
 
@@ -220,7 +226,7 @@ def test_dask_workers_do_the_same(tmp_path: Path) -> None:
     assert len({row["worker"] for row in lines(tmp_path / "out")}) == 2
     here = do.compare(
         list(map(do.read_instance, (N5, N10))), ["random", "q-learning"], seeds=4, iterations=30,
-        params={"q-learning": do.QLearning(cold=True)},
+        settings={"q-learning": do.QLearning(cold=True)},
     ).runs  # fmt: skip
     there = pd.read_csv(tmp_path / "out" / "runs.csv")
     assert there[[*METRICS, "settings"]].equals(here[[*METRICS, "settings"]])

@@ -33,9 +33,9 @@ max_rounds = 0
 """
 
 
-def asked(label: str, params: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a run of the label is told."""
-    ((_, found),) = build_specs([do.read_instance(N5)], [label], params, 1, (1e-6, None, None))
+def settings_of(label: str, tables: dict[str, Any]) -> dict[str, Any]:
+    """The settings in the spec of a run of the label."""
+    ((_, found),) = build_specs([do.read_instance(N5)], [label], tables, 1, (1e-6, None, None))
     return found.settings
 
 
@@ -55,8 +55,8 @@ def test_one_method_with_two_settings_side_by_side(tmp_path: Path) -> None:
     )
     warm, cold = do.QLearning(rounds=20), do.QLearning(cold=True, rounds=30)
     want = [
-        do.solve(do.read_instance(N5), params, seed=seed, gap=0.0).objective
-        for params in (warm, cold)
+        do.solve(do.read_instance(N5), method, seed=seed, gap=0.0).objective
+        for method in (warm, cold)
         for seed in range(2)
     ]
     assert runs.incumbent_objective.tolist() == want
@@ -79,11 +79,11 @@ def test_cold_alone_is_for_q_learning(tmp_path: Path) -> None:
 
 def test_settings_may_be_records_or_mappings_and_all_are_kept() -> None:
     record = do.QLearning(cold=True)
-    assert asked("q-learning", {"q-learning": record}) == record.model_dump()
-    assert asked("q-learning", {"q-learning": {"cold": True}}) == record.model_dump()
-    assert asked("q-learning", {}) == do.QLearning().model_dump()
-    assert asked("x", {"x": COLD}) == do.QLearning(cold=True, rounds=30).model_dump()
-    assert asked("greedy", {"x": COLD, "exact": {"max_rounds": 0}}) == {}
+    assert settings_of("q-learning", {"q-learning": record}) == record.model_dump()
+    assert settings_of("q-learning", {"q-learning": {"cold": True}}) == record.model_dump()
+    assert settings_of("q-learning", {}) == do.QLearning().model_dump()
+    assert settings_of("x", {"x": COLD}) == do.QLearning(cold=True, rounds=30).model_dump()
+    assert settings_of("greedy", {"x": COLD, "exact": {"max_rounds": 0}}) == {}
 
 
 def test_exact_has_one_thread_where_the_user_does_not_say() -> None:
@@ -94,16 +94,16 @@ def test_exact_has_one_thread_where_the_user_does_not_say() -> None:
         ({"exact": {"highs": {"threads": 0}}}, 0),
         ({"exact": do.Exact(highs=do.HighsSettings(threads=2))}, 2),
     ):
-        assert asked("exact", given)["highs"]["threads"] == threads
-    assert asked("exact", {"exact": do.Exact(fixing=False)})["fixing"] is False
+        assert settings_of("exact", given)["highs"]["threads"] == threads
+    assert settings_of("exact", {"exact": do.Exact(fixing=False)})["fixing"] is False
 
 
-def test_other_settings_are_another_question(tmp_path: Path) -> None:
+def test_other_settings_are_another_spec(tmp_path: Path) -> None:
     instance = do.read_instance(N5)
 
     def compare(**settings: Any) -> do.Comparison:
-        params = {"mine": COLD | settings}
-        return do.compare([instance], ["mine"], params=params, seeds=1, output=tmp_path)
+        mine = {"mine": COLD | settings}
+        return do.compare([instance], ["mine"], settings=mine, seeds=1, output=tmp_path)
 
     first = compare().runs.runtime_s.tolist()
     assert compare(epsilon=0.5).runs.runtime_s.tolist() == first  # kept: the default
@@ -113,13 +113,13 @@ def test_other_settings_are_another_question(tmp_path: Path) -> None:
     assert f"holds runs that are not asked for {differing}; name another folder" in str(error.value)
 
 
-def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> None:
+def test_a_network_that_was_trained_anew_is_another_spec(tmp_path: Path) -> None:
     card = network_files(tmp_path)
     weights, output = card.with_suffix(".safetensors"), tmp_path / "out"
 
     def compare(methods: Sequence[str] = ("dqn",)) -> do.Comparison:
-        params = {"dqn": do.DQN(network=card, rounds=2)}
-        given = {"params": params, "seeds": 1, "output": output, "jobs": 1}
+        chosen = {"dqn": do.DQN(network=card, rounds=2)}
+        given = {"settings": chosen, "seeds": 1, "output": output, "jobs": 1}
         return do.compare([do.read_instance(N5)], methods, **given)
 
     (first,) = compare().records
@@ -143,7 +143,7 @@ def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("params", "error", "line"),
+    ("settings", "error", "line"),
     [
         ({"greedy": {"start": 3}}, do.UsageError, "greedy takes no settings, got start"),
         ({"price": do.QLearning()}, do.UsageError, "holds no settings of price"),
@@ -174,14 +174,16 @@ def test_a_network_that_was_trained_anew_is_another_question(tmp_path: Path) -> 
         ),
     ],
 )
-def test_wrong_settings_are_said_before_anything_runs(
-    params: Any, error: type[do.DtkdError], line: str, tmp_path: Path
+def test_wrong_settings_are_refused_before_anything_runs(
+    settings: Any, error: type[do.DtkdError], line: str, tmp_path: Path
 ) -> None:
-    methods = ["price", "greedy", *(["x"] if isinstance(params, dict) and "x" in params else [])]
-    with pytest.raises(error) as said:
-        do.compare([do.read_instance(N5)], methods, params=params, output=tmp_path / "out")
-    assert line in str(said.value)
-    assert "\n" not in str(said.value)
+    methods = ["price", "greedy"]
+    if isinstance(settings, dict) and "x" in settings:
+        methods.append("x")
+    with pytest.raises(error) as error_info:
+        do.compare([do.read_instance(N5)], methods, settings=settings, output=tmp_path / "out")
+    assert line in str(error_info.value)
+    assert "\n" not in str(error_info.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -197,7 +199,6 @@ def test_solve_takes_a_label_too(tmp_path: Path) -> None:
         "solve", N5, "--method", "q-learning cold", "--params", file, "--gap", "0", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    params = do.QLearning(cold=True, rounds=30)
-    want = do.solve(do.read_instance(N5), params, gap=0.0)
+    want = do.solve(do.read_instance(N5), do.QLearning(cold=True, rounds=30), gap=0.0)
     found = do.read_solution(tmp_path / "n5.solution.json")
     assert (found.method, found.incumbent_objective) == ("q-learning", want.objective)

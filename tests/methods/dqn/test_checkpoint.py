@@ -51,7 +51,7 @@ def test_a_training_that_was_stopped_goes_on_to_a_usable_network(tmp_path: Path)
     network = read_network(tmp_path / "dqn.json")
     for mine, best in zip(network.parameters(), state.best.parameters(), strict=True):
         assert torch.equal(mine, best)
-    plan = do.solve(do.generate_instance(5), "dqn", params=do.DQN(network=tmp_path / "dqn.json"))
+    plan = do.solve(do.generate_instance(5), do.DQN(network=tmp_path / "dqn.json"))
     assert plan.incumbent is not None
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,10 +15,6 @@ from tests.support.instances import small_instance, user
 from tests.support.options import all_choices, mean_objective, random_options, with_limits
 from tests.support.paths import INSTANCES
 from tests.support.strategies import instances
-
-
-def solve(instance: do.Instance, method: do.DQN, **limits: Any) -> do.Result:
-    return do.solve(instance, "dqn", params=method, **limits)
 
 
 @settings(max_examples=30, deadline=None)
@@ -48,8 +42,8 @@ def test_relabelled_users_do_the_same() -> None:
     instance = do.generate_instance(15, 2, seed=3)
     order = np.random.default_rng(3).permutation(15)
     method = do.DQN(rounds=4, active_fraction=1.0, final_active_fraction=1.0)
-    mine = solve(instance, method)
-    theirs = solve(permuted(instance, order), method)
+    mine = do.solve(instance, method)
+    theirs = do.solve(permuted(instance, order), method)
     assert mine.incumbent is not None
     assert theirs.incumbent is not None
     assert theirs.objective == pytest.approx(mine.objective, rel=1e-12)
@@ -122,19 +116,19 @@ def test_a_sample_plays_for_many_users() -> None:
     method = do.DQN(sample_users=200)
     threads = torch.get_num_threads()
     torch.set_num_threads(4)
-    result = solve(instance, method)
+    result = do.solve(instance, method)
     assert torch.get_num_threads() == 4
     torch.set_num_threads(threads)
     assert result.gap <= 1e-3
     assert len([p for p in result.history if p.phase == "rounds"]) <= 2 + method.rounds / 5
-    assert solve(instance, method).solution.users == result.solution.users
+    assert do.solve(instance, method).solution.users == result.solution.users
 
 
 def test_a_sample_keeps_the_time_too() -> None:
     """Without it, ten thousand rounds of the sample would come first."""
     instance = do.generate_instance(400, seed=9)
     method = do.DQN(sample_users=200, rounds=10_000)
-    result = solve(instance, method, time_limit=1.0)
+    result = do.solve(instance, method, time_limit=1.0)
     assert result.solution.termination == "time_limit"
     assert result.incumbent is not None
     assert result.solution.runtime_s < 10

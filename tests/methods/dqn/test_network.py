@@ -50,7 +50,7 @@ def test_a_bad_network_is_refused_in_one_line(
     read_network(path)
     damage(path)
     with pytest.raises(do.InputError, match=words) as error:
-        do.solve(do.generate_instance(3), "dqn", params=do.DQN(network=path))
+        do.solve(do.generate_instance(3), do.DQN(network=path))
     assert "\n" not in str(error.value)
     assert str(tmp_path) in str(error.value)
 

@@ -148,6 +148,6 @@ def test_the_command_trains_a_network_that_solves(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert "step 30, 100%" in done.stdout
     network = do.DQN(network=tmp_path / "net" / "dqn.json")
-    assert do.solve(do.generate_instance(5), "dqn", params=network).incumbent is not None
+    assert do.solve(do.generate_instance(5), network).incumbent is not None
     fails(run(*words), 2, "holds a checkpoint")
     fails(run("train-dqn", "--output", tmp_path, "--steps", "0"), 2, "steps: must be at least 1")

@@ -1,4 +1,4 @@
-"""Pyomo's perspective MILP of some options, standing in HiGHS, and the cuts that it gets.
+"""The master problem of outer approximation: a perspective MILP in HiGHS that grows by cuts.
 
 Tangents t ≥ (T(b0) - T'(b0) b0) x + T'(b0) b bound a delay T from below: at a choice's optimal
 shares b0 they make the MILP exact for this choice. Choices that cannot keep their limits are cut
@@ -21,8 +21,8 @@ from dtkd_opt.solvers.highs import HighsSettings, MilpOutcome, PersistentMilp
 _CHUNK = 2000  # options whose tangents are added between two checks of the time
 
 
-class OuterApproximation:
-    """The MILP of the `rows` of an option table; choices are rows of that table.
+class MasterProblem:
+    """The MILP of some rows of the option table; choices are rows of that table.
 
     Parameters
     ----------
@@ -62,25 +62,15 @@ class OuterApproximation:
         time_limit: float,
         callback: Callable[[float], None],
     ) -> MilpOutcome:
-        """Solve it as it stands.
+        """Solve it with the cuts so far, from a choice (N,) or None, to a relative gap or seconds.
 
-        Parameters
-        ----------
-        start
-            (N,) a choice to start from, or None.
-        gap, time_limit
-            Relative gap and seconds at which HiGHS stops.
-        callback
-            Called with HiGHS's bound [s] now and then.
-
-        Returns
-        -------
-        Why HiGHS stopped, whether it holds a choice, and its bound [s].
+        `callback` gets HiGHS's bound [s] now and then. Returns why HiGHS stopped, whether it holds
+        a choice, and its bound [s].
         """
         if start is not None:
-            taken = np.zeros(len(self.rows))
-            taken[np.searchsorted(self.rows, start)] = 1.0
-            self._milp.start_from(list(zip(self._variables, taken, strict=True)))
+            chosen = np.zeros(len(self.rows))
+            chosen[np.searchsorted(self.rows, start)] = 1.0
+            self._milp.start_from(list(zip(self._variables, chosen, strict=True)))
         outcome = self._milp.run(gap, time_limit, lambda bound: callback(bound * self.unit_s))
         return replace(outcome, bound=outcome.bound * self.unit_s)
 
@@ -90,24 +80,22 @@ class OuterApproximation:
         return choice
 
     def add_tangents(self, choice: Index, shares: Array) -> None:
-        """Tangents of a choice's options at their shares, (3, N)."""
-        self._add_tangents(np.searchsorted(self.rows, choice), shares)
-
-    def add_tangents_everywhere(self, shares: Array) -> None:
-        """Tangents of all its options at their shares, (3, len(rows))."""
-        self._add_tangents(np.arange(len(self.rows)), shares)
-
-    def add_tangents_at_prices(self, prices: Array) -> None:
-        """Tangents of all its options at the shares that they would buy at prices (3, S)."""
-        self.add_tangents_everywhere(respond(self.options, prices / self.unit_s).shares)
-
-    def _add_tangents(self, own_rows: Index, shares: Array) -> None:
+        """Tangents of some options, rows in order, at their shares (3, len(choice))."""
+        own_rows = np.searchsorted(self.rows, choice)
         for first in range(0, len(own_rows), _CHUNK):  # on large ones this takes seconds
             self._check_time()
             chunk = slice(first, first + _CHUNK)
             self._milp.add(
                 self._algebra.add_tangents(self.model, own_rows[chunk], shares[:, chunk])
             )
+
+    def add_tangents_everywhere(self, shares: Array) -> None:
+        """Tangents of all its options at their shares, (3, len(rows))."""
+        self.add_tangents(self.rows, shares)
+
+    def add_tangents_at_prices(self, prices: Array) -> None:
+        """Tangents of all its options at the shares that they would buy at prices (3, S)."""
+        self.add_tangents_everywhere(respond(self.options, prices / self.unit_s).shares)
 
     def cut_off(self, conflict: Conflict, choice: Index) -> None:
         """Forbid what a conflict proves impossible: by its prices, and its users' own choice."""

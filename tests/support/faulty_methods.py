@@ -54,10 +54,10 @@ NAMES = ("broken", "wrong", "boasting", "doomed", "held")
 
 def install(folder: Path) -> Path:
     """Write the package as pip would; with the folder on PYTHONPATH its methods are there."""
-    info = folder / "rivals-1.2.dist-info"
+    info = folder / "faulty_methods-1.2.dist-info"
     info.mkdir(parents=True)
-    (folder / "rivals_methods.py").write_text(CODE, encoding="utf-8")
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rivals\nVersion: 1.2\n")
-    lines = [f"{name} = rivals_methods:{name}" for name in NAMES]
+    (folder / "faulty_methods.py").write_text(CODE, encoding="utf-8")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty-methods\nVersion: 1.2\n")
+    lines = [f"{name} = faulty_methods:{name}" for name in NAMES]
     (info / "entry_points.txt").write_text("\n".join(["[dtkd_opt.methods]", *lines, ""]))
     return folder

@@ -9,7 +9,7 @@ import pyomo.core as pyo
 import pytest
 
 import dtkd_opt as do
-from dtkd_opt.milp.outer_approximation import OuterApproximation
+from dtkd_opt.milp.master_problem import MasterProblem
 from dtkd_opt.pricing.constrained_allocation import Conflict
 from dtkd_opt.problem.options import Index, Options
 from dtkd_opt.solvers.highs import PersistentMilp
@@ -21,7 +21,7 @@ def test_choices_that_cannot_keep_their_limits_are_cut_off() -> None:
     conflict it no longer can, and other choices stay."""
     instance = do.generate_instance(6, 1, 2, do.GeneratorSettings(deadlines=1.0))
     options = do.build_options(instance)
-    milp = OuterApproximation(options, np.arange(len(options)), do.HighsSettings(), 0, unit_s=1.0)
+    milp = MasterProblem(options, np.arange(len(options)), do.HighsSettings(), 0, unit_s=1.0)
     choice, conflict = infeasible_choice(options)
     model = milp.model
     model.fixed = pyo.Constraint(expr=sum(model.x[int(k)] for k in choice) == len(choice))
@@ -51,7 +51,7 @@ def test_tangents_make_it_exact_for_a_choice(unit_s: float) -> None:
     """With nothing else to choose, its bound is J of the choice, in seconds whatever its unit."""
     options = do.build_options(do.generate_instance(4, 2, 1))
     choice = random_choice(options, np.random.default_rng(1))
-    milp = OuterApproximation(options, choice, do.HighsSettings(), 0, unit_s)
+    milp = MasterProblem(options, choice, do.HighsSettings(), 0, unit_s)
     bounds: list[float] = []
     loose = milp.solve(None, 0.0, math.inf, bounds.append)
     milp.add_tangents(choice, do.allocate(options, choice).shares)
@@ -69,4 +69,4 @@ def test_long_work_looks_at_the_clock() -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        OuterApproximation(options, rows, do.HighsSettings(), 0, 1.0, late)
+        MasterProblem(options, rows, do.HighsSettings(), 0, 1.0, late)
