@@ -202,7 +202,9 @@ def proofs(options: Options, seed: int) -> bool:
 
 @settings(max_examples=15, deadline=None)
 @given(instance=instances(max_users=3, max_servers=2, max_models=2), seed=SEEDS)
-def test_no_infeasibility_proof_where_a_choice_is_feasible(instance: do.Instance, seed: int) -> None:
+def test_no_infeasibility_proof_where_a_choice_is_feasible(
+    instance: do.Instance, seed: int
+) -> None:
     options = options_of(instance)
     if any(math.isfinite(mean_objective(options, choice)) for choice in all_choices(options)):
         assert not proofs(options, seed)
