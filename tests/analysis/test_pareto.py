@@ -107,16 +107,16 @@ PRESS_AT = """
 import signal, sys
 import dtkd_opt
 pareto = sys.modules['dtkd_opt.analysis.pareto']
-real, calls, at, after = pareto._plan, [], int(sys.argv.pop(1)), sys.argv.pop(1) == "after"
-def press(*given):
+real, calls, at, after = pareto.solve, [], int(sys.argv.pop(1)), sys.argv.pop(1) == "after"
+def press(*given, **limits):
     calls.append(given)
     if len(calls) == at and not after:
         signal.raise_signal(signal.SIGINT)
-    found = real(*given)
+    found = real(*given, **limits)
     if len(calls) == at:
         signal.raise_signal(signal.SIGINT)
     return found
-pareto._plan = press
+pareto.solve = press
 from dtkd_opt.commands.main import main; main()
 """
 
@@ -139,16 +139,16 @@ def test_ctrl_c_between_two_weights(at: int, when: str, kept: int, tmp_path: Pat
 
 def without_plans(monkeypatch: pytest.MonkeyPatch, first: int, termination: str) -> do.Instance:
     """An instance whose weights from `first` on have no plan, for this reason."""
-    real, calls = pareto._plan, itertools.count()
+    real, calls = pareto.solve, itertools.count()
 
-    def plan(*given: Any) -> do.Result:
-        found = real(*given)
+    def plan(*given: Any, **limits: Any) -> do.Result:
+        found = real(*given, **limits)
         if next(calls) < first:
             return found
         lost = found.solution.model_copy(update={"termination": termination, "status": "unknown"})
         return replace(found, solution=lost, incumbent=None, reason="no plan")
 
-    monkeypatch.setattr(pareto, "_plan", plan)
+    monkeypatch.setattr(pareto, "solve", plan)
     return do.read_instance(INSTANCES / "n5.json")
 
 
@@ -164,16 +164,16 @@ def test_a_weight_without_a_plan_ends_the_sweep_and_keeps_what_was_before(
 
 
 def test_ctrl_c_in_the_last_weight_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = pareto._plan, itertools.count(1)
+    real, calls = pareto.solve, itertools.count(1)
 
-    def press(*given: Any) -> do.Result:
-        found = real(*given)
+    def press(*given: Any, **limits: Any) -> do.Result:
+        found = real(*given, **limits)
         if next(calls) < 3:
             return found
         solution = found.solution.model_copy(update={"termination": "interrupted"})
         return replace(found, solution=solution)
 
-    monkeypatch.setattr(pareto, "_plan", press)
+    monkeypatch.setattr(pareto, "solve", press)
     front = do.pareto(do.read_instance(INSTANCES / "n5.json"), points=3)
     assert (len(front.results), front.interrupted) == (3, True)
 

@@ -231,7 +231,7 @@ def test_failed_rows_run_again_and_others_are_kept(
     spec = do.FederationSpec(cache=cache)
     do.federate(problem, solution, spec, output=tmp_path, resume=True)
     again = {row["spec"]["user"] for row in lines(tmp_path)[3:]}
-    assert again == {rows[1]["asked"]["user"], rows[3]["asked"]["user"]}
+    assert again == {rows[1]["spec"]["user"], rows[3]["spec"]["user"]}
     pd.testing.assert_frame_equal(users(tmp_path), users(unbroken))
 
 

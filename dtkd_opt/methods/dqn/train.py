@@ -16,7 +16,6 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.methods.dqn.checkpoint import CHECKPOINT, TrainState, load, save
@@ -33,7 +32,6 @@ from dtkd_opt.methods.dqn.replay_buffer import Transitions, concatenate
 from dtkd_opt.methods.dqn.rollout import Rollout
 from dtkd_opt.methods.dqn.settings import DQNTrainSettings
 from dtkd_opt.pricing.equal_shares import argmax_by_user
-from dtkd_opt.records.files import fault_lines
 from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.threads import one_thread
@@ -183,8 +181,8 @@ def make_settings(given: dict[str, Any]) -> DQNTrainSettings:
     """Settings of the training from some values; UsageError where one is out of its range."""
     try:
         return DQNTrainSettings(**given)
-    except ValidationError as error:
-        raise UsageError("; ".join(fault_lines(error))) from None
+    except InputError as error:
+        raise UsageError("; ".join(error.faults)) from None
 
 
 def _prepare(folder: Path, resume: bool) -> None:
