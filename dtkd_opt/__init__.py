@@ -132,6 +132,10 @@ __all__ = [  # noqa: RUF022 - by subject
 ]  # fmt: skip
 
 
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
 def __getattr__(name: str) -> Any:
     for module, names in _LATER.items():
         if name in names:

@@ -2,7 +2,7 @@
 
     git worktree add ../other COMMIT
     python experiments/paired.py ../other --repeats 9          # writes paired.csv
-    python experiments/paired.py ../other --only import help
+    python experiments/paired.py ../other --only import n50 80
 
 Each run is a process of its own that imports the package of one of the two. Of `import`, `help` and
 `n50` the whole process counts, of the others the work, in seconds by its own clock.
@@ -104,7 +104,7 @@ def pair(figure: str, other: Path, repeats: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    figures = {name.split(",")[0]: name for name in (*COMMANDS, *WORK)}
+    figures = {name.partition(" users")[0]: name for name in (*COMMANDS, *WORK)}
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("other", type=Path, help="a checkout of another commit")
     parser.add_argument("--repeats", type=int, default=9, help="turns of each figure")

@@ -191,10 +191,15 @@ def _name_of(method: Any) -> str:
         method = method.func
     home = method if hasattr(method, "__qualname__") else type(method)
     value = f"{home.__module__}:{home.__qualname__}"
-    own = next((name for name, place in _OWN.items() if place == value), None)
-    foreign = (name for name, entry in _foreign().items() if entry.value == value)
+    for name, place in _OWN.items():
+        if place == value:
+            return name
+    for name, entry in _foreign().items():  # reads the metadata of all packages
+        if entry.value == value:
+            return name
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])|_", "-", home.__name__)
-    return own or next(foreign, words.lower().strip("-<>"))
+    name = words.lower().strip("-<>")
+    return f"{home.__module__}:{name}" if name in METHODS else name
 
 
 def _method_factory(name: str, given: Any) -> MethodFactory:

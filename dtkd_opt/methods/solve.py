@@ -72,6 +72,12 @@ def solve(
     UsageError
         Unknown method, something that is no method, or limits that mean nothing.
     """
+    if not isinstance(instance, Instance):
+        raise UsageError(f"instance must be an Instance: read_instance(...), got {instance!r:.60}")
+    if not (options is None or isinstance(options, Options)):
+        raise UsageError("options must be the instance's: build_options(instance)")
+    if not (callback is None or callable(callback)):
+        raise UsageError(f"callback must be a function of a Progress, got {callback!r:.60}")
     name, chosen = as_method(method)
     check_limits(gap, time_limit, iterations, seed)
     stop = Stop(

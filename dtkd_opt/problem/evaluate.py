@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dtkd_opt.errors import KEPT_FAULTS
+from dtkd_opt.errors import KEPT_FAULTS, UsageError
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.delays import stage_delays
 from dtkd_opt.problem.demands import Demands, pool_capacity
@@ -55,6 +55,11 @@ def evaluate(instance: Instance, plan: Plan) -> Evaluation:
         `objective` is J in seconds, inf where a needed share is zero; limits are held to a
         relative 1e-9.
     """
+    if not isinstance(plan, Plan):
+        raise UsageError(
+            f"plan must be a Plan: result.plan, or solution.users.to_plan(instance), "
+            f"got {type(plan).__name__}"
+        )
     chosen = Demands(instance, np.arange(len(instance.users)), plan.model, plan.place, plan.server)
     stages = stage_delays(chosen, plan.uplink_hz, plan.downlink_hz, plan.compute_hz)
     accuracy, delay = chosen.accuracy(), stages.total()

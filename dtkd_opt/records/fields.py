@@ -72,6 +72,10 @@ class Record(BaseModel):
         copy = super().model_copy(deep=deep)
         return copy.replace(**update) if update else copy
 
+    def copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # type: ignore[override]
+        """As :meth:`model_copy`; pydantic's own checks nothing."""
+        return self.model_copy(update=update, deep=deep)
+
     def hash_files(self) -> Mapping[str, str]:
         """Hexadecimal SHA-256, by name, of the files whose contents count as part of the record.
 

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
+from dtkd_opt.errors import UsageError
 from dtkd_opt.records.columns import Column
 from dtkd_opt.records.fields import Fraction, Name, NonNegative, Record, Text
 from dtkd_opt.records.fields import Number as Number
@@ -94,8 +95,11 @@ class HasSolution(Protocol):
 
 
 def as_solution(given: Solution | HasSolution) -> Solution:
-    """The solution itself, or that of a result."""
-    return given if isinstance(given, Solution) else given.solution
+    """The solution itself, or that of a result; UsageError where it is neither."""
+    solution = getattr(given, "solution", given)
+    if not isinstance(solution, Solution):
+        raise UsageError(f"needs a Solution or the Result of solve, got {type(given).__name__}")
+    return solution
 
 
 def read_solution(path: str | Path) -> Solution:

@@ -181,3 +181,29 @@ def test_a_choice_without_an_allocation_says_whose_limits() -> None:
     assert (result.status, result.solution.termination) == ("unknown", "no_plan_found")
     assert 'slowest: its choice has no feasible allocation: server "edge-0"' in result.reason
     assert result.bound > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"instance": "n5.json"}, "read_instance"),
+        ({"options": {}}, "build_options"),
+        ({"callback": 3}, "function of a Progress"),
+    ],
+)
+def test_wrong_arguments_are_told_in_words(given: dict[str, Any], words: str) -> None:
+    right = {"instance": do.generate_instance(1)}
+    with pytest.raises(do.UsageError, match=words):
+        do.solve(**right | given)
+
+
+def test_what_is_no_plan_or_solution_is_told_in_words() -> None:
+    instance = do.generate_instance(1)
+    result = do.solve(instance, "greedy")
+    with pytest.raises(do.UsageError, match=r"result\.plan"):
+        do.evaluate(instance, result)  # type: ignore[arg-type]
+    with pytest.raises(do.UsageError, match="Solution"):
+        do.check(instance, 3)  # type: ignore[arg-type]
+    with pytest.raises(do.InputError, match="seconds_per_error"):
+        instance.copy(update={"seconds_per_error": -5})
+    assert {*do.__all__} <= {*dir(do)}
