@@ -10,10 +10,6 @@ Solvers are imported on first use, so that `import dtkd_opt` and `dtkd-opt --hel
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from dtkd_opt.analysis.compare import Comparison, compare
-from dtkd_opt.analysis.export import export
-from dtkd_opt.analysis.pareto import ParetoFront, pareto
-from dtkd_opt.analysis.planner import Planner
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
 from dtkd_opt.federate import Federation, federate, federate_all
 from dtkd_opt.federate.fedavg_plan import FedAvgPlan, plan_fedavg
@@ -34,9 +30,6 @@ from dtkd_opt.methods.solve import solve
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate
 from dtkd_opt.problem import GeneratorSettings, Options, build_options, generate_instance
 from dtkd_opt.problem.evaluate import Evaluation, evaluate
-from dtkd_opt.proof.certify import certify
-from dtkd_opt.proof.check import check
-from dtkd_opt.proof.verify import verify
 from dtkd_opt.records.accuracy import AccuracyTable
 from dtkd_opt.records.calibration import (
     AccuracyCurve,
@@ -72,6 +65,10 @@ from dtkd_opt.records.users import User, Users
 from dtkd_opt.records.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from dtkd_opt.analysis.compare import Comparison, compare
+    from dtkd_opt.analysis.export import export
+    from dtkd_opt.analysis.pareto import ParetoFront, pareto
+    from dtkd_opt.analysis.planner import Planner
     from dtkd_opt.distill.calibrate import CalibrationResult, calibrate
     from dtkd_opt.distill.settings import CalibrationSettings
     from dtkd_opt.federate.fedavg import FedAvgResult, fedavg
@@ -82,10 +79,17 @@ if TYPE_CHECKING:
     from dtkd_opt.methods.exact import Exact
     from dtkd_opt.methods.price import Price
     from dtkd_opt.methods.q_learning import QLearning
+    from dtkd_opt.proof.certify import certify
+    from dtkd_opt.proof.check import check
+    from dtkd_opt.proof.verify import verify
     from dtkd_opt.records.schema import json_schema
     from dtkd_opt.solvers.highs import HighsSettings
 
-_LATER = {  # the same, at run time: what loads solvers, torch or pandas
+_LATER = {  # the same, at run time: imported on first use
+    "analysis.compare": ("Comparison", "compare"),
+    "analysis.export": ("export",),
+    "analysis.pareto": ("ParetoFront", "pareto"),
+    "analysis.planner": ("Planner",),
     "distill.calibrate": ("CalibrationResult", "calibrate"),
     "distill.settings": ("CalibrationSettings",),
     "federate.fedavg": ("FedAvgResult", "fedavg"),
@@ -96,6 +100,9 @@ _LATER = {  # the same, at run time: what loads solvers, torch or pandas
     "methods.exact": ("Exact",),
     "methods.price": ("Price",),
     "methods.q_learning": ("QLearning",),
+    "proof.certify": ("certify",),
+    "proof.check": ("check",),
+    "proof.verify": ("verify",),
     "records.schema": ("json_schema",),
     "solvers.highs": ("HighsSettings",),
 }
