@@ -105,8 +105,7 @@ def test_ctrl_c_keeps_the_weights_so_far(monkeypatch: pytest.MonkeyPatch) -> Non
 
 PRESS_AT = """
 import signal, sys
-import dtkd_opt
-pareto = sys.modules['dtkd_opt.analysis.pareto']
+from dtkd_opt.analysis import pareto
 real, calls, at, after = pareto.solve, [], int(sys.argv.pop(1)), sys.argv.pop(1) == "after"
 def press(*given, **limits):
     calls.append(given)
