@@ -14,7 +14,8 @@ from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.federate.figures import accuracy_figure, gantt
 from dtkd_opt.federate.result import Federation
 from dtkd_opt.federate.spec import TaskResult
-from dtkd_opt.federate.timeline import STAGES, Timeline, plan_choices
+from dtkd_opt.federate.timeline import STAGES, Timeline
+from dtkd_opt.problem.demands import Demands
 from dtkd_opt.records.files import write_atomic
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import Solution
@@ -50,7 +51,7 @@ def users_frame(
     """
     import pandas as pd
 
-    chosen = plan_choices(instance, solution.users.to_plan(instance))
+    chosen = Demands.of_plan(instance, solution.users.to_plan(instance))
     by_user = {row.spec.user: row for row in results}
     users = solution.to_frame()[["name", "model", "place", "server"]]
     users["samples"] = instance.users.samples

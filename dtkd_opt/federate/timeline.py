@@ -41,12 +41,6 @@ class Timeline:
 
 def build_timeline(instance: Instance, plan: Plan) -> Timeline:
     """Each user's delay in stages, at the plan's shares; they sum up to the plan's delay."""
-    chosen = plan_choices(instance, plan)
+    chosen = Demands.of_plan(instance, plan)
     delays = stage_delays(chosen, plan.uplink_hz, plan.downlink_hz, plan.compute_hz)
     return Timeline(plan.place, {stage: getattr(delays, stage) for stage in STAGES})
-
-
-def plan_choices(instance: Instance, plan: Plan) -> Demands:
-    """Every user's choice, with the planned bits: `upload_bits`, `download_bits`."""
-    users = np.arange(len(instance.users))
-    return Demands(instance, users, plan.model, plan.place, plan.server)

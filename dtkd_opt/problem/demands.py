@@ -7,6 +7,7 @@ here; each builds its own entries, and neither reads the other's numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import PLACES, SERVER, Instance
+from dtkd_opt.records.plan import Plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,12 @@ class Demands:
     model: Index
     place: Index  # DEVICE or SERVER
     server: Index
+
+    @classmethod
+    def of_plan(cls, instance: Instance, plan: Plan) -> Self:
+        """Every user's choice in a plan, (N,) entries."""
+        users = np.arange(len(instance.users))
+        return cls(instance, users, plan.model, plan.place, plan.server)
 
     def select(self, rows: slice | Index) -> Demands:
         """Some of the entries."""

@@ -60,7 +60,7 @@ def evaluate(instance: Instance, plan: Plan) -> Evaluation:
             f"plan must be a Plan: result.plan, or solution.users.to_plan(instance), "
             f"got {type(plan).__name__}"
         )
-    chosen = Demands(instance, np.arange(len(instance.users)), plan.model, plan.place, plan.server)
+    chosen = Demands.of_plan(instance, plan)
     stages = stage_delays(chosen, plan.uplink_hz, plan.downlink_hz, plan.compute_hz)
     accuracy, delay = chosen.accuracy(), stages.total()
     energy = _energy(chosen, plan, stages.upload)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import dtkd_opt as do
-from dtkd_opt.federate.timeline import build_timeline, plan_choices
+from dtkd_opt.federate.timeline import build_timeline
+from dtkd_opt.problem.demands import Demands
 from tests.support.federating import SHARES, instance
 from tests.support.paths import INSTANCES
 
@@ -33,7 +34,7 @@ def test_the_timeline_adds_up_to_the_plans_delays(name: str) -> None:
 def test_planned_bits_are_the_formulas() -> None:
     problem = instance()
     solution = do.solve(problem, "random", seed=1).solution
-    chosen = plan_choices(problem, solution.users.to_plan(problem))
+    chosen = Demands.of_plan(problem, solution.users.to_plan(problem))
     bits = {model.name: model.bits for model in problem.models}
     for n, (user, (samples, fresh, _)) in enumerate(zip(solution.users, SHARES, strict=True)):
         server = user.place == "server"
