@@ -44,6 +44,9 @@ class Planner:
         self._prices: Array | None = None
         self._options: Options | None = None
 
+    def __repr__(self) -> str:
+        return f"<Planner of {self.instance!r}, gap {self.gap:g}>"
+
     def solve(
         self,
         channel_gain: Array | None = None,

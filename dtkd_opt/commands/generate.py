@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dtkd_opt.commands.console import FILE, say
+from dtkd_opt.errors import InputError, UsageError
 
 
 @click.command()
@@ -43,7 +44,10 @@ def generate(
     from dtkd_opt.records.calibration import read_calibration
     from dtkd_opt.records.instance import write_instance
 
-    given = GeneratorSettings(**{k: value for k, value in settings.items() if value is not None})
+    try:
+        given = GeneratorSettings(**{k: v for k, v in settings.items() if v is not None})
+    except InputError as error:
+        raise UsageError(error.faults[0]) from None
     calibration = None if models is None else read_calibration(models)
     instance = generate_instance(users, servers, seed, given, name, calibration, accuracy)
     written = write_instance(instance, output)

@@ -31,12 +31,16 @@ class FedAvgPlan:
     student: str
     epochs: tuple[int, ...]
     server: Index  # (N,) of the greatest gain
-    cpu_hz: Array  # (N,) of the device, within its energy budget
+    device_hz: Array  # (N,) of the CPU, within its energy budget
     uplink_hz: Array  # (R, N)
     upload_s: Array  # (R, N)
     download_s: Array  # (N,) of an average, which a server broadcasts to its users
     delay_s: Array  # (N,) until a user has the last average
     expected_accuracy: float
+
+    def __repr__(self) -> str:
+        rounds = f"{len(self.epochs)} rounds of {self.student}"
+        return f"<FedAvgPlan of {self.instance!r}: {rounds}, objective {self.objective:.6g}>"
 
     @property
     def total_delay_s(self) -> float:
@@ -137,7 +141,7 @@ def _plan(
         student=instance.models[m].name,
         epochs=epochs,
         server=server,
-        cpu_hz=cpu,
+        device_hz=cpu,
         uplink_hz=shares,
         upload_s=upload,
         download_s=download,

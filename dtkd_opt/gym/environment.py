@@ -99,11 +99,10 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         self._settings = settings or GeneratorSettings()
         self._min_users, self._max_users = _checked_users(users, order, penalty)
         self._servers = _positive_integer(servers, "servers")
-        reach = _positive_integer(self._settings.reach, "reach")
         self._order, self._certify, self._penalty = order, certify, float(penalty)
         self._fixed = None if instance is None else (instance, build_options(instance))
         self._n_models = len((instance or shipped_calibration()).models)
-        self._n_ranks = min(reach, self._servers)
+        self._n_ranks = min(self._settings.reach, self._servers)
         if self._fixed is not None:
             self._n_ranks = count_ranks(self._fixed[1])
         n_slots = 2 * self._n_models * self._n_ranks

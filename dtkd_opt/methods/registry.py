@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hin
 
 from dtkd_opt.errors import UsageError, printable
 from dtkd_opt.records.fields import Record
-from dtkd_opt.records.files import validate
 from dtkd_opt.records.solution import Termination
+from dtkd_opt.records.validation import validate
 from dtkd_opt.records.version import __version__
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,23 +12,30 @@ from dtkd_opt.problem.options import Options, build_options, pool_delays
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.accuracy import AccuracyTable, best_accuracy
 from dtkd_opt.records.calibration import Accuracy, Calibration, shipped_calibration
-from dtkd_opt.records.instance import Instance, Server
+from dtkd_opt.records.elements import Server
+from dtkd_opt.records.fields import Amount, Count, Fraction, Positive, Record
+from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.users import Users
 
+MAX_SIZE = 10**6  # users, servers
 
-@dataclass(frozen=True)
-class GeneratorSettings:
+
+class GeneratorSettings(Record):
     """What a random instance looks like; fractions say which share of the users has a limit."""
 
-    seconds_per_error: float = 100.0
-    reach: int = 2
-    deadlines: float = 0.0
-    energy_budgets: float = 0.0
-    accuracy_floors: float = 0.0
-    uplink_hz: float = 20e6
-    downlink_hz: float = 20e6
-    server_hz_per_user: float = 4e9
-    radius_m: float = 500.0
+    seconds_per_error: Amount = 100.0
+    reach: Count = 2
+    """To how many servers a user has a channel, the strongest ones."""
+    deadlines: Fraction = 0.0
+    energy_budgets: Fraction = 0.0
+    accuracy_floors: Fraction = 0.0
+    uplink_hz: Positive = 20e6
+    """Of each server, as is `downlink_hz`."""
+    downlink_hz: Positive = 20e6
+    server_hz_per_user: Positive = 4e9
+    """CPU of the servers, [cycles/s] for each user."""
+    radius_m: Positive = 500.0
+    """Of a server's cell."""
 
 
 def generate_instance(
@@ -60,12 +66,16 @@ def generate_instance(
     Raises
     ------
     UsageError
-        When a number is out of range.
+        When `users`, `servers` or `seed` is out of range, or a setting too extreme for an instance.
     InputError
         When the calibration does not have this accuracy.
     """
     settings = settings or GeneratorSettings()
-    _check_settings(users, servers, seed, settings)
+    for label, count in {"users": users, "servers": servers}.items():
+        if not 1 <= count <= MAX_SIZE:
+            raise UsageError(f"{label} must be between 1 and a million, got {count}")
+    if seed < 0:
+        raise UsageError(f"seed must be at least 0, got {seed}")
     calibration = calibration or shipped_calibration()
     models = calibration.models_with(accuracy)
     rng = np.random.default_rng(seed)
@@ -86,21 +96,6 @@ def generate_instance(
         return _with_deadlines(instance, settings, rng)
     except InputError as error:
         raise UsageError(error.faults[0]) from None
-
-
-def _check_settings(users: int, servers: int, seed: int, settings: GeneratorSettings) -> None:
-    for label, value in {"users": users, "servers": servers, "reach": settings.reach}.items():
-        if not 1 <= value <= 10**6:
-            raise UsageError(f"{label} must be between 1 and a million, got {value}")
-    for label, number in {"seed": seed, "seconds_per_error": settings.seconds_per_error}.items():
-        if not 0 <= number < np.inf:
-            raise UsageError(f"{label} must be at least 0, got {number:g}")
-    for label in ("uplink_hz", "downlink_hz", "server_hz_per_user", "radius_m"):
-        if not 0 < getattr(settings, label) < 1e30:
-            raise UsageError(f"{label} must be greater than 0, got {getattr(settings, label):g}")
-    for label in ("deadlines", "energy_budgets", "accuracy_floors"):
-        if not 0 <= getattr(settings, label) <= 1:
-            raise UsageError(f"{label} must be between 0 and 1, got {getattr(settings, label):g}")
 
 
 def _channel_gains(

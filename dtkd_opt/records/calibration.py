@@ -24,8 +24,9 @@ from dtkd_opt.records.fields import (
     Text,
     raise_faults,
 )
-from dtkd_opt.records.files import parse_json, read_bytes, to_json, validate, write_atomic
+from dtkd_opt.records.files import parse_json, read_bytes, to_json, write_atomic
 from dtkd_opt.records.instance import Instance, Model, Task
+from dtkd_opt.records.validation import validate
 
 FORMAT: Literal["dtkd-opt/accuracy/1"] = "dtkd-opt/accuracy/1"
 

@@ -28,14 +28,7 @@ from dtkd_opt.records.fields import (
     Whole,
     raise_faults,
 )
-from dtkd_opt.records.files import (
-    fault_lines,
-    parse_json,
-    read_bytes,
-    to_json,
-    validate,
-    write_atomic,
-)
+from dtkd_opt.records.files import parse_json, read_bytes, to_json, write_atomic
 from dtkd_opt.records.parquet import (
     PARQUET_MIN_USERS,
     read_parquet,
@@ -43,6 +36,7 @@ from dtkd_opt.records.parquet import (
     write_parquet,
 )
 from dtkd_opt.records.plan import PlanRows
+from dtkd_opt.records.validation import fault_lines, validate
 
 FORMAT: Literal["dtkd-opt/certificate/1"] = "dtkd-opt/certificate/1"
 

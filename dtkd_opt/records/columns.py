@@ -17,7 +17,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from dtkd_opt.errors import KEPT_FAULTS, InputError
 from dtkd_opt.records.fields import Record
-from dtkd_opt.records.files import fault_lines
+from dtkd_opt.records.validation import fault_lines
 
 Texts: TypeAlias = NDArray[np.object_]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -239,7 +239,7 @@ class Columns(Sequence[R]):
         return hash(tuple(self))  # as of the tuple that it is equal to
 
     def __repr__(self) -> str:
-        rows = repr(list(self)) if len(self) <= 20 else f"<{len(self)} rows>"
+        rows = repr(list(self)) if len(self) <= 3 else f"<{len(self)} rows>"
         return f"{type(self).__name__}.from_records({rows})"
 
     def __reduce__(self) -> tuple[Any, ...]:

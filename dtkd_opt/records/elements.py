@@ -14,16 +14,6 @@ class Task(Record):
     bits_per_label: Positive
     teacher_cycles_per_sample: Amount
 
-    @init_signature
-    def __init__(
-        self,
-        *,
-        epochs: int,
-        bits_per_sample: float,
-        bits_per_label: float,
-        teacher_cycles_per_sample: float,
-    ) -> None: ...
-
 
 class Server(Record):
     """An edge server and its three pools: uplink band, downlink band [Hz], CPU [cycles/s]."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from inspect import Parameter, Signature
 from typing import Annotated, Any, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -21,7 +23,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from dtkd_opt.errors import InputError
-from dtkd_opt.records.files import fault_lines
+from dtkd_opt.records.validation import fault_lines
 
 # within these, no product or quotient of the physics overflows or vanishes
 SMALLEST, LARGEST = 1e-30, 1e30
@@ -58,9 +60,21 @@ class Record(BaseModel):
         except ValidationError as error:
             name = fields.get("name")
             label = f' "{name}"' if name and isinstance(name, str) else ""
-            raise InputError(type(self).__name__ + label, fault_lines(error)) from None
+            faults = fault_lines(error, python=True, keys=type(self).model_fields)
+            raise InputError(type(self).__name__ + label, faults) from None
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined] # reading does not call it
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        if "__init__" not in vars(cls):
+            cls.__init__ = init_signature(_keyword_stub(cls))  # type: ignore[method-assign]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in type(self).model_fields:
+            kind = type(self).__name__
+            raise AttributeError(f"{kind} is frozen; .replace({name}=...) makes a changed copy")
+        super().__setattr__(name, value)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with other values, which are checked as those of a new record."""
@@ -72,9 +86,7 @@ class Record(BaseModel):
         copy = super().model_copy(deep=deep)
         return copy.replace(**update) if update else copy
 
-    def copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # type: ignore[override]
-        """As :meth:`model_copy`; pydantic's own checks nothing."""
-        return self.model_copy(update=update, deep=deep)
+    copy = model_copy  # type: ignore[assignment, pydantic-field] # pydantic's checks nothing
 
     def hash_files(self) -> Mapping[str, str]:
         """Hexadecimal SHA-256, by name, of the files whose contents count as part of the record.
@@ -101,6 +113,29 @@ def init_signature(stub: Init) -> Init:
 
     init.__pydantic_base_init__ = True  # type: ignore[attr-defined]
     return cast(Init, init)
+
+
+def _keyword_stub(record: type[Record]) -> Callable[..., None]:
+    """An empty `__init__` whose signature has a keyword for each field."""
+
+    def init(self: Record, **fields: Any) -> None: ...
+
+    written = ChainMap(*(vars(base).get("__annotations__", {}) for base in record.__mro__))
+    parameters = [Parameter("self", Parameter.POSITIONAL_ONLY)]
+    for key, field in record.model_fields.items():
+        if key == "format":  # what files begin with
+            continue
+        default = field.get_default(call_default_factory=True)
+        parameters.append(
+            Parameter(
+                key,
+                Parameter.KEYWORD_ONLY,
+                default=Parameter.empty if field.is_required() else default,
+                annotation=written[key],
+            )
+        )
+    init.__signature__ = Signature(parameters, return_annotation=None)  # type: ignore[attr-defined]
+    return init
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Reading and writing: strict JSON in, atomic writes out, validation errors as plain lines."""
+"""Reading and writing: strict JSON in, atomic writes out."""
 
 from __future__ import annotations
 
@@ -7,39 +7,14 @@ import hashlib
 import json
 import math
 import os
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from dtkd_opt.errors import InputError
-
-Record = TypeVar("Record", bound=BaseModel)
-
-_RULES = {
-    "greater_than": "must be greater than {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than_equal": "must be at most {le:g}",
-    "less_than": "must be less than {lt:g}",
-    "finite_number": "must be a finite number",
-    "float_type": "must be a number",
-    "int_type": "must be a whole number written in digits only",
-    "bool_type": "must be true or false",
-    "string_type": "must be a text in quotes",
-    "path_type": "must be the name of a file in quotes",
-    "string_unicode": "must hold whole characters, no lone \\ud800 to \\udfff",
-    "string_too_short": "must not be empty",
-    "string_pattern_mismatch": "must match {pattern}",
-    "tuple_type": "must be a list in [ ]",
-    "model_type": "must be an object in {{ }}",
-    "model_attributes_type": "must be an object in {{ }}",
-    "too_short": "must have at least one entry",
-    "literal_error": "must be {expected}",
-}
+from dtkd_opt.records.validation import at_path, short_value
 
 _SYNTAX = {
     "Expecting value": "a value must stand here",
@@ -169,78 +144,10 @@ def _invalid_faults(root: Any) -> Iterator[str]:
             for key in value.repeated:
                 yield at_path((*loc, key), "is given more than once; keep one")
         if isinstance(value, float) and not math.isfinite(value):
-            yield at_path(loc, f"must be a finite number, got {_short(value)}")
+            yield at_path(loc, f"must be a finite number, got {short_value(value)}")
         items: Any = value.items() if isinstance(value, dict) else ()
         items = enumerate(value) if isinstance(value, list) else items
         stack.extend([((*loc, key), item) for key, item in items][::-1])
-
-
-def validate(record: type[Record], data: Any, source: str) -> Record:
-    """`record` from parsed JSON, or InputError, a line a fault: ``users[3].samples: must be …``."""
-    if not isinstance(data, dict):
-        raise InputError(source, ["must be a JSON object in { }"])
-    if "format" in record.model_fields and "format" not in data:  # only what Python makes has none
-        raise InputError(source, ["format: is missing; must be given"])
-    try:
-        return record.model_validate(data)
-    except ValidationError as error:
-        raise InputError(source, fault_lines(error)) from None
-
-
-def fault_lines(error: ValidationError, prefix: tuple[int | str, ...] = ()) -> list[str]:
-    """One line per fault, its path inside the file starting with `prefix`."""
-    errors = error.errors(include_url=False)
-    # in a file of another kind the faults of all its keys would only hide this one
-    errors = [e for e in errors if e["loc"] == ("format",)] or errors
-    return [line for e in errors for line in _lines(e, prefix)]
-
-
-def _lines(error: Any, prefix: tuple[int | str, ...]) -> list[str]:
-    """One pydantic error as `path: rule` lines; a record's own checks carry theirs in ctx."""
-    kind, ctx, value = error["type"], error.get("ctx", {}), error["input"]
-    loc = (*prefix, *error["loc"])
-    if kind == "faults":
-        return [_join(_dotted(loc), line) for line in ctx["lines"]]
-    if kind == "missing":
-        return [at_path(loc, "is missing; must be given")]
-    if kind == "extra_forbidden":
-        return [at_path(loc, "is not a known key; remove or rename it")]
-    if kind == "too_short" and value:
-        return []  # pydantic counts valid items only; the others have their own lines
-    rule = _RULES[kind].format(**ctx) if kind in _RULES else error["msg"].lower()
-    rule = rule.replace("'", '"')  # as in JSON
-    return [at_path(loc, f"{rule}, got {_short(value)}")]
-
-
-def at_path(loc: tuple[int | str, ...], fault: str) -> str:
-    """The fault after its path inside the file."""
-    path = _dotted(loc)
-    return f"{path}: {fault}" if path else fault
-
-
-def _dotted(loc: tuple[int | str, ...]) -> str:
-    path = ""
-    for part in loc:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif re.fullmatch(r"\w{1,40}", part):
-            path += f".{part}" if path else part
-        else:
-            path += f"[{_short(part)}]"
-    return path
-
-
-def _join(prefix: str, line: str) -> str:
-    return line if not prefix else f"{prefix}{'' if line.startswith('[') else '.'}{line}"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list | tuple):
-        return "a list" if value else "an empty list"
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 40 else text[:37] + "…"
 
 
 @contextlib.contextmanager

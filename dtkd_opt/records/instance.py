@@ -27,7 +27,7 @@ from dtkd_opt.records.elements import Task as Task
 from dtkd_opt.records.fields import LARGEST as LARGEST
 from dtkd_opt.records.fields import SMALLEST as SMALLEST
 from dtkd_opt.records.fields import Amount, Name, Record, Text, init_signature, raise_faults
-from dtkd_opt.records.files import parse_json, read_bytes, sha256, to_json, validate
+from dtkd_opt.records.files import parse_json, read_bytes, sha256, to_json
 from dtkd_opt.records.parquet import (
     PARQUET_MIN_USERS,
     Storage,
@@ -37,6 +37,7 @@ from dtkd_opt.records.parquet import (
 )
 from dtkd_opt.records.users import User as User
 from dtkd_opt.records.users import Users
+from dtkd_opt.records.validation import validate
 
 FORMAT: Literal["dtkd-opt/instance/1"] = "dtkd-opt/instance/1"
 
@@ -160,6 +161,12 @@ class Instance(Record):
         for kind in ("servers", "models"):
             head[kind] = [item.model_dump(exclude_defaults=True) for item in getattr(self, kind)]
         return head
+
+    def __repr__(self) -> str:
+        sizes = (f"{len(getattr(self, kind))} {kind}" for kind in ("users", "servers", "models"))
+        return f'<Instance "{self.name}": {", ".join(sizes)}>'
+
+    __str__ = __repr__
 
     def __eq__(self, other: object) -> bool:
         # where a record was read from is not part of what it says

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from dtkd_opt.errors import KEPT_FAULTS, InputError, UsageError
 from dtkd_opt.records.columns import Column, Columns, Mask
-from dtkd_opt.records.files import at_path, read_bytes, write_atomic
+from dtkd_opt.records.files import read_bytes, write_atomic
+from dtkd_opt.records.validation import at_path
 
 PARQUET_MIN_USERS = 100_000  # from which on a file's users go into a Parquet file beside it
 Storage: TypeAlias = Literal["auto", "json", "parquet"]

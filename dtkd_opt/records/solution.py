@@ -15,9 +15,10 @@ from dtkd_opt.records.columns import Column
 from dtkd_opt.records.fields import Fraction, Name, NonNegative, Record, Text
 from dtkd_opt.records.fields import Number as Number
 from dtkd_opt.records.fields import Whole as Whole
-from dtkd_opt.records.files import parse_json, read_bytes, to_json, validate
+from dtkd_opt.records.files import parse_json, read_bytes, to_json
 from dtkd_opt.records.parquet import Storage, read_parquet, referenced_parquet, write_beside
 from dtkd_opt.records.plan import MAX_FLOAT, PlanColumns, PlanRow
+from dtkd_opt.records.validation import validate
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -55,7 +55,7 @@ def test_equal_shares_are_never_faster(name: str) -> None:
     gain = problem.users.channel_gain[np.arange(len(problem.users)), plan.server]
     snr = problem.users.tx_power_w * gain / noise
     up = problem.models[1].bits / physics.uplink_rate(equal[plan.server], snr)
-    training = problem.users.samples * problem.models[1].cycles_per_sample / plan.cpu_hz
+    training = problem.users.samples * problem.models[1].cycles_per_sample / plan.device_hz
     rounds = [(epochs * training + up).max() for epochs in plan.epochs]
     assert plan.delay_s.max() <= sum(rounds) + len(rounds) * plan.download_s.max()
 
@@ -96,9 +96,9 @@ def test_limits_of_users_hold_in_fedavg(problem: Instance) -> None:
     with pytest.raises(do.InfeasibleError):
         plan_fedavg(limited(problem, energy_j=radio * 0.99), student="cnn_m")
     tight = plan_fedavg(limited(problem, energy_j=radio * 1.01), student="cnn_m")
-    assert (tight.cpu_hz < free.cpu_hz).any()
+    assert (tight.device_hz < free.device_hz).any()
     assert (tight.uplink_hz >= equal * (1 - 1e-12)).all()
-    spent = (tight.upload_s.sum(axis=0) * power) + problem.users.kappa * tight.cpu_hz**2 * (
+    spent = (tight.upload_s.sum(axis=0) * power) + problem.users.kappa * tight.device_hz**2 * (
         EPOCHS * problem.users.samples * problem.models[1].cycles_per_sample
     )
     assert (spent <= radio * 1.01 * (1 + 1e-9)).all()

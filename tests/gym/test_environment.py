@@ -180,7 +180,6 @@ def test_certified_episodes_tell_the_proven_gap() -> None:
         ({"users": (5, 3)}, "users must be a range"),
         ({"servers": 0}, "servers must be a whole number of at least 1, got 0"),
         ({"servers": 1.5}, "servers must be a whole number of at least 1, got 1.5"),
-        ({"settings": do.GeneratorSettings(reach=0)}, "reach must be a whole number of at least 1"),
         ({"penalty": None}, "penalty must be a number of at least 0, got None"),
         ({"penalty": -1.0}, "penalty must be"),
         ({"penalty": float("nan")}, "penalty must be"),

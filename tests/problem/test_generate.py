@@ -56,33 +56,39 @@ def test_draws_are_within_the_documented_ranges() -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "params", "name"),
+    ("counts", "name"),
     [
-        ({"users": 0}, {}, "users"),
-        ({"users": 10**6 + 1}, {}, "users"),
-        ({"servers": 0}, {}, "servers"),
-        ({"seed": -1}, {}, "seed"),
-        ({}, {"reach": 0}, "reach"),
-        ({}, {"seconds_per_error": -1e-9}, "seconds_per_error"),
-        ({}, {"seconds_per_error": math.nan}, "seconds_per_error"),
-        ({}, {"seconds_per_error": math.inf}, "seconds_per_error"),
+        ({"users": 0}, "users"),
+        ({"users": 10**6 + 1}, "users"),
+        ({"servers": 0}, "servers"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_counts_out_of_range_are_refused_by_name(counts: dict[str, int], name: str) -> None:
+    with pytest.raises(do.UsageError, match=f"^{name} must be "):
+        do.generate_instance(**{"users": 2, **counts})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("reach", 0),
+        *[("seconds_per_error", value) for value in (-1e-9, math.nan, math.inf)],
         *[
-            ({}, {name: value}, name)
+            (name, value)
             for name in ("deadlines", "energy_budgets", "accuracy_floors")
             for value in (-1e-9, 1 + 1e-9, math.nan)
         ],
         *[
-            ({}, {name: value}, name)
+            (name, value)
             for name in ("uplink_hz", "downlink_hz", "server_hz_per_user", "radius_m")
             for value in (0.0, -1.0, math.nan, math.inf)
         ],
     ],
 )
-def test_parameters_out_of_range_are_refused_by_name(
-    counts: dict[str, int], params: dict[str, float], name: str
-) -> None:
-    with pytest.raises(do.UsageError, match=f"^{name} must be "):
-        do.generate_instance(**{"users": 2, **counts}, settings=do.GeneratorSettings(**params))
+def test_settings_out_of_range_are_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(do.InputError, match=f"^GeneratorSettings: {name}: must be "):
+        do.GeneratorSettings(**{name: value})
 
 
 @pytest.mark.parametrize("name", SMALL)

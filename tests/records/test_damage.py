@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError
 from dtkd_opt.problem.options import build_options
-from dtkd_opt.records.files import parse_json, validate
+from dtkd_opt.records.files import parse_json
 from dtkd_opt.records.instance import LARGEST, SMALLEST, Instance
+from dtkd_opt.records.validation import validate
 from tests.support.strategies import instances
 
 SOURCE = "some file"

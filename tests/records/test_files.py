@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from dtkd_opt.errors import InputError
-from dtkd_opt.records.files import parse_json, validate, write_atomic
+from dtkd_opt.records.files import parse_json, write_atomic
 from dtkd_opt.records.instance import Instance, read_instance, write_instance
+from dtkd_opt.records.validation import validate
 from tests.support.instances import small_instance, user
 
 

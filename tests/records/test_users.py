@@ -94,7 +94,7 @@ def test_nothing_can_be_changed() -> None:
         users.samples = np.array([1, 2, 3])
     with pytest.raises(AttributeError, match="no column"):
         _ = users.sample
-    with pytest.raises(ValidationError, match="frozen"):
+    with pytest.raises(AttributeError, match="frozen"):
         users[0].samples = 5
 
 

@@ -19,7 +19,8 @@ from dtkd_opt.errors import InputError
 from dtkd_opt.methods.dqn.game import FEATURES, FEATURES_VERSION, Features
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.fields import Name, Record, Text
-from dtkd_opt.records.files import parse_json, read_bytes, validate, write_atomic
+from dtkd_opt.records.files import parse_json, read_bytes, write_atomic
+from dtkd_opt.records.validation import validate
 
 try:
     import safetensors as safetensors
