@@ -117,11 +117,11 @@ def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str,
     """Calibrate; whether trainings failed."""
     from dtkd_opt.distill.calibrate import calibrate as run
     from dtkd_opt.distill.results import check_output
-    from dtkd_opt.distill.settings import as_settings
+    from dtkd_opt.distill.settings import CalibrationSettings
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
     options = {name: given.pop(name) for name in _SETTINGS}
-    settings = as_settings({key: value for key, value in options.items() if value is not None})
+    settings = console.make_record(CalibrationSettings, options)
     if into is not None:  # before hours of training
         check_output(output, [into])
         _check_enough(accuracy, given["seeds"], given["sizes"])

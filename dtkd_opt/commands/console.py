@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from dtkd_opt.errors import InputError
+from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.records.fields import Record
 from dtkd_opt.runtime.runner import PhaseCallback
 
 FILE = click.Path(path_type=Path)
 _MAX_LINES = 20
+R = TypeVar("R", bound=Record)
 
 # options of several commands
 data_option = click.option(
@@ -33,6 +35,14 @@ cache_option = click.option(
     "--cache", type=FILE, help="Folder of trained teachers. [default: ~/.cache/dtkd-opt]"
 )
 gap_option = click.option("--gap", default=1e-6, show_default=True, help="Relative gap to prove.")
+
+
+def make_record(kind: type[R], options: Mapping[str, Any]) -> R:
+    """A record of the options that were given; UsageError of what is wrong with them."""
+    try:
+        return kind(**{name: value for name, value in options.items() if value is not None})
+    except InputError as error:
+        raise UsageError("; ".join(error.faults)) from None
 
 
 @contextmanager

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from dtkd_opt.commands import console
-from dtkd_opt.federate.federation_spec import ENGINES, IN_PROCESS
+from dtkd_opt.federate.federation_spec import Engine
 
 if TYPE_CHECKING:
     from dtkd_opt.federate import Federation
@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     help="Accuracy table whose learning rates are used. "
     "[default: the shipped one, if INSTANCE and --data are of it]",
 )
-@click.option("--engine", type=click.Choice(ENGINES), default=IN_PROCESS, show_default=True,
-              help="Processes here, Flower's SuperNodes, or its simulation.")  # fmt: skip
+@click.option(
+    "--engine",
+    type=click.Choice(get_args(Engine)),
+    default="in-process",
+    show_default=True,
+    help="Processes here, Flower's SuperNodes, or its simulation.",
+)
 @console.jobs_option
 @console.cache_option
 @click.option("--resume", is_flag=True, help="Go on with the users in --output.")
@@ -67,7 +72,7 @@ def federate(
     with console.exit_on_ctrl_c(note), KeepOnCtrlC() as ctrl_c:
         problem, plan = read_instance(instance), read_solution(solution)
         calibration = None if table is None else read_calibration(table)
-        spec = FederationSpec(calibration=calibration, **options)
+        spec = console.make_record(FederationSpec, options | {"calibration": calibration})
         with console.phases_bar() as callback:
             found = run(problem, plan, spec, output=output, resume=resume, callback=callback)
         ctrl_c.finish()

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, say
-from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.commands.console import FILE, make_record, say
 
 
 @click.command()
@@ -44,10 +43,7 @@ def generate(
     from dtkd_opt.records.calibration import read_calibration
     from dtkd_opt.records.instance import write_instance
 
-    try:
-        given = GeneratorSettings(**{k: v for k, v in settings.items() if v is not None})
-    except InputError as error:
-        raise UsageError(error.faults[0]) from None
+    given = make_record(GeneratorSettings, settings)
     calibration = None if models is None else read_calibration(models)
     instance = generate_instance(users, servers, seed, given, name, calibration, accuracy)
     written = write_instance(instance, output)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, say
+from dtkd_opt.commands.console import FILE, make_record, say
 
 if TYPE_CHECKING:
     from dtkd_opt.methods.dqn.checkpoint import TrainState
@@ -32,10 +32,11 @@ def train_dqn(output: Path, resume: bool, device: str, **given: Any) -> None:
       dtkd-opt train-dqn --output runs/dqn --steps 20000 --seed 0
       dtkd-opt train-dqn --output runs/dqn --steps 40000 --seed 0 --resume
     """
-    from dtkd_opt.methods.dqn.train import make_settings, train_dqn
+    from dtkd_opt.methods.dqn.settings import DQNTrainSettings
+    from dtkd_opt.methods.dqn.train import train_dqn
     from dtkd_opt.reporting.summary import live_line
 
-    settings = make_settings({key: value for key, value in given.items() if value is not None})
+    settings = make_record(DQNTrainSettings, given)
     with live_line() as show:
         state = train_dqn(
             output, settings, resume=resume, device=device,

@@ -12,7 +12,7 @@ from dtkd_opt.distill.calibrate import default_cache
 from dtkd_opt.distill.results import ADVICE
 from dtkd_opt.distill.teacher import Teacher, load_teacher
 from dtkd_opt.errors import InputError
-from dtkd_opt.federate.federation_spec import IN_PROCESS, SIMULATION, FederationSpec
+from dtkd_opt.federate.federation_spec import Engine, FederationSpec
 from dtkd_opt.federate.hyperparameters import differences, expected_interval
 from dtkd_opt.federate.inprocess import execute
 from dtkd_opt.federate.party_data import PartyData
@@ -62,18 +62,18 @@ def _engine(spec: FederationSpec) -> AbstractContextManager[RunJobs[TaskResult]]
     """What runs the tasks: a function from tasks to results, as they come."""
     require("joblib", "train", "federate")
     jobs = processes(spec.jobs)
-    if spec.engine == IN_PROCESS:
+    if spec.engine == "in-process":
         return workers(jobs, None, execute, TaskResult)
     _require_flower(spec.engine)
     from dtkd_opt.federate.flower.engine import flower
 
-    return flower(jobs, spec.engine == SIMULATION)
+    return flower(jobs, simulation=spec.engine == "flower-simulation")
 
 
-def _require_flower(engine: str) -> None:
+def _require_flower(engine: Engine) -> None:
     """InputError where Flower is missing, or its commands may not be those that are used."""
     source = f"the engine {engine}"
-    for package in ("flwr", "ray") if engine == SIMULATION else ("flwr",):
+    for package in ("flwr", "ray") if engine == "flower-simulation" else ("flwr",):
         require(package, "federated", source)
     here = version("flwr")
     first, end = _FLOWER

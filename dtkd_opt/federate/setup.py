@@ -13,6 +13,7 @@ from dtkd_opt.distill.costs import costs_of
 from dtkd_opt.distill.data import Dataset, load_data
 from dtkd_opt.distill.jobs import VERSION
 from dtkd_opt.distill.networks import STUDENTS
+from dtkd_opt.distill.partition import concentration
 from dtkd_opt.distill.results import create_journal
 from dtkd_opt.distill.teacher import Teacher, make_folder
 from dtkd_opt.errors import InputError, UsageError
@@ -103,6 +104,7 @@ def prepare(
     """The setup; faults of any kind are found here, before hours of training."""
     if output is not None:
         require("matplotlib", "train", "the figures of federate")
+    concentration(spec.partition)
     for name, plan in plans.items():
         if Path(name).name != name:  # it is also that of a folder
             raise UsageError(f"a plan cannot be named {name!r}")

@@ -159,7 +159,7 @@ def test_a_record_is_frozen_and_says_how_to_change_it() -> None:
 def test_an_instance_of_many_users_is_shown_in_one_line() -> None:
     instance = do.read_instance(INSTANCES / "n40-s3.json")
     assert str(instance) == repr(instance)
-    assert repr(instance) == '<Instance "n40-s3": 40 users, 3 servers, 4 models>'
+    assert repr(instance) == '<Instance "n40-s3": 40 users, 3 servers, 6 models>'
 
 
 # changed copies ----------------------------------------------------------------------------------

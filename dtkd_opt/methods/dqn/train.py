@@ -13,7 +13,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import numpy as np
 
@@ -175,14 +174,6 @@ def _validate(state: TrainState, validation: Validation) -> CurveRow:
         gap_mean=float(np.mean(gaps)),
         gap_max=float(np.max(gaps)),
     )
-
-
-def make_settings(given: dict[str, Any]) -> DQNTrainSettings:
-    """Settings of the training from some values; UsageError where one is out of its range."""
-    try:
-        return DQNTrainSettings(**given)
-    except InputError as error:
-        raise UsageError("; ".join(error.faults)) from None
 
 
 def _prepare(folder: Path, resume: bool) -> None:
