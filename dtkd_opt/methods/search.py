@@ -36,7 +36,23 @@ class Incumbent:
 
 
 class Search:
-    """The state of one run of a method."""
+    """The state of one run of a method.
+
+    Attributes
+    ----------
+    instance, options, stop
+        The problem, what its users choose from, and the rule that ends the run.
+    incumbent, dual_point
+        The best plan and the best point of the prices so far, or None.
+    bound
+        The best lower bound on J [s].
+    bound_invalid
+        Whether a bound was above a feasible plan: it proves nothing then.
+    target
+        J [s] of a given plan whose gap is to be proven, or inf.
+    history
+        A report of progress for each phase, better plan and better bound.
+    """
 
     def __init__(
         self, instance: Instance, options: Options, stop: Stop, callback: Callback | None = None
@@ -45,10 +61,8 @@ class Search:
         self._callback = callback
         self.started = time.monotonic()
         self.incumbent: Incumbent | None = None
-        self.dual_point: DualPoint | None = None  # the best point of the prices so far
-        self.target = float("inf")  # objective of a given plan, whose gap is to be proven
-        self.bound = -float("inf")
-        self.bound_invalid = False  # whether a bound was above a feasible plan: it proves nothing
+        self.dual_point: DualPoint | None = None
+        self.target, self.bound, self.bound_invalid = float("inf"), -float("inf"), False
         self.phase = "start"
         self.history: list[Progress] = []
 

@@ -79,6 +79,10 @@ class Certificate:
     prices: NDArray[np.float64]
     tree: tuple[Node, ...]
 
+    def __repr__(self) -> str:
+        figures = f"objective {self.objective:.6g}, bound {self.bound:.6g}, gap {self.gap:.1e}"
+        return f"<Certificate of {self.instance}: {figures}, {self.n_leaves} leaves>"
+
     @property
     def n_leaves(self) -> int:
         return sum(isinstance(node, LeafNode) for node in self.tree)
