@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ import dtkd_opt as do
 from dtkd_opt.methods.exact import OuterApproximation
 from dtkd_opt.methods.registry import make_method
 from dtkd_opt.methods.search import Search
-from dtkd_opt.methods.stop import Stop
 from dtkd_opt.problem.options import pool_delays
 from dtkd_opt.solvers.highs import PersistentMilp
 from tests.support.options import all_choices, mean_objective
@@ -135,19 +133,6 @@ def test_pools_that_cannot_serve_all_deadlines_are_named() -> None:
     assert "times the servers' pools" in result.reason
 
 
-def test_unknown_highs_option_is_refused() -> None:
-    params = do.Exact(fixing=False, highs=do.HighsSettings(options={"no_such_option": 1}))
-    with pytest.raises(do.UsageError, match="no_such_option"):
-        do.solve(do.generate_instance(5), params)
-
-
-def test_highs_log_is_written(tmp_path: Path) -> None:
-    log = tmp_path / "highs.log"
-    params = do.Exact(fixing=False, highs=do.HighsSettings(log_file=str(log), threads=1))
-    do.solve(do.generate_instance(8), params)
-    assert "HiGHS" in log.read_text()
-
-
 def test_settings_of_another_method_are_refused() -> None:
     with pytest.raises(do.UsageError, match="holds no settings of exact"):
         make_method("exact", do.Price(), "settings")
@@ -175,23 +160,6 @@ def test_hard_numerics_never_give_a_false_proof(name: str, best: float) -> None:
         assert do.check(instance, result.solution) == []
         assert result.objective == pytest.approx(best, rel=1e-6)
         assert result.bound <= best * (1 + 1e-7)
-
-
-def test_a_bound_above_a_plan_proves_nothing() -> None:
-    """A bound above a feasible plan is a contradiction: it is not used, and nothing is proven."""
-    instance = do.generate_instance(3)
-    options = do.build_options(instance)
-    search = Search(instance, options, Stop(gap=1.0))
-    search.try_incumbent(options.start[:-1])
-    search.raise_bound(2 * search.objective)
-    assert search.bound_invalid
-    assert not search.proven
-    assert search.bound == -math.inf
-    late = Search(instance, options, Stop(gap=1.0))
-    late.raise_bound(2 * search.objective)
-    late.try_incumbent(options.start[:-1])
-    assert late.bound_invalid
-    assert late.bound == -math.inf
 
 
 def test_time_limit_keeps_a_plan_and_a_valid_bound() -> None:

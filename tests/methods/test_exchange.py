@@ -1,4 +1,4 @@
-"""Exchanges end where no move is better, with all limits kept; predicted changes are near the truth."""
+"""Exchanges end where no move is better, limits kept; predicted changes are near the true ones."""
 
 from __future__ import annotations
 

@@ -367,3 +367,9 @@ def test_five_hundred_constrained_choices() -> None:
         verdicts["feasible"] += 1
     assert verdicts["feasible"] > 200
     assert verdicts["infeasible"] > 40
+
+
+def test_allocate_refuses_two_options_of_a_user() -> None:
+    options = do.build_options(do.generate_instance(3))
+    with pytest.raises(ValueError, match="two options of a user"):
+        do.allocate(options, options.start[:-1].repeat(2))
