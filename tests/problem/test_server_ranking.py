@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dtkd_opt.problem.server_ranking import strongest_servers
+import numpy as np
+
+from dtkd_opt.problem.server_ranking import server_ranks, strongest_servers
 from tests.support.options import random_options
 
 
@@ -14,3 +16,14 @@ def test_of_many_servers_the_strongest_count() -> None:
         best = dict(zip(options.server[own], options.uplink_snr_hz[own], strict=True))
         ranked = sorted(best, key=lambda s: -best[s])[:2]
         assert [s for s in servers[n] if s >= 0] == ranked
+
+
+def test_a_rank_is_the_number_of_servers_that_are_heard_better() -> None:
+    options = random_options(5, 4, 2)
+    order, rank = server_ranks(options)
+    assert sorted(order) == list(range(len(options)))
+    assert (np.diff(options.user[order]) >= 0).all()
+    for k, found in zip(order, rank, strict=True):
+        own = options.user == options.user[k]
+        better = own & (options.uplink_snr_hz > options.uplink_snr_hz[k])
+        assert found == len(set(options.server[better]))
