@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import dtkd_opt as do
+from dtkd_opt.methods.stop import relative_gap
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,20 @@ def test_progress_is_one_readable_line() -> None:
     assert str(found) == "prices: bound 1.500000, incumbent -, gap -, 2.0 s"
     found = do.Progress("branching", 1.5, 2.0, 2.0)
     assert str(found) == "branching: bound 1.500000, incumbent 2.000000, gap 2.5e-01, 2.0 s"
+
+
+@pytest.mark.parametrize(
+    ("incumbent", "bound", "gap"),
+    [
+        (10.0, 9.0, 0.1),
+        (-10.0, -11.0, 0.1),
+        (10.0, 10.5, 0.0),  # by rounding
+        (0.0, 0.0, 0.0),
+        (0.0, -1.0, 1.0),
+        (math.inf, 9.0, math.inf),
+        (10.0, -math.inf, math.inf),
+    ],
+)
+def test_the_gap_is_relative_to_the_incumbent(incumbent: float, bound: float, gap: float) -> None:
+    assert relative_gap(incumbent, bound) == pytest.approx(gap)
+    assert do.Progress("any", bound, incumbent, 0.0).gap == relative_gap(incumbent, bound)
