@@ -49,10 +49,10 @@ def test_random_choices_are_those_of_the_seed() -> None:
 
 
 def test_users_without_an_option_at_the_place_are_named() -> None:
-    """With next to no energy nobody trains on the device; a server takes only the upload's."""
+    """One device is too slow for its deadline."""
     instance = do.generate_instance(3, 1, 0)
-    users = instance.users.replace(fresh_fraction=np.zeros(3), deadline_s=np.array([1.0] * 3))
-    slow = instance.replace(users=users.replace(cpu_hz=np.array([1.4e9, 1.0, 1.4e9])))
+    limits = {"cpu_hz": np.array([1.4e9, 1.0, 1.4e9]), "deadline_s": np.full(3, 100.0)}
+    slow = instance.replace(users=instance.users.replace(**limits))
     options = do.build_options(slow)
     assert not (options.place[options.user == 1] == DEVICE).any()
     result = do.solve(slow, "all-device")

@@ -32,9 +32,9 @@ def test_a_bound_above_a_plan_proves_nothing() -> None:
     assert late.bound == -math.inf
 
 
-def new_search(users: int = 6, limits: do.GeneratorSettings | None = None, **stop: float) -> Search:
-    instance = do.generate_instance(users, 2, 1, limits)
-    return Search(instance, do.build_options(instance), Stop(**stop))  # type: ignore[arg-type]
+def new_search(gap: float = 1e-6, time_limit: float = math.inf) -> Search:
+    instance = do.generate_instance(6, 2, 1)
+    return Search(instance, do.build_options(instance), Stop(gap, time_limit))
 
 
 def test_the_incumbent_is_the_best_choice_so_far() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dtkd_opt.reporting.figures import colour_and_marker, legend_below, panels, svg
 from tests.support import comparing
 from tests.support.command_line import run
 from tests.support.instances import ODD
@@ -34,3 +35,39 @@ def test_compare_shows_and_draws_them_as_they_are(odd: Path, tmp_path: Path) -> 
         drawn = (tmp_path / "out" / name).read_text()
         assert f"<!-- {ODD} -->" in drawn
         assert f"<!-- {HIDDEN} -->" in drawn
+
+
+def test_lines_are_told_apart_by_colour_and_marker() -> None:
+    pairs = [colour_and_marker(number) for number in range(49)]
+    assert len(set(pairs)) == 49
+    assert len({colour for colour, _ in pairs[:7]}) == len({marker for _, marker in pairs[:7]}) == 7
+
+
+def test_panels_are_rows_and_columns_with_shared_axes() -> None:
+    figure, axes = panels(2, 3, (6.0, 4.0), sharex=True)
+    assert axes.shape == (2, 3)
+    assert tuple(figure.get_size_inches()) == (6.0, 4.0)
+    axes[0, 0].set_xlim(0, 7)
+    assert axes[1, 2].get_xlim() == (0, 7)
+
+
+def test_a_legend_has_each_label_once_and_as_it_is() -> None:
+    figure, axes = panels(1, 2, (4.0, 2.0))
+    for axis in axes.flat:
+        axis.plot([0, 1], label="$\\foo$")
+    axes[0, 0].plot([1, 0], label="second")
+    legend_below(figure, 2)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["$\\foo$", "second"]
+    assert not any(text.get_parse_math() for text in legend.get_texts())
+
+
+def test_the_same_figure_and_name_give_the_same_bytes() -> None:
+    def drawn(name: str) -> bytes:
+        figure, axes = panels(1, 1, (2.0, 2.0))
+        axes[0, 0].fill_between([0, 1], [0, 1], hatch="/")  # patterns have ids, by the name
+        return svg(figure, name)
+
+    first = drawn("a")
+    assert b"<svg" in first
+    assert drawn("a") == first != drawn("b")
