@@ -24,14 +24,20 @@ def test_all_train_at_the_place_of_the_methods_name(method: str, place: int) -> 
 
 
 def test_greedy_shares_each_pool_equally_among_those_who_need_it() -> None:
+    """Some train on their devices, and of those at servers some upload nothing."""
     instance = do.generate_instance(9, 2, 3)
+    users = instance.users.replace(fresh_fraction=np.tile([0.0, 0.0, 0.3], 3))
+    slow = [edge.replace(cpu_hz=edge.cpu_hz / 5) for edge in instance.servers]
+    instance = instance.replace(users=users, servers=slow)
     plan = do.solve(instance, "greedy").plan
     assert plan is not None
+    served = plan.place == SERVER
+    assert 0 < (plan.uplink_hz > 0).sum() < served.sum() < 9
     for s, edge in enumerate(instance.servers):
         for pool in ("uplink_hz", "downlink_hz", "cpu_hz"):
             used = getattr(plan, pool)[plan.server == s]
             used = used[used > 0]
-            assert used == pytest.approx(np.full(len(used), getattr(edge, pool) / len(used)))
+            assert used * len(used) == pytest.approx(getattr(edge, pool))
 
 
 def test_greedy_decides_as_if_each_server_had_its_part_of_the_users() -> None:
