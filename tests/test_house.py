@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.util import resolve_name
+from pathlib import Path
 
 import pytest
 from importlinter.cli import lint_imports
@@ -19,6 +20,10 @@ FILES = sorted([*(ROOT / "dtkd_opt").rglob("*.py"), *(ROOT / "formulations").rgl
 NAMES = [file.relative_to(ROOT).as_posix() for file in FILES]
 TESTS = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "tests").rglob("*.py"))
 LONGEST = 300  # lines of a file
+OF_NO_MODULE = (  # tests of the whole, of the site, of scripts, of many modules at once
+    r"tests/test_(house|packaging)|tests/(docs|experiments)/.*|"
+    r"tests/methods/test_all_methods|tests/formulations/test_agreement"
+)
 SOLVERS = ("highspy", "clarabel", "pyomo.contrib.appsi", "pyomo.contrib.solver", "pyomo.opt")
 
 
@@ -85,6 +90,46 @@ def test_nobody_imports_a_private_name(name: str) -> None:
         if module.split(".")[0] in ("dtkd_opt", "tests")
     ]
     assert [where for where in ours if private.search(where)] == []
+
+
+def has_a_room(test: str) -> bool:
+    """Whether a test file is named like a module or package.
+
+    What would be too much for one file is a folder with the module's name, a file an aspect;
+    so may be the tests of a package within a package.
+    """
+
+    def is_module(path: Path) -> bool:
+        return path.with_suffix(".py").is_file() or path.is_dir()
+
+    path = Path(test.removesuffix(".py"))
+    folder = ROOT / "dtkd_opt" / path.parent.relative_to("tests")
+    name = path.name.removeprefix("test_")
+    within = len(path.parts) > 3
+    return is_module(folder / name) or (within and is_module(folder))
+
+
+def test_every_test_file_mirrors_a_module() -> None:
+    files = [name for name in TESTS if re.search(r"/test_\w+\.py$", name)]
+    others = [name for name in files if not has_a_room(name)]
+    assert [name for name in others if not re.fullmatch(rf"({OF_NO_MODULE})\.py", name)] == []
+
+
+@pytest.mark.parametrize(
+    ("test", "room"),
+    [
+        ("tests/problem/test_options.py", True),
+        ("tests/problem/options/test_limits.py", True),
+        ("tests/proof/verify/test_changes.py", True),
+        ("tests/formulations/test_minlp.py", True),
+        ("tests/problem/test_option_limits.py", False),
+        ("tests/limits/test_options.py", False),
+        ("tests/problem/limits/test_options.py", False),
+        ("tests/test_limits.py", False),
+    ],
+)
+def test_rooms_are_told_from_what_is_none(test: str, room: bool) -> None:
+    assert has_a_room(test) == room
 
 
 def test_only_solvers_call_solvers() -> None:

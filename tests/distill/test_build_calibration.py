@@ -1,12 +1,17 @@
-"""The cells of curves: lower ends, intervals, shipped calibrations."""
+"""The cells of curves: lower ends, intervals, shipped calibrations; students without a result."""
 
 from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
 
 import dtkd_opt as do
 from dtkd_opt.distill.build_calibration import curve_cells
 from dtkd_opt.distill.summary import summary
 from dtkd_opt.records.calibration import AccuracyCurve
 from tests.records.test_calibration import some_table
+from tests.support.calibrating import quick
 from tests.support.paths import INSTANCES
 
 CALIBRATION = INSTANCES.parent / "experiments" / "calibration"
@@ -31,3 +36,10 @@ def test_lower_ends_in_use_are_never_higher_than_found() -> None:
     calibration = some_table()
     page = summary(calibration.replace(curves=(*calibration.curves, curve)), [])
     assert f"100 samples: used {lows[1]:.6f} for the lower end {lows[0]:.6f}" in page
+
+
+def test_no_student_left_tells_the_first_reason(cache: Path) -> None:
+    with pytest.raises(do.InputError, match=r"logreg, hard labels: .* first reason: .*class \d"):
+        quick(cache, sizes=[5])
+    with pytest.raises(do.InputError, match=r"run of each kind; first reason: .* of the 25"):
+        quick(cache, seeds=1, sizes=[25])  # seed 0 lacks a class, that to choose by does not

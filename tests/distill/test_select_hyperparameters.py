@@ -1,7 +1,8 @@
-"""Hyperparameters: the best mean of those that never diverged."""
+"""Hyperparameters: the best mean of those that never diverged, and students that always do."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ import pytest
 import dtkd_opt as do
 from dtkd_opt.distill.jobs import VERSION, TrainingRow, TrainingSpec
 from dtkd_opt.distill.select_hyperparameters import (
+    exclusion_reason,
     hyperparameters_for,
     select_hyperparameters,
 )
 from dtkd_opt.distill.training import TrainConfig
+from tests.support.calibrating import quick
 
 
 def row(rate: float, seed: int, accuracy: float | None, **change: Any) -> TrainingRow:
@@ -44,3 +47,19 @@ def test_choice_is_the_best_mean_of_what_never_diverged() -> None:
         assert hyperparameters_for(choices, "mlp16", labels, size).learning_rate == rate
     with pytest.raises(do.InputError, match="cnn_m, soft labels: no learning rate succeeded"):
         hyperparameters_for(choices, "cnn_m", "device", 100)
+
+
+def test_a_student_that_always_diverges_is_left_out(cache: Path, tmp_path: Path) -> None:
+    """A huge rate is too much for convolutions, whose gradients grow, not for one linear layer."""
+    found = quick(
+        cache, students=["logreg", "cnn_m"], sizes=[120], settings={"learning_rates": (1e25,)},
+        output=tmp_path / "t.json",
+    )  # fmt: skip
+    assert found.calibration is not None
+    assert [model.name for model in found.calibration.models] == ["logreg"]
+    assert {row.spec.student for row in found.trainings} == {"logreg"}
+    assert [(row.spec.student, row.outcome) for row in found.failures] == [("cnn_m", "diverged")]
+    page = (tmp_path / "t.md").read_text()
+    assert f"- {exclusion_reason(found.failures[0])}\n" in page
+    assert found.failures[0].reason
+    assert do.read_calibration(tmp_path / "t.json") == found.calibration

@@ -1,4 +1,4 @@
-"""`price` against enumeration and `exact`."""
+"""`price` against enumeration and `exact`, and where it lets HiGHS prove what branching cannot."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
+from dtkd_opt.methods import price
+from dtkd_opt.methods.branching import Branching
+from dtkd_opt.methods.exact import OuterApproximation
 from tests.support.instances import small_instance, user
 from tests.support.options import all_choices, mean_objective, whole_pools
+from tests.support.paths import INSTANCES
 from tests.support.strategies import instances
+
+GAP = 1e-9
 
 SEEDS = st.integers(0, 10_000)
 LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5)
@@ -233,3 +239,78 @@ def test_a_time_limit_keeps_a_plan(limits: do.GeneratorSettings | None) -> None:
     assert -math.inf < result.bound
     if result.incumbent is not None:
         check_unfinished(result, do.solve(instance, "price").objective * (1 - 1e-6))
+
+
+def phases(result: do.Result) -> set[str]:
+    return {progress.phase for progress in result.history}
+
+
+@pytest.mark.parametrize("name", ["n10-s3", "n20-deadlines", "n20-energy"])
+def test_highs_ends_what_branching_began(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = do.read_instance(INSTANCES / f"{name}.json")
+    alone = do.solve(instance, "price", gap=GAP)
+    assert "HiGHS round 1" not in phases(alone)
+    monkeypatch.setattr(price, "_NODES", 1)
+    monkeypatch.setattr(price, "_NODES_LIMITED", 1)
+    result = do.solve(instance, "price", gap=GAP)
+    assert {"branching", "HiGHS round 1"} <= phases(result)
+    assert result.status == "optimal"
+    assert result.objective == pytest.approx(alone.objective, rel=2 * GAP)
+    assert result.bound >= alone.bound - 2 * GAP * abs(alone.bound)
+
+
+def test_too_much_for_highs_is_branched_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same tree as without a pause, node for node."""
+    instance = do.read_instance(INSTANCES / "n10-s3.json")
+    trees: list[Branching] = []
+    original = Branching.__init__
+
+    def keep(self: Branching, *given: object) -> None:
+        original(self, *given)  # type: ignore[arg-type]
+        trees.append(self)
+
+    monkeypatch.setattr(Branching, "__init__", keep)
+    alone = do.solve(instance, "price", gap=GAP)
+    monkeypatch.setattr(price, "_NODES", 3)
+    monkeypatch.setattr(price, "_HIGHS_OPTIONS", 0)
+    result = do.solve(instance, "price", gap=GAP)
+    assert (result.objective, result.bound) == (alone.objective, alone.bound)
+    assert len(trees) == 2
+    assert trees[0].nodes == trees[1].nodes > 3
+
+
+def test_a_given_limit_of_nodes_starts_no_highs() -> None:
+    instance = do.read_instance(INSTANCES / "n10-s3.json")
+    result = do.solve(instance, "price", gap=GAP, iterations=2)
+    assert result.solution.termination == "iteration_limit"
+    assert not any(phase.startswith("HiGHS") for phase in phases(result))
+
+
+@pytest.mark.parametrize("reason", ["stalled", "iteration_limit"])
+def test_branching_goes_on_where_highs_gives_up(
+    reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = do.read_instance(INSTANCES / "n10-s3.json")
+    alone = do.solve(instance, "price", gap=GAP)
+    monkeypatch.setattr(price, "_NODES", 3)
+    monkeypatch.setattr(OuterApproximation, "run", lambda self: reason)
+    result = do.solve(instance, "price", gap=GAP)
+    assert result.status == "optimal"
+    assert result.objective == pytest.approx(alone.objective, rel=2 * GAP)
+
+
+def test_a_bound_of_highs_above_a_plan_leaves_that_of_branching(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    instance = do.read_instance(INSTANCES / "n10-s3.json")
+    best = do.solve(instance, "price", gap=GAP).objective
+
+    def invalid(self: OuterApproximation) -> str:
+        self.search.bound_invalid, self.search.bound = True, -float("inf")
+        return "stalled"
+
+    monkeypatch.setattr(price, "_NODES", 3)
+    monkeypatch.setattr(OuterApproximation, "run", invalid)
+    result = do.solve(instance, "price", gap=GAP)
+    assert result.status == "feasible"
+    assert 0.99 * best < result.bound <= best * (1 + 1e-12)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from dtkd_opt.methods.q_table import Congestion, QTable
 from dtkd_opt.problem.physics import Array
-from dtkd_opt.problem.server_ranking import strongest_servers
 from tests.support.options import random_options
 
 
@@ -85,13 +84,3 @@ def test_states_are_the_digits_of_the_congestion_of_the_servers_in_reach() -> No
     usual = congestion.states(congestion.usual)
     assert (usual == (3**reach - 1) // 2).all()  # the digit 1 everywhere
     assert (congestion.sizes == 3**reach).all()
-
-
-def test_of_many_servers_the_strongest_count() -> None:
-    options = random_options(6, 8, 1)
-    servers = strongest_servers(options, 2)
-    for n in range(6):
-        own = options.user == n
-        best = dict(zip(options.server[own], options.uplink_snr_hz[own], strict=True))
-        ranked = sorted(best, key=lambda s: -best[s])[:2]
-        assert [s for s in servers[n] if s >= 0] == ranked

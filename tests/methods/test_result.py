@@ -1,4 +1,4 @@
-"""What a result says of itself, and the lines of progress."""
+"""What a result says of itself."""
 
 from __future__ import annotations
 
@@ -37,10 +37,3 @@ def test_without_a_plan_there_is_still_something_to_print() -> None:
     assert (result.plan, result.prices, result.objective) == (None, None, math.inf)
     assert "n3: infeasible" in str(result)
     assert "pools" not in str(result)
-
-
-def test_progress_is_one_readable_line() -> None:
-    found = do.Progress("prices", 1.5, math.inf, 2.0)
-    assert str(found) == "prices: bound 1.500000, incumbent -, gap -, 2.0 s"
-    found = do.Progress("branching", 1.5, 2.0, 2.0)
-    assert str(found) == "branching: bound 1.500000, incumbent 2.000000, gap 2.5e-01, 2.0 s"

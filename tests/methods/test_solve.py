@@ -18,25 +18,6 @@ from dtkd_opt.records.solution import Termination
 NO_FIXING = do.Exact(fixing=False)
 
 
-@pytest.mark.parametrize(
-    ("limits", "part"),
-    [
-        ({"gap": "1e-6"}, "gap must be a number"),
-        ({"gap": float("nan")}, "gap must be a number"),
-        ({"time_limit": "5"}, "time_limit must be seconds"),
-        ({"time_limit": 0}, "time_limit must be seconds"),
-        ({"iterations": 2.5}, "iterations must be a whole number"),
-        ({"iterations": 0}, "iterations must be a whole number"),
-        ({"seed": 1.5}, "seed must be a whole number"),
-        ({"seed": -1}, "seed must be a whole number"),
-        ({"seed": None}, "seed must be a whole number"),
-    ],
-)
-def test_wrong_limits_are_refused_in_words(limits: dict[str, Any], part: str) -> None:
-    with pytest.raises(do.UsageError, match=part):
-        do.solve(do.generate_instance(2), "greedy", **limits)
-
-
 def test_numpy_numbers_are_numbers() -> None:
     result = do.solve(
         do.generate_instance(3),
@@ -90,19 +71,6 @@ def test_time_that_runs_out_while_the_milp_is_built_keeps_plan_and_bound(
     assert result.solution.termination == "time_limit"
     assert do.check(instance, result.solution) == []
     assert result.gap < 0.01  # the prices' bound
-
-
-def test_iterations_of_a_baseline_are_steps_of_its_prices() -> None:
-    instance = do.generate_instance(20, 2)
-    bounds = [do.solve(instance, "greedy", iterations=steps).bound for steps in (1, 5, 500)]
-    assert bounds == sorted(bounds)
-    assert bounds[0] < bounds[1] < bounds[2]
-
-
-def test_allocate_refuses_two_options_of_a_user() -> None:
-    options = do.build_options(do.generate_instance(3))
-    with pytest.raises(ValueError, match="two options of a user"):
-        do.allocate(options, options.start[:-1].repeat(2))
 
 
 # --- plain functions, whatever they do

@@ -88,12 +88,3 @@ def test_no_changed_number_passes(n: int, key: str, factor: float) -> None:
     faults = do.check(INSTANCE, with_user(n, **{key: value * factor}))
     unused = SOLUTION.users[n].place == "device" and key == "uplink_hz"
     assert bool(faults) != (value == 0 or unused)
-
-
-def test_solution_files_round_trip(tmp_path: Any) -> None:
-    file = tmp_path / "s.json"
-    do.write_solution(SOLUTION, file)
-    assert do.read_solution(file) == SOLUTION
-    frame = SOLUTION.to_frame()
-    assert list(frame["name"]) == [u.name for u in INSTANCE.users]
-    assert frame["delay_s"].sum() == pytest.approx(SOLUTION.total_delay_s)

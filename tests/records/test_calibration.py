@@ -181,3 +181,9 @@ def test_a_fit_has_one_value_a_cell(name: str, tmp_path: Path) -> None:
     said = rf"t\.json: curves\[1\]\.fit\.{name}: must have 4 values, one a cell, got 3"
     with pytest.raises(do.InputError, match=said):
         do.read_calibration(tmp_path / "t.json")
+
+
+def test_models_are_shipped_by_data_set() -> None:
+    assert do.shipped_models("fashion-mnist") == do.shipped_calibration().models
+    with pytest.raises(do.UsageError, match="models are shipped for fashion-mnist, got 'mnist'"):
+        do.shipped_models("mnist")

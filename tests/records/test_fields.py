@@ -75,13 +75,6 @@ def test_numbers_of_numpy_count_as_pythons(kind: Any) -> None:
     assert (type(made.samples), type(made.tx_power_w)) == (int, float)
 
 
-def test_tables_take_arrays() -> None:
-    arrays = {key: np.array(values) for key, values in TABLE.items()}
-    assert do.AccuracyTable(**arrays) == do.AccuracyTable(**TABLE)
-    model = do.Model("mlp", bits=np.float32(8e6), cycles_per_sample=1, accuracy=TABLE)
-    assert model.accuracy == do.AccuracyTable(**TABLE)
-
-
 @settings(max_examples=40, deadline=None)
 @given(instance=instances())
 def test_what_python_builds_is_what_its_file_says(
@@ -206,9 +199,3 @@ def test_a_file_without_its_format_is_refused(kind: str, tmp_path: Path) -> None
     (tmp_path / "x.json").write_text('{"name": "x"}')
     words = fault(getattr(do, f"read_{kind}"), tmp_path / "x.json")
     assert words.endswith("x.json: format: is missing; must be given")
-
-
-def test_models_are_shipped_by_data_set() -> None:
-    assert do.shipped_models("fashion-mnist") == do.shipped_calibration().models
-    with pytest.raises(do.UsageError, match="models are shipped for fashion-mnist, got 'mnist'"):
-        do.shipped_models("mnist")

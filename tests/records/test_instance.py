@@ -6,20 +6,15 @@ import hashlib
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dtkd_opt.records.instance import (
-    PLACES,
-    AccuracyTable,
     Instance,
-    Place,
     read_instance,
     write_instance,
 )
-from tests.support.strategies import instances, tables
+from tests.support.strategies import instances
 
 
 @pytest.fixture
@@ -101,40 +96,6 @@ def test_changed_copy_drops_the_hash_of_its_file(instance: Instance, tmp_path: P
     assert read.model_copy().sha256 == read.sha256
     changed = read.replace(seconds_per_error=1.0)
     assert changed.sha256 == hashlib.sha256(changed.to_bytes()).hexdigest() != read.sha256
-
-
-# --- accuracy tables
-
-
-@given(table=tables(), samples=st.integers(1, 10**6) | st.floats(1, 1e6))
-def test_accuracy_is_linear_in_log_samples(table: AccuracyTable, samples: float) -> None:
-    for place in PLACES:
-        want = np.interp(np.log(samples), np.log(table.samples), getattr(table, place))
-        assert table.at(samples, place) == pytest.approx(want, rel=1e-9, abs=1e-12)
-
-
-@given(table=tables())
-def test_accuracy_at_and_beyond_grid_points(table: AccuracyTable) -> None:
-    for place in PLACES:
-        column = getattr(table, place)
-        assert tuple(table.at(samples, place) for samples in table.samples) == column
-        assert table.at(table.samples[0] / 7, place) == column[0]
-        assert table.at(table.samples[-1] * 7, place) == column[-1]
-
-
-@pytest.mark.parametrize(
-    ("samples", "place", "want"),
-    [
-        (1, "device", 0.5),
-        (100, "device", 0.5),
-        (1000, "device", 0.6),
-        (10**4, "device", 0.7),
-        (10**9, "server", 0.9),
-    ],
-)
-def test_accuracy_by_hand(samples: int, place: Place, want: float) -> None:
-    table = AccuracyTable(samples=(100, 10**4), device=(0.5, 0.7), server=(0.8, 0.9))
-    assert table.at(samples, place) == pytest.approx(want, rel=1e-12)
 
 
 # --- files

@@ -42,6 +42,13 @@ def run_process(*words: str | Path, cwd: Path | None = None) -> subprocess.Compl
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
 
 
+def written(folder: Path, text: str) -> Path:
+    """A file of settings, for `--params`."""
+    file = folder / "mine.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
 def fails(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
     """The process ended with this code, said these words on standard error, and no traceback."""
     assert done.returncode == code, done.stderr

@@ -17,6 +17,20 @@ PROGRAM = [sys.executable, "-m", "dtkd_opt", "compare"]
 N5, N10 = INSTANCES / "n5.json", INSTANCES / "n10.json"
 WRITTEN = ["accuracy_delay.svg", "gap_over_time.svg", "runs.csv", "runs.jsonl", "summary.csv"]
 
+# settings of methods, two tables of one method among them
+FILE = """
+[q-learning]
+rounds = 20
+
+["q-learning cold"]
+method = "q-learning"
+cold = true
+rounds = 30
+
+[exact]
+max_rounds = 0
+"""
+
 
 def words(*instances: Path, methods: str, output: Path, seeds: int = 2) -> list[str]:
     chosen = [word for name in methods.split() for word in ("--method", name)]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 
 import dtkd_opt as do
 from dtkd_opt.records.calibration import LabelKind
 from dtkd_opt.records.instance import AccuracyTable, Instance, Model, Server, Task, User
+from tests.support.paths import INSTANCES
+
+with (INSTANCES / "best.csv").open() as file:
+    BEST = {row["instance"]: float(row["best_value"]) for row in csv.DictReader(file)}
+ODD = r"[/a] $\foo$ :cat:"  # a name
 
 
 def small_instance(*users: User, **changes: object) -> Instance:
@@ -56,6 +62,11 @@ def user(name: str, **changes: object) -> User:
     return User(**{**base.model_dump(), **changes})  # type: ignore[arg-type]
 
 
+MIXED = (  # users
+    user("a", energy_j=0.3),
+    user("b", channel_gain=(None, 1e-12), deadline_s=3.0),
+    user("用户", samples=10**15, min_accuracy=0.7),
+)
 TRIAL = {  # accuracy at the server and on the device, of a trial before the shipped table
     "logreg": ((0.702, 0.765, 0.794, 0.812), (0.699, 0.759, 0.795, 0.816)),
     "mlp16": ((0.691, 0.759, 0.788, 0.813), (0.685, 0.757, 0.790, 0.817)),

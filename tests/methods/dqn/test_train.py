@@ -19,7 +19,7 @@ from dtkd_opt.methods.dqn.network import NetworkCard, torch
 from dtkd_opt.methods.dqn.replay_buffer import Transitions, concatenate
 from dtkd_opt.methods.dqn.train import play_round, td_targets, update
 from dtkd_opt.runtime.threads import one_thread
-from tests.support.command_line import fails, run
+from tests.support.command_line import run
 from tests.support.dqn import fast_settings
 
 
@@ -139,15 +139,3 @@ def test_a_folder_that_cannot_be_used_is_refused_before_training(
 def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(do.UsageError, match='device "tpu"'):
         do.train_dqn(tmp_path, fast_settings(10), device="tpu")
-
-
-def test_the_command_trains_a_network_that_solves(tmp_path: Path) -> None:
-    words = ("train-dqn", "--output", tmp_path / "net", "--steps", "30", "--users", "12")
-    done = run(*words)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert "step 30, 100%" in done.stdout
-    network = do.DQN(network=tmp_path / "net" / "dqn.json")
-    assert do.solve(do.generate_instance(5), network).incumbent is not None
-    fails(run(*words), 2, "holds a checkpoint")
-    fails(run("train-dqn", "--output", tmp_path, "--steps", "0"), 2, "steps: must be at least 1")

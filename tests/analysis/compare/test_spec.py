@@ -15,22 +15,9 @@ from dtkd_opt.analysis.compare.spec import build_specs
 from dtkd_opt.methods.dqn.network import safetensors
 from dtkd_opt.records.files import sha256
 from tests.methods.dqn.test_network import network_files
-from tests.support.command_line import run as dtkd_opt
-from tests.support.comparing import N5, lines, run, words
+from tests.support.comparing import FILE, N5, run, words
 
 COLD = {"method": "q-learning", "cold": True, "rounds": 30}
-FILE = """
-[q-learning]
-rounds = 20
-
-["q-learning cold"]
-method = "q-learning"
-cold = true
-rounds = 30
-
-[exact]
-max_rounds = 0
-"""
 
 
 def settings_of(label: str, tables: dict[str, Any]) -> dict[str, Any]:
@@ -65,16 +52,6 @@ def test_one_method_with_two_settings_side_by_side(tmp_path: Path) -> None:
     assert summary.label.tolist() == ["q-learning", "q-learning cold"]
     assert summary.incumbent_objective_max.tolist() == [max(want[:2]), max(want[2:])]
     assert "q-learning cold" in (tmp_path / "out" / "gap_over_time.svg").read_text()
-
-
-def test_cold_alone_is_for_q_learning(tmp_path: Path) -> None:
-    given = words(N5, methods="q-learning price", output=tmp_path / "out", seeds=1)
-    done = run([*given, "--cold", "--iterations", "20"])
-    assert done.returncode == 0, done.stderr
-    cold = {
-        row["spec"]["label"]: row["spec"]["settings"].get("cold") for row in lines(tmp_path / "out")
-    }
-    assert cold == {"q-learning": True, "price": None}
 
 
 def test_settings_may_be_records_or_mappings_and_all_are_kept() -> None:
@@ -185,20 +162,3 @@ def test_wrong_settings_are_refused_before_anything_runs(
     assert line in str(error_info.value)
     assert "\n" not in str(error_info.value)
     assert not (tmp_path / "out").exists()
-
-
-def test_options_of_methods_that_are_not_compared_are_refused(tmp_path: Path) -> None:
-    done = run([*words(N5, methods="price", output=tmp_path / "out"), "--cold"])
-    assert (done.returncode, done.stderr) == (2, "--cold belongs to --method q-learning\n")
-
-
-def test_solve_takes_a_label_too(tmp_path: Path) -> None:
-    file = tmp_path / "mine.toml"
-    file.write_text(FILE)
-    done = dtkd_opt(
-        "solve", N5, "--method", "q-learning cold", "--params", file, "--gap", "0", cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    want = do.solve(do.read_instance(N5), do.QLearning(cold=True, rounds=30), gap=0.0)
-    found = do.read_solution(tmp_path / "n5.solution.json")
-    assert (found.method, found.incumbent_objective) == ("q-learning", want.objective)

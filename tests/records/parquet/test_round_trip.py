@@ -20,15 +20,6 @@ from tests.support.instances import small_instance, user
 from tests.support.strategies import instances
 from tests.support.tabled import INSTANCE, message, pa, pq
 
-
-@pytest.fixture
-def head(tmp_path: Path) -> Path:
-    """INSTANCE with its users in a table."""
-    path = tmp_path / "n.json"
-    assert do.write_instance(INSTANCE, path, users="parquet") == (path, tmp_path / "n.parquet")
-    return path
-
-
 # round trips -------------------------------------------------------------------------------------
 
 

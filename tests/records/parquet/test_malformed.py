@@ -15,14 +15,6 @@ from dtkd_opt.records.instance import Instance
 from tests.support.tabled import INSTANCE, message, pa, pq, with_columns
 
 
-@pytest.fixture
-def head(tmp_path: Path) -> Path:
-    """INSTANCE with its users in a table."""
-    path = tmp_path / "n.json"
-    assert do.write_instance(INSTANCE, path, users="parquet") == (path, tmp_path / "n.parquet")
-    return path
-
-
 @pytest.mark.parametrize(
     "name",
     ["/etc/n.parquet", "../n.parquet", "a/n.parquet", "n.csv", "", ".parquet",

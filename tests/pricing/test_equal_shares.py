@@ -1,0 +1,58 @@
+"""Equal shares: the choice that they suggest, and the prices to start from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dtkd_opt.pricing.equal_shares import (
+    argmax_by_user,
+    cheapest_options,
+    equal_share_choice,
+    equal_shares,
+    first_prices,
+    without_limits,
+)
+from dtkd_opt.problem.options import pool_delays
+from tests.support.options import limited_options, random_options
+
+
+def test_pools_are_shared_by_the_average_number_of_users() -> None:
+    options = random_options(6, 2, 0)
+    assert equal_shares(options) == pytest.approx(options.capacity[:, options.server] / 3)
+
+
+def test_of_equal_values_the_first_counts() -> None:
+    start = np.array([0, 3, 4, 6])
+    assert argmax_by_user(np.array([1.0, 5, 5, -2, 7, 7]), start).tolist() == [1, 3, 4]
+
+
+def test_who_has_no_finite_option_takes_none() -> None:
+    options = random_options(3, 1, 0)
+    cost = np.ones(len(options))
+    cost[options.user == 1] = np.inf
+    cost[options.start[2] + 2] = 0.5
+    assert cheapest_options(options, cost).tolist() == [0, -1, options.start[2] + 2]
+
+
+def test_each_user_takes_its_best_option_at_equal_shares() -> None:
+    options = random_options(7, 3, 4)
+    delays = options.device_delay_s + pool_delays(options, equal_shares(options)).sum(axis=0)
+    cost = delays + options.error_cost_s
+    for n, k in enumerate(equal_share_choice(options)):
+        own = slice(options.start[n], options.start[n + 1])
+        assert options.user[k] == n
+        assert cost[k] == cost[own].min()
+
+
+def test_first_prices_are_the_closed_form_of_what_their_choice_needs() -> None:
+    """(Σ √need / C)² for downlink and CPU, whatever the limits; 0 where nothing is needed."""
+    options = limited_options(0, 6, 2, 0.9, 1.3)
+    assert options.constrained
+    assert not without_limits(options).constrained
+    choice, prices = equal_share_choice(options), first_prices(options)
+    for s in range(options.n_servers):
+        mine = choice[options.server[choice] == s]
+        needs = np.sqrt(options.needs[1:, mine]).sum(axis=1)
+        assert prices[1:, s] == pytest.approx((needs / options.capacity[1:, s]) ** 2, rel=1e-9)
+        assert (prices[0, s] > 0) == (options.uplink_bits[mine] > 0).any()

@@ -1,0 +1,89 @@
+"""Columns that look like a sequence of records."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.users import User, Users
+from tests.support.instances import MIXED
+from tests.support.strategies import instances
+
+
+@given(instance=instances())
+@settings(deadline=None)
+def test_records_come_back(instance: Instance) -> None:
+    records = tuple(instance.users)
+    again = Users.from_records(records)
+    assert again == instance.users == records
+    assert hash(again) == hash(instance.users) == hash(records)
+    assert tuple(again) == records
+    assert [again[n] for n in range(len(again))] == list(records)
+    assert all(User.model_validate(u.model_dump()) == u for u in again)
+
+
+def test_values_are_pythons_own() -> None:
+    first, second, third = Users.from_records(MIXED)
+    assert type(first.samples) is int
+    assert type(first.cpu_hz) is float
+    assert type(first.channel_gain) is tuple
+    assert second.channel_gain == (None, 1e-12)
+    assert (first.energy_j, second.energy_j, second.deadline_s) == (0.3, None, 3.0)
+    assert (first.min_accuracy, third.min_accuracy, third.samples) == (None, 0.7, 10**15)
+
+
+def test_indexing_is_a_sequences() -> None:
+    users = Users.from_records(MIXED)
+    assert (users[-1], users[np.int64(1)]) == (MIXED[-1], MIXED[1])
+    assert users[::-1] == MIXED[::-1]
+    assert users[:0] == ()
+    assert (*users[1:], users[0]) == (*MIXED[1:], MIXED[0])
+    assert MIXED[1] in users
+    assert users.index(MIXED[2]) == 2
+    assert users != MIXED[:2]
+    assert users != "abc"
+    for n in (3, -4):
+        with pytest.raises(IndexError):
+            users[n]
+
+
+def test_columns_hold_nulls_as_numbers_that_limit_nothing() -> None:
+    users = Users.from_records(MIXED)
+    assert users.samples.dtype == np.int64
+    assert users.energy_j.tolist() == [0.3, np.inf, np.inf]
+    assert users.deadline_s.tolist() == [np.inf, 3.0, np.inf]
+    assert users.min_accuracy.tolist() == [-np.inf, -np.inf, 0.7]
+    assert np.isnan(users.channel_gain).tolist() == [[False, False], [True, False], [False, False]]
+    assert users.name.tolist() == ["a", "b", "用户"]
+
+
+def test_nothing_can_be_changed() -> None:
+    users = Users.from_records(MIXED)
+    with pytest.raises(ValueError, match="read-only"):
+        users.samples[0] = 5
+    with pytest.raises(AttributeError, match="frozen"):
+        users.samples = np.array([1, 2, 3])
+    with pytest.raises(AttributeError, match="no column"):
+        _ = users.sample
+    with pytest.raises(AttributeError, match="frozen"):
+        users[0].samples = 5
+
+
+def test_the_callers_array_stays_its_own() -> None:
+    mine = np.array([1e9, 2e9, 3e9])
+    users = Users.from_records(MIXED).replace(cpu_hz=mine)
+    mine[0] = 7.0
+    assert users.cpu_hz.tolist() == [1e9, 2e9, 3e9]
+    assert users[0] == MIXED[0].replace(cpu_hz=1e9)
+
+
+def test_copies_and_pickles_are_equal_and_frozen() -> None:
+    users = Users.from_records(MIXED)
+    for again in (pickle.loads(pickle.dumps(users)), copy.copy(users), copy.deepcopy(users)):
+        assert again == users
+        assert not again.samples.flags.writeable
