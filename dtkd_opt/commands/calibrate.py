@@ -126,7 +126,7 @@ def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str,
         check_output(output, [into])
         _check_enough(accuracy, given["seeds"], given["sizes"])
         _check(into, settings.epochs)
-    with KeepOnCtrlC() as ctrl_c, console.phases_bar() as callback:
+    with KeepOnCtrlC() as ctrl_c, console.progress_bar() as callback:
         result = run(output=output, settings=settings, callback=callback, **given)
         ctrl_c.finish()
     if result.calibration is None:
@@ -159,7 +159,7 @@ def _put(calibration: Calibration, into: Path, accuracy: Accuracy) -> None:
 
     instance = calibration.into(_check(into, calibration.task.epochs), accuracy)
     files = write_instance(instance, into)
-    console.say(
+    console.print_line(
         f"written: {' and '.join(map(str, files))} (models of {calibration.data}, {accuracy})"
     )
 
@@ -169,6 +169,6 @@ def _print(calibration: Calibration, failures: Sequence[TrainingRow], output: Pa
     from dtkd_opt.distill.summary import accuracy_lines, failure_lines
 
     for line in accuracy_lines(calibration):
-        console.say(line)
-    console.say_first(failure_lines(failures), written(output)[1])
-    console.say(f"written: {', '.join(map(str, written(output)))}")
+        console.print_line(line)
+    console.print_first(failure_lines(failures), written(output)[1])
+    console.print_line(f"written: {', '.join(map(str, written(output)))}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, printing, say
+from dtkd_opt.commands.console import FILE, print_line, printing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,7 +57,7 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
         written = write_front(front, output, others)
     with printing():
         print_tables([_table(front)])
-    say(f"written: {' and '.join(map(str, written))}")
+    print_line(f"written: {' and '.join(map(str, written))}")
     if len(front.results) < given["points"]:
         why = "interrupted" if front.interrupted else "the time limit was too short for a plan"
         done = f"{len(front.results)} of {given['points']} weights are done"

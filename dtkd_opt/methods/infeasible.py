@@ -95,10 +95,12 @@ def _split(part: Options, point: DualPoint) -> list[Index]:
 
 def _why_infeasible(search: Search) -> str:
     users = search.instance.users
-    limited = [f'"{u.name}"' for u in users if u.deadline_s is not None or u.energy_j is not None]
-    names = ", ".join(limited[:8]) + (", …" if len(limited) > 8 else "")
+    constrained = [
+        f'"{u.name}"' for u in users if u.deadline_s is not None or u.energy_j is not None
+    ]
+    names = ", ".join(constrained[:8]) + (", …" if len(constrained) > 8 else "")
     return (
         f"{search.instance.name} has no feasible solution: no combination of models, places and "
-        f"servers keeps the limits (deadline_s, energy_j) of all {len(limited)} limited users "
-        f"({names}) within the pools; each user by itself could keep its own"
+        f"servers keeps the limits (deadline_s, energy_j) of all {len(constrained)} constrained "
+        f"users ({names}) within the pools; each user by itself could keep its own"
     )

@@ -59,7 +59,7 @@ class QTable:
         self.visits = np.zeros(len(self.values), np.int32)
 
     def best(self, state: Index) -> tuple[Index, Array]:
-        """(N,) each user's best option in its state, as a row of the option table, and its Q."""
+        """(N,) each user's best option in its state, as a row of the options, and its Q."""
         rows = np.repeat(self._offset(state), self.widths) + np.arange(self.start[-1])
         q = self.values[rows]
         best = argmax_by_user(q, self.start)
@@ -84,6 +84,6 @@ class QTable:
         self.values[rows] += rate * (target - self.values[rows])
 
     def _offset(self, state: Index) -> Index:
-        """(N,) what to add to a row of the option table to find its value."""
+        """(N,) what to add to a row of the options to find its value."""
         offset: Index = self._first + state * self.widths - self.start[:-1]
         return offset

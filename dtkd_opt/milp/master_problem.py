@@ -22,12 +22,12 @@ _CHUNK = 2000  # options whose tangents are added between two checks of the time
 
 
 class MasterProblem:
-    """The MILP of some rows of the option table; choices are rows of that table.
+    """The MILP of some rows of the options; choices are rows of all of them.
 
     Parameters
     ----------
     options, rows
-        The option table, and which of its rows the MILP has.
+        All options, and which of their rows the MILP has.
     settings, seed
         HiGHS's.
     unit_s

@@ -64,11 +64,10 @@ def allocate(options: Options, choice: Index) -> Allocation:
     if np.bincount(options.user[choice]).max(initial=0) > 1:
         raise ValueError("choice must not have two options of a user")
     chosen = options.select_rows(choice)
-    limited = np.isfinite(chosen.deadline_s) | np.isfinite(chosen.uplink_limit_s)
     shares, prices = _without_limits(chosen)
     weight = np.ones(len(chosen))
     conflicts: list[Conflict] = []
-    for s in np.unique(chosen.server[limited]):
+    for s in np.unique(chosen.server[chosen.constrained_rows]):
         rows = np.flatnonzero(chosen.server == s)
         found = solve_server(chosen.select_rows(rows), s, rows)
         if isinstance(found, Conflict):

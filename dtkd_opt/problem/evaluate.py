@@ -1,6 +1,6 @@
 """Recompute a plan from the instance alone: delays, energies, accuracy, objective, violations.
 
-Nothing here comes from a solver or the option table: whatever a method reports is judged by it.
+Nothing here comes from a solver or the options: whatever a method reports is judged by it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The option table: for each user each admissible (model, place, server), as flat arrays.
+"""The options: for each user each admissible (model, place, server), as flat arrays.
 
 A method needs nothing else of the problem. Options that break a limit whatever the other users do
 (accuracy floor, energy budget, a deadline missed even with the whole pools) are left out.
@@ -60,9 +60,14 @@ class Options:
         return np.array([getattr(self, name) for name in _NEEDS])
 
     @property
+    def constrained_rows(self) -> NDArray[np.bool_]:
+        """(K,) which options have a deadline or an upload limit."""
+        return np.isfinite(self.deadline_s) | np.isfinite(self.uplink_limit_s)
+
+    @property
     def constrained(self) -> bool:
         """Whether any option has a deadline or an upload limit."""
-        return bool(np.isfinite(self.deadline_s).any() or np.isfinite(self.uplink_limit_s).any())
+        return bool(self.constrained_rows.any())
 
     def select_rows(self, rows: Index | NDArray[np.bool_]) -> Options:
         """Some of the options (a mask or sorted indices); users keep their numbers."""

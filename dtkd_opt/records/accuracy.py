@@ -81,8 +81,8 @@ class AccuracyTable(Record):
 
 
 def best_accuracy(
-    tables: Sequence[AccuracyTable], samples: NDArray[Any], places: Sequence[Place] = PLACES
+    accuracies: Sequence[AccuracyTable], samples: NDArray[Any], places: Sequence[Place] = PLACES
 ) -> Array:
     """(N,) the best accuracy of any table at any of the places with (N,) samples."""
-    best: Array = np.max([t.at(samples, place) for t in tables for place in places], axis=0)
+    best: Array = np.max([a.at(samples, place) for a in accuracies for place in places], axis=0)
     return best

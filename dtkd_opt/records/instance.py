@@ -33,7 +33,7 @@ from dtkd_opt.records.parquet import (
     Storage,
     read_parquet,
     referenced_parquet,
-    write_beside,
+    write_with_parquet,
 )
 from dtkd_opt.records.users import User as User
 from dtkd_opt.records.users import Users
@@ -120,9 +120,9 @@ class Instance(Record):
     def _best_accuracy(self) -> Array:
         """(N,) the best that any model reaches with a user's samples; inf without a floor."""
         best = np.full(len(self.users), np.inf)
-        limited = np.flatnonzero(self.users.min_accuracy > -np.inf)
-        samples = self.users.samples[limited]
-        best[limited] = best_accuracy([m.accuracy for m in self.models], samples)
+        with_floor = np.flatnonzero(self.users.min_accuracy > -np.inf)
+        samples = self.users.samples[with_floor]
+        best[with_floor] = best_accuracy([m.accuracy for m in self.models], samples)
         return best
 
     @property
@@ -151,9 +151,9 @@ class Instance(Record):
         self.users.update_hash(digest)
         return digest.hexdigest()
 
-    def to_bytes(self, table: str | None = None) -> bytes:
-        """The instance as JSON, one line per user; `table` names a Parquet file of its users."""
-        return to_json(self._head() | {"users": table or self.users.to_rows()})
+    def to_bytes(self, user_table: str | None = None) -> bytes:
+        """The instance as JSON, a line a user; `user_table` names a Parquet file of its users."""
+        return to_json(self._head() | {"users": user_table or self.users.to_rows()})
 
     def _head(self) -> dict[str, Any]:
         head = self.model_dump(exclude={"users", "models", "servers"}, exclude_none=True)
@@ -207,17 +207,17 @@ def read_instance(path: str | Path) -> Instance:
     path = Path(path)
     data = read_bytes(path)
     head = parse_json(data, str(path))
-    table = referenced_parquet(head, path)
-    if table is None:
+    user_table = referenced_parquet(head, path)
+    if user_table is None:
         instance = validate(Instance, head, str(path))
         instance._sha256 = sha256(data)
         return instance
-    head["users"] = read_parquet(Users, table)
+    head["users"] = read_parquet(Users, user_table)
     try:
         instance = validate(Instance, head, str(path))
     except InputError as error:
         if all(fault.startswith("users[") for fault in error.faults):
-            raise InputError(str(table), error.faults) from None
+            raise InputError(str(user_table), error.faults) from None
         raise
     instance._sha256 = instance.hash_contents()
     return instance
@@ -241,4 +241,4 @@ def write_instance(
     tuple of Path
         The files written.
     """
-    return write_beside(Path(path), instance.users, users, instance.to_bytes)
+    return write_with_parquet(Path(path), instance.users, users, instance.to_bytes)

@@ -129,14 +129,14 @@ def make_table(
     title: str, left: Sequence[str], right: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> Table:
     """A table in the common style: headings of columns of text and of numbers, and its rows."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    rich_table = Table(title=title, title_justify="left", header_style="bold")
     for heading in left:
-        table.add_column(heading)
+        rich_table.add_column(heading)
     for heading in right:
-        table.add_column(heading, justify="right")
+        rich_table.add_column(heading, justify="right")
     for row in rows:
-        table.add_row(*row)
-    return table
+        rich_table.add_row(*row)
+    return rich_table
 
 
 def _with_prefix(value: float, unit: str) -> str:

@@ -74,19 +74,19 @@ def test_the_common_student_is_of_least_objective(name: str) -> None:
         assert plan.objective == pytest.approx(plan.delay_s.mean() + error)
 
 
-def limited(problem: Instance, **limits: float) -> Instance:
+def with_limits(problem: Instance, **limits: float) -> Instance:
     users = [user.model_copy(update=limits) for user in problem.users]
     return problem.model_copy(update={"users": users})
 
 
 def test_limits_of_users_hold_in_fedavg(problem: Instance) -> None:
     free = plan_fedavg(problem, student="cnn_m")
-    late = limited(problem, deadline_s=float(free.delay_s.max()) * 0.99)
+    late = with_limits(problem, deadline_s=float(free.delay_s.max()) * 0.99)
     assert plan_fedavg(late).student == "logreg"
     with pytest.raises(do.InfeasibleError, match="FedAvg: cnn_m does not keep all users' limits"):
         plan_fedavg(late, student="cnn_m")
     with pytest.raises(do.InfeasibleError, match="FedAvg: no student keeps all users' limits"):
-        plan_fedavg(limited(problem, deadline_s=1e-9))
+        plan_fedavg(with_limits(problem, deadline_s=1e-9))
     power = problem.users.tx_power_w
     equal = problem.servers[0].uplink_hz / 4
     noise = problem.servers[0].noise_w_per_hz
@@ -94,8 +94,8 @@ def test_limits_of_users_hold_in_fedavg(problem: Instance) -> None:
     up = problem.models[1].bits / physics.uplink_rate(equal, power * gain / noise)
     radio = float(len(free.epochs) * (up * power).max())
     with pytest.raises(do.InfeasibleError):
-        plan_fedavg(limited(problem, energy_j=radio * 0.99), student="cnn_m")
-    tight = plan_fedavg(limited(problem, energy_j=radio * 1.01), student="cnn_m")
+        plan_fedavg(with_limits(problem, energy_j=radio * 0.99), student="cnn_m")
+    tight = plan_fedavg(with_limits(problem, energy_j=radio * 1.01), student="cnn_m")
     assert (tight.cpu_hz < free.cpu_hz).any()
     assert (tight.uplink_hz >= equal * (1 - 1e-12)).all()
     spent = (tight.upload_s.sum(axis=0) * power) + problem.users.kappa * tight.cpu_hz**2 * (

@@ -9,7 +9,7 @@ import dtkd_opt as do
 from dtkd_opt.gym.episode import Episode, Slots, count_ranks, make_slots, observation_size
 from dtkd_opt.pricing.equal_shares import equal_share_choice
 from dtkd_opt.problem.options import Options, pool_delays
-from tests.support.options import limited_options, mean_objective, random_choice, random_options
+from tests.support.options import constrained_options, mean_objective, random_choice, random_options
 
 SEEDS = range(6)
 
@@ -59,7 +59,7 @@ def test_with_limits_the_finished_plan_keeps_them_or_a_user_finds_out() -> None:
     ends = {"plan": 0, "conflict": 0}
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        options = limited_options(seed, 6, 2, 0.9, 1.3)
+        options = constrained_options(seed, 6, 2, 0.9, 1.3)
         if (np.diff(options.start) == 0).any():
             continue
         episode, choice = Episode(options, rng.permutation(6)), random_choice(options, rng)

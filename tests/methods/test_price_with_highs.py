@@ -23,7 +23,7 @@ def test_highs_ends_what_branching_began(name: str, monkeypatch: pytest.MonkeyPa
     alone = do.solve(instance, "price", gap=GAP)
     assert "HiGHS round 1" not in phases(alone)
     monkeypatch.setattr(price, "_NODES", 1)
-    monkeypatch.setattr(price, "_NODES_LIMITED", 1)
+    monkeypatch.setattr(price, "_NODES_CONSTRAINED", 1)
     result = do.solve(instance, "price", gap=GAP)
     assert {"branching", "HiGHS round 1"} <= phases(result)
     assert result.status == "optimal"

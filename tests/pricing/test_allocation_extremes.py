@@ -97,8 +97,8 @@ def test_deadlines_at_the_very_delays_of_an_allocation(excess: float) -> None:
         rng = np.random.default_rng(seed)
         options = random_options(1 + seed % 3, 1, seed)
         choice = random_choice(options, rng)
-        limited = constrain(options, choice, rng, 0.85, 1.0)
-        if isinstance(before := allocate_or_conflicts(limited, choice), list):
+        constrained = constrain(options, choice, rng, 0.85, 1.0)
+        if isinstance(before := allocate_or_conflicts(constrained, choice), list):
             continue
         alone = options.device_delay_s[choice] + whole_pools(options)[:, choice].sum(axis=0)
         deadline = np.maximum(before.delay * (1 + excess), alone)

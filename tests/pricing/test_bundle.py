@@ -13,14 +13,14 @@ from dtkd_opt.pricing import lagrangian as prices
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian, price
 from dtkd_opt.problem.physics import Array
-from tests.support.options import all_choices, limited_options, mean_objective, random_options
+from tests.support.options import all_choices, constrained_options, mean_objective, random_options
 
 LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_no_visited_value_exceeds_the_optimum_with_limits(seed: int) -> None:
-    options = limited_options(seed, 3, 1 + seed % 2, 0.85, 1.2)
+    options = constrained_options(seed, 3, 1 + seed % 2, 0.85, 1.2)
     optimum = options.n_users * min(mean_objective(options, c) for c in all_choices(options))
     visited: list[DualPoint] = []
     maximise_bound(options, callback=visited.append)

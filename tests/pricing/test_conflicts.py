@@ -140,16 +140,16 @@ def test_a_grid_of_splits_agrees() -> None:
         alone = options.device_delay_s[choice] + whole_pools(options)[:, choice].sum(axis=0)
         if (deadline <= alone).any():
             continue
-        limited = with_limits(options, deadline, np.full(2, np.inf))
+        constrained = with_limits(options, deadline, np.full(2, np.inf))
         try:
-            do.allocate(limited, choice)
+            do.allocate(constrained, choice)
         except do.ChoiceInfeasible:
-            assert not grid_finds_shares(limited, choice, 60)
+            assert not grid_finds_shares(constrained, choice, 60)
             verdicts[False] += 1
         else:
             # a grid misses what is barely feasible
             assert grid_finds_shares(
-                replace(limited, deadline_s=limited.deadline_s * 1.03), choice, 60
+                replace(constrained, deadline_s=constrained.deadline_s * 1.03), choice, 60
             )
             verdicts[True] += 1
     assert verdicts[True] > 5

@@ -18,7 +18,7 @@ from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof, pri
 from dtkd_opt.problem.options import Options
 from tests.support.options import (
     all_choices,
-    limited_options,
+    constrained_options,
     mean_objective,
     random_options,
     random_prices,
@@ -35,7 +35,7 @@ def rounding(point: DualPoint, options: Options) -> float:
 
 
 def options_of(instance: do.Instance) -> Options:
-    """The option table, if the instance has one and enumerating it takes no time."""
+    """The options, if the instance has any and enumerating them takes no time."""
     try:
         options = do.build_options(instance)
     except do.InfeasibleError:
@@ -74,7 +74,7 @@ def test_bounds_on_any_instance(instance: do.Instance, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_bounds_with_binding_limits(seed: int) -> None:
     users, servers = 1 + seed % 3, 1 + seed % 2
-    check_bounds(limited_options(seed, users, servers, 0.8, 1.2), seed)
+    check_bounds(constrained_options(seed, users, servers, 0.8, 1.2), seed)
 
 
 def test_best_prices_are_no_worse_than_any_tried() -> None:
@@ -127,7 +127,9 @@ def test_gradient_is_the_derivative_away_from_kinks() -> None:
     rng = np.random.default_rng(3)
     compared = 0
     for seed in range(20):
-        options = limited_options(seed, 4, 2, 0.9, 1.3) if seed % 2 else random_options(4, 2, seed)
+        options = (
+            constrained_options(seed, 4, 2, 0.9, 1.3) if seed % 2 else random_options(4, 2, seed)
+        )
         point = price(options, random_prices(options, rng, 1.0))
         for p, s in np.ndindex(point.prices.shape):
             step = np.zeros_like(point.prices)
@@ -171,7 +173,7 @@ def test_reduced_costs(instance: do.Instance, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_reduced_costs_bound_every_choice_that_takes_the_option(seed: int) -> None:
     """L + reduced cost ≤ N · J of any choice with the option: what fixing rests on."""
-    options = limited_options(seed, 2, 1 + seed % 2, 0.9, 1.3)
+    options = constrained_options(seed, 2, 1 + seed % 2, 0.9, 1.3)
     best = maximise_bound(options, first_prices(options))
     for choice in all_choices(options):
         total = options.n_users * mean_objective(options, choice)

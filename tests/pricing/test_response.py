@@ -10,7 +10,7 @@ import pytest
 from dtkd_opt.pricing.response import free_shares, min_upload_log_shares, respond
 from dtkd_opt.problem.options import SERVER, Options, pool_delays
 from dtkd_opt.problem.physics import Array
-from tests.support.options import limited_options, random_options, random_prices, whole_pools
+from tests.support.options import constrained_options, random_options, random_prices, whole_pools
 
 
 def assert_best_response(options: Options, prices: Array, rng: np.random.Generator) -> None:
@@ -118,7 +118,7 @@ def test_least_response() -> None:
     """Limits are kept at a cost that no random shares undercut; without limits it is nothing."""
     rng = np.random.default_rng(2)
     for seed in range(10):
-        options = limited_options(seed, 4, 2, 0.8, 1.2)
+        options = constrained_options(seed, 4, 2, 0.8, 1.2)
         prices = random_prices(options, rng)
         found = respond(options, prices, min_cost=True)
         pools = pool_delays(options, np.maximum(found.shares, 1e-300))

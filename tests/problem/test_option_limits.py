@@ -1,4 +1,4 @@
-"""What limits leave out of the option table, exactly, and who is named when nothing is left."""
+"""What limits leave out of the options, exactly, and who is named when nothing is left."""
 
 from __future__ import annotations
 

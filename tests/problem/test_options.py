@@ -1,4 +1,4 @@
-"""The option table against a plain double loop, and its parts."""
+"""The options against a plain double loop, and their parts."""
 
 from __future__ import annotations
 

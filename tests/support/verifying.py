@@ -54,7 +54,7 @@ def unchecked(instance: do.Instance, **changes: Any) -> do.Instance:
 
 
 def options_of(instance: do.Instance, most: float = 200) -> Options:
-    """The option table, if there is one and enumerating it takes no time."""
+    """The options, if there are any and enumerating them takes no time."""
     try:
         options = do.build_options(instance)
     except do.InfeasibleError:

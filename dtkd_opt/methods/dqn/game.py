@@ -49,7 +49,7 @@ FEATURES = (
     "own_load",  # tenths: payment times the fraction of the pool that it buys
     "freed_load",  # tenths: payment times the fraction that the current option buys there
     "price_change",  # payment times the last relative change of the price
-    "limited",  # 1 if the option has a deadline or an upload limit, else 0
+    "constrained",  # 1 if the option has a deadline or an upload limit, else 0
 )
 FEATURES_VERSION = 1  # a network knows only the features that it was trained with
 INFEASIBLE_PENALTY = 1.0  # in the user's scale: for an action that breaks a server's limits
@@ -89,9 +89,8 @@ def price_options(options: Options, prices: Array) -> PricedOptions:
     capacity = options.capacity[:, options.server]
     price = np.maximum(prices, _UNUSED_PRICE)
     shares = free_shares(options, price)
-    limited = _limited(options)
-    if limited.any():  # closed forms know of no limits
-        shares[:, limited] = respond(options.select_rows(limited), price).shares
+    if (constrained := options.constrained_rows).any():  # closed forms know of no limits
+        shares[:, constrained] = respond(options.select_rows(constrained), price).shares
     shares = np.minimum(shares, capacity)
     delay, payment = pool_delays(options, shares), prices[:, options.server] * shares
     cost = options.device_delay_s + options.error_cost_s + (delay + payment).sum(axis=0)
@@ -109,13 +108,6 @@ def initial_choices(options: Options) -> Iterator[Index]:
         mean = float((prices * options.capacity).mean()) or 1.0
         prices = np.where(prices > 0, prices, mean / options.capacity)
         yield cheapest_options(options, respond(options, prices, min_cost=True).cost)
-
-
-def _limited(options: Options) -> NDArray[np.bool_]:
-    limited: NDArray[np.bool_] = np.isfinite(options.deadline_s) | np.isfinite(
-        options.uplink_limit_s
-    )
-    return limited
 
 
 def reset(options: Options, choice: Index, prices: Array) -> GameState:
@@ -159,7 +151,7 @@ def observe(state: GameState, users: Index) -> tuple[Options, Features]:
         10 * (priced.payment_s * priced.fraction).sum(axis=0),
         10 * same_server * (priced.payment_s * priced.fraction[:, now]).sum(axis=0),
         (priced.payment_s * state.price_change[:, own.server]).sum(axis=0),
-        _limited(own) * scale,
+        own.constrained_rows * scale,
     ]
     features = np.stack([column / scale for column in columns], axis=1)
     return own, np.clip(features, -CLIP, CLIP).astype(np.float32)

@@ -127,8 +127,8 @@ def _accuracy(instance: Instance, samples: Array, rows: Rows) -> Array:
     return accuracy
 
 
-def _interpolate(table: AccuracyTable, values: Array, samples: Array) -> Array:
-    grid = np.array(table.samples)
+def _interpolate(accuracy: AccuracyTable, values: Array, samples: Array) -> Array:
+    grid = np.array(accuracy.samples)
     if len(grid) == 1:
         return np.full(len(samples), values[0])
     inside = np.clip(samples, grid[0], grid[-1])

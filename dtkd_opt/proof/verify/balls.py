@@ -23,9 +23,9 @@ from dtkd_opt.records.instance import DEVICE, PLACES, Instance
 PRECISION = 128  # bits
 
 
-def accuracy_at(table: AccuracyTable, samples: float, place: str) -> arb:
+def accuracy_at(accuracy: AccuracyTable, samples: float, place: str) -> arb:
     """a(D): piecewise linear in log D, constant beyond the table's ends."""
-    grid, values = table.samples, [arb(value) for value in getattr(table, place)]
+    grid, values = accuracy.samples, [arb(value) for value in getattr(accuracy, place)]
     if not grid[0] < samples < grid[-1]:
         return values[0] if samples <= grid[0] else values[-1]
     i = bisect_right(grid, samples)

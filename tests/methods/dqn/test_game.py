@@ -25,7 +25,7 @@ from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Index
 from tests.support.options import (
     all_choices,
-    limited_options,
+    constrained_options,
     mean_objective,
     random_choice,
     random_options,
@@ -107,7 +107,7 @@ def test_rewards_are_zero_where_nobody_can_do_better() -> None:
 
 def test_actions_that_break_limits_are_taken_back_and_cost() -> None:
     for seed in range(40):
-        options = limited_options(seed, users=6, servers=2, low=0.9, high=1.4)
+        options = constrained_options(seed, users=6, servers=2, low=0.9, high=1.4)
         start = next(
             (c for c in initial_choices(options) if np.isfinite(mean_objective(options, c))), None
         )

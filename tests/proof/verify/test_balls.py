@@ -116,9 +116,10 @@ def test_a_least_share_is_used_only_if_proven() -> None:
     """Of an upload's least bandwidth a ball must show that less takes too much energy."""
     instance = load("n20-energy")
     options = do.build_options(instance)
-    limited = np.flatnonzero(np.isfinite(options.uplink_limit_s) & (options.uplink_bits > 0))
+    constrained = np.flatnonzero(np.isfinite(options.uplink_limit_s) & (options.uplink_bits > 0))
     keys = [
-        column[limited] for column in (options.user, options.model, options.place, options.server)
+        column[constrained]
+        for column in (options.user, options.model, options.place, options.server)
     ]
     shares = Arrays(instance).proposals(first_prices(options))[*keys, 0]
     assert (shares > 0).all()

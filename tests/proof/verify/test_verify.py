@@ -157,9 +157,9 @@ def test_limits_of_users(arithmetic: Any) -> None:
             ("min_accuracy", accuracy[1], "is less accurate than its min_accuracy"),
         ):
             for factor in (1 - 1e-6, 1 + 1e-6):
-                limited = instance.users[1].replace(**{key: float(value * factor)})
+                constrained = instance.users[1].replace(**{key: float(value * factor)})
                 changed = unchecked(
-                    instance, users=Users.from_records([instance.users[0], limited])
+                    instance, users=Users.from_records([instance.users[0], constrained])
                 )
                 prices = np.zeros((1, 3, 2))
                 tree: list[Node] = [LeafNode(prices=0, bound=0.0)]
