@@ -65,7 +65,7 @@ class Setting:
     work: Path
 
     def spec_of(self, partition: str, seed: int) -> do.FederationSpec:
-        return self.spec.model_copy(update={"partition": partition, "seed": seed})
+        return self.spec.replace(partition=partition, seed=seed)
 
 
 def solved(instance: do.Instance, method: str, seed: int) -> do.Solution:

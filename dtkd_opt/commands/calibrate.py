@@ -165,10 +165,10 @@ def _put(calibration: Calibration, into: Path, accuracy: Accuracy) -> None:
 
 
 def _print(calibration: Calibration, failures: Sequence[TrainingRow], output: Path) -> None:
-    from dtkd_opt.distill.results import written
+    from dtkd_opt.distill.results import result_paths
     from dtkd_opt.distill.summary import accuracy_lines, failure_lines
 
     for line in accuracy_lines(calibration):
         console.print_line(line)
-    console.print_first(failure_lines(failures), written(output)[1])
-    console.print_line(f"written: {', '.join(map(str, written(output)))}")
+    console.print_first(failure_lines(failures), result_paths(output)[1])
+    console.print_line(f"written: {', '.join(map(str, result_paths(output)))}")

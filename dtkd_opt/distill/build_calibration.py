@@ -77,12 +77,12 @@ def build_calibration(
 
 
 def _by_cell(rows: Iterable[TrainingRow]) -> Accuracies:
-    found: dict[tuple[str, LabelKind, int], dict[int, float]] = defaultdict(dict)
+    by_cell: dict[tuple[str, LabelKind, int], dict[int, float]] = defaultdict(dict)
     for row in rows:
         if row.accuracy is not None:
             spec = row.spec
-            found[spec.student, spec.labels, spec.samples][spec.seed] = row.accuracy
-    return found
+            by_cell[spec.student, spec.labels, spec.samples][spec.seed] = row.accuracy
+    return by_cell
 
 
 def _curves(grid: TrainingGrid, student: str, accuracies: Accuracies) -> Iterator[AccuracyCurve]:

@@ -29,9 +29,8 @@ from dtkd_opt.federate.protocol import first_student, receive, score
 from dtkd_opt.federate.serialization import Payload, pack_weights, payload_bits, unpack_weights
 from dtkd_opt.federate.shards import Shard, partition_data, training_seed
 from dtkd_opt.federate.spec import StudentSpec
-from dtkd_opt.records.fields import Count, Fraction, NonNegative, Text
+from dtkd_opt.records.fields import Count, Fraction, NonNegative, Text, Whole
 from dtkd_opt.records.instance import Instance
-from dtkd_opt.records.solution import Whole
 from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
 
 Callback = Callable[[float], None]  # called with the part of the training that is done
@@ -127,21 +126,21 @@ def execute(source: Source, task: FedAvgSpec) -> FedAvgResult:
 
 
 def _run(source: Source, task: FedAvgSpec, callback: Callback) -> FedAvgResult:
-    began, cpu = time.perf_counter(), time.process_time()
+    started, cpu = time.perf_counter(), time.process_time()
     instance, spec = source
     data = load_data(spec.data, spec.data_dir)
     shards = partition_data(data, instance, spec.partition, spec.seed)
     if (data.sha256, _digest(shards)) != (task.data_sha256, task.shards_sha256):
         raise DtkdError(f"{data.name} here is other data than where FedAvg was started")
     private = [samples_at(data, shard.rows) for shard in shards]
-    found = _rounds(common_of(data), private, task, callback)
+    rounds_result = _rounds(common_of(data), private, task, callback)
     return FedAvgResult(
         spec=task,
         outcome="done",
         worker=this_worker(),
         versions=versions(),
-        **found,
-        seconds=time.perf_counter() - began,
+        **rounds_result,
+        seconds=time.perf_counter() - started,
         cpu_s=time.process_time() - cpu,
     )
 

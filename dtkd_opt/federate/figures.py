@@ -51,11 +51,11 @@ def accuracy_figure(federation: Federation) -> Any:
     figure, ((axis,),) = panels(1, 1, (5.2, 4.6))
     done = federation.done
     for place, (colour, mark, label) in _PLACES.items():
-        mine = done[done.place == place]
-        if mine.empty:  # else the legend would list it
+        at_place = done[done.place == place]
+        if at_place.empty:  # else the legend would list it
             continue
         axis.plot(
-            100 * mine.predicted_accuracy, 100 * mine.realised_accuracy, mark, ms=5,
+            100 * at_place.predicted_accuracy, 100 * at_place.realised_accuracy, mark, ms=5,
             color=colour, mfc="none", label=label,
         )  # fmt: skip
     middle = 100 * federation.users.predicted_accuracy.mean()

@@ -183,9 +183,9 @@ def rewards(
         delay, shares, prices = within_budgets(
             options.select_rows(choice), prices, min_uplink_hz[choice]
         )
-    paid = (prices[:, options.server[choice]] * shares).sum(axis=0)
+    payment = (prices[:, options.server[choice]] * shares).sum(axis=0)
     late = np.maximum(delay / options.deadline_s[choice] - 1, 0.0)
-    reward: Array = -(delay + options.error_cost_s[choice] + paid) * (1 + penalty * late)
+    reward: Array = -(delay + options.error_cost_s[choice] + payment) * (1 + penalty * late)
     return reward, prices
 
 

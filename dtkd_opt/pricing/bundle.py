@@ -89,13 +89,13 @@ def _maximise_large(
         for _ in range(max_steps):
             if time.monotonic() > deadline or not bundle.advance(tolerance):
                 break
-        found = bundle.best.prices
-        start = np.clip(found, low, high)  # beyond, options are missing that may be cheaper there
+        optimum = bundle.best.prices
+        start = np.clip(optimum, low, high)  # beyond, options are missing that may be cheaper there
         point = lagrangian.at(start)
         if callback is not None:
             callback(point)
         best = point if best is None or point.value > best.value else best
-        inside = np.array_equal(start, found)
+        inside = np.array_equal(start, optimum)
         if inside or best.value >= target or time.monotonic() > deadline:
             return best
         width = min(2 * width, _MAX_BOX_WIDTH)

@@ -101,8 +101,8 @@ def free_shares(options: Options, prices: Array, min_log_z: Array | float = -np.
     log_z = uplink.interpolated_minimiser(
         np.log(price[0]) + 2 * np.log(options.uplink_snr_hz) - np.log(bits)
     )
-    bought = options.uplink_snr_hz * np.exp(np.maximum(log_z, min_log_z))
-    return np.array([np.where(uploads, bought, 0.0), *np.sqrt(options.needs[1:] / price[1:])])
+    uplink_hz = options.uplink_snr_hz * np.exp(np.maximum(log_z, min_log_z))
+    return np.array([np.where(uploads, uplink_hz, 0.0), *np.sqrt(options.needs[1:] / price[1:])])
 
 
 def respond(options: Options, prices: Array, *, min_cost: bool = False) -> Response:

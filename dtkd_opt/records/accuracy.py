@@ -71,13 +71,13 @@ class AccuracyTable(Record):
         """
         grid, values = np.array(self.samples), np.array(getattr(self, place))
         data = np.minimum(np.maximum(np.asarray(samples, float), grid[0]), grid[-1])
-        found = np.full(data.shape, values[-1])
+        accuracy = np.full(data.shape, values[-1])
         if len(grid) > 1:
             i = np.minimum(np.searchsorted(grid, data, side="right"), len(grid) - 1)
             weight = np.log(data / grid[i - 1]) / np.log(grid[i] / grid[i - 1])
             between = values[i - 1] + weight * (values[i] - values[i - 1])
-            found = np.where(data < grid[-1], between, found)
-        return found if np.ndim(samples) else float(found)
+            accuracy = np.where(data < grid[-1], between, accuracy)
+        return accuracy if np.ndim(samples) else float(accuracy)
 
 
 def best_accuracy(

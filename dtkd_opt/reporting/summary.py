@@ -96,13 +96,13 @@ def _students(instance: Instance, solution: Solution) -> Table:
     rows = [
         (
             name,
-            str((mine & ~at_server).sum()),
-            str((mine & at_server).sum()),
-            f"{users.delay_s[mine].mean():.3f}",
-            f"{users.accuracy[mine].mean():.2%}",
+            str((of_model & ~at_server).sum()),
+            str((of_model & at_server).sum()),
+            f"{users.delay_s[of_model].mean():.3f}",
+            f"{users.accuracy[of_model].mean():.2%}",
         )
-        for name, mine in chosen.items()
-        if mine.any()
+        for name, of_model in chosen.items()
+        if of_model.any()
     ]
     headings = ["on the device", "at the server", "mean delay (s)", "mean accuracy"]
     return make_table("students", ["student"], headings, rows)

@@ -24,7 +24,7 @@ def drawn(instance: do.Instance, seed: int) -> np.ndarray:
 
 
 def with_gain(instance: do.Instance, gain: np.ndarray) -> do.Instance:
-    return instance.model_copy(update={"users": instance.users.replace(channel_gain=gain)})
+    return instance.replace(users=instance.users.replace(channel_gain=gain))
 
 
 def check_planned(result: do.Result, instance: do.Instance, gap: float = GAP) -> None:
@@ -125,13 +125,9 @@ def test_a_dominated_option_is_never_the_cheapest(instance: do.Instance, seed: i
 def test_of_equal_options_the_first_stays() -> None:
     instance = do.generate_instance(3)
     twins = tuple(
-        model.model_copy(update={"name": f"{model.name}-{i}"})
-        for model in instance.models
-        for i in (0, 1)
+        model.replace(name=f"{model.name}-{i}") for model in instance.models for i in (0, 1)
     )
-    single, double = (
-        do.build_options(made) for made in (instance, instance.model_copy(update={"models": twins}))
-    )
+    single, double = (do.build_options(made) for made in (instance, instance.replace(models=twins)))
     rows = undominated(double)
     assert (double.model[rows] % 2 == 0).all()
     assert len(rows) == len(undominated(single)) < len(single)

@@ -29,7 +29,7 @@ SETTINGS = do.CalibrationSettings(learning_rates=(1e-2,), batch_sizes=(16,))
 WORDS = ["--students", "logreg", "--sizes", "100,200", "--seeds", "3",
          "--learning-rates", "1e-2", "--batch-sizes", "16"]  # fmt: skip
 FILES = ["t.choosing.jsonl", "t.csv", "t.json", "t.md", "t.svg", "t.training.jsonl"]
-N_CHOOSING, N_TRAINING = 4, 18
+N_SELECTION, N_TRAINING = 4, 18
 
 
 def words(folder: Path, cache: Path, *more: str) -> list[str]:
@@ -64,7 +64,7 @@ def test_files_and_figures(unbroken: Path) -> None:
     """The table's statistics are those of the trainings, by other formulas."""
     assert sorted(os.listdir(unbroken)) == FILES
     runs = pd.read_csv(unbroken / "t.csv")
-    assert len(runs) == N_CHOOSING + N_TRAINING
+    assert len(runs) == N_SELECTION + N_TRAINING
     assert set(runs.outcome) == {"done"}
     scored = runs[runs.scored_on == "test"].set_index("seed")
     table = do.read_calibration(unbroken / "t.json")
@@ -101,11 +101,11 @@ def test_a_row_is_what_its_spec_gives(unbroken: Path, cache: Path) -> None:
         row = next(row for row in rows if row.spec.labels == labels)
         assert execute(training_data, row.spec).accuracy == row.accuracy
     for change, reason in (
-        ({"version": "1"}, "asked for was 1; install the same"),
+        ({"version": "1"}, "the calibration's is 1; install the same"),
         ({"data_sha256": "0"}, "other data than where the calibration was started"),
         ({"student": "resnet50"}, "there are logreg"),
     ):
-        other = execute(training_data, rows[0].spec.model_copy(update=change))
+        other = execute(training_data, rows[0].spec.replace(**change))
         assert (other.outcome, other.accuracy) == ("failed", None)
         assert reason in other.reason
 
@@ -129,7 +129,7 @@ def test_kill_9_then_resume_gives_the_same_table(
     done = run([*given, "--resume"])
     assert (done.returncode, done.stderr) == (0, "")
     assert journal.read_bytes().startswith(before)
-    for name, count in (("choosing", N_CHOOSING), ("training", N_TRAINING)):
+    for name, count in (("choosing", N_SELECTION), ("training", N_TRAINING)):
         found = specs(tmp_path / f"t.{name}.jsonl")
         assert len(found) == len(set(found)) == count
     assert (tmp_path / "t.json").read_bytes() == (unbroken / "t.json").read_bytes()
@@ -153,7 +153,7 @@ def test_ctrl_c_keeps_what_is_finished(unbroken: Path, cache: Path, tmp_path: Pa
         callback=lambda *now: seen.append(now),
     )  # fmt: skip
     assert (len(found.selection), len(found.trainings), found.failures) == (
-        N_CHOOSING,
+        N_SELECTION,
         N_TRAINING,
         (),
     )
@@ -169,7 +169,7 @@ def test_rows_of_other_specs_are_refused(unbroken: Path, cache: Path) -> None:
     for given, fault in (
         ({**SMALL, "settings": SETTINGS, "seeds": 2}, "seed 2 where now"),
         (
-            {**SMALL, "settings": SETTINGS.model_copy(update={"epochs": 39})},
+            {**SMALL, "settings": SETTINGS.replace(epochs=39)},
             "config.epochs 40 where",
         ),
         ({**SMALL, "settings": SETTINGS, "students": ["mlp16"]}, "student logreg where now mlp16"),

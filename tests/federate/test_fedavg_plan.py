@@ -75,8 +75,8 @@ def test_the_common_student_is_of_least_objective(name: str) -> None:
 
 
 def with_limits(problem: Instance, **limits: float) -> Instance:
-    users = [user.model_copy(update=limits) for user in problem.users]
-    return problem.model_copy(update={"users": users})
+    users = [user.replace(**limits) for user in problem.users]
+    return problem.replace(users=users)
 
 
 def test_limits_of_users_hold_in_fedavg(problem: Instance) -> None:

@@ -91,7 +91,7 @@ def test_another_seed_or_partition_is_another_training(
         spec = do.FederationSpec(cache=cache, **more)  # type: ignore[arg-type]
         found = do.federate(problem, solution, spec)
         assert found.users.realised_accuracy.tolist() != ours
-        with pytest.raises(do.InputError, match="holds runs that are not asked for"):
+        with pytest.raises(do.InputError, match="holds other runs"):
             do.federate(problem, solution, spec, output=unbroken, resume=True)
 
 

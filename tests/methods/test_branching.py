@@ -31,7 +31,7 @@ Proven = tuple[Search, ProofTree, Termination]
 def tiny(seed: int, users: int, servers: int, limits: do.GeneratorSettings | None) -> do.Instance:
     """A generated instance with two students."""
     instance = do.generate_instance(users, servers, seed, limits)
-    return instance.model_copy(update={"models": instance.models[2:5:2]})
+    return instance.replace(models=instance.models[2:5:2])
 
 
 def prove(

@@ -44,8 +44,8 @@ def check_against_enumeration(instance: do.Instance) -> None:
 
 
 def changed_users(instance: do.Instance, update: dict[str, Any]) -> do.Instance:
-    people = tuple(one.model_copy(update=update) for one in instance.users)
-    return instance.model_copy(update={"users": people})
+    people = tuple(one.replace(**update) for one in instance.users)
+    return instance.replace(users=people)
 
 
 # --- against enumeration
@@ -68,8 +68,8 @@ def test_price_finds_the_enumerated_optimum(
         update: dict[str, Any] = {"channel_gain": tuple(gains)}
         if fresh is not None:
             update["fresh_fraction"] = fresh
-        people.append(one.model_copy(update=update))
-    instance = instance.model_copy(update={"users": tuple(people)})
+        people.append(one.replace(**update))
+    instance = instance.replace(users=tuple(people))
     check_against_enumeration(instance)
 
 
@@ -84,11 +84,11 @@ def test_price_with_tight_deadlines(seed: int, users: int, servers: int, squeeze
     """Deadlines that can be kept, and the same ones shortened until some cannot."""
     instance = do.generate_instance(users, servers, seed, LIMITS)
     people = tuple(
-        one.model_copy(update={"deadline_s": one.deadline_s and one.deadline_s * squeeze})
+        one.replace(deadline_s=one.deadline_s and one.deadline_s * squeeze)
         for one in instance.users
     )
     students = instance.models[2:5:2]
-    instance = instance.model_copy(update={"models": students, "users": people})
+    instance = instance.replace(models=students, users=people)
     check_against_enumeration(instance)
 
 
@@ -98,15 +98,14 @@ UNPROVEN = ((2, 1.8), (3, 1.8))  # no plan exists, see the test that follows
 def close_deadlines(seed: int, factor: float) -> do.Instance:
     """Three users with two students; deadlines are a multiple of their delays without others."""
     instance = do.generate_instance(3, 2, seed)
-    instance = instance.model_copy(update={"models": instance.models[2:5:2]})
+    instance = instance.replace(models=instance.models[2:5:2])
     options = do.build_options(instance)
     alone = options.device_delay_s + whole_pools(options).sum(axis=0)
     shortest = np.minimum.reduceat(alone, options.start[:-1])
     people = tuple(
-        one.model_copy(update={"deadline_s": float(factor * shortest[n])})
-        for n, one in enumerate(instance.users)
+        one.replace(deadline_s=float(factor * shortest[n])) for n, one in enumerate(instance.users)
     )
-    return instance.model_copy(update={"users": people})
+    return instance.replace(users=people)
 
 
 def test_infeasible_exactly_where_enumeration_finds_no_plan() -> None:
@@ -149,7 +148,7 @@ def test_a_server_that_nobody_reaches() -> None:
 
 def test_one_model_leaves_two_places() -> None:
     instance = small_instance(user("a"), user("b", samples=150))
-    check_against_enumeration(instance.model_copy(update={"models": instance.models[:1]}))
+    check_against_enumeration(instance.replace(models=instance.models[:1]))
 
 
 @pytest.mark.parametrize("method", ["price", "exact"])
@@ -161,8 +160,8 @@ def test_one_option_a_user(method: str) -> None:
     people = []
     for n, one in enumerate(instance.users):
         fastest = np.sort(alone[options.start[n] : options.start[n + 1]])
-        people.append(one.model_copy(update={"deadline_s": float(fastest[:2].mean())}))
-    instance = instance.model_copy(update={"users": tuple(people)})
+        people.append(one.replace(deadline_s=float(fastest[:2].mean())))
+    instance = instance.replace(users=tuple(people))
     assert len(do.build_options(instance)) == 3
     result = do.solve(instance, method, gap=0.0)
     assert result.objective == pytest.approx(enumerate_optimum(instance), rel=1e-9)

@@ -18,9 +18,9 @@ from dtkd_opt.methods.solve import solve
 from dtkd_opt.methods.stop import relative_gap
 from dtkd_opt.problem.generate import generate_instance
 from dtkd_opt.proof.check import TOLERANCE, check
-from dtkd_opt.records.fields import Fraction, NonNegative, Text, raise_faults
+from dtkd_opt.records.fields import Fraction, NonNegative, Number, Text, raise_faults
 from dtkd_opt.records.instance import Instance
-from dtkd_opt.records.solution import Number, Status, Termination
+from dtkd_opt.records.solution import Status, Termination
 from dtkd_opt.runtime.jobs import Row, one_line, reason_of, this_worker
 
 Outcome = Literal["plan", "no_plan", "failed"]

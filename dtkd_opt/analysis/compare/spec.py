@@ -14,9 +14,8 @@ from dtkd_opt.errors import UsageError
 from dtkd_opt.methods.registry import make_method, method_version, settings_of
 from dtkd_opt.methods.settings import check_settings, find_settings
 from dtkd_opt.methods.stop import check_limits
-from dtkd_opt.records.fields import Name, NonNegative, Positive, Record, Text
+from dtkd_opt.records.fields import Name, NonNegative, Positive, Record, Text, Whole
 from dtkd_opt.records.instance import Instance
-from dtkd_opt.records.solution import Whole
 
 
 class RunSpec(Record):

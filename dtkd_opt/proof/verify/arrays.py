@@ -122,8 +122,8 @@ def _accuracy(instance: Instance, samples: Array, rows: Rows) -> Array:
     accuracy = np.empty(len(samples))
     for m, student in enumerate(instance.models):
         for place, values in ((DEVICE, student.accuracy.device), (SERVER, student.accuracy.server)):
-            mine = (rows.model == m) & (rows.place == place)
-            accuracy[mine] = _interpolate(student.accuracy, np.array(values), samples[mine])
+            matching = (rows.model == m) & (rows.place == place)
+            accuracy[matching] = _interpolate(student.accuracy, np.array(values), samples[matching])
     return accuracy
 
 
@@ -153,11 +153,11 @@ def priced_upload(demand: Demand, weight: Array) -> Array:
     delay = weight * upload_delay(demand.bits, demand.snr_hz, b)
     w = demand.snr_hz / b
     e = 1 - w / ((1 + w) * np.log1p(w))
-    paid = demand.uplink_price * b
-    lower = np.minimum(delay * (1 + e), paid * (1 + 1 / (e + SLACK)))
-    whole = (b == hi) & (paid * (1 + SLACK) <= delay * (e - SLACK))
-    lower = np.where(whole, delay + paid, lower)
-    steep = paid * (1 - SLACK) >= delay * (e + SLACK)
+    payment = demand.uplink_price * b
+    lower = np.minimum(delay * (1 + e), payment * (1 + 1 / (e + SLACK)))
+    whole = (b == hi) & (payment * (1 + SLACK) <= delay * (e - SLACK))
+    lower = np.where(whole, delay + payment, lower)
+    steep = payment * (1 - SLACK) >= delay * (e + SLACK)
     tangent = delay * (1 + e * (1 - lo / b)) + demand.uplink_price * lo
     return np.where(demand.bits > 0, np.where(steep, tangent, lower), 0.0)
 

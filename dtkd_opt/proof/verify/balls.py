@@ -170,5 +170,5 @@ class Balls:
         """(4, N) cost, delay, energy and accuracy of all users, by (3, N) choice and shares."""
         pairs = enumerate(zip(choice.T.tolist(), shares.T.tolist(), strict=True))
         with ctx.workprec(PRECISION):
-            found = [self.option(n, *key, 0.0).figures(*mine) for n, (key, mine) in pairs]
-        return np.array(found).T
+            figures = [self.option(n, *key, 0.0).figures(*x) for n, (key, x) in pairs]
+        return np.array(figures).T

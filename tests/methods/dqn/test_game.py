@@ -78,8 +78,8 @@ def test_features_do_not_depend_on_the_number_of_users() -> None:
 def test_marginal_costs_are_differences_of_the_objective() -> None:
     """Exactly, where nothing is uploaded: each option of a user against none at all."""
     instance = do.generate_instance(6, 2, seed=4)
-    users = [u.model_copy(update={"fresh_fraction": 0.0}) for u in instance.users]
-    options = do.build_options(instance.model_copy(update={"users": users}))
+    users = [u.replace(fresh_fraction=0.0) for u in instance.users]
+    options = do.build_options(instance.replace(users=users))
     choice = random_choice(options, np.random.default_rng(4))
 
     def total(rows: Index) -> float:
