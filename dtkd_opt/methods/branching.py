@@ -73,7 +73,7 @@ class Branching:
                 break
             if self.nodes >= limit:
                 return "iteration_limit"
-            search.keep_time()
+            search.check_time()
             node = heapq.heappop(self.open)
             self._current = PricedLeaf(node.point.prices, node.value)
             self._branch(node)

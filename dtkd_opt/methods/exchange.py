@@ -42,7 +42,7 @@ def improve(search: Search, allocated: tuple[Index, Allocation] | None = None) -
         choice, prices = allocated[0], allocated[1].prices
         best = mean_cost(search.options, choice, allocated[1])
     for _ in range(_ROUNDS):
-        search.keep_time()
+        search.check_time()
         better = _first_better(search.options, choice, prices, best)
         if better is None:
             break

@@ -69,7 +69,7 @@ class QLearning(Record):
     """Rounds from one greedy choice that is tried as a plan to the next."""
 
     @model_validator(mode="after")
-    def _falling(self) -> Self:
+    def _check_epsilon(self) -> Self:
         if 0 < self.epsilon < self.final_epsilon:
             limit = f"must be at most epsilon, {self.epsilon:g}, or epsilon 0"
             raise_faults([f"final_epsilon: {limit}, got {self.final_epsilon:g}"])
@@ -95,7 +95,7 @@ class QLearning(Record):
         for number in range(rounds):
             if search.proven:
                 return "gap_reached"
-            search.keep_time()
+            search.check_time()
             # rounds 0 to 10, each tenth to 100, each hundredth: enough to draw gaps over rounds
             if number % (1 if number < 10 else 10 if number < 100 else 100) == 0:
                 search.begin_phase(f"round {number} of {rounds}")
@@ -148,7 +148,7 @@ class IndependentLearners:
     def play(self, number: int) -> tuple[Index, Allocation]:
         """One round: its choice and allocation; the tables learn from it."""
         settings, options, state = self.settings, self.options, self.state
-        choice = explored(self.greedy(), options.start, self.epsilon(number), self.rng)
+        choice = epsilon_greedy(self.greedy(), options.start, self.epsilon(number), self.rng)
         allocation = allocate(self.free, choice)
         reward, prices = rewards(options, choice, allocation, settings.penalty, self.min_uplink_hz)
         next_state = self.congestion.states(prices)
@@ -162,7 +162,7 @@ class IndependentLearners:
         return first * (last / first) ** (number / max(self.rounds - 1, 1)) if first else 0.0
 
 
-def explored(choice: Index, start: Index, epsilon: float, rng: np.random.Generator) -> Index:
+def epsilon_greedy(choice: Index, start: Index, epsilon: float, rng: np.random.Generator) -> Index:
     """(N,) the choice with each user's option, with probability ε, drawn anew from all of its."""
     explores = np.flatnonzero(rng.random(len(choice)) < epsilon)
     sizes = np.diff(start)[explores]

@@ -128,11 +128,11 @@ def build_options(instance: Instance) -> Options:
         When a user has no admissible option; the message names the user and the limits.
     """
     full = _all_options(instance)
-    limits = _broken_limits(full, instance)
-    broken = np.logical_or.reduce([mask for _, mask in limits])
-    if not broken.any():
+    limits = _violated_limits(full, instance)
+    violated = np.logical_or.reduce([mask for _, mask in limits])
+    if not violated.any():
         return full
-    kept = np.add.reduceat(~broken, full.start[:-1], dtype=np.int64)
+    kept = np.add.reduceat(~violated, full.start[:-1], dtype=np.int64)
     if not kept.all():
         raise InfeasibleError(
             _explain_infeasible(full, limits, np.flatnonzero(kept == 0), instance)
@@ -140,7 +140,7 @@ def build_options(instance: Instance) -> Options:
     columns = {f.name: getattr(full, f.name) for f in fields(full)}
     del full  # each column goes as its shorter copy comes: never two whole tables in memory
     for name in columns.keys() - {"capacity", "start"}:
-        columns[name] = columns[name][~broken]
+        columns[name] = columns[name][~violated]
     columns["start"] = np.concatenate([[0], np.cumsum(kept)])
     return Options(**columns)
 
@@ -229,7 +229,7 @@ def pool_delays(options: Options, shares: Array, rows: slice = slice(None)) -> A
     )
 
 
-def _broken_limits(options: Options, instance: Instance) -> list[tuple[str, NDArray[np.bool_]]]:
+def _violated_limits(options: Options, instance: Instance) -> list[tuple[str, NDArray[np.bool_]]]:
     """For each kind of limit, which options break it even with the whole pools."""
     floor = instance.users.min_accuracy[options.user]
     energy, late = np.zeros(len(options), bool), np.zeros(len(options), bool)
@@ -242,7 +242,7 @@ def _broken_limits(options: Options, instance: Instance) -> list[tuple[str, NDAr
 
 def _explain_infeasible(
     options: Options,
-    broken_limits: list[tuple[str, NDArray[np.bool_]]],
+    violated_limits: list[tuple[str, NDArray[np.bool_]]],
     empty: Index,
     instance: Instance,
 ) -> str:
@@ -250,7 +250,7 @@ def _explain_infeasible(
     lines = []
     for n in empty[:10]:
         rows = np.arange(options.start[n], options.start[n + 1])
-        limits = [name for name, broken in broken_limits if broken[rows].any()]
+        limits = [name for name, violated in violated_limits if violated[rows].any()]
         values = ", ".join(f"{name} {getattr(instance.users[n], name):g}" for name in limits)
         own = options.select_rows(rows)
         pools = pool_delays(own, own.capacity[:, own.server])

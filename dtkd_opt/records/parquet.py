@@ -118,7 +118,7 @@ def read_parquet(kind: type[C], path: Path) -> C:
         arrow.validate(full=True)
         columns, invalid = _unpack(pa, kind, arrow)
         made = kind(columns)
-        rows = np.flatnonzero(made.bad_rows() | invalid)[:KEPT_FAULTS]
+        rows = np.flatnonzero(made.invalid_rows() | invalid)[:KEPT_FAULTS]
         faults = kind.row_faults(zip(rows.tolist(), arrow.take(rows).to_pylist(), strict=True))
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):
         raise InputError(str(path), ["is not a Parquet file, or is damaged"]) from None

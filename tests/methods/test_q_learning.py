@@ -15,7 +15,7 @@ from dtkd_opt.methods.bounding import price_and_round
 from dtkd_opt.methods.q_learning import (
     IndependentLearners,
     QLearning,
-    explored,
+    epsilon_greedy,
     rewards,
     within_budgets,
 )
@@ -33,10 +33,10 @@ COLD = QLearning(cold=True, rounds=500)
 def test_users_explore_as_often_as_they_should() -> None:
     start = np.arange(0, 30_001, 3)
     greedy = start[:-1].copy()
-    drawn = explored(greedy, start, 0.3, np.random.default_rng(0))
+    drawn = epsilon_greedy(greedy, start, 0.3, np.random.default_rng(0))
     assert np.mean(drawn != greedy) == pytest.approx(0.3 * 2 / 3, abs=0.02)
     assert ((drawn >= start[:-1]) & (drawn < start[1:])).all()
-    assert (explored(greedy, start, 0.0, np.random.default_rng(0)) == greedy).all()
+    assert (epsilon_greedy(greedy, start, 0.0, np.random.default_rng(0)) == greedy).all()
 
 
 @settings(deadline=None, max_examples=30)

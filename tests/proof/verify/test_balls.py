@@ -70,7 +70,7 @@ def astray(instance: do.Instance, rng: np.random.Generator) -> Balls:
         scaled = sensible * np.exp(rng.normal(size=sensible.shape) * rng.choice([1e-3, 1.0, 10.0]))
         return np.where(rng.random(scaled.shape) < part, rng.choice(odd, scaled.shape), scaled)
 
-    balls.search.proposals = proposals  # type: ignore[method-assign]
+    balls.arrays.proposals = proposals  # type: ignore[method-assign]
     return balls
 
 
