@@ -66,8 +66,8 @@ def test_no_plan_crosses_the_edge(instance: do.Instance, seed: int) -> None:
     for method in ("random", "greedy", "all-device"):
         plan = do.solve(instance, method, seed=seed).solution
         if plan.users:
-            least = front.min_delay(plan.mean_accuracy)
-            assert plan.total_delay_s >= least * (1 - 1e-9)
+            min_delay = front.min_delay(plan.mean_accuracy)
+            assert plan.total_delay_s >= min_delay * (1 - 1e-9)
 
 
 def test_the_table_and_the_figure_are_written(front: do.ParetoFront, tmp_path: Path) -> None:

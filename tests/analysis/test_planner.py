@@ -95,7 +95,7 @@ def test_gains_of_another_shape_or_without_any_server(gain: np.ndarray) -> None:
 @settings(deadline=None, max_examples=60)
 @given(instances(), st.integers(0, 10_000))
 def test_a_dominated_option_is_never_the_cheapest(instance: do.Instance, seed: int) -> None:
-    """Each user's least cost is the same without dominated options, at any prices and gains."""
+    """Each user's min_cost cost is the same without dominated options, at any prices and gains."""
     try:
         options = do.build_options(instance)
     except do.InfeasibleError:
@@ -117,9 +117,9 @@ def test_a_dominated_option_is_never_the_cheapest(instance: do.Instance, seed: i
             downlink_work=options.downlink_work / better,
         ),
     ):
-        few, every = (price(part, prices) for part in (changed.select_rows(rows), changed))
-        least = every.cost[every.choice]
-        assert few.cost[few.choice] == pytest.approx(least, rel=1e-9)
+        kept, full = (price(part, prices) for part in (changed.select_rows(rows), changed))
+        min_cost = full.cost[full.choice]
+        assert kept.cost[kept.choice] == pytest.approx(min_cost, rel=1e-9)
 
 
 def test_of_equal_options_the_first_stays() -> None:

@@ -67,29 +67,29 @@ def test_files_and_figures(unbroken: Path) -> None:
     assert len(runs) == N_SELECTION + N_TRAINING
     assert set(runs.outcome) == {"done"}
     scored = runs[runs.scored_on == "test"].set_index("seed")
-    table = do.read_calibration(unbroken / "t.json")
-    for curve in table.curves:
+    calibration = do.read_calibration(unbroken / "t.json")
+    for curve in calibration.curves:
         for cell in curve.cells:
-            mine = scored[(scored.labels == curve.labels) & (scored.samples == cell.samples)]
-            low, high = stats.t.interval(0.95, 2, mine.accuracy.mean(), stats.sem(mine.accuracy))
-            expected = [mine.accuracy.mean(), mine.accuracy.std(), low, min(high, 1)]
+            part = scored[(scored.labels == curve.labels) & (scored.samples == cell.samples)]
+            low, high = stats.t.interval(0.95, 2, part.accuracy.mean(), stats.sem(part.accuracy))
+            expected = [part.accuracy.mean(), part.accuracy.std(), low, min(high, 1)]
             found = [cell.mean, cell.std, cell.lower95, cell.upper95]
             assert found == pytest.approx(expected, abs=1e-6)
-    for lift in table.lifts:
-        mine = scored[scored.samples == lift.samples]
-        soft, hard = (mine[mine.labels == kind].accuracy for kind in (lift.labels, "hard"))
+    for gain in calibration.lifts:
+        part = scored[scored.samples == gain.samples]
+        soft, hard = (part[part.labels == kind].accuracy for kind in (gain.labels, "hard"))
         test = stats.ttest_rel(soft, hard).confidence_interval(0.95)
-        found = [lift.mean, lift.lower95, lift.upper95]
+        found = [gain.mean, gain.lower95, gain.upper95]
         assert found == pytest.approx([(soft - hard).mean(), test.low, test.high], abs=1e-6)
-    assert [(x.labels, x.samples) for x in table.lifts] == [
+    assert [(x.labels, x.samples) for x in calibration.lifts] == [
         (labels, size) for labels in ("device", "server") for size in (100, 200)
     ]
-    assert table.task.model_dump() == {
+    assert calibration.task.model_dump() == {
         "epochs": 40, "bits_per_sample": 512, "bits_per_label": 320,
-        "teacher_cycles_per_sample": table.networks[-1].flops / 16,
+        "teacher_cycles_per_sample": calibration.networks[-1].flops / 16,
     }  # fmt: skip
-    assert table.models[0].cycles_per_sample == 3 * 2 * 64 * 10 / 16
-    assert table.models[0].bits == 32 * 65 * 10
+    assert calibration.models[0].cycles_per_sample == 3 * 2 * 64 * 10 / 16
+    assert calibration.models[0].bits == 32 * 65 * 10
 
 
 def test_a_row_is_what_its_spec_gives(unbroken: Path, cache: Path) -> None:
@@ -196,8 +196,8 @@ def test_an_empty_class_loses_its_size_and_is_told(cache: Path, tmp_path: Path) 
     done = run(words(tmp_path, cache, "--sizes", "20,100,200", "--seeds", "2", "--epochs", "1"))
     assert done.returncode == 1
     assert "failed: logreg, hard, 20 samples, seed 0 (test): partition: class" in done.stderr
-    table = do.read_calibration(tmp_path / "t.json")
-    assert table.models[0].accuracy.samples == (100.0, 200.0)
+    calibration = do.read_calibration(tmp_path / "t.json")
+    assert calibration.models[0].accuracy.samples == (100.0, 200.0)
     assert "## Without a result" in (tmp_path / "t.md").read_text()
 
 
@@ -289,10 +289,10 @@ def test_damaged_journal_names_the_line(unbroken: Path, cache: Path) -> None:
 def test_the_figure_shows_every_cell(unbroken: Path) -> None:
     from dtkd_opt.distill.figures import accuracy_figure
 
-    table = do.read_calibration(unbroken / "t.json")
-    (axis,) = accuracy_figure(table).axes
+    calibration = do.read_calibration(unbroken / "t.json")
+    (axis,) = accuracy_figure(calibration).axes
     heights = sorted(line.get_ydata()[i] for bars in axis.containers for line in bars[:1]
                      for i in range(2))  # fmt: skip
-    means = sorted(100 * cell.mean for curve in table.curves for cell in curve.cells)
+    means = sorted(100 * cell.mean for curve in calibration.curves for cell in curve.cells)
     assert heights == pytest.approx(means)
     assert np.all(np.array(means) > 50)

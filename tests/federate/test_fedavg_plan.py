@@ -61,7 +61,7 @@ def test_equal_shares_are_never_faster(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["n10", "n10-s3"])
-def test_the_common_student_is_of_least_objective(name: str) -> None:
+def test_the_common_student_is_of_minimum_objective(name: str) -> None:
     problem = do.read_instance(INSTANCES / f"{name}.json")
     best = plan_fedavg(problem)
     every = [plan_fedavg(problem, student=model.name) for model in problem.models]

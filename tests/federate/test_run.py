@@ -41,10 +41,10 @@ def test_plans_together_share_equal_trainings(problem: Instance, tmp_path: Path)
     output = tmp_path / "o"
     spec = do.FederationSpec(cache=tmp_path / "t")
     found = do.federate_all(again, spec, output=output)
-    alone = do.federate(problem, second, spec)
+    single = do.federate(problem, second, spec)
     for name in ("b", "c"):
         assert (
-            found[name].users.realised_accuracy.tolist() == alone.users.realised_accuracy.tolist()
+            found[name].users.realised_accuracy.tolist() == single.users.realised_accuracy.tolist()
         )
         assert (output / name / "summary.md").exists()
     alike = (first.users.model == second.users.model) & (first.users.place == second.users.place)

@@ -115,10 +115,10 @@ def test_pools_that_cannot_serve_all_deadlines_are_named() -> None:
     instance = do.generate_instance(30, 1, 0)
     options = do.build_options(instance)
     pools = pool_delays(options, options.capacity[:, options.server])
-    alone = options.device_delay_s + pools.sum(axis=0)
-    least = np.minimum.reduceat(alone, options.start[:-1])
+    delay = options.device_delay_s + pools.sum(axis=0)
+    min_delay = np.minimum.reduceat(delay, options.start[:-1])
     users = tuple(
-        u.replace(deadline_s=float(1.05 * least[n])) for n, u in enumerate(instance.users)
+        u.replace(deadline_s=float(1.05 * min_delay[n])) for n, u in enumerate(instance.users)
     )
     result = do.solve(instance.replace(users=users))
     assert result.status == "infeasible"

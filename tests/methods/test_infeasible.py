@@ -27,9 +27,9 @@ def close_deadlines(seed: int, factor: float) -> do.Instance:
     instance = do.generate_instance(3, 2, seed)
     instance = instance.replace(models=instance.models[2:5:2])
     options = do.build_options(instance)
-    alone = options.device_delay_s + whole_pools(options).sum(axis=0)
-    least = np.minimum.reduceat(alone, options.start[:-1])
-    return with_deadlines(instance, (factor * least).tolist())
+    delay = options.device_delay_s + whole_pools(options).sum(axis=0)
+    min_delay = np.minimum.reduceat(delay, options.start[:-1])
+    return with_deadlines(instance, (factor * min_delay).tolist())
 
 
 def with_deadlines(instance: do.Instance, deadlines: list[float]) -> do.Instance:

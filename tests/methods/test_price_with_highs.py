@@ -20,15 +20,15 @@ def phases(result: do.Result) -> set[str]:
 @pytest.mark.parametrize("name", ["n10-s3", "n20-deadlines", "n20-energy"])
 def test_highs_ends_what_branching_began(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     instance = do.read_instance(INSTANCES / f"{name}.json")
-    alone = do.solve(instance, "price", gap=GAP)
-    assert "HiGHS round 1" not in phases(alone)
+    by_prices = do.solve(instance, "price", gap=GAP)
+    assert "HiGHS round 1" not in phases(by_prices)
     monkeypatch.setattr(price, "_NODES", 1)
     monkeypatch.setattr(price, "_NODES_CONSTRAINED", 1)
     result = do.solve(instance, "price", gap=GAP)
     assert {"branching", "HiGHS round 1"} <= phases(result)
     assert result.status == "optimal"
-    assert result.objective == pytest.approx(alone.objective, rel=2 * GAP)
-    assert result.bound >= alone.bound - 2 * GAP * abs(alone.bound)
+    assert result.objective == pytest.approx(by_prices.objective, rel=2 * GAP)
+    assert result.bound >= by_prices.bound - 2 * GAP * abs(by_prices.bound)
 
 
 def test_too_much_for_highs_is_branched_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,11 +42,11 @@ def test_too_much_for_highs_is_branched_on(monkeypatch: pytest.MonkeyPatch) -> N
         trees.append(self)
 
     monkeypatch.setattr(Branching, "__init__", keep)
-    alone = do.solve(instance, "price", gap=GAP)
+    by_prices = do.solve(instance, "price", gap=GAP)
     monkeypatch.setattr(price, "_NODES", 3)
     monkeypatch.setattr(price, "_HIGHS_OPTIONS", 0)
     result = do.solve(instance, "price", gap=GAP)
-    assert (result.objective, result.bound) == (alone.objective, alone.bound)
+    assert (result.objective, result.bound) == (by_prices.objective, by_prices.bound)
     assert len(trees) == 2
     assert trees[0].nodes == trees[1].nodes > 3
 
@@ -63,12 +63,12 @@ def test_branching_goes_on_where_highs_gives_up(
     reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance = do.read_instance(INSTANCES / "n10-s3.json")
-    alone = do.solve(instance, "price", gap=GAP)
+    by_prices = do.solve(instance, "price", gap=GAP)
     monkeypatch.setattr(price, "_NODES", 3)
     monkeypatch.setattr(OuterApproximation, "run", lambda self: reason)
     result = do.solve(instance, "price", gap=GAP)
     assert result.status == "optimal"
-    assert result.objective == pytest.approx(alone.objective, rel=2 * GAP)
+    assert result.objective == pytest.approx(by_prices.objective, rel=2 * GAP)
 
 
 def test_a_bound_of_highs_above_a_plan_leaves_that_of_branching(

@@ -53,14 +53,14 @@ def test_a_reward_is_minus_the_priced_cost(seed: int) -> None:
     assert -reward == pytest.approx(point.cost[choice], rel=1e-9)
 
 
-def test_lateness_is_paid_for() -> None:
+def test_lateness_is_penalised() -> None:
     options = random_options(5, 1, 3)
     choice = random_choice(options, np.random.default_rng(0))
     allocation = allocate(options, choice)
-    least = min_upload_log_shares(options)
-    on_time, _ = rewards(options, choice, allocation, 2.0, least)
+    min_shares = min_upload_log_shares(options)
+    on_time, _ = rewards(options, choice, allocation, 2.0, min_shares)
     deadline = np.repeat(allocation.delay * np.array([0.5, 0.8, 1.0, 2.0, np.inf]), 12)
-    late, _ = rewards(replace(options, deadline_s=deadline), choice, allocation, 2.0, least)
+    late, _ = rewards(replace(options, deadline_s=deadline), choice, allocation, 2.0, min_shares)
     assert late / on_time == pytest.approx([3.0, 1.5, 1.0, 1.0, 1.0])
 
 

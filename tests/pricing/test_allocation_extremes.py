@@ -100,8 +100,8 @@ def test_deadlines_at_the_very_delays_of_an_allocation(excess: float) -> None:
         constrained = constrain(options, choice, rng, 0.85, 1.0)
         if isinstance(before := allocate_or_conflicts(constrained, choice), list):
             continue
-        alone = options.device_delay_s[choice] + whole_pools(options)[:, choice].sum(axis=0)
-        deadline = np.maximum(before.delay * (1 + excess), alone)
+        min_delay = options.device_delay_s[choice] + whole_pools(options)[:, choice].sum(axis=0)
+        deadline = np.maximum(before.delay * (1 + excess), min_delay)
         tight = with_limits(options, deadline, np.full(options.n_users, np.inf))
         found = do.allocate(tight, choice)
         assert found.delay.sum() <= before.delay.sum() * (1 + max(excess, 1e-9))

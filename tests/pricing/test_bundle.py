@@ -65,7 +65,7 @@ def shrink(monkeypatch: pytest.MonkeyPatch, box: float) -> list[int]:
     ("users", "servers", "limits"),
     [(300, 1, None), (150, 3, None), (200, 2, LIMITS)],
 )
-def test_large_tables_get_the_same_bound(
+def test_many_options_get_the_same_bound(
     users: int,
     servers: int,
     limits: do.GeneratorSettings | None,
@@ -104,7 +104,7 @@ def test_a_box_that_is_too_narrow_is_left(
     assert all(point.value <= expected.value * (1 + 1e-9) for point in visited)
 
 
-def test_a_large_table_stops_at_its_target(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_options_stop_at_their_target(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more rounds than a target needs, though a tighter bound exists."""
     options = random_options(250, 2, 3)
     expected = maximise_bound(options)
@@ -115,7 +115,7 @@ def test_a_large_table_stops_at_its_target(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(visited) == 1
 
 
-def test_a_large_table_out_of_time_keeps_a_valid_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_options_out_of_time_keep_a_valid_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     options = random_options(250, 2, 3)
     expected = maximise_bound(options)
     shrink(monkeypatch, 0.2)

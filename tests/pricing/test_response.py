@@ -114,7 +114,7 @@ def test_deadline_beyond_the_kink_of_the_upload_limit() -> None:
     assert_best_response(options, prices, np.random.default_rng(0))
 
 
-def test_least_response() -> None:
+def test_minimum_response() -> None:
     """Limits are kept at a cost that no random shares undercut; without limits it is nothing."""
     rng = np.random.default_rng(2)
     for seed in range(10):

@@ -88,7 +88,7 @@ def test_screening_keeps_the_cheapest_of_any_instance(instance: do.Instance, see
         )
 
 
-def test_screening_drops_most_of_a_table() -> None:
+def test_screening_drops_most_options() -> None:
     """What it is for; and at one point alone it keeps one option a user, but for ties."""
     options = random_options(100, 1, 0)
     best = maximise_bound(options).prices

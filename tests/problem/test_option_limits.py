@@ -44,17 +44,17 @@ def test_accuracy_floor_excludes_exactly_what_is_below() -> None:
 def test_upload_energy_excludes_exactly_the_servers_too_slow() -> None:
     """A budget that only the wider band of edge-1 keeps, then one that neither does."""
     free = small_instance(user("u"))
-    least = [
+    minimum = [
         figures(free, 0, 0, "server", s, edge.uplink_hz, edge.downlink_hz, edge.cpu_hz).energy_j
         for s, edge in enumerate(free.servers)
     ]
-    assert least[1] < least[0]
+    assert minimum[1] < minimum[0]
     devices = {option for option in kept() if option[2] == DEVICE}
-    between = kept(energy_j=math.sqrt(least[0] * least[1]))
+    between = kept(energy_j=math.sqrt(minimum[0] * minimum[1]))
     assert between == devices | {option for option in kept() if option[3] == 1}
-    assert kept(energy_j=least[1] * (1 - 1e-9)) == devices
-    assert kept(energy_j=least[1] * (1 + 1e-9)) == between
-    assert kept(energy_j=least[0] * (1 + 1e-9)) == kept()
+    assert kept(energy_j=minimum[1] * (1 - 1e-9)) == devices
+    assert kept(energy_j=minimum[1] * (1 + 1e-9)) == between
+    assert kept(energy_j=minimum[0] * (1 + 1e-9)) == kept()
 
 
 def test_energy_slows_a_device_down_but_keeps_its_options() -> None:
@@ -70,11 +70,11 @@ def test_energy_slows_a_device_down_but_keeps_its_options() -> None:
 def test_deadline_excludes_exactly_what_is_late_with_whole_pools() -> None:
     options = build_options(small_instance(user("u")))
     pools = pool_delays(options, options.capacity[:, options.server])
-    least = options.device_delay_s + pools.sum(axis=0)
-    order = np.argsort(least)
+    minimum = options.device_delay_s + pools.sum(axis=0)
+    order = np.argsort(minimum)
     for k in range(len(options)):
         expected = identity(options.select_rows(np.sort(order[: k + 1])))
-        assert kept(deadline_s=float(least[order[k]] * (1 + 1e-9))) == expected
+        assert kept(deadline_s=float(minimum[order[k]] * (1 + 1e-9))) == expected
 
 
 def test_infeasible_error_names_user_and_limits() -> None:

@@ -78,8 +78,8 @@ def instance() -> Instance:
 
 
 def test_records_are_frozen(instance: Instance) -> None:
-    table = instance.models[0].accuracy
-    for record in (instance, instance.task, instance.servers[0], instance.models[0], table):
+    accuracy = instance.models[0].accuracy
+    for record in (instance, instance.task, instance.servers[0], instance.models[0], accuracy):
         with pytest.raises(ValidationError, match="frozen"):
             setattr(record, next(iter(type(record).model_fields)), "other")
     with pytest.raises(ValidationError, match="frozen"):
@@ -107,20 +107,20 @@ def test_changed_copy_drops_the_hash_of_its_file(instance: Instance, tmp_path: P
 # --- accuracy tables
 
 
-@given(table=tables(), samples=st.integers(1, 10**6) | st.floats(1, 1e6))
-def test_accuracy_is_linear_in_log_samples(table: AccuracyTable, samples: float) -> None:
+@given(accuracy=tables(), samples=st.integers(1, 10**6) | st.floats(1, 1e6))
+def test_accuracy_is_linear_in_log_samples(accuracy: AccuracyTable, samples: float) -> None:
     for place in PLACES:
-        want = np.interp(np.log(samples), np.log(table.samples), getattr(table, place))
-        assert table.at(samples, place) == pytest.approx(want, rel=1e-9, abs=1e-12)
+        want = np.interp(np.log(samples), np.log(accuracy.samples), getattr(accuracy, place))
+        assert accuracy.at(samples, place) == pytest.approx(want, rel=1e-9, abs=1e-12)
 
 
-@given(table=tables())
-def test_accuracy_at_and_beyond_grid_points(table: AccuracyTable) -> None:
+@given(accuracy=tables())
+def test_accuracy_at_and_beyond_grid_points(accuracy: AccuracyTable) -> None:
     for place in PLACES:
-        column = getattr(table, place)
-        assert tuple(table.at(samples, place) for samples in table.samples) == column
-        assert table.at(table.samples[0] / 7, place) == column[0]
-        assert table.at(table.samples[-1] * 7, place) == column[-1]
+        column = getattr(accuracy, place)
+        assert tuple(accuracy.at(samples, place) for samples in accuracy.samples) == column
+        assert accuracy.at(accuracy.samples[0] / 7, place) == column[0]
+        assert accuracy.at(accuracy.samples[-1] * 7, place) == column[-1]
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_accuracy_at_and_beyond_grid_points(table: AccuracyTable) -> None:
     ],
 )
 def test_accuracy_by_hand(samples: int, place: Place, want: float) -> None:
-    table = AccuracyTable(samples=(100, 10**4), device=(0.5, 0.7), server=(0.8, 0.9))
-    assert table.at(samples, place) == pytest.approx(want, rel=1e-12)
+    accuracy = AccuracyTable(samples=(100, 10**4), device=(0.5, 0.7), server=(0.8, 0.9))
+    assert accuracy.at(samples, place) == pytest.approx(want, rel=1e-12)
 
 
 # --- files

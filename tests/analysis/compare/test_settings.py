@@ -67,7 +67,7 @@ def test_one_method_with_two_settings_side_by_side(tmp_path: Path) -> None:
     assert "q-learning cold" in (tmp_path / "out" / "gap_over_time.svg").read_text()
 
 
-def test_cold_alone_is_for_q_learning(tmp_path: Path) -> None:
+def test_cold_is_for_q_learning_only(tmp_path: Path) -> None:
     given = words(N5, methods="q-learning price", output=tmp_path / "out", seeds=1)
     done = run([*given, "--cold", "--iterations", "20"])
     assert done.returncode == 0, done.stderr

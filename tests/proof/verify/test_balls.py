@@ -112,7 +112,7 @@ def test_accuracy(instance: do.Instance) -> None:
                 assert float(ball.mid()) == pytest.approx(true, rel=1e-12, abs=1e-15)
 
 
-def test_a_least_share_is_used_only_if_proven() -> None:
+def test_a_minimum_share_is_used_only_if_proven() -> None:
     """Of an upload's least bandwidth a ball must show that less takes too much energy."""
     instance = load("n20-energy")
     options = do.build_options(instance)
