@@ -30,7 +30,7 @@ from dtkd_opt.runtime.jobs import require
 _RESOLUTION = 400  # accuracies at which the edge is drawn
 
 
-def read_beside(instance: Instance, paths: Iterable[Path]) -> dict[str, Evaluation]:
+def evaluate_plans(instance: Instance, paths: Iterable[Path]) -> dict[str, Evaluation]:
     """Evaluations of other plans for the same users, by their files' names.
 
     InputError where a file cannot be read, or its plan is none for this instance.

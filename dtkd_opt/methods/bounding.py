@@ -86,7 +86,7 @@ def _maximise(
         start,
         tolerance=tolerance,
         max_steps=max_steps,
-        deadline=search.ends_at,
+        ends_at=search.ends_at,
         callback=visit,
     )
     if options.constrained:

@@ -131,7 +131,7 @@ class OuterApproximation:
             allocation = self.search.try_incumbent(choice)
         except ChoiceInfeasible as error:
             for conflict in error.conflicts:
-                self.master.cut_off(conflict, choice)
+                self.master.add_conflict_cut(conflict, choice)
             return True
         self.master.add_tangents(choice, allocation.shares)
         prices = np.where(allocation.prices > 0, allocation.prices, self.point.prices)

@@ -63,7 +63,7 @@ def prove_infeasible(search: Search, prices: Array) -> bool:
     return False
 
 
-def _price_part(part: Options, start: Array, deadline: float) -> DualPoint | None:
+def _price_part(part: Options, start: Array, ends_at: float) -> DualPoint | None:
     """None if prices prove that a part has no plan, else its best prices."""
 
     def visit(point: DualPoint) -> None:
@@ -71,7 +71,7 @@ def _price_part(part: Options, start: Array, deadline: float) -> DualPoint | Non
             raise _ProvenInfeasible
 
     try:
-        return maximise_bound(part, start, max_steps=_MAX_STEPS, deadline=deadline, callback=visit)
+        return maximise_bound(part, start, max_steps=_MAX_STEPS, ends_at=ends_at, callback=visit)
     except _ProvenInfeasible:
         return None
 

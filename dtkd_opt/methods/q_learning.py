@@ -138,7 +138,7 @@ class IndependentLearners:
         self.options, self.settings, self.rounds, self.rng = options, settings, rounds, rng
         self.free, self.min_uplink_hz = without_limits(options), min_upload_log_shares(options)
         self.congestion = Congestion(options, settings.levels)
-        self.state = self.congestion.states(self.congestion.usual)
+        self.state = self.congestion.states(self.congestion.reference_prices)
         self.q = QTable(options.start, self.congestion.sizes, values)
 
     def greedy(self) -> Index:

@@ -153,9 +153,9 @@ def _all_demands(instance: Instance) -> Demands:
     """
     gain, n_models = instance.users.channel_gain, len(instance.models)
     users, servers = np.nonzero(~np.isnan(gain))
-    silent = (instance.users.fresh_fraction == 1)[users]
+    without_download = (instance.users.fresh_fraction == 1)[users]
     best = np.nanargmax(gain, axis=1)[users] == servers
-    rows = np.concatenate([np.flatnonzero(~silent | best), np.arange(len(users))])
+    rows = np.concatenate([np.flatnonzero(~without_download | best), np.arange(len(users))])
     place = np.repeat([DEVICE, SERVER], [len(rows) - len(users), len(users)])
     order = np.lexsort((servers[rows], place, users[rows]))
     rows, place = rows[order], place[order]

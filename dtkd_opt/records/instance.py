@@ -98,17 +98,17 @@ class Instance(Record):
                 yield from islice(_repeated(kind, column), KEPT_FAULTS)
 
     def _user_faults(self) -> Iterator[str]:
-        widths, silent = _gains(self.users)
+        widths, unreachable = _gains(self.users)
         wrong = widths != len(self.servers)
         best = self._best_accuracy()
         low = best < self.users.min_accuracy
-        for i in np.flatnonzero(wrong | silent | low)[:KEPT_FAULTS].tolist():
+        for i in np.flatnonzero(wrong | unreachable | low)[:KEPT_FAULTS].tolist():
             if wrong[i]:
                 yield (
                     f"users[{i}].channel_gain: must have one entry per server "
                     f"({len(self.servers)}), got {widths[i]}"
                 )
-            elif silent[i]:
+            elif unreachable[i]:
                 yield f"users[{i}].channel_gain: must reach at least one server, all are null"
             if low[i]:
                 yield (

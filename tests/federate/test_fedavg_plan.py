@@ -68,8 +68,8 @@ def test_the_common_student_is_of_minimum_objective(name: str) -> None:
     assert best.objective == min(plan.objective for plan in every)
     curves = {one.student: one for one in do.shipped_calibration().curves if one.labels == "hard"}
     for plan in every:
-        known = curves[plan.student].cells[-1].used  # more samples than it knows
-        assert plan.expected_accuracy == known
+        last_used = curves[plan.student].cells[-1].used  # more samples than it has
+        assert plan.expected_accuracy == last_used
         error = problem.seconds_per_error * (1 - plan.expected_accuracy)
         assert plan.objective == pytest.approx(plan.delay_s.mean() + error)
 

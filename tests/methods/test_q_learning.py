@@ -169,7 +169,7 @@ def test_an_iteration_limit_only_shortens_its_rounds() -> None:
 def test_no_choice_keeps_the_limits() -> None:
     instance = do.generate_instance(6, 1, 0, do.GeneratorSettings(deadlines=1.0))
     tight = instance.users.replace(deadline_s=instance.users.deadline_s * 0.6)
-    hard = instance.replace(users=tight)
+    infeasible = instance.replace(users=tight)
     for cold in (False, True):
         params = QLearning(cold=cold, rounds=20)
-        assert do.solve(hard, params).status == "infeasible"
+        assert do.solve(infeasible, params).status == "infeasible"

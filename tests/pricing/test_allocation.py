@@ -218,5 +218,5 @@ def test_servers_do_not_touch_each_other(cases: Cases) -> None:
     """The users of one server get the same shares with and without the other servers' users."""
     for options, choice, allocation in cases:
         mine = np.flatnonzero(options.server[choice] == options.server[choice[0]])
-        alone = do.allocate(options, choice[mine])
-        assert alone.shares.tolist() == allocation.shares[:, mine].tolist()
+        single = do.allocate(options, choice[mine])
+        assert single.shares.tolist() == allocation.shares[:, mine].tolist()

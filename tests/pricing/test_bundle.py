@@ -119,7 +119,7 @@ def test_many_options_out_of_time_keep_a_valid_bound(monkeypatch: pytest.MonkeyP
     options = random_options(250, 2, 3)
     expected = maximise_bound(options)
     shrink(monkeypatch, 0.2)
-    found = maximise_bound(options, deadline=-math.inf)
+    found = maximise_bound(options, ends_at=-math.inf)
     assert found.value < expected.value
     assert found.value == price(options, found.prices).value
 

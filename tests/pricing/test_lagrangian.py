@@ -220,14 +220,15 @@ def test_infeasibility_is_proven() -> None:
         instance = do.generate_instance(users, servers, seed)
         students = {"models": instance.models[2:4]}
         options = do.build_options(instance.replace(**students))
-        least = np.minimum.reduceat(
+        min_delay = np.minimum.reduceat(
             options.device_delay_s + whole_pools(options).sum(axis=0), options.start[:-1]
         )
         slack = [1.001, 1.01, 1.05, 1.5, 3.0][seed % 5]
         late = (
-            options.device_delay_s + whole_pools(options).sum(axis=0) > slack * least[options.user]
+            options.device_delay_s + whole_pools(options).sum(axis=0)
+            > slack * min_delay[options.user]
         )
-        options = replace(options, deadline_s=slack * least[options.user]).select_rows(~late)
+        options = replace(options, deadline_s=slack * min_delay[options.user]).select_rows(~late)
         exists = any(
             math.isfinite(mean_objective(options, choice)) for choice in all_choices(options)
         )

@@ -1,4 +1,4 @@
-"""The response of one option to prices: best within its limits, and least."""
+"""The response of one option to prices: best within its limits, and of minimum cost."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ def test_response_within_limits() -> None:
     for seed in range(30):
         options = random_options(4, 2, seed)
         pools = whole_pools(options)
-        least = options.device_delay_s + pools.sum(axis=0)
+        min_delay = options.device_delay_s + pools.sum(axis=0)
         slack = np.exp(rng.uniform(-7, 2, (2, len(options))))
         tight = replace(
             options,
-            deadline_s=least * (1 + slack[0]),
+            deadline_s=min_delay * (1 + slack[0]),
             uplink_limit_s=np.where(
                 rng.random(len(options)) < 0.5, pools[0] * (1 + slack[1]) + 1e-9, np.inf
             ),
@@ -85,9 +85,9 @@ def test_response_within_limits() -> None:
         held = (tight.uplink_bits > 0) & (uploads >= tight.uplink_limit_s * (1 - 1e-9))
         both += int((held & (found.weight > 1)).sum())
         for k in range(0, len(tight), 5):
-            alone = respond(tight.select_rows(np.array([k])), prices)
-            assert alone.delay == pytest.approx(found.delay[[k]], rel=1e-12)
-            assert alone.shares == pytest.approx(found.shares[:, [k]], rel=1e-9)
+            single = respond(tight.select_rows(np.array([k])), prices)
+            assert single.delay == pytest.approx(found.delay[[k]], rel=1e-12)
+            assert single.shares == pytest.approx(found.shares[:, [k]], rel=1e-9)
     assert both > 10
 
 

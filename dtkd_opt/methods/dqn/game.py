@@ -112,9 +112,9 @@ def initial_choices(options: Options) -> Iterator[Index]:
 
 def reset(options: Options, choice: Index, prices: Array) -> GameState:
     """The state at the start: a choice and the prices of its allocation."""
-    usual = first_prices(options)
+    reference = first_prices(options)
     scale_s = [
-        np.minimum.reduceat(price_options(block, usual).cost_s, block.start[:-1])
+        np.minimum.reduceat(price_options(block, reference).cost_s, block.start[:-1])
         for block in map(options.select_users, _blocks(options, np.arange(options.n_users)))
     ]
     return GameState(options, np.concatenate(scale_s), choice, prices, np.zeros_like(prices))
@@ -187,14 +187,14 @@ def rewards(state: GameState, actions: Index) -> Array:
     """(N,) in the users' scales, in [-1, 0]: minus the regret in the state that actions led to.
 
     The regret is how much less a user would add to N · J with its best option, and
-    :data:`INFEASIBLE_PENALTY` more if its action was taken back.
+    :data:`INFEASIBLE_PENALTY` more if its action was reverted.
     """
     priced = price_options(state.options, state.prices)
     costs = marginal_costs(state.options, priced, state.choice)
     min_cost = np.minimum.reduceat(costs, state.options.start[:-1])
     regret = (costs[state.choice] - min_cost) / state.scale_s
-    taken_back = actions != state.choice
-    reward: Array = -np.minimum(regret + INFEASIBLE_PENALTY * taken_back, CLIP)
+    reverted = actions != state.choice
+    reward: Array = -np.minimum(regret + INFEASIBLE_PENALTY * reverted, CLIP)
     return reward
 
 
@@ -211,8 +211,8 @@ def _resolve_conflicts(state: GameState, actions: Index, allocate: Allocate) -> 
             in_conflict = np.zeros_like(changed)
             for conflict in error.conflicts:
                 in_conflict[conflict.users] = changed[conflict.users]
-            back = in_conflict if in_conflict.any() else changed
-            choice = np.where(back, state.choice, choice)
+            reverting = in_conflict if in_conflict.any() else changed
+            choice = np.where(reverting, state.choice, choice)
 
 
 def marginal_costs(options: Options, priced: PricedOptions, choice: Index) -> Array:

@@ -105,7 +105,7 @@ def test_rewards_are_zero_where_nobody_can_do_better() -> None:
     assert rewards(state_of(options, worst), worst)[0] < 0
 
 
-def test_actions_that_break_limits_are_taken_back_and_cost() -> None:
+def test_actions_that_break_limits_are_reverted_and_cost() -> None:
     for seed in range(40):
         options = constrained_options(seed, users=6, servers=2, low=0.9, high=1.4)
         start = next(
