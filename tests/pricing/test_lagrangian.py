@@ -115,7 +115,7 @@ def test_visits_and_ends() -> None:
     short = maximise_bound(options, first_prices(options), max_steps=3, callback=visited.append)
     assert len(visited) == 4  # the first point and three steps
     assert short.value < best.value
-    late = maximise_bound(options, first_prices(options), deadline=time.monotonic() - 1)
+    late = maximise_bound(options, first_prices(options), ends_at=time.monotonic() - 1)
     assert late.value <= short.value
 
 
