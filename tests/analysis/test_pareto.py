@@ -1,4 +1,4 @@
-"""The sweep over ρ: proven points, an edge that no plan crosses, its files and its words."""
+"""The sweep over ρ: proven points, an edge that no plan is beyond, its files and its words."""
 
 from __future__ import annotations
 

@@ -59,8 +59,8 @@ def test_figures_are_those_of_evaluate_rounded_outward(arithmetic: Any) -> None:
         assert (accuracy <= exact[3] * (1 + 1e-15)).all()
 
 
-def astray(instance: do.Instance, rng: np.random.Generator) -> Balls:
-    """Balls whose least shares, tangents and weights are proposed far off, or are no numbers."""
+def with_odd_proposals(instance: do.Instance, rng: np.random.Generator) -> Balls:
+    """Balls whose minimum shares, tangents and weights are proposed far off, or are no numbers."""
     balls, propose = Balls(instance), Arrays(instance).proposals
     odd = [-1.0, 0.0, 1e-300, 0.5, 1.0, 2.0, 1e5, 1e9, 1e300, math.inf, -math.inf, math.nan]
     part = rng.choice([0.0, 0.3, 1.0])
@@ -85,7 +85,7 @@ def test_no_option_costs_less_than_its_bound(instance: do.Instance, seed: int) -
     options = options_of(instance, math.inf)
     prices = any_prices(options, rng)
     cap = options.capacity[:, options.server]
-    lower = [a.option_costs(prices) for a in (*both(instance), astray(instance, rng))]
+    lower = [a.option_costs(prices) for a in (*both(instance), with_odd_proposals(instance, rng))]
     assert all((bound >= 0).all() for bound in lower)
     at = (options.user, options.model, options.place, options.server)
     for _ in range(20):
