@@ -137,7 +137,7 @@ def calibrate(
     jobs = processes(jobs) if dask is None else 0
     concentration(settings.partition)
     if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
-        raise UsageError(f'device "{device}" is not to be had here; use "cpu"')
+        raise UsageError(f'device "{device}" is not available here; use "cpu"')
     if path is not None:
         require("matplotlib", "train", "the figure of calibrate")
         check_output(path, [Path(data.removeprefix("npz:"))] if data.startswith("npz:") else [])

@@ -244,7 +244,7 @@ def test_dask_workers_do_the_same(unbroken: Path, cache: Path, tmp_path: Path) -
         ({"sizes": []}, "at least 1"),
         ({"seeds": 0}, "seeds must be"),
         ({"jobs": 0}, "jobs must be"),
-        ({"device": "abacus"}, 'device "abacus" is not to be had'),
+        ({"device": "abacus"}, 'device "abacus" is not available'),
         ({"settings": {"partition": "by hand"}}, "partition must be iid or"),
     ],
 )
