@@ -27,9 +27,9 @@ def cheapest_options(options: Options, cost: Array) -> Index:
 
 
 def equal_share_cost(options: Options) -> Array:
-    """(K,) delay and error cost [s] of each option, inf where it breaks a limit, at equal shares.
+    """(K,) delay and error cost [s] at equal shares, inf where they break a limit of the option.
 
-    Those are what each of the N / S users of a server gets of its pools.
+    They are C / (N / S) of each pool, as if the users were spread evenly over the servers.
     """
     shares = options.capacity[:, options.server] * (options.n_servers / options.n_users)
     pools = pool_delays(options, shares)
