@@ -37,7 +37,7 @@ from headline_report import write_all
 from headline_summary import MATCHED, Row, most_accurate_within
 
 import dtkd_opt as do
-from dtkd_opt.commands.console import phases_bar
+from dtkd_opt.commands.console import progress_bar
 from dtkd_opt.federate.fedavg import FedAvgResult, execute, fedavg_job
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes
@@ -65,7 +65,7 @@ class Setting:
     work: Path
 
     def spec_of(self, partition: str, seed: int) -> do.FederationSpec:
-        return self.spec.model_copy(update={"partition": partition, "seed": seed})
+        return self.spec.replace(partition=partition, seed=seed)
 
 
 def solved(instance: do.Instance, method: str, seed: int) -> do.Solution:
@@ -121,7 +121,7 @@ def federation_rows(
         for seed in range(setting.seeds):
             plans = plans_of(setting, front, fedavg_plan, seed)
             spec, output = setting.spec_of(partition, seed), setting.work / f"{partition}-{seed}"
-            with phases_bar() as callback:
+            with progress_bar() as callback:
                 found = do.federate_all(plans, spec, output=output, resume=True, callback=callback)
             for method, federation in found.items():
                 if federation.interrupted:
@@ -168,7 +168,7 @@ def fedavg_rows(setting: Setting, plans: dict[str, do.FedAvgPlan]) -> Iterator[R
     tasks = [task for _, task in jobs]
     path, advice = setting.work / "fedavg.jsonl", "name another --work, or remove it"
     with (
-        KeepOnCtrlC(), phases_bar() as callback,
+        KeepOnCtrlC(), progress_bar() as callback,
         workers(processes(setting.spec.jobs), None, execute, FedAvgResult) as work,
         Journal(path, FedAvgResult, tasks, True, advice) as journal,
     ):  # fmt: skip

@@ -92,9 +92,9 @@ def main() -> int:
     parser.add_argument("--no-write", action="store_true", help="only re-prove the values")
     options = parser.parse_args()
     if options.no_write:
-        known = {name: values["best_value"] for name, values in best_values().items()}
+        best_known = {name: values["best_value"] for name, values in best_values().items()}
         found = {name: float(prove(name)["best_value"]) for name in ALL}
-        wrong = [n for n in ALL if abs(found[n] - known[n]) > 1e-6 * known[n]]
+        wrong = [n for n in ALL if abs(found[n] - best_known[n]) > 1e-6 * best_known[n]]
         print("differs: " + ", ".join(wrong) if wrong else f"all {len(ALL)} values proven again")
         return bool(wrong)
     write_instances()

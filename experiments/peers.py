@@ -29,11 +29,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from common import INSTANCES, best_values, provenance, write_csv
-from dtkd_opt.milp.export import Formulation
 from rich.console import Console
 from rich.table import Table
 
 import dtkd_opt as do
+from dtkd_opt.analysis.export import Formulation
 
 OURS, NO_FIXING, SCIP, SHOT = "dtkd-opt", "dtkd-opt --no-fixing", "SCIP", "SHOT"
 FORMULATIONS: tuple[Formulation, ...] = ("minlp", "perspective")
@@ -82,10 +82,10 @@ def run_scip(file: str, gap: float, limit: float) -> Row:
     model.optimize()
     solve_s = time.monotonic() - started
     status = str(model.getStatus())
-    known = {"optimal": "optimal", "gaplimit": "optimal", "timelimit": "time_limit"}
+    statuses = {"optimal": "optimal", "gaplimit": "optimal", "timelimit": "time_limit"}
     release = [getattr(model, f"get{part}Version")() for part in ("Major", "Minor", "Tech")]
     return {
-        "status": known.get(status, status),
+        "status": statuses.get(status, status),
         "objective": model.getObjVal() if model.getNSols() else None,
         "bound": model.getDualbound(),
         "solve_s": solve_s,
@@ -203,15 +203,19 @@ def contradictions(rows: list[Row], best: dict[str, Row]) -> list[str]:
     """Peers' incumbents below a proven bound, and peers' bounds above a proven best value."""
     lines = []
     for row in rows:
-        known = best[row["instance"]]
+        best_known = best[row["instance"]]
         who = f"{row['instance']}, {row['solver']} {row['formulation']}"
         value, bound = row["objective"], row["bound"]
-        if value is not None and value < known["bound"] - TOLERANCE * abs(known["bound"]):
-            lines.append(f"{who}: objective {value!r} is below the proven bound {known['bound']!r}")
+        if value is not None and value < best_known["bound"] - TOLERANCE * abs(best_known["bound"]):
+            lines.append(
+                f"{who}: objective {value!r} is below the proven bound {best_known['bound']!r}"
+            )
         proven = row["status"] == "optimal" or HEURISTIC not in row["note"]
-        limit = known["best_value"] + TOLERANCE * abs(known["best_value"])
+        limit = best_known["best_value"] + TOLERANCE * abs(best_known["best_value"])
         if proven and bound is not None and bound > limit:
-            lines.append(f"{who}: bound {bound!r} is above the known plan {known['best_value']!r}")
+            lines.append(
+                f"{who}: bound {bound!r} is above the known plan {best_known['best_value']!r}"
+            )
     return lines
 
 
@@ -256,7 +260,9 @@ def show(rows: list[Row]) -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--instances", nargs="+", default=["n5", "n10", "n20"], metavar="NAME")
-    parser.add_argument("--gap", type=float, default=1e-4, help="relative gap asked of each solver")
+    parser.add_argument(
+        "--gap", type=float, default=1e-4, help="relative gap target of each solver"
+    )
     parser.add_argument("--time-limit", type=float, default=600.0, help="seconds for each run")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)  # solver, formulation, file

@@ -28,8 +28,8 @@ def build(options: Options, choice: Index) -> pyo.ConcreteModel:
     _variables(model)
     model.pools = pyo.Constraint(range(3), range(options.n_servers), rule=_pool)
     model.delays = pyo.Constraint(model.SHARES, rule=_pool_delay)
-    limited = np.flatnonzero(np.isfinite(model.options.deadline_s))
-    model.deadlines = pyo.Constraint(limited, rule=_deadline)
+    timed = np.flatnonzero(np.isfinite(model.options.deadline_s))
+    model.deadlines = pyo.Constraint(timed, rule=_deadline)
     model.J = pyo.Objective(rule=_objective)
     return model
 

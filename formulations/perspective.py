@@ -62,11 +62,11 @@ def _linear_part(model: pyo.ConcreteModel) -> None:
     """What both forms have in common: all but the delays in the pools."""
     options = model.options
     timed = np.flatnonzero(np.isfinite(options.deadline_s))
-    limited = np.flatnonzero(np.isfinite(options.uplink_limit_s) & (options.uplink_bits > 0))
+    constrained = np.flatnonzero(np.isfinite(options.uplink_limit_s) & (options.uplink_bits > 0))
     model.one_option = pyo.Constraint(range(options.n_users), rule=_one_option)
     model.pools = pyo.Constraint(range(3), range(options.n_servers), rule=_pool)
     model.deadlines = pyo.Constraint(timed, rule=_deadline)
-    model.upload_energy = pyo.Constraint(limited, rule=_upload_energy)
+    model.upload_energy = pyo.Constraint(constrained, rule=_upload_energy)
     model.J = pyo.Objective(rule=_objective)
 
 
@@ -217,5 +217,5 @@ def add_conflict(model: pyo.ConcreteModel, rows: Index, cost: Array) -> Any:
 
 
 def binaries(model: pyo.ConcreteModel) -> Iterator[Any]:
-    """The variables x_k in the order of the option table."""
+    """The variables x_k in the order of the options."""
     return (model.x[k] for k in range(len(model.options)))

@@ -30,18 +30,18 @@ from dtkd_opt.runtime.jobs import require
 _RESOLUTION = 400  # accuracies at which the edge is drawn
 
 
-def read_beside(instance: Instance, paths: Iterable[Path]) -> dict[str, Evaluation]:
+def evaluate_plans(instance: Instance, paths: Iterable[Path]) -> dict[str, Evaluation]:
     """Evaluations of other plans for the same users, by their files' names.
 
     InputError where a file cannot be read, or its plan is none for this instance.
     """
-    found = {}
+    evaluations = {}
     for path in paths:
         evaluation, faults = check_plan(instance, read_solution(path))
         if evaluation is None or faults:
             raise InputError(str(path), faults)
-        found[path.name.removesuffix(".json").removesuffix(".solution")] = evaluation
-    return found
+        evaluations[path.name.removesuffix(".json").removesuffix(".solution")] = evaluation
+    return evaluations
 
 
 def check_front(path: Path, reads: Iterable[Path] = ()) -> None:

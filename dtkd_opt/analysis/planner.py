@@ -112,5 +112,5 @@ class Planner:
 def _depends_on_gains(instance: Instance) -> bool:
     """Whether which options there are depends on the gains: by limits, or by a best server."""
     users = instance.users
-    limited = np.isfinite(users.deadline_s) | np.isfinite(users.energy_j)
-    return bool((limited | (users.fresh_fraction == 1)).any())
+    constrained = np.isfinite(users.deadline_s) | np.isfinite(users.energy_j)
+    return bool((constrained | (users.fresh_fraction == 1)).any())

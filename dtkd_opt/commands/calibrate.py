@@ -92,14 +92,14 @@ def calibrate(
     kept = "" if output is None else "; finished trainings are kept, --resume goes on"
     with console.exit_on_ctrl_c(kept):
         if output is not None:
-            failed = _train(output, into, accuracy, given)
+            failed = _calibrate(output, into, accuracy, given)
         else:
-            _take(models, into, accuracy)
+            _insert_finished(models, into, accuracy)
     if failed:
         sys.exit(1)
 
 
-def _take(models: Any, into: Path | None, accuracy: Accuracy) -> None:
+def _insert_finished(models: Any, into: Path | None, accuracy: Accuracy) -> None:
     """Take the models of a finished calibration."""
     from dtkd_opt.records.calibration import read_calibration
 
@@ -110,10 +110,10 @@ def _take(models: Any, into: Path | None, accuracy: Accuracy) -> None:
         given = ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
         if given and name not in ("models", "into", "accuracy"):
             raise UsageError(f"--{name.replace('_', '-')} does nothing with --models; leave it")
-    _put(read_calibration(models), into, accuracy)
+    _write_into(read_calibration(models), into, accuracy)
 
 
-def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str, Any]) -> bool:
+def _calibrate(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str, Any]) -> bool:
     """Calibrate; whether trainings failed."""
     from dtkd_opt.distill.calibrate import calibrate as run
     from dtkd_opt.distill.results import check_output
@@ -124,20 +124,20 @@ def _train(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str,
     settings = console.make_record(CalibrationSettings, options)
     if into is not None:  # before hours of training
         check_output(output, [into])
-        _check_enough(accuracy, given["seeds"], given["sizes"])
-        _check(into, settings.epochs)
-    with KeepOnCtrlC() as ctrl_c, console.phases_bar() as callback:
+        _check_accuracy(accuracy, given["seeds"], given["sizes"])
+        _read_checked(into, settings.epochs)
+    with KeepOnCtrlC() as ctrl_c, console.progress_bar() as callback:
         result = run(output=output, settings=settings, callback=callback, **given)
         ctrl_c.finish()
     if result.calibration is None:
         raise KeyboardInterrupt
     _print(result.calibration, result.failures, output)
     if into is not None:
-        _put(result.calibration, into, accuracy)
+        _write_into(result.calibration, into, accuracy)
     return bool(result.failures)
 
 
-def _check_enough(accuracy: Accuracy, seeds: int, sizes: tuple[int, ...] | None) -> None:
+def _check_accuracy(accuracy: Accuracy, seeds: int, sizes: tuple[int, ...] | None) -> None:
     """UsageError where the calibration will not have the accuracies that --into is to take."""
     if accuracy == "lower95" and seeds < 2:
         raise UsageError(f"--accuracy lower95 takes --seeds of 2 or more, got {seeds}")
@@ -145,7 +145,7 @@ def _check_enough(accuracy: Accuracy, seeds: int, sizes: tuple[int, ...] | None)
         raise UsageError(f"--accuracy fitted takes {_MIN_SIZES} --sizes or more")
 
 
-def _check(into: Path, epochs: int) -> Instance:
+def _read_checked(into: Path, epochs: int) -> Instance:
     from dtkd_opt.records.calibration import check_epochs
     from dtkd_opt.records.instance import read_instance
 
@@ -154,21 +154,21 @@ def _check(into: Path, epochs: int) -> Instance:
     return instance
 
 
-def _put(calibration: Calibration, into: Path, accuracy: Accuracy) -> None:
+def _write_into(calibration: Calibration, into: Path, accuracy: Accuracy) -> None:
     from dtkd_opt.records.instance import write_instance
 
-    instance = calibration.into(_check(into, calibration.task.epochs), accuracy)
+    instance = calibration.into(_read_checked(into, calibration.task.epochs), accuracy)
     files = write_instance(instance, into)
-    console.say(
+    console.print_line(
         f"written: {' and '.join(map(str, files))} (models of {calibration.data}, {accuracy})"
     )
 
 
 def _print(calibration: Calibration, failures: Sequence[TrainingRow], output: Path) -> None:
-    from dtkd_opt.distill.results import written
+    from dtkd_opt.distill.results import result_paths
     from dtkd_opt.distill.summary import accuracy_lines, failure_lines
 
     for line in accuracy_lines(calibration):
-        console.say(line)
-    console.say_first(failure_lines(failures), written(output)[1])
-    console.say(f"written: {', '.join(map(str, written(output)))}")
+        console.print_line(line)
+    console.print_first(failure_lines(failures), result_paths(output)[1])
+    console.print_line(f"written: {', '.join(map(str, result_paths(output)))}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, say
+from dtkd_opt.commands.console import FILE, print_line
 from dtkd_opt.errors import InputError
 
 
@@ -42,11 +42,11 @@ def certify(
         except InputError as error:
             raise InputError(str(solution), error.faults) from None
     write_certificate(proof, output)
-    say(
+    print_line(
         f"{solution}: feasible for {problem.name}; J = {proof.objective:.6f} s, no plan is better "
         f"than {proof.bound:.6f} s: gap at most {proof.gap:.1e} ({proof.n_leaves} priced cases)"
     )
-    say(f"written: {output}")
+    print_line(f"written: {output}")
 
 
 @click.command()
@@ -74,7 +74,7 @@ def verify(instance: Path, certificate: Path, arithmetic: Any) -> None:
     faults = run(problem, proof, arithmetic=arithmetic)
     if faults:
         raise InputError(str(certificate), faults)
-    say(
+    print_line(
         f"{certificate}: proven for {problem.name}: a plan of J ≤ {proof.objective} s, "
         f"none below {proof.bound} s, gap ≤ {proof.gap:.2e} "
         f"(leaves: {proof.n_leaves}, arithmetic: {arithmetic})"

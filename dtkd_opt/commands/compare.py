@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,6 @@ def compare(
         --method q-learning --method "q-learning cold" --output cold
     """
     from dtkd_opt.analysis.compare import compare as run
-    from dtkd_opt.analysis.compare.show import progress_bar
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
@@ -64,7 +64,8 @@ def compare(
     problems = [read_instance(path) for path in instances]
     note = "; finished runs are kept, the same command goes on"
     with console.exit_on_ctrl_c(note), KeepOnCtrlC() as ctrl_c:
-        with progress_bar() as callback:
+        with console.progress_bar() as progress:
+            callback = partial(progress, "runs")
             comparison = run(problems, output=output, resume=not fresh, callback=callback, **given)
         ctrl_c.finish()
         with console.printing():
@@ -76,12 +77,12 @@ def compare(
 
 
 def _print(comparison: Any, output: Path) -> None:
-    from dtkd_opt.analysis.compare.show import failure_lines, tables
+    from dtkd_opt.analysis.compare.show import failure_lines, summary_tables
     from dtkd_opt.reporting.summary import print_tables
 
     if not comparison.records:
         return
-    print_tables(tables(comparison.summary))
-    console.say_first(failure_lines(comparison.records), output / "runs.csv", err=False)
+    print_tables(summary_tables(comparison.summary))
+    console.print_first(failure_lines(comparison.records), output / "runs.csv", err=False)
     names = ("runs.csv", "summary.csv", "gap_over_time.svg", "accuracy_delay.svg")
     click.echo(f"written: {', '.join(str(output / name) for name in names)}")

@@ -62,18 +62,18 @@ def printing() -> Iterator[None]:
         raise InputError("standard output", [fault]) from None
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print one line of a result."""
     with printing():
         click.echo(text)
 
 
-def say_first(lines: Sequence[str], rest_in: Path, *, err: bool = True) -> None:
+def print_first(lines: Sequence[str], file: Path, *, err: bool = True) -> None:
     """Print the first 20 of lines about failures, and which file has the others."""
     for line in lines[:_MAX_LINES]:
         click.echo(line, err=err)
     if len(lines) > _MAX_LINES:
-        click.echo(f"… and {len(lines) - _MAX_LINES} more in {rest_in}", err=err)
+        click.echo(f"… and {len(lines) - _MAX_LINES} more in {file}", err=err)
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def _close_stdout() -> None:
 
 
 @contextmanager
-def phases_bar() -> Iterator[PhaseCallback]:
+def progress_bar() -> Iterator[PhaseCallback]:
     """A bar on a terminal's standard error, and the callback that moves it."""
     from rich.console import Console
     from rich.progress import (

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--seed", default=0, show_default=True, help="Of samples and trainings.")
 @click.option(
     "--table",
+    "calibration",
     type=console.FILE,
     help="Accuracy table whose learning rates are used. "
     "[default: the shipped one, if INSTANCE and --data are of it]",
@@ -40,7 +41,12 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on with the users in --output.")
 @click.option("--output", type=console.FILE, required=True, help="Folder for the results.")
 def federate(
-    instance: Path, solution: Path, table: Path | None, output: Path, resume: bool, **options: Any
+    instance: Path,
+    solution: Path,
+    calibration: Path | None,
+    output: Path,
+    resume: bool,
+    **options: Any,
 ) -> None:
     """Carry SOLUTION out: train each user's student where it says, on real data.
 
@@ -71,30 +77,30 @@ def federate(
     note = "; users that are done are kept, --resume goes on"
     with console.exit_on_ctrl_c(note), KeepOnCtrlC() as ctrl_c:
         problem, plan = read_instance(instance), read_solution(solution)
-        calibration = None if table is None else read_calibration(table)
-        spec = console.make_record(FederationSpec, options | {"calibration": calibration})
-        with console.phases_bar() as callback:
-            found = run(problem, plan, spec, output=output, resume=resume, callback=callback)
+        measured = None if calibration is None else read_calibration(calibration)
+        spec = console.make_record(FederationSpec, options | {"calibration": measured})
+        with console.progress_bar() as callback:
+            result = run(problem, plan, spec, output=output, resume=resume, callback=callback)
         ctrl_c.finish()
-        if found.interrupted:
+        if result.interrupted:
             raise KeyboardInterrupt
-        _print(found, output)
-    if len(found.failed):
+        _print(result, output)
+    if len(result.failed):
         sys.exit(1)
 
 
-def _print(found: Federation, output: Path) -> None:
+def _print(result: Federation, output: Path) -> None:
     from dtkd_opt.federate.report import result_paths
 
     for name, value in (
-        ("users done", f"{len(found.done)} of {len(found.users)}"),
-        ("predicted mean accuracy", f"{found.predicted_accuracy:.2%}"),
-        ("realised mean accuracy", f"{found.realised_accuracy:.2%}"),
-        ("total delay (s)", f"{found.total_delay_s:.2f}"),
+        ("users done", f"{len(result.done)} of {len(result.users)}"),
+        ("predicted mean accuracy", f"{result.predicted_accuracy:.2%}"),
+        ("realised mean accuracy", f"{result.realised_accuracy:.2%}"),
+        ("total delay (s)", f"{result.total_delay_s:.2f}"),
     ):
-        console.say(f"{name:25}{value:>12}")
-    for note in found.notes:
-        console.say(note)
-    failed = [f"failed: {row.name}: {row.reason}" for row in found.failed.itertuples(index=False)]
-    console.say_first(failed, result_paths(output)[0])
-    console.say(f"written: {', '.join(map(str, result_paths(output)))}")
+        console.print_line(f"{name:25}{value:>12}")
+    for note in result.notes:
+        console.print_line(note)
+    failed = [f"failed: {row.name}: {row.reason}" for row in result.failed.itertuples(index=False)]
+    console.print_first(failed, result_paths(output)[0])
+    console.print_line(f"written: {', '.join(map(str, result_paths(output)))}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, make_record, say
+from dtkd_opt.commands.console import FILE, make_record, print_line
 
 
 @click.command()
@@ -47,7 +47,7 @@ def generate(
     calibration = None if models is None else read_calibration(models)
     instance = generate_instance(users, servers, seed, given, name, calibration, accuracy)
     written = write_instance(instance, output)
-    say(f"written: {' and '.join(map(str, written))} ({instance.description})")
+    print_line(f"written: {' and '.join(map(str, written))} ({instance.description})")
 
 
 @click.command()
@@ -74,4 +74,4 @@ def export(
 
     gap = run(read_instance(instance), output, format_, formulation, time_limit=time_limit)
     exactness = "" if gap is None else f" (its optimum is J's to a relative {gap:.1e})"
-    say(f"written: {output}{exactness}")
+    print_line(f"written: {output}{exactness}")

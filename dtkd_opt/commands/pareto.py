@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, printing, say
+from dtkd_opt.commands.console import FILE, print_line, printing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,13 +41,13 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
       dtkd-opt pareto instances/n50.json --beside greedy.json --output n50.pareto.csv
     """
     from dtkd_opt.analysis.pareto import pareto as run
-    from dtkd_opt.analysis.pareto_files import check_front, read_beside, write_front
+    from dtkd_opt.analysis.pareto_files import check_front, evaluate_plans, write_front
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.reporting.summary import live_line, print_tables
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
     problem = read_instance(instance)
-    others = read_beside(problem, beside)
+    others = evaluate_plans(problem, beside)
     output = output or Path(f"{instance.stem}.pareto.csv")
     check_front(output, [instance, *beside])
     with KeepOnCtrlC() as ctrl_c:
@@ -57,7 +57,7 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
         written = write_front(front, output, others)
     with printing():
         print_tables([_table(front)])
-    say(f"written: {' and '.join(map(str, written))}")
+    print_line(f"written: {' and '.join(map(str, written))}")
     if len(front.results) < given["points"]:
         why = "interrupted" if front.interrupted else "the time limit was too short for a plan"
         done = f"{len(front.results)} of {given['points']} weights are done"

@@ -31,29 +31,29 @@ def settings_tables(
     """
     from dtkd_opt.methods.settings import read_settings
 
-    tables = {} if file is None else read_settings(file)
+    settings = {} if file is None else read_settings(file)
     for name, value in given.items():
         method, path = SETTINGS[name]
         if method not in methods:
-            raise UsageError(_misplaced(f"--{name.replace('_', '-')}", name, methods, tables))
+            raise UsageError(_misplaced(f"--{name.replace('_', '-')}", name, methods, settings))
         value = str(value) if isinstance(value, Path) else value
-        _put(tables, (method, *path), False if name == "no_fixing" else value)
-    return tables
+        _set_value(settings, (method, *path), False if name == "no_fixing" else value)
+    return settings
 
 
-def _misplaced(option: str, name: str, methods: Sequence[str], tables: dict[str, Any]) -> str:
+def _misplaced(option: str, name: str, methods: Sequence[str], settings: dict[str, Any]) -> str:
     """Which method an option belongs to, and where to set it if a label's method is that one."""
     method, path = SETTINGS[name]
     message = f"{option} belongs to --method {method}"
-    label = next((one for one in methods if tables.get(one, {}).get("method") == method), None)
+    label = next((one for one in methods if settings.get(one, {}).get("method") == method), None)
     if label is None:
         return message
     return f'{message}; for "{label}" set {".".join(path)} in its table of --params'
 
 
-def _put(tables: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+def _set_value(settings: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     for key in path[:-1]:
-        tables = tables.setdefault(key, {})
-        if not isinstance(tables, dict):
+        settings = settings.setdefault(key, {})
+        if not isinstance(settings, dict):
             return  # a fault of the file, reported when the record is made
-    tables[path[-1]] = value
+    settings[path[-1]] = value

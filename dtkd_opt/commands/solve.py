@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, gap_option, printing, say
+from dtkd_opt.commands.console import FILE, gap_option, print_line, printing
 from dtkd_opt.commands.settings import SETTINGS, given_settings, settings_tables
 from dtkd_opt.errors import InputError
 from dtkd_opt.methods import METHODS
@@ -65,7 +65,7 @@ def solve(
         written = write_solution(result.solution, output)
     with printing():
         print_tables(summary(problem, result.solution, result.prices))
-    say(f"written: {' and '.join(map(str, written))}")
+    print_line(f"written: {' and '.join(map(str, written))}")
     if result.incumbent is None:
         click.echo(result.reason, err=True)
         sys.exit(3)
@@ -107,7 +107,7 @@ def check(instance: Path, solution: Path) -> None:
     if faults:
         raise InputError(str(solution), faults)
     gap = "no bound" if plan.gap is None else f"claimed gap {plan.gap:.1e}"
-    say(
+    print_line(
         f"{solution}: feasible and true for {problem.name}; "
         f"J = {plan.incumbent_objective:.6f} s, {gap} (the bound itself is not verified)"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, make_record, say
+from dtkd_opt.commands.console import FILE, make_record, print_line
 
 if TYPE_CHECKING:
     from dtkd_opt.methods.dqn.checkpoint import TrainState
@@ -43,9 +43,13 @@ def train_dqn(output: Path, resume: bool, device: str, **given: Any) -> None:
             callback=lambda now: show(_progress_line(now)),
         )  # fmt: skip
     done = state.progress >= 1
-    say(_progress_line(state) if done else f"stopped: {_progress_line(state)}; go on with --resume")
+    print_line(
+        _progress_line(state) if done else f"stopped: {_progress_line(state)}; go on with --resume"
+    )
     if state.curve:
-        say(f"written: {output / 'dqn.json'}, {output / 'dqn.safetensors'}, {output / 'curve.csv'}")
+        print_line(
+            f"written: {output / 'dqn.json'}, {output / 'dqn.safetensors'}, {output / 'curve.csv'}"
+        )
 
 
 def _progress_line(state: TrainState) -> str:

@@ -77,12 +77,12 @@ def build_calibration(
 
 
 def _by_cell(rows: Iterable[TrainingRow]) -> Accuracies:
-    found: dict[tuple[str, LabelKind, int], dict[int, float]] = defaultdict(dict)
+    by_cell: dict[tuple[str, LabelKind, int], dict[int, float]] = defaultdict(dict)
     for row in rows:
         if row.accuracy is not None:
             spec = row.spec
-            found[spec.student, spec.labels, spec.samples][spec.seed] = row.accuracy
-    return found
+            by_cell[spec.student, spec.labels, spec.samples][spec.seed] = row.accuracy
+    return by_cell
 
 
 def _curves(grid: TrainingGrid, student: str, accuracies: Accuracies) -> Iterator[AccuracyCurve]:
@@ -107,12 +107,12 @@ def curve_cells(
     statistics = [mean_interval(values) for values in accuracies]
     runs = [len(values) for values in accuracies]
     used = non_decreasing([mean for mean, *_ in statistics], runs)
-    lows = [_within(low) for *_, low, _ in statistics]
+    lows = [_clip(low) for *_, low, _ in statistics]
     finite = [low for low in lows if low is not None]
     used_lows = [min(finite[i:]) if len(finite) == len(lows) else None for i in range(len(lows))]
     return tuple(
         AccuracyStatistics(
-            samples=size, runs=count, mean=mean, std=std, lower95=low, upper95=_within(high),
+            samples=size, runs=count, mean=mean, std=std, lower95=low, upper95=_clip(high),
             used=value, used_lower95=used_low,
         )
         for size, count, (mean, std, _, high), low, value, used_low in zip(
@@ -121,7 +121,7 @@ def curve_cells(
     )  # fmt: skip
 
 
-def _within(value: float | None) -> float | None:
+def _clip(value: float | None) -> float | None:
     """An end of an interval, clipped to [0, 1]."""
     return None if value is None else min(max(value, 0.0), 1.0)
 

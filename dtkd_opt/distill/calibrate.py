@@ -19,7 +19,7 @@ from dtkd_opt.distill.networks import STUDENTS
 from dtkd_opt.distill.partition import concentration
 from dtkd_opt.distill.results import (
     ADVICE,
-    CHOOSING,
+    SELECTION,
     TRAINING,
     check_output,
     create_journal,
@@ -47,7 +47,7 @@ from dtkd_opt.runtime.journal import Journal
 from dtkd_opt.runtime.runner import PhaseCallback, run_pending
 from dtkd_opt.runtime.workers import RunJobs, workers
 
-TEACHING = "teacher"
+TEACHER = "teacher"
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,7 @@ def calibrate(
     jobs = processes(jobs) if dask is None else 0
     concentration(settings.partition)
     if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
-        raise UsageError(f'device "{device}" is not to be had here; use "cpu"')
+        raise UsageError(f'device "{device}" is not available here; use "cpu"')
     if path is not None:
         require("matplotlib", "train", "the figure of calibrate")
         check_output(path, [Path(data.removeprefix("npz:"))] if data.startswith("npz:") else [])
@@ -154,14 +154,14 @@ def calibrate(
         workers(jobs, dask, execute, TrainingRow) as run_jobs,
     ):
         if path is not None:  # not before a Dask cluster has answered
-            for phase in (CHOOSING, TRAINING):
+            for phase in (SELECTION, TRAINING):
                 create_journal(journal_path(path, phase), TrainingRow, resume)
         try:
             teacher = load_teacher(
                 dataset,
                 default_cache() if cache is None else Path(cache),
                 device=device,
-                callback=lambda done: callback(TEACHING, done, 1),
+                callback=lambda done: callback(TEACHER, done, 1),
             )
         except KeyboardInterrupt:
             return CalibrationResult(None, (), ())
@@ -202,7 +202,7 @@ class _Trainer:
 def _train_all(trainer: _Trainer, teacher: Teacher) -> CalibrationResult:
     """Select hyperparameters, train, build the calibration."""
     grid = trainer.grid
-    selection, stopped = trainer.train(CHOOSING, grid.selection_specs())
+    selection, stopped = trainer.train(SELECTION, grid.selection_specs())
     if stopped:
         return CalibrationResult(None, selection, ())
     choices = select_hyperparameters(selection)

@@ -39,7 +39,7 @@ class Costs:
         """Cycles of one sample in one epoch of training."""
         return PASSES * self.flops / FLOPS_PER_CYCLE
 
-    def effort(self, config: TrainConfig, samples: int, scored: int) -> float:
+    def training_flops(self, config: TrainConfig, samples: int, scored: int) -> float:
         """About how long a training with its scoring takes, in FLOPs: for the order of jobs."""
         visits = PASSES * config.epochs * samples + scored
         return visits * self.flops + config.steps(samples) * _STEP_FLOPS

@@ -30,11 +30,11 @@ class Scale:
     """Mean and standard deviation (1, C, 1, 1) of each channel of the training split."""
 
     mean: Tensor
-    spread: Tensor
+    std: Tensor
 
     def standardise(self, raw: NDArray[Any]) -> Tensor:
         """(n, C, H, W) images as they were stored → float32; some of them as all, bit for bit."""
-        return torch.from_numpy(raw.astype(np.float32)).sub_(self.mean).div_(self.spread)
+        return torch.from_numpy(raw.astype(np.float32)).sub_(self.mean).div_(self.std)
 
 
 @dataclass(frozen=True)
@@ -152,10 +152,10 @@ def _dataset(name: str, raw: NDArray[Any], labels: Index, splits: Splits) -> Dat
         digest.update(np.ascontiguousarray(part).data)
     with one_thread():
         train = torch.from_numpy(raw[splits[0]].astype(np.float32))
-        spread, mean = torch.std_mean(train, dim=(0, 2, 3), keepdim=True, correction=0)
-    if spread.min() < 1e-12:
+        std, mean = torch.std_mean(train, dim=(0, 2, 3), keepdim=True, correction=0)
+    if std.min() < 1e-12:
         raise InputError(name, ["images: all pixels of a channel are alike"])
-    scale = Scale(mean, spread)
+    scale = Scale(mean, std)
     return Dataset(
         name=name,
         sha256=digest.hexdigest(),

@@ -103,4 +103,4 @@ class TrainingGrid:
     def cost(self, spec: TrainingSpec) -> float:
         """About how long training and scoring take, in FLOPs."""
         scored = self.data.test if spec.scored_on == "test" else self.data.validation
-        return self.costs[spec.student].effort(spec.config, spec.samples, len(scored))
+        return self.costs[spec.student].training_flops(spec.config, spec.samples, len(scored))

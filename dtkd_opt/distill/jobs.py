@@ -20,8 +20,7 @@ from dtkd_opt.distill.training import Diverged, TrainConfig, accuracy, train
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.problem.physics import Index
 from dtkd_opt.records.calibration import LabelKind
-from dtkd_opt.records.fields import Count, Fraction, Name, NonNegative, Record, Text
-from dtkd_opt.records.solution import Number, Whole
+from dtkd_opt.records.fields import Count, Fraction, Name, NonNegative, Number, Record, Text, Whole
 from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
 
@@ -81,9 +80,9 @@ def execute(training_data: TrainingData, spec: TrainingSpec) -> TrainingRow:
 
 
 def _train(row: TrainingRow, training_data: TrainingData, spec: TrainingSpec) -> TrainingRow:
-    began, cpu = time.perf_counter(), time.process_time()
+    started, cpu = time.perf_counter(), time.process_time()
     if spec.version != VERSION:
-        raise DtkdError(f"here is {VERSION}, asked for was {spec.version}; install the same")
+        raise DtkdError(f"here is {VERSION}, the calibration's is {spec.version}; install the same")
     data = _load(training_data.data, training_data.data_dir)
     if data.sha256 != spec.data_sha256:
         raise DtkdError(f"{data.name} here is other data than where the calibration was started")
@@ -99,7 +98,7 @@ def _train(row: TrainingRow, training_data: TrainingData, spec: TrainingSpec) ->
         "accuracy": accuracy(network, data.images[scored], data.labels[scored], spec.device),
         "loss": trained.loss,
         "steps": trained.steps,
-        "seconds": time.perf_counter() - began,
+        "seconds": time.perf_counter() - started,
         "cpu_s": time.process_time() - cpu,
     }
     return row.replace(**result)

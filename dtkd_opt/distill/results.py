@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ADVICE = "name another --output, or remove it"  # where a file holds other trainings
-CHOOSING, TRAINING = "choosing", "training"  # phases, and names of their journals
+SELECTION, TRAINING = "choosing", "training"  # phases, and names of their journals
 
 
 def journal_path(output: Path, phase: str) -> Path:
@@ -44,7 +44,7 @@ def create_journal(path: Path, row_type: type[Row], resume: bool) -> None:
         raise UsageError(f"{path} holds trainings: resume them, or name another output")
 
 
-def written(output: Path) -> tuple[Path, Path, Path, Path]:
+def result_paths(output: Path) -> tuple[Path, Path, Path, Path]:
     """The calibration's file, and those of the trainings, the figure and the summary."""
     csv, figure, page = (output.with_name(f"{output.stem}.{end}") for end in ("csv", "svg", "md"))
     return output, csv, figure, page
@@ -52,13 +52,13 @@ def written(output: Path) -> tuple[Path, Path, Path, Path]:
 
 def check_output(output: Path, reads: Sequence[Path] = ()) -> None:
     """UsageError where a calibration's files would overwrite each other, or what it reads."""
-    journals = [journal_path(output, phase) for phase in (CHOOSING, TRAINING)]
-    outputs.check_output((*written(output), *journals), ".json", reads)
+    journals = [journal_path(output, phase) for phase in (SELECTION, TRAINING)]
+    outputs.check_output((*result_paths(output), *journals), ".json", reads)
 
 
 def write_results(calibration: Calibration, rows: Sequence[TrainingRow], output: Path) -> None:
     """Write all files, each atomically, and the calibration last; InputError where one fails."""
-    _, csv, figure, page = written(output)
+    _, csv, figure, page = result_paths(output)
     write_atomic(csv, trainings_frame(rows).to_csv(index=False, lineterminator="\n").encode())
     write_atomic(figure, svg(accuracy_figure(calibration), "calibration"))
     write_atomic(page, summary(calibration, rows).encode())

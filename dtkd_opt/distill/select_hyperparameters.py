@@ -30,14 +30,14 @@ def select_hyperparameters(rows: Iterable[TrainingRow]) -> list[ChosenHyperparam
     Those with which a training diverged do not count; of equal ones the first does. A size at which
     none is left is skipped.
     """
-    found: dict[tuple[str, Kind, int], dict[tuple[float, int], list[TrainingRow]]] = defaultdict(
+    by_cell: dict[tuple[str, Kind, int], dict[tuple[float, int], list[TrainingRow]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for row in rows:
         spec, config = row.spec, row.spec.config
-        tried = found[spec.student, kind_of(spec.labels), spec.samples]
+        tried = by_cell[spec.student, kind_of(spec.labels), spec.samples]
         tried[config.learning_rate, config.batch_size].append(row)
-    best = [_best(*cell, tried) for cell, tried in found.items()]
+    best = [_best(*cell, tried) for cell, tried in by_cell.items()]
     return [choice for choice in best if choice is not None]
 
 
@@ -96,11 +96,11 @@ def hyperparameters_for(
     InputError
         Where nothing could be chosen at any size.
     """
-    mine = [c for c in choices if c.student == student and c.labels == kind_of(labels)]
-    if not mine:
+    matching = [c for c in choices if c.student == student and c.labels == kind_of(labels)]
+    if not matching:
         fault = f"{_no_success(student, labels)}; the journal of the trainings has the reasons"
         raise InputError("calibrate", [fault])
-    below = [choice for choice in mine if choice.samples <= samples]
+    below = [choice for choice in matching if choice.samples <= samples]
     if below:
         return max(below, key=lambda choice: choice.samples)
-    return min(mine, key=lambda choice: choice.samples)
+    return min(matching, key=lambda choice: choice.samples)

@@ -118,14 +118,14 @@ def _choice_notes(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iter
 def _notes(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iterator[str]:
     changed = [
         f"- {curve.student}, {curve.labels}, {cell.samples} samples: used {used:.6f} "
-        f"for the {what} {found:.6f}, so that accuracy does not fall with more samples"
+        f"for the {what} {measured:.6f}, so that accuracy does not fall with more samples"
         for curve in calibration.curves
         for cell in curve.cells
-        for what, used, found in (
+        for what, used, measured in (
             ("mean", cell.used, cell.mean),
             ("lower end", cell.used_lower95, cell.lower95),
         )
-        if used != found
+        if used != measured
     ]
     out = excluded(row for row in rows if row.spec.scored_on == "validation")
     titles = {

@@ -128,14 +128,14 @@ def load_teacher(
             return _read(path, key, network, len(data.labels))
         except InputError as error:
             _log.warning("%s; training the teacher anew", error)
-    make_folder(cache)  # before the long training
+    create_folder(cache)  # before the long training
     samples = (data.images[rows], data.labels[rows])
     train(network, *samples, config=config, seed=seed, device=device, callback=callback)
     logits = predict(network, data.images, device)
     tensors = _tensors(network.cpu(), logits)
     teacher = Teacher(key, network, logits, _digest(tensors))
-    about = {"key": key.model_dump(mode="json"), "sha256": teacher.sha256}
-    write_atomic(path, safetensors.torch.save(tensors, {"teacher": json.dumps(about)}))
+    header = {"key": key.model_dump(mode="json"), "sha256": teacher.sha256}
+    write_atomic(path, safetensors.torch.save(tensors, {"teacher": json.dumps(header)}))
     return teacher
 
 
@@ -152,7 +152,7 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def make_folder(folder: Path) -> None:
+def create_folder(folder: Path) -> None:
     """Make a folder where it is missing; InputError where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -167,10 +167,10 @@ def _read(path: Path, key: TeacherKey, network: nn.Module, samples: int) -> Teac
     try:
         tensors = safetensors.torch.load(data)
         size = int.from_bytes(data[:8], "little")
-        about = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["teacher"])
-        if about["key"] != key.model_dump(mode="json"):
+        header = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["teacher"])
+        if header["key"] != key.model_dump(mode="json"):
             raise InputError(str(path), ["holds another teacher"])
-        if about["sha256"] != _digest(tensors):
+        if header["sha256"] != _digest(tensors):
             raise InputError(str(path), ["is damaged: its contents have changed"])
         logits = tensors.pop(_LOGITS)
         own = {k.removeprefix("network."): v for k, v in tensors.items()}
@@ -179,4 +179,4 @@ def _read(path: Path, key: TeacherKey, network: nn.Module, samples: int) -> Teac
         raise InputError(str(path), [f"is damaged: {str(error).splitlines()[0]}"]) from None
     if len(logits) != samples:
         raise InputError(str(path), [f"must hold logits of {samples} samples"])
-    return Teacher(key, network.eval(), logits, about["sha256"])
+    return Teacher(key, network.eval(), logits, header["sha256"])

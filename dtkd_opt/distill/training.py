@@ -105,7 +105,7 @@ def train(
     Diverged
         When the loss is NaN or infinite at the end of an epoch.
     """
-    began = time.perf_counter()
+    started = time.perf_counter()
     count = len(images)
     data = [images, labels]
     if soft is not None:
@@ -130,7 +130,7 @@ def train(
                 _check(loss.item(), step, config)
                 if callback is not None:
                     callback(step / steps)
-    return TrainResult(network.eval(), steps, time.perf_counter() - began, loss.item())
+    return TrainResult(network.eval(), steps, time.perf_counter() - started, loss.item())
 
 
 def _batches(data: list[Tensor], per_epoch: int, seed: int) -> Iterator[tuple[Tensor, ...]]:

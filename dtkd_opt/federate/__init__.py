@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 from dtkd_opt.federate.federation_spec import FederationSpec as FederationSpec
 from dtkd_opt.federate.plan import FederationPlan as FederationPlan
-from dtkd_opt.federate.plan import solution_of
 from dtkd_opt.federate.result import Federation as Federation
+from dtkd_opt.records.solution import Solution, as_solution
 from dtkd_opt.runtime.runner import PhaseCallback
 
 if TYPE_CHECKING:
     from dtkd_opt.methods.result import Result
     from dtkd_opt.records.instance import Instance
-    from dtkd_opt.records.solution import Solution
 
 
 def federate(
@@ -59,9 +58,9 @@ def federate(
     InputError
         For an infeasible plan, missing extras or data, a folder with other trainings.
     """
-    plans = {"plan": FederationPlan(instance, solution_of(solution))}
-    found = federate_all(plans, spec, output=output, resume=resume, callback=callback)
-    return found["plan"]
+    plans = {"plan": FederationPlan(instance, as_solution(solution))}
+    federations = federate_all(plans, spec, output=output, resume=resume, callback=callback)
+    return federations["plan"]
 
 
 def federate_all(

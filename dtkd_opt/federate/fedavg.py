@@ -29,9 +29,8 @@ from dtkd_opt.federate.protocol import first_student, receive, score
 from dtkd_opt.federate.serialization import Payload, pack_weights, payload_bits, unpack_weights
 from dtkd_opt.federate.shards import Shard, partition_data, training_seed
 from dtkd_opt.federate.spec import StudentSpec
-from dtkd_opt.records.fields import Count, Fraction, NonNegative, Text
+from dtkd_opt.records.fields import Count, Fraction, NonNegative, Text, Whole
 from dtkd_opt.records.instance import Instance
-from dtkd_opt.records.solution import Whole
 from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
 
 Callback = Callable[[float], None]  # called with the part of the training that is done
@@ -127,21 +126,21 @@ def execute(source: Source, task: FedAvgSpec) -> FedAvgResult:
 
 
 def _run(source: Source, task: FedAvgSpec, callback: Callback) -> FedAvgResult:
-    began, cpu = time.perf_counter(), time.process_time()
+    started, cpu = time.perf_counter(), time.process_time()
     instance, spec = source
     data = load_data(spec.data, spec.data_dir)
     shards = partition_data(data, instance, spec.partition, spec.seed)
     if (data.sha256, _digest(shards)) != (task.data_sha256, task.shards_sha256):
         raise DtkdError(f"{data.name} here is other data than where FedAvg was started")
     private = [samples_at(data, shard.rows) for shard in shards]
-    found = _rounds(common_of(data), private, task, callback)
+    rounds_result = _rounds(common_of(data), private, task, callback)
     return FedAvgResult(
         spec=task,
         outcome="done",
         worker=this_worker(),
         versions=versions(),
-        **found,
-        seconds=time.perf_counter() - began,
+        **rounds_result,
+        seconds=time.perf_counter() - started,
         cpu_s=time.process_time() - cpu,
     )
 
@@ -151,14 +150,14 @@ def _rounds(
 ) -> dict[str, Any]:
     up_bits = down_bits = 0
     weights, accuracies = first_weights(common, task), []
-    for number in range(len(task.epochs)):
-        sent = []
+    for round_number in range(len(task.epochs)):
+        updates = []
         for user, samples in enumerate(private):
-            sent.append(train_locally(common, samples, task, user, number, weights))
-            callback((number + (user + 1) / len(private)) / len(task.epochs))
-        weights = average(sent, [len(samples) for samples in private], common, task)
+            updates.append(train_locally(common, samples, task, user, round_number, weights))
+            callback((round_number + (user + 1) / len(private)) / len(task.epochs))
+        weights = average(updates, [len(samples) for samples in private], common, task)
         accuracies.append(score(common, receive(common, task, weights)))
-        up_bits += sum(map(payload_bits, sent))
+        up_bits += sum(map(payload_bits, updates))
         down_bits += len(private) * payload_bits(weights)
     return {"accuracies": tuple(accuracies), "up_bits": up_bits, "down_bits": down_bits}
 
@@ -169,29 +168,34 @@ def first_weights(common: Common, task: FedAvgSpec) -> Payload:
 
 
 def train_locally(
-    common: Common, samples: Samples, task: FedAvgSpec, user: int, number: int, weights: Payload
+    common: Common,
+    samples: Samples,
+    task: FedAvgSpec,
+    user: int,
+    round_number: int,
+    weights: Payload,
 ) -> Payload:
-    """One user's training in round `number`, from the weights of the round before."""
-    seed = int(np.random.SeedSequence([task.seed, user, number]).generate_state(1)[0])
+    """One user's training in round `round_number`, from the weights of the round before."""
+    seed = int(np.random.SeedSequence([task.seed, user, round_number]).generate_state(1)[0])
     network = receive(common, task, weights)
     train(
         network,
         common.scale.standardise(samples.raw),
         torch.from_numpy(samples.labels),
-        config=task.config.replace(epochs=task.epochs[number]),
+        config=task.config.replace(epochs=task.epochs[round_number]),
         seed=seed,
     )
     return pack_weights(network)
 
 
 def average(
-    sent: Iterable[Payload], samples: Sequence[int], common: Common, task: FedAvgSpec
+    updates: Iterable[Payload], samples: Sequence[int], common: Common, task: FedAvgSpec
 ) -> Payload:
     """Σ_n D_n w_n / Σ_n D_n, in double precision and the users' order."""
     network = first_student(common, task)
     state = network.state_dict()
     total = {key: np.zeros(tuple(value.shape)) for key, value in state.items()}
-    for payload, size in zip(sent, samples, strict=True):
+    for payload, size in zip(updates, samples, strict=True):
         unpack_weights(payload, network)
         for key, value in network.state_dict().items():
             total[key] += value.numpy() * (size / sum(samples))

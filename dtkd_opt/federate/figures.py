@@ -34,8 +34,8 @@ def gantt(federation: Federation) -> Any:
     height = min(max(0.16 * len(order) + 1.2, 2.6), 14)
     figure, ((axis,),) = panels(1, 1, (7.5, height))
     for row, user in enumerate(order.tolist()):
-        for stage, begin, seconds in timeline.user_stages(user):
-            axis.barh(row, seconds, left=begin, height=0.8, color=_COLOURS[stage])
+        for stage, start, seconds in timeline.user_stages(user):
+            axis.barh(row, seconds, left=start, height=0.8, color=_COLOURS[stage])
     if len(order) <= _MAX_NAMES:
         names = [f"{users.name[n]} {users.model[n]}, {users.place[n]}" for n in order]
         axis.set_yticks(range(len(order)), names, fontsize=7, parse_math=False)
@@ -51,11 +51,11 @@ def accuracy_figure(federation: Federation) -> Any:
     figure, ((axis,),) = panels(1, 1, (5.2, 4.6))
     done = federation.done
     for place, (colour, mark, label) in _PLACES.items():
-        mine = done[done.place == place]
-        if mine.empty:  # else the legend would list it
+        at_place = done[done.place == place]
+        if at_place.empty:  # else the legend would list it
             continue
         axis.plot(
-            100 * mine.predicted_accuracy, 100 * mine.realised_accuracy, mark, ms=5,
+            100 * at_place.predicted_accuracy, 100 * at_place.realised_accuracy, mark, ms=5,
             color=colour, mfc="none", label=label,
         )  # fmt: skip
     middle = 100 * federation.users.predicted_accuracy.mean()

@@ -67,12 +67,12 @@ def train_config(
 def _nearest(
     calibration: Calibration, student: str, samples: int, labels: LabelType
 ) -> ChosenHyperparameters:
-    mine = [c for c in calibration.choices if c.student == student and c.labels == labels]
-    if not mine:
+    matching = [c for c in calibration.choices if c.student == student and c.labels == labels]
+    if not matching:
         fault = f'choices: has none for "{student}" with {labels} labels'
         source = f"calibration of {calibration.data}"
         raise InputError(source, [f"{fault}; calibrate it, or leave --table"])
-    return min(mine, key=lambda choice: abs(math.log(choice.samples / samples)))
+    return min(matching, key=lambda choice: abs(math.log(choice.samples / samples)))
 
 
 def expected_interval(plan: FederationPlan, calibration: Calibration | None) -> Interval | None:
@@ -140,8 +140,8 @@ def differences(
 
 def _data_differences(data: Dataset, calibration: Calibration, partition: str) -> Iterator[str]:
     if calibration.data_sha256 != data.sha256:
-        theirs = calibration.data
-        yield f"The calibration is of other data ({theirs}) than this training ({data.name})."
+        other = calibration.data
+        yield f"The calibration is of other data ({other}) than this training ({data.name})."
     if partition != calibration.partition:
         yield f"Private samples are {partition}, those of the calibration {calibration.partition}."
 

@@ -14,14 +14,14 @@ from dtkd_opt.runtime.jobs import reason_of, this_worker
 
 def execute(party: PartyData, task: TaskSpec) -> TaskResult:
     """Train as the plan says and score; any error becomes the result's reason."""
-    began, cpu = time.perf_counter(), time.process_time()
+    started, cpu = time.perf_counter(), time.process_time()
     row = TaskResult(spec=task, outcome="done", worker=this_worker(), versions=versions())
     try:
-        found = _train(party, task)
+        result = _train(party, task)
     except Exception as error:  # such as memory that does not suffice
         return row.failed(reason_of(error))
-    spent = {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu}
-    return row.replace(**found | spent)
+    spent = {"seconds": time.perf_counter() - started, "cpu_s": time.process_time() - cpu}
+    return row.replace(**result | spent)
 
 
 def _train(party: PartyData, task: TaskSpec) -> dict[str, float]:

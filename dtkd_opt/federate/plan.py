@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from dtkd_opt.records.instance import Instance
-from dtkd_opt.records.solution import Solution
-
-if TYPE_CHECKING:
-    from dtkd_opt.methods.result import Result
+from dtkd_opt.records.solution import Solution, as_solution
 
 LabelType = Literal["soft", "hard"]
 
@@ -26,9 +23,4 @@ class FederationPlan:
     labels: LabelType = "soft"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "solution", solution_of(self.solution))
-
-
-def solution_of(found: Solution | Result) -> Solution:
-    """The solution itself, or that of a result."""
-    return found if isinstance(found, Solution) else found.solution
+        object.__setattr__(self, "solution", as_solution(self.solution))

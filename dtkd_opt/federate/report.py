@@ -70,11 +70,11 @@ def users_frame(
 def _result_columns(row: TaskResult | None) -> dict[str, Any]:
     """A user's columns of the training; NaN where there is nothing."""
     columns = ("realised_accuracy", "fresh", *_RESULT, *TrainConfig.model_fields)
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     if row is not None:
-        found = row.spec.config.model_dump() | row.model_dump(include=set(_RESULT))
-        found |= {"realised_accuracy": row.accuracy, "fresh": row.spec.fresh}
-    return {key: np.nan if found.get(key) is None else found[key] for key in columns}
+        values = row.spec.config.model_dump() | row.model_dump(include=set(_RESULT))
+        values |= {"realised_accuracy": row.accuracy, "fresh": row.spec.fresh}
+    return {key: np.nan if values.get(key) is None else values[key] for key in columns}
 
 
 def bit_notes(instance: Instance, solution: Solution, data: Dataset) -> Iterator[str]:
@@ -100,9 +100,9 @@ def summary(federation: Federation) -> str:
     lines += [*_figures(federation), *_students(federation)]
     failed = [f"- {row.name}: {row.reason}" for row in federation.failed.itertuples(index=False)]
     notes = [f"- {note}" for note in federation.notes]
-    for title, part in (("Failed", failed), ("Notes", notes)):
-        if part:
-            lines += ["", f"## {title}", "", *part]
+    for title, items in (("Failed", failed), ("Notes", notes)):
+        if items:
+            lines += ["", f"## {title}", "", *items]
     return "\n".join([*lines, ""])
 
 
@@ -114,10 +114,10 @@ def _figures(federation: Federation) -> Iterator[str]:
     predicted, realised = federation.predicted_accuracy, federation.realised_accuracy
     yield f"| mean accuracy of those done | {predicted:.2%} | {realised:.2%} |"
     yield f"| total delay (s), virtual timeline | {federation.total_delay_s:.3f} | |"
-    for way in ("up", "down"):
-        bits = done[f"planned_{way}_bits"].sum(), done[f"{way}_bits"].sum()
-        off = f" ({bits[1] / bits[0] - 1:+.2%})" if bits[0] else ""
-        yield f"| bits {way} | {bits[0]:,.0f} | {bits[1]:,.0f}{off} |"
+    for direction in ("up", "down"):
+        bits = done[f"planned_{direction}_bits"].sum(), done[f"{direction}_bits"].sum()
+        change = f" ({bits[1] / bits[0] - 1:+.2%})" if bits[0] else ""
+        yield f"| bits {direction} | {bits[0]:,.0f} | {bits[1]:,.0f}{change} |"
     yield ""
     yield " ".join([*_sentences(federation), *_rounding(federation)])
 
@@ -126,10 +126,10 @@ def _sentences(federation: Federation) -> Iterator[str]:
     """The difference between realised and predicted accuracy, and whether it is within bounds."""
     done = federation.done
     if len(done):
-        off = 100 * (federation.realised_accuracy - federation.predicted_accuracy)
-        lowest, highest = 100 * done.error.min(), 100 * done.error.max()
-        yield f"Realised minus predicted: {off:+.2f} points in the mean, for single users from"
-        yield f"{lowest:+.2f} to {highest:+.2f}."
+        error = 100 * (federation.realised_accuracy - federation.predicted_accuracy)
+        min_error, max_error = 100 * done.error.min(), 100 * done.error.max()
+        yield f"Realised minus predicted: {error:+.2f} points in the mean, for single users from"
+        yield f"{min_error:+.2f} to {max_error:+.2f}."
     if federation.expected_interval is not None and len(done) == len(federation.users):
         low, high = federation.expected_interval
         yield f"Calibration's 95 % interval of the mean is {low:.2%} to {high:.2%} and"
@@ -145,10 +145,10 @@ def _rounding(federation: Federation) -> Iterator[str]:
     """That samples are whole while the plan counts fractions of some, which the sums hide."""
     done, shares = federation.done, federation.instance.users.fresh_fraction
     planned = done.samples * shares[done.index]
-    off = (done.fresh - planned).abs()
+    rounding = (done.fresh - planned).abs()
     sends = done[["planned_up_bits", "planned_down_bits"]].to_numpy().any()
-    if sends and (off > 1e-9).any():
-        user = off.idxmax()
+    if sends and (rounding > 1e-9).any():
+        user = rounding.idxmax()
         yield "Bits are sums over the users; those of a single user may differ more from the plan,"
         yield f"as samples are whole ({done.name[user]}: {done.fresh[user]:.0f} fresh ones for"
         yield f"{planned[user]:.4g} planned)."
@@ -158,8 +158,8 @@ def _students(federation: Federation) -> Iterator[str]:
     yield from ("", "## Students", "")
     yield "| student | place | users | predicted | realised | mean delay (s) |"
     yield "|---|---|--:|--:|--:|--:|"
-    for (model, place), mine in federation.done.groupby(["model", "place"]):
+    for (model, place), group in federation.done.groupby(["model", "place"]):
         yield (
-            f"| {model} | {place} | {len(mine)} | {mine.predicted_accuracy.mean():.2%} "
-            f"| {mine.realised_accuracy.mean():.2%} | {mine.delay_s.mean():.3f} |"
+            f"| {model} | {place} | {len(group)} | {group.predicted_accuracy.mean():.2%} "
+            f"| {group.realised_accuracy.mean():.2%} | {group.delay_s.mean():.3f} |"
         )

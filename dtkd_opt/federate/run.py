@@ -129,14 +129,14 @@ def _federation(
 ) -> Federation:
     instance, data = plan.instance, setup.data
     tasks = setup.tasks(plan, teacher) if results else []  # no teacher where it was interrupted
-    mine = [results[task] for task in tasks if task in results]
+    own_results = [results[task] for task in tasks if task in results]
     timeline = build_timeline(instance, plan.solution.users.to_plan(instance))
     used = teacher if plan.labels == "soft" else None
     return Federation(
         instance=instance,
         data=data.name,
         engine=setup.spec.engine,
-        users=users_frame(instance, plan.solution, timeline, mine),
+        users=users_frame(instance, plan.solution, timeline, own_results),
         timeline=timeline,
         teacher_accuracy=None if used is None else used.accuracy(data, data.test),
         expected_interval=expected_interval(plan, setup.calibration(plan)),

@@ -15,7 +15,7 @@ from dtkd_opt.distill.jobs import VERSION
 from dtkd_opt.distill.networks import STUDENTS
 from dtkd_opt.distill.partition import concentration
 from dtkd_opt.distill.results import create_journal
-from dtkd_opt.distill.teacher import Teacher, make_folder
+from dtkd_opt.distill.teacher import Teacher, create_folder
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.federate.calibration import calibration_for
 from dtkd_opt.federate.federation_spec import FederationSpec
@@ -95,7 +95,7 @@ class Setup:
     def cost(self, task: TaskSpec) -> float:
         """About how long a user's training takes, in any unit."""
         costs = costs_of(task.student, self.data.shape, self.data.classes)
-        return costs.effort(task.config, task.samples, len(self.data.test))
+        return costs.training_flops(task.config, task.samples, len(self.data.test))
 
 
 def prepare(
@@ -117,7 +117,7 @@ def prepare(
     if output is not None:
         create_journal(output / JOURNAL, TaskResult, resume)
         for folder in setup.folders.values():
-            make_folder(folder)
+            create_folder(folder)
     return setup
 
 

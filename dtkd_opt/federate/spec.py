@@ -6,8 +6,7 @@ from typing import Literal
 
 from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.records.accuracy import Place
-from dtkd_opt.records.fields import Count, Fraction, Name, NonNegative, Record, Text
-from dtkd_opt.records.solution import Number, Whole
+from dtkd_opt.records.fields import Count, Fraction, Name, NonNegative, Number, Record, Text, Whole
 from dtkd_opt.runtime.jobs import Row
 
 

@@ -19,7 +19,7 @@ _ORDER = {False: ("download", "train"), True: STAGES}  # at the server?
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """Seconds that each user needs for each stage, (N,) each; all users begin at 0."""
+    """Seconds that each user needs for each stage, (N,) each; all users start at 0."""
 
     place: Index  # DEVICE or SERVER
     seconds: dict[str, Array]
@@ -31,12 +31,12 @@ class Timeline:
         return total
 
     def user_stages(self, user: int) -> Iterator[tuple[str, float, float]]:
-        """One user's stages in their order: name, begin and duration in seconds."""
-        begin = 0.0
+        """One user's stages in their order: name, start and duration in seconds."""
+        start = 0.0
         for stage in _ORDER[bool(self.place[user] == SERVER)]:
             seconds = float(self.seconds[stage][user])
-            yield stage, begin, seconds
-            begin += seconds
+            yield stage, start, seconds
+            start += seconds
 
 
 def build_timeline(instance: Instance, plan: Plan) -> Timeline:

@@ -59,8 +59,8 @@ class Episode:
     def __init__(self, options: Options, order: Index):
         self.options, self.order, self.steps = options, order, 0
         self.choice = equal_share_choice(options)  # x_i: rows of the options
-        self._unlimited = without_limits(options)
-        self.allocation = allocate(self._unlimited, self.choice)
+        self._relaxed = without_limits(options)
+        self.allocation = allocate(self._relaxed, self.choice)
         self.cost_s = self._cost()  # C(x_i)
         self.unit_s = float(self.allocation.delay.mean())
         self.reference_s = self.cost_s / options.n_users  # J(x_0)
@@ -85,7 +85,7 @@ class Episode:
         if self.options.constrained:
             self.allocation = allocate(self.options, self.choice[np.sort(self.order[: self.steps])])
         if not self.terminated or not self.options.constrained:
-            self.allocation = allocate(self._unlimited, self.choice)
+            self.allocation = allocate(self._relaxed, self.choice)
         self.cost_s = self._cost()
         return before - self.cost_s
 

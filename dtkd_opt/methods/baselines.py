@@ -12,9 +12,8 @@ import numpy as np
 from dtkd_opt.methods.bounding import price_bound
 from dtkd_opt.methods.search import NoPlanError, Search
 from dtkd_opt.pricing.bundle import MAX_STEPS
-from dtkd_opt.pricing.equal_shares import cheapest_options, equal_shares
-from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.pricing.equal_shares import cheapest_options, equal_share_cost, without_limits
+from dtkd_opt.problem.physics import Index
 from dtkd_opt.records.fields import Record
 from dtkd_opt.records.instance import DEVICE, PLACES, SERVER
 from dtkd_opt.records.solution import Termination
@@ -25,10 +24,10 @@ class Baseline(Record):
 
     def __call__(self, search: Search, seed: int) -> Termination:
         price_bound(search, max_steps=search.stop.iterations or MAX_STEPS)
-        self.choose(search, seed)
+        self.try_choice(search, seed)
         return "gap_reached" if search.proven else "heuristic_end"
 
-    def choose(self, search: Search, seed: int) -> None:
+    def try_choice(self, search: Search, seed: int) -> None:
         """Try the baseline's choice as the incumbent."""
         raise NotImplementedError
 
@@ -36,9 +35,9 @@ class Baseline(Record):
 class Greedy(Baseline):
     """`greedy`: each user takes its best option at equal shares, then pools are shared equally."""
 
-    def choose(self, search: Search, seed: int) -> None:
+    def try_choice(self, search: Search, seed: int) -> None:
         options = search.options
-        choice = cheapest_options(options, _equal_share_cost(options))
+        choice = cheapest_options(options, equal_share_cost(options))
         _check_complete(search, choice, "keeps its limits at equal shares")
         server, needed = options.server[choice], options.needs[:, choice] > 0  # (N,), (3, N)
         users = [np.bincount(server, pool, minlength=options.n_servers) for pool in needed]
@@ -53,43 +52,31 @@ class Greedy(Baseline):
 class AllDevice(Baseline):
     """`all-device`: all train on their devices; model and server are the best at equal shares."""
 
-    def choose(self, search: Search, seed: int) -> None:
+    def try_choice(self, search: Search, seed: int) -> None:
         _try_place(search, DEVICE)
 
 
 class AllServer(Baseline):
     """`all-server`: all are trained at a server; model and server are the best at equal shares."""
 
-    def choose(self, search: Search, seed: int) -> None:
+    def try_choice(self, search: Search, seed: int) -> None:
         _try_place(search, SERVER)
 
 
 class Random(Baseline):
     """`random`: every user takes one of its options at random."""
 
-    def choose(self, search: Search, seed: int) -> None:
+    def try_choice(self, search: Search, seed: int) -> None:
         start = search.options.start
         search.try_incumbent(start[:-1] + np.random.default_rng(seed).integers(0, np.diff(start)))
 
 
 def _try_place(search: Search, place: int) -> None:
     options = search.options
-    cost = np.where(options.place == place, _equal_share_cost(options, limits=False), np.inf)
+    cost = np.where(options.place == place, equal_share_cost(without_limits(options)), np.inf)
     choice = cheapest_options(options, cost)
     _check_complete(search, choice, f"can be trained at the {PLACES[place]}")
     search.try_incumbent(choice)
-
-
-def _equal_share_cost(options: Options, limits: bool = True) -> Array:
-    """(K,) delay and error cost [s] of each option at equal shares; inf where limits break."""
-    pools = pool_delays(options, equal_shares(options))
-    delay = options.device_delay_s + pools.sum(axis=0)
-    cost: Array = delay + options.error_cost_s
-    if not limits:
-        return cost
-    return np.where(
-        (delay > options.deadline_s) | (pools[0] > options.uplink_limit_s), np.inf, cost
-    )
 
 
 def _check_complete(search: Search, choice: Index, what: str) -> None:

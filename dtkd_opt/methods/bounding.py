@@ -15,7 +15,7 @@ from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.instance import POOLS
 
-_KEPT = 64  # choices of the last priced points, to be tried as incumbents
+_MAX_CHOICES = 64  # choices of the last priced points, to be tried as incumbents
 
 
 def price_bound(
@@ -37,7 +37,7 @@ def price_and_round(
     start: Array | None = None,
     prove: bool = True,
 ) -> DualPoint:
-    """Raise the bound by prices, try the choices met on the way, improve them by exchanges.
+    """Raise the bound by prices, try the choices on the way, improve them by exchanges.
 
     `start` are prices (3, S) to begin with, e.g. a similar instance's. Without `prove` the
     search's bound stays as it is: the caller proves its own.
@@ -45,12 +45,12 @@ def price_and_round(
     if start is None and len(search.options) <= LARGE:
         search.try_if_feasible(equal_share_choice(search.options))  # to keep, however soon it stops
     search.begin_phase("prices")
-    met: deque[Index] = deque(maxlen=_KEPT)
-    best = _maximise(search, tolerance, met, prove, start=start)
+    choices: deque[Index] = deque(maxlen=_MAX_CHOICES)
+    best = _maximise(search, tolerance, choices, prove, start=start)
     search.begin_phase("rounding")
     search.try_if_feasible(best.choice)
     if search.options.constrained:  # the best prices' choice need not keep the limits
-        for choice in {choice.tobytes(): choice for choice in reversed(met)}.values():
+        for choice in {choice.tobytes(): choice for choice in reversed(choices)}.values():
             if search.proven or search.remaining_s <= 0:
                 break
             search.try_if_feasible(choice)
@@ -62,19 +62,19 @@ def price_and_round(
 def _maximise(
     search: Search,
     tolerance: float,
-    met: deque[Index],
+    choices: deque[Index],
     prove: bool,
     max_steps: int = MAX_STEPS,
     start: Array | None = None,
 ) -> DualPoint:
-    """The best prices; every point raises the bound and leaves its choice in `met`."""
+    """The best prices; every point raises the bound and leaves its choice in `choices`."""
     options, checked = search.options, 0.0
 
     def visit(point: DualPoint) -> None:
         nonlocal checked
         if prove:
             search.raise_bound(point.value / options.n_users)
-        met.append(point.choice)
+        choices.append(point.choice)
         if search.dual_point is None or point.value > search.dual_point.value:
             search.dual_point = point
         if options.constrained and point.value > 1.1 * checked:  # the bound of an infeasible
@@ -86,7 +86,7 @@ def _maximise(
         start,
         tolerance=tolerance,
         max_steps=max_steps,
-        deadline=search.ends_at,
+        ends_at=search.ends_at,
         callback=visit,
     )
     if options.constrained:

@@ -24,7 +24,9 @@ from dtkd_opt.records.solution import Termination
 
 _MAX_STEPS = 200  # of a node's prices
 _EXCHANGE_EVERY = 50  # one node in so many improves its plan by exchanges
-_MIN_PROGRESS = 0.02  # of the missing part: a node's prices stop where they are predicted less
+_MIN_PROGRESS = (
+    0.02  # of what remains to the cutoff: a node's prices stop where they are predicted less
+)
 
 
 @dataclass(order=True)
@@ -73,7 +75,7 @@ class Branching:
                 break
             if self.nodes >= limit:
                 return "iteration_limit"
-            search.keep_time()
+            search.check_time()
             node = heapq.heappop(self.open)
             self._current = PricedLeaf(node.point.prices, node.value)
             self._branch(node)
@@ -135,9 +137,9 @@ class Branching:
         bundle = make_bundle(Lagrangian(part), prices)
         for _ in range(_MAX_STEPS):
             value = bundle.best.value
-            missing = self.cutoff - value
-            tolerance = max(_MIN_PROGRESS * missing / max(abs(value), 1e-300), 1e-12)
-            if missing <= 0 or not bundle.advance(tolerance if np.isfinite(missing) else 1e-9):
+            remaining = self.cutoff - value
+            tolerance = max(_MIN_PROGRESS * remaining / max(abs(value), 1e-300), 1e-12)
+            if remaining <= 0 or not bundle.advance(tolerance if np.isfinite(remaining) else 1e-9):
                 break
         point = bundle.best
         if point.value >= self.cutoff:

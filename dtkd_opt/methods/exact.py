@@ -79,7 +79,7 @@ class OuterApproximation:
         delay_s = float(np.mean(point.response.delay[point.choice]))
         unit_s = unit_s or 10.0 ** round(np.log10(delay_s))
         self.master = MasterProblem(
-            search.options, rows, settings.highs, seed, unit_s, search.keep_time
+            search.options, rows, settings.highs, seed, unit_s, search.check_time
         )
         for factor in TANGENTS_AT:
             self.master.add_tangents_everywhere(factor * point.response.shares[:, rows])
@@ -131,7 +131,7 @@ class OuterApproximation:
             allocation = self.search.try_incumbent(choice)
         except ChoiceInfeasible as error:
             for conflict in error.conflicts:
-                self.master.cut_off(conflict, choice)
+                self.master.add_conflict_cut(conflict, choice)
             return True
         self.master.add_tangents(choice, allocation.shares)
         prices = np.where(allocation.prices > 0, allocation.prices, self.point.prices)

@@ -42,7 +42,7 @@ def improve(search: Search, allocated: tuple[Index, Allocation] | None = None) -
         choice, prices = allocated[0], allocated[1].prices
         best = mean_cost(search.options, choice, allocated[1])
     for _ in range(_ROUNDS):
-        search.keep_time()
+        search.check_time()
         better = _first_better(search.options, choice, prices, best)
         if better is None:
             break
@@ -101,10 +101,10 @@ def _costs(options: Options, prices: Array, shares: Array) -> tuple[Array, Array
     """Costs (K,) of all options, and the shares (3, K) that are paid for; a pool that nobody
     uses is free, and a single user gets all of it."""
     price = prices[:, options.server]
-    bought = np.where(price > 0, shares, 0.0)
-    had = np.where(price > 0, shares, options.capacity[:, options.server])
-    delay = options.device_delay_s + pool_delays(options, had).sum(axis=0)
-    return delay + options.error_cost_s + (price * bought).sum(axis=0), bought
+    charged = np.where(price > 0, shares, 0.0)
+    used = np.where(price > 0, shares, options.capacity[:, options.server])
+    delay = options.device_delay_s + pool_delays(options, used).sum(axis=0)
+    return delay + options.error_cost_s + (price * charged).sum(axis=0), charged
 
 
 def _cheapest(change: Array, choice: Index, count: int) -> Index:
@@ -145,5 +145,5 @@ def _price_sensitivity(
 def _positive_prices(options: Options, prices: Array) -> Array:
     """Positive prices for pools that nobody uses, of the order of the others."""
     used = prices > 0
-    worth = float((prices * options.capacity)[used].mean()) if used.any() else 1.0
-    return worth / options.capacity
+    mean_value = float((prices * options.capacity)[used].mean()) if used.any() else 1.0
+    return mean_value / options.capacity

@@ -20,8 +20,8 @@ _MAX_PARTS = 2000
 _MAX_STEPS = 60  # of prices for each part: where they prove it, they do so early
 
 
-class _Proven(Exception):
-    """Prices that prove a part infeasible were met."""
+class _ProvenInfeasible(Exception):
+    """Prices prove a part infeasible."""
 
 
 def find_plan(search: Search, prices: Array) -> None:
@@ -48,10 +48,10 @@ def prove_infeasible(search: Search, prices: Array) -> bool:
     for _ in range(_MAX_PARTS):
         if not parts:
             return True
-        search.keep_time()
+        search.check_time()
         rows, start = parts.pop()
         part = search.options.select_rows(rows)
-        point = _unproven(part, start, search.ends_at)
+        point = _price_part(part, start, search.ends_at)
         if point is None:
             continue
         if search.try_if_feasible(rows[point.choice]) is not None:
@@ -63,16 +63,16 @@ def prove_infeasible(search: Search, prices: Array) -> bool:
     return False
 
 
-def _unproven(part: Options, start: Array, deadline: float) -> DualPoint | None:
-    """None if prices prove that a part has no plan, else the best prices met."""
+def _price_part(part: Options, start: Array, ends_at: float) -> DualPoint | None:
+    """None if prices prove that a part has no plan, else its best prices."""
 
     def visit(point: DualPoint) -> None:
         if find_infeasibility_proof(part, point.prices) is not None:
-            raise _Proven
+            raise _ProvenInfeasible
 
     try:
-        return maximise_bound(part, start, max_steps=_MAX_STEPS, deadline=deadline, callback=visit)
-    except _Proven:
+        return maximise_bound(part, start, max_steps=_MAX_STEPS, ends_at=ends_at, callback=visit)
+    except _ProvenInfeasible:
         return None
 
 
@@ -95,10 +95,12 @@ def _split(part: Options, point: DualPoint) -> list[Index]:
 
 def _why_infeasible(search: Search) -> str:
     users = search.instance.users
-    limited = [f'"{u.name}"' for u in users if u.deadline_s is not None or u.energy_j is not None]
-    names = ", ".join(limited[:8]) + (", …" if len(limited) > 8 else "")
+    constrained = [
+        f'"{u.name}"' for u in users if u.deadline_s is not None or u.energy_j is not None
+    ]
+    names = ", ".join(constrained[:8]) + (", …" if len(constrained) > 8 else "")
     return (
         f"{search.instance.name} has no feasible solution: no combination of models, places and "
-        f"servers keeps the limits (deadline_s, energy_j) of all {len(limited)} limited users "
-        f"({names}) within the pools; each user by itself could keep its own"
+        f"servers keeps the limits (deadline_s, energy_j) of all {len(constrained)} constrained "
+        f"users ({names}) within the pools; each user by itself could keep its own"
     )

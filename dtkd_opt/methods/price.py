@@ -20,7 +20,7 @@ from dtkd_opt.records.fields import NonNegative, Record
 from dtkd_opt.records.solution import Termination
 
 _NODES = 500  # before HiGHS; proofs that end take some hundred, and HiGHS takes a second to build
-_NODES_LIMITED = 50  # with limits, where a node takes ten times as long
+_NODES_CONSTRAINED = 50  # with limits, where a node takes ten times as long
 _HIGHS_OPTIONS = 20_000  # more than these HiGHS does not close in any reasonable time
 
 
@@ -35,7 +35,7 @@ class Price(Record):
 
     def __call__(self, search: Search, seed: int) -> Termination:
         """Prove the search's gap by prices, branching on what their bound leaves open."""
-        max_nodes: int | None = _NODES_LIMITED if search.options.constrained else _NODES
+        max_nodes: int | None = _NODES_CONSTRAINED if search.options.constrained else _NODES
         if search.stop.iterations is not None:
             max_nodes = None
         termination, branching = self._bound_and_branch(search, max_nodes)

@@ -69,7 +69,7 @@ class QLearning(Record):
     """Rounds from one greedy choice that is tried as a plan to the next."""
 
     @model_validator(mode="after")
-    def _falling(self) -> Self:
+    def _check_epsilon(self) -> Self:
         if 0 < self.epsilon < self.final_epsilon:
             limit = f"must be at most epsilon, {self.epsilon:g}, or epsilon 0"
             raise_faults([f"final_epsilon: {limit}, got {self.final_epsilon:g}"])
@@ -95,7 +95,7 @@ class QLearning(Record):
         for number in range(rounds):
             if search.proven:
                 return "gap_reached"
-            search.keep_time()
+            search.check_time()
             # rounds 0 to 10, each tenth to 100, each hundredth: enough to draw gaps over rounds
             if number % (1 if number < 10 else 10 if number < 100 else 100) == 0:
                 search.begin_phase(f"round {number} of {rounds}")
@@ -138,7 +138,7 @@ class IndependentLearners:
         self.options, self.settings, self.rounds, self.rng = options, settings, rounds, rng
         self.free, self.min_uplink_hz = without_limits(options), min_upload_log_shares(options)
         self.congestion = Congestion(options, settings.levels)
-        self.state = self.congestion.states(self.congestion.usual)
+        self.state = self.congestion.states(self.congestion.reference_prices)
         self.q = QTable(options.start, self.congestion.sizes, values)
 
     def greedy(self) -> Index:
@@ -148,7 +148,7 @@ class IndependentLearners:
     def play(self, number: int) -> tuple[Index, Allocation]:
         """One round: its choice and allocation; the tables learn from it."""
         settings, options, state = self.settings, self.options, self.state
-        choice = explored(self.greedy(), options.start, self.epsilon(number), self.rng)
+        choice = epsilon_greedy(self.greedy(), options.start, self.epsilon(number), self.rng)
         allocation = allocate(self.free, choice)
         reward, prices = rewards(options, choice, allocation, settings.penalty, self.min_uplink_hz)
         next_state = self.congestion.states(prices)
@@ -162,7 +162,7 @@ class IndependentLearners:
         return first * (last / first) ** (number / max(self.rounds - 1, 1)) if first else 0.0
 
 
-def explored(choice: Index, start: Index, epsilon: float, rng: np.random.Generator) -> Index:
+def epsilon_greedy(choice: Index, start: Index, epsilon: float, rng: np.random.Generator) -> Index:
     """(N,) the choice with each user's option, with probability ε, drawn anew from all of its."""
     explores = np.flatnonzero(rng.random(len(choice)) < epsilon)
     sizes = np.diff(start)[explores]
@@ -183,9 +183,9 @@ def rewards(
         delay, shares, prices = within_budgets(
             options.select_rows(choice), prices, min_uplink_hz[choice]
         )
-    paid = (prices[:, options.server[choice]] * shares).sum(axis=0)
+    payment = (prices[:, options.server[choice]] * shares).sum(axis=0)
     late = np.maximum(delay / options.deadline_s[choice] - 1, 0.0)
-    reward: Array = -(delay + options.error_cost_s[choice] + paid) * (1 + penalty * late)
+    reward: Array = -(delay + options.error_cost_s[choice] + payment) * (1 + penalty * late)
     return reward, prices
 
 

@@ -14,7 +14,7 @@ _MAX_STATES = 100  # of one user: of many servers only the strongest count
 
 
 class Congestion:
-    """States of the users: how the worth of their servers' pools compares with the usual.
+    """States of the users: how the worth of their servers' pools compares with a reference.
 
     The worth of server s is λ_s · C_s [s], the reference is that of everybody's best option at
     equal shares. A level is a factor of 1.25, the outermost ones are unbounded. A user's state
@@ -23,8 +23,10 @@ class Congestion:
 
     def __init__(self, options: Options, levels: int):
         self.levels, self.capacity = levels, options.capacity
-        self.usual = first_prices(options)
-        self._usual_s = np.maximum((self.usual * options.capacity).sum(axis=0), 1e-300)
+        self.reference_prices = first_prices(options)
+        self._reference_s = np.maximum(
+            (self.reference_prices * options.capacity).sum(axis=0), 1e-300
+        )
         seen = int(np.log(_MAX_STATES) / np.log(levels)) if levels > 1 else 1
         self.servers = strongest_servers(options, seen)
         self.sizes = levels ** (self.servers >= 0).sum(axis=1)
@@ -32,7 +34,7 @@ class Congestion:
     def states(self, prices: Array) -> Index:
         """(N,) each user's state at prices (3, S): its servers' levels as digits of a number."""
         worth = np.maximum((prices * self.capacity).sum(axis=0), 1e-300)
-        distance = np.log(worth / self._usual_s) / np.log(_STEP)
+        distance = np.log(worth / self._reference_s) / np.log(_STEP)
         level = np.clip(np.floor(distance + self.levels / 2), 0, self.levels - 1).astype(np.int64)
         state = np.zeros(len(self.servers), np.int64)
         for column in self.servers.T:
@@ -59,7 +61,7 @@ class QTable:
         self.visits = np.zeros(len(self.values), np.int32)
 
     def best(self, state: Index) -> tuple[Index, Array]:
-        """(N,) each user's best option in its state, as a row of the option table, and its Q."""
+        """(N,) each user's best option in its state, as a row of the options, and its Q."""
         rows = np.repeat(self._offset(state), self.widths) + np.arange(self.start[-1])
         q = self.values[rows]
         best = argmax_by_user(q, self.start)
@@ -84,6 +86,6 @@ class QTable:
         self.values[rows] += rate * (target - self.values[rows])
 
     def _offset(self, state: Index) -> Index:
-        """(N,) what to add to a row of the option table to find its value."""
+        """(N,) what to add to a row of the options to find its value."""
         offset: Index = self._first + state * self.widths - self.start[:-1]
         return offset

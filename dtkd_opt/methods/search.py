@@ -110,7 +110,7 @@ class Search:
         self.phase = phase
         self._report()
 
-    def keep_time(self) -> None:
+    def check_time(self) -> None:
         """Raise TimeIsUp at the time limit: to be called between the pieces of long work."""
         if self.remaining_s <= 0:
             raise TimeIsUp

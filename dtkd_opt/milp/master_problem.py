@@ -22,12 +22,12 @@ _CHUNK = 2000  # options whose tangents are added between two checks of the time
 
 
 class MasterProblem:
-    """The MILP of some rows of the option table; choices are rows of that table.
+    """The MILP of some rows of the options; choices are rows of all of them.
 
     Parameters
     ----------
     options, rows
-        The option table, and which of its rows the MILP has.
+        All options, and which of their rows the MILP has.
     settings, seed
         HiGHS's.
     unit_s
@@ -97,7 +97,7 @@ class MasterProblem:
         """Tangents of all its options at the shares that they would buy at prices (3, S)."""
         self.add_tangents_everywhere(respond(self.options, prices / self.unit_s).shares)
 
-    def cut_off(self, conflict: Conflict, choice: Index) -> None:
+    def add_conflict_cut(self, conflict: Conflict, choice: Index) -> None:
         """Forbid what a conflict proves impossible: by its prices, and its users' own choice."""
         at_server = np.flatnonzero(self.options.server == conflict.server)
         prices = np.tile(conflict.prices[:, None], (1, self.options.n_servers))

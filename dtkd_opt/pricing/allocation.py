@@ -64,17 +64,16 @@ def allocate(options: Options, choice: Index) -> Allocation:
     if np.bincount(options.user[choice]).max(initial=0) > 1:
         raise ValueError("choice must not have two options of a user")
     chosen = options.select_rows(choice)
-    limited = np.isfinite(chosen.deadline_s) | np.isfinite(chosen.uplink_limit_s)
     shares, prices = _without_limits(chosen)
     weight = np.ones(len(chosen))
     conflicts: list[Conflict] = []
-    for s in np.unique(chosen.server[limited]):
+    for s in np.unique(chosen.server[chosen.constrained_rows]):
         rows = np.flatnonzero(chosen.server == s)
-        found = solve_server(chosen.select_rows(rows), s, rows)
-        if isinstance(found, Conflict):
-            conflicts.append(found)
+        solved = solve_server(chosen.select_rows(rows), s, rows)
+        if isinstance(solved, Conflict):
+            conflicts.append(solved)
             continue
-        prices[:, s], response = found
+        prices[:, s], response = solved
         shares[:, rows] = _filled(response.shares, np.zeros_like(rows), options.capacity[:, [s]])
         weight[rows] = response.weight
     if conflicts:
@@ -118,15 +117,15 @@ def _uplink_shares(chosen: Options) -> tuple[Array, Array]:
     log_price = 2 * np.log(np.bincount(server, np.sqrt(bits)) / band)
     for _ in range(_MAX_STEPS):
         log_z, slope = uplink.priced_minimiser(log_price[server] + log_a)
-        bought = snr * np.exp(log_z)
-        demand = np.bincount(server, bought)
+        demand_hz = snr * np.exp(log_z)
+        demand = np.bincount(server, demand_hz)
         error = np.log(demand / band)
         if np.abs(error).max() <= _TOLERANCE:
             break
-        log_price -= error * demand / np.bincount(server, bought * slope)
+        log_price -= error * demand / np.bincount(server, demand_hz * slope)
     else:
         raise ArithmeticError(f"allocation: an uplink stopped {np.abs(error).max():.1e} off")
-    share[rows], price[used] = bought, np.exp(log_price)
+    share[rows], price[used] = demand_hz, np.exp(log_price)
     return share, price
 
 

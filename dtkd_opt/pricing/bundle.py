@@ -25,7 +25,7 @@ def maximise_bound(
     *,
     tolerance: float = 1e-9,
     max_steps: int = MAX_STEPS,
-    deadline: float = np.inf,
+    ends_at: float = np.inf,
     target: float = np.inf,
     callback: Callable[[DualPoint], None] | None = None,
 ) -> DualPoint:
@@ -36,11 +36,11 @@ def maximise_bound(
     options
         The options of all users.
     start
-        (3, S) first prices; zeros are lifted to a small positive value. By default those of equal
+        (3, S) first prices; zeros are raised to a small positive value. By default those of equal
         shares, and where there are many options the best prices of some of the users.
     tolerance
         Stop when the cutting-plane model predicts no larger gain than this, relative to |L|.
-    max_steps, deadline
+    max_steps, ends_at
         Other ends: steps after the first point, a `time.monotonic()` value. The bound stays valid.
     target
         Stop at a bound L of at least this.
@@ -48,12 +48,12 @@ def maximise_bound(
         Called with every point evaluated: each is a valid bound and suggests a choice.
     """
     if len(options) > LARGE:
-        return _maximise_large(options, start, tolerance, max_steps, deadline, target, callback)
+        return _maximise_large(options, start, tolerance, max_steps, ends_at, target, callback)
     bundle = make_bundle(Lagrangian(options), first_prices(options) if start is None else start)
     for step in range(max_steps + 1):
         if callback is not None:
             callback(bundle.last)
-        if step == max_steps or time.monotonic() > deadline or bundle.best.value >= target:
+        if step == max_steps or time.monotonic() > ends_at or bundle.best.value >= target:
             break
         if not bundle.advance(tolerance):
             break
@@ -65,7 +65,7 @@ def _maximise_large(
     start: Array | None,
     tolerance: float,
     max_steps: int,
-    deadline: float,
+    ends_at: float,
     target: float,
     callback: Callable[[DualPoint], None] | None,
 ) -> DualPoint:
@@ -77,7 +77,7 @@ def _maximise_large(
     """
     if start is None:
         sample = options.subsample(-(-len(options) // LARGE))
-        start = maximise_bound(sample, tolerance=tolerance, deadline=deadline).prices
+        start = maximise_bound(sample, tolerance=tolerance, ends_at=ends_at).prices
     lagrangian = Lagrangian(options)
     width = BOX_WIDTH
     best: DualPoint | None = None
@@ -87,22 +87,22 @@ def _maximise_large(
         screened = options.select_rows(lagrangian.screen(low, high))
         bundle = make_bundle(Lagrangian(screened), centre)
         for _ in range(max_steps):
-            if time.monotonic() > deadline or not bundle.advance(tolerance):
+            if time.monotonic() > ends_at or not bundle.advance(tolerance):
                 break
-        found = bundle.best.prices
-        start = np.clip(found, low, high)  # beyond, options are missing that may be cheaper there
+        optimum = bundle.best.prices
+        start = np.clip(optimum, low, high)  # beyond, options are missing that may be cheaper there
         point = lagrangian.at(start)
         if callback is not None:
             callback(point)
         best = point if best is None or point.value > best.value else best
-        inside = np.array_equal(start, found)
-        if inside or best.value >= target or time.monotonic() > deadline:
+        inside = np.array_equal(start, optimum)
+        if inside or best.value >= target or time.monotonic() > ends_at:
             return best
         width = min(2 * width, _MAX_BOX_WIDTH)
 
 
 def _positive(options: Options, prices: Array) -> Array:
-    """Prices with those that are zero or next to it lifted a little."""
+    """Prices with those that are zero or next to it raised a little."""
     values = prices * options.capacity
-    lifted: Array = np.maximum(values, 1e-9 * values.sum()) / options.capacity
-    return lifted
+    positive: Array = np.maximum(values, 1e-9 * values.sum()) / options.capacity
+    return positive

@@ -12,11 +12,6 @@ from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
 
 
-def equal_shares(options: Options) -> Array:
-    """(3, K) shares of each option if each pool were shared by the N / S users of a server."""
-    return options.capacity[:, options.server] * (options.n_servers / options.n_users)
-
-
 def argmax_by_user(value: NDArray[np.floating], start: Index) -> Index:
     """(N,) the first row of greatest value among rows start[n]:start[n + 1]."""
     top = np.maximum.reduceat(value, start[:-1])
@@ -31,10 +26,21 @@ def cheapest_options(options: Options, cost: Array) -> Index:
     return np.where(np.isfinite(cost[rows]), rows, -1)
 
 
+def equal_share_cost(options: Options) -> Array:
+    """(K,) delay and error cost [s] at equal shares, inf where they break a limit of the option.
+
+    They are C / (N / S) of each pool, as if the users were spread evenly over the servers.
+    """
+    shares = options.capacity[:, options.server] * (options.n_servers / options.n_users)
+    pools = pool_delays(options, shares)
+    delay = options.device_delay_s + pools.sum(axis=0)
+    violated = (delay > options.deadline_s) | (pools[0] > options.uplink_limit_s)
+    return np.where(violated, np.inf, delay + options.error_cost_s)
+
+
 def equal_share_choice(options: Options) -> Index:
-    """(N,) each user's best option at equal shares."""
-    delay = options.device_delay_s + pool_delays(options, equal_shares(options)).sum(axis=0)
-    return cheapest_options(options, delay + options.error_cost_s)
+    """(N,) each user's best option at equal shares, whether it keeps its limits or not."""
+    return cheapest_options(options, equal_share_cost(without_limits(options)))
 
 
 def without_limits(options: Options) -> Options:

@@ -58,7 +58,7 @@ def price(options: Options, prices: Array) -> DualPoint:
 
 
 class Lagrangian:
-    """L as a function of the prices, for one option table."""
+    """L as a function of the prices, for given options."""
 
     def __init__(self, options: Options):
         self.options = options

@@ -82,10 +82,10 @@ def min_upload_log_shares(options: Options, rows: Index | slice = slice(None)) -
     """(K,) log(b / γ) of the smallest uplink share that keeps the upload limit; -inf if none."""
     bits, snr = options.uplink_bits[rows], options.uplink_snr_hz[rows]
     limit = options.uplink_limit_s[rows]
-    limited = np.flatnonzero((bits > 0) & (limit > 0) & np.isfinite(limit))
+    constrained = np.flatnonzero((bits > 0) & (limit > 0) & np.isfinite(limit))
     log_z = np.full(len(bits), -np.inf)
-    fastest = bits[limited] / snr[limited] * uplink.LN2  # over an infinite band
-    log_z[limited] = uplink.inverse_phi(np.log(limit[limited]) - np.log(fastest))
+    fastest = bits[constrained] / snr[constrained] * uplink.LN2  # over an infinite band
+    log_z[constrained] = uplink.inverse_phi(np.log(limit[constrained]) - np.log(fastest))
     return log_z
 
 
@@ -101,8 +101,8 @@ def free_shares(options: Options, prices: Array, min_log_z: Array | float = -np.
     log_z = uplink.interpolated_minimiser(
         np.log(price[0]) + 2 * np.log(options.uplink_snr_hz) - np.log(bits)
     )
-    bought = options.uplink_snr_hz * np.exp(np.maximum(log_z, min_log_z))
-    return np.array([np.where(uploads, bought, 0.0), *np.sqrt(options.needs[1:] / price[1:])])
+    uplink_hz = options.uplink_snr_hz * np.exp(np.maximum(log_z, min_log_z))
+    return np.array([np.where(uploads, uplink_hz, 0.0), *np.sqrt(options.needs[1:] / price[1:])])
 
 
 def respond(options: Options, prices: Array, *, min_cost: bool = False) -> Response:

@@ -1,6 +1,6 @@
 """What training a student at a place, by a server, demands of each: the equations, vectorised.
 
-The option table (:mod:`dtkd_opt.problem.options`) and the evaluation of plans both start from
+The options (:mod:`dtkd_opt.problem.options`) and the evaluation of plans both start from
 here; each builds its own entries, and neither reads the other's numbers.
 """
 

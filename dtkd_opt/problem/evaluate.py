@@ -1,6 +1,6 @@
 """Recompute a plan from the instance alone: delays, energies, accuracy, objective, violations.
 
-Nothing here comes from a solver or the option table: whatever a method reports is judged by it.
+Nothing here comes from a solver or the options: whatever a method reports is judged by it.
 """
 
 from __future__ import annotations
@@ -86,17 +86,17 @@ def _limit_violations(
     instance: Instance, plan: Plan, delay: Array, accuracy: Array, energy: Array
 ) -> Iterator[str]:
     """Every user's limit that the plan breaks, in words; of very many the first."""
-    broken = _broken_limits(instance, plan, delay, accuracy, energy)
-    users = np.flatnonzero(np.logical_or.reduce([mask for mask, _ in broken]))
+    violated = _violated_limits(instance, plan, delay, accuracy, energy)
+    users = np.flatnonzero(np.logical_or.reduce([mask for mask, _ in violated]))
     for n in users[:KEPT_FAULTS].tolist():
-        for mask, words in broken:
+        for mask, words in violated:
             if mask[n]:
                 yield f'users[{n}] "{instance.users.name[n]}": {words(n)}'
     if len(users) > KEPT_FAULTS:
         yield f"users: … and {len(users) - KEPT_FAULTS} more of them break a limit"
 
 
-def _broken_limits(
+def _violated_limits(
     instance: Instance, plan: Plan, delay: Array, accuracy: Array, energy: Array
 ) -> list[tuple[NDArray[np.bool_], Callable[[int], str]]]:
     """For each kind of limit: the users that break it, and the words for one of them."""

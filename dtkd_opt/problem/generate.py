@@ -128,7 +128,10 @@ def _hexagon(count: int) -> Array:
 
 
 def _sample_users(
-    users: int, settings: GeneratorSettings, rng: np.random.Generator, tables: list[AccuracyTable]
+    users: int,
+    settings: GeneratorSettings,
+    rng: np.random.Generator,
+    accuracies: list[AccuracyTable],
 ) -> dict[str, NDArray[Any]]:
     """(N,) columns of the users' own properties."""
     samples = rng.integers(200, 2001, users)
@@ -140,14 +143,14 @@ def _sample_users(
         "kappa": np.full(users, 1e-28),
     }
     budget = np.exp(rng.uniform(np.log(0.01), np.log(0.2), users)).round(4)
-    limited = rng.random(users) < settings.energy_budgets
-    columns["energy_j"] = np.where(limited, budget, np.inf)
+    has_budget = rng.random(users) < settings.energy_budgets
+    columns["energy_j"] = np.where(has_budget, budget, np.inf)
     # no budget forbids its device to a user, while a weak channel may keep it from the server
-    on_device = best_accuracy(tables, samples, ("device",))
-    best = np.where(limited, on_device, best_accuracy(tables, samples))
+    on_device = best_accuracy(accuracies, samples, ("device",))
+    best = np.where(has_budget, on_device, best_accuracy(accuracies, samples))
     floor = best - rng.uniform(0.01, 0.06, users)
-    limited = rng.random(users) < settings.accuracy_floors
-    columns["min_accuracy"] = np.where(limited, floor.round(4), -np.inf)
+    has_floor = rng.random(users) < settings.accuracy_floors
+    columns["min_accuracy"] = np.where(has_floor, floor.round(4), -np.inf)
     return columns
 
 

@@ -1,4 +1,4 @@
-"""The option table: for each user each admissible (model, place, server), as flat arrays.
+"""The options: for each user each admissible (model, place, server), as flat arrays.
 
 A method needs nothing else of the problem. Options that break a limit whatever the other users do
 (accuracy floor, energy budget, a deadline missed even with the whole pools) are left out.
@@ -60,9 +60,14 @@ class Options:
         return np.array([getattr(self, name) for name in _NEEDS])
 
     @property
+    def constrained_rows(self) -> NDArray[np.bool_]:
+        """(K,) which options have a deadline or an upload limit."""
+        return np.isfinite(self.deadline_s) | np.isfinite(self.uplink_limit_s)
+
+    @property
     def constrained(self) -> bool:
         """Whether any option has a deadline or an upload limit."""
-        return bool(np.isfinite(self.deadline_s).any() or np.isfinite(self.uplink_limit_s).any())
+        return bool(self.constrained_rows.any())
 
     def select_rows(self, rows: Index | NDArray[np.bool_]) -> Options:
         """Some of the options (a mask or sorted indices); users keep their numbers."""
@@ -123,11 +128,11 @@ def build_options(instance: Instance) -> Options:
         When a user has no admissible option; the message names the user and the limits.
     """
     full = _all_options(instance)
-    limits = _broken_limits(full, instance)
-    broken = np.logical_or.reduce([mask for _, mask in limits])
-    if not broken.any():
+    limits = _violated_limits(full, instance)
+    violated = np.logical_or.reduce([mask for _, mask in limits])
+    if not violated.any():
         return full
-    kept = np.add.reduceat(~broken, full.start[:-1], dtype=np.int64)
+    kept = np.add.reduceat(~violated, full.start[:-1], dtype=np.int64)
     if not kept.all():
         raise InfeasibleError(
             _explain_infeasible(full, limits, np.flatnonzero(kept == 0), instance)
@@ -135,7 +140,7 @@ def build_options(instance: Instance) -> Options:
     columns = {f.name: getattr(full, f.name) for f in fields(full)}
     del full  # each column goes as its shorter copy comes: never two whole tables in memory
     for name in columns.keys() - {"capacity", "start"}:
-        columns[name] = columns[name][~broken]
+        columns[name] = columns[name][~violated]
     columns["start"] = np.concatenate([[0], np.cumsum(kept)])
     return Options(**columns)
 
@@ -148,9 +153,9 @@ def _all_demands(instance: Instance) -> Demands:
     """
     gain, n_models = instance.users.channel_gain, len(instance.models)
     users, servers = np.nonzero(~np.isnan(gain))
-    silent = (instance.users.fresh_fraction == 1)[users]
+    without_download = (instance.users.fresh_fraction == 1)[users]
     best = np.nanargmax(gain, axis=1)[users] == servers
-    rows = np.concatenate([np.flatnonzero(~silent | best), np.arange(len(users))])
+    rows = np.concatenate([np.flatnonzero(~without_download | best), np.arange(len(users))])
     place = np.repeat([DEVICE, SERVER], [len(rows) - len(users), len(users)])
     order = np.lexsort((servers[rows], place, users[rows]))
     rows, place = rows[order], place[order]
@@ -224,7 +229,7 @@ def pool_delays(options: Options, shares: Array, rows: slice = slice(None)) -> A
     )
 
 
-def _broken_limits(options: Options, instance: Instance) -> list[tuple[str, NDArray[np.bool_]]]:
+def _violated_limits(options: Options, instance: Instance) -> list[tuple[str, NDArray[np.bool_]]]:
     """For each kind of limit, which options break it even with the whole pools."""
     floor = instance.users.min_accuracy[options.user]
     energy, late = np.zeros(len(options), bool), np.zeros(len(options), bool)
@@ -237,7 +242,7 @@ def _broken_limits(options: Options, instance: Instance) -> list[tuple[str, NDAr
 
 def _explain_infeasible(
     options: Options,
-    broken_limits: list[tuple[str, NDArray[np.bool_]]],
+    violated_limits: list[tuple[str, NDArray[np.bool_]]],
     empty: Index,
     instance: Instance,
 ) -> str:
@@ -245,7 +250,7 @@ def _explain_infeasible(
     lines = []
     for n in empty[:10]:
         rows = np.arange(options.start[n], options.start[n + 1])
-        limits = [name for name, broken in broken_limits if broken[rows].any()]
+        limits = [name for name, violated in violated_limits if violated[rows].any()]
         values = ", ".join(f"{name} {getattr(instance.users[n], name):g}" for name in limits)
         own = options.select_rows(rows)
         pools = pool_delays(own, own.capacity[:, own.server])

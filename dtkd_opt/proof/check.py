@@ -22,7 +22,7 @@ def check(instance: Instance, solution: Solution | HasSolution) -> list[str]:
 
     Checked are the instance's hash and names, feasibility (pools, frequencies, deadlines, energy,
     accuracy floors) and every reported figure to a relative 1e-9. The bound is held against the
-    plan only, and "optimal" against why the method stopped: the gap that was asked for is not in
+    plan only, and "optimal" against why the method stopped: the target of the gap is not in
     the file, so judge by `gap`.
     """
     solution = as_solution(solution)

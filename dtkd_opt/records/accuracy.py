@@ -71,18 +71,18 @@ class AccuracyTable(Record):
         """
         grid, values = np.array(self.samples), np.array(getattr(self, place))
         data = np.minimum(np.maximum(np.asarray(samples, float), grid[0]), grid[-1])
-        found = np.full(data.shape, values[-1])
+        accuracy = np.full(data.shape, values[-1])
         if len(grid) > 1:
             i = np.minimum(np.searchsorted(grid, data, side="right"), len(grid) - 1)
             weight = np.log(data / grid[i - 1]) / np.log(grid[i] / grid[i - 1])
             between = values[i - 1] + weight * (values[i] - values[i - 1])
-            found = np.where(data < grid[-1], between, found)
-        return found if np.ndim(samples) else float(found)
+            accuracy = np.where(data < grid[-1], between, accuracy)
+        return accuracy if np.ndim(samples) else float(accuracy)
 
 
 def best_accuracy(
-    tables: Sequence[AccuracyTable], samples: NDArray[Any], places: Sequence[Place] = PLACES
+    accuracies: Sequence[AccuracyTable], samples: NDArray[Any], places: Sequence[Place] = PLACES
 ) -> Array:
     """(N,) the best accuracy of any table at any of the places with (N,) samples."""
-    best: Array = np.max([t.at(samples, place) for t in tables for place in places], axis=0)
+    best: Array = np.max([a.at(samples, place) for a in accuracies for place in places], axis=0)
     return best

@@ -154,12 +154,13 @@ class Calibration(Record):
     def _check(self) -> Calibration:
         curves, faults = self._curves, []
         for i, model in enumerate(self.models):
-            table = model.accuracy
             for place in PLACES:
                 curve = curves.get((model.name, place))
-                if curve is None or [cell.samples for cell in curve.cells] != [*table.samples]:
+                if curve is None or [cell.samples for cell in curve.cells] != [
+                    *model.accuracy.samples
+                ]:
                     faults.append(f"models[{i}]: must have a curve with its samples for {place}")
-                elif curve.values("mean") != [*getattr(table, place)]:
+                elif curve.values("mean") != [*getattr(model.accuracy, place)]:
                     fault = "must be the used values of its curve"
                     faults.append(f"models[{i}].accuracy.{place}: {fault}")
         raise_faults(faults)

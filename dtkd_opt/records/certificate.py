@@ -146,8 +146,8 @@ def read_certificate(path: str | Path) -> Certificate:
     """
     path = Path(path)
     data = parse_json(read_bytes(path), str(path))
-    if table := referenced_parquet(data, path, "incumbent"):
-        data["incumbent"] = read_parquet(PlanRows, table)
+    if plan_table := referenced_parquet(data, path, "incumbent"):
+        data["incumbent"] = read_parquet(PlanRows, plan_table)
     file = validate(CertificateFile, data, str(path))
     held = dict(file) | {"prices": _price_array(file.prices, str(path))}
     del held["format"]
@@ -182,16 +182,16 @@ def write_certificate(
         by default from 100,000 users on.
     """
     path, incumbent = Path(path), certificate.incumbent
-    table = f"{path.stem}.incumbent.parquet"
+    plan_table = f"{path.stem}.incumbent.parquet"
     if parquet is None:
         parquet = len(incumbent) >= PARQUET_MIN_USERS
     if parquet:
-        write_parquet(incumbent, path.parent / table)
+        write_parquet(incumbent, path.parent / plan_table)
     head = {
         "format": FORMAT,
         **{k: getattr(certificate, k) for k in ("instance", "instance_sha256", "version")},
         **{k: float(getattr(certificate, k)) for k in ("objective", "bound", "gap")},
-        "incumbent": table if parquet else incumbent.to_rows(),
+        "incumbent": plan_table if parquet else incumbent.to_rows(),
         "prices": np.asarray(certificate.prices).tolist(),
         "tree": [node.model_dump() for node in certificate.tree],
     }

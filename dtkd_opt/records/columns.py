@@ -35,22 +35,22 @@ class Column:
     null: float | None = None  # what stands for null in the array; None where null is no value
     allowed: tuple[str, ...] = ()  # texts; empty: any but the empty one
 
-    def bad(self, values: NDArray[Any]) -> Mask:
+    def invalid(self, values: NDArray[Any]) -> Mask:
         """(N,) whether an entry is one that its field does not take."""
         if self.kind == "text":
-            return _bad_texts(values, self.allowed)
+            return _invalid_texts(values, self.allowed)
         if values.dtype == object:  # lists of several lengths
             return np.array([bool(self._outside(pack_list(row)).any()) for row in values], bool)
-        bad = self._outside(values)
-        return np.logical_or.reduce(bad, axis=1, dtype=bool) if bad.ndim == 2 else bad
+        invalid = self._outside(values)
+        return np.logical_or.reduce(invalid, axis=1, dtype=bool) if invalid.ndim == 2 else invalid
 
     def _outside(self, values: NDArray[Any]) -> Mask:
-        good = (values >= self.min) & (values <= self.max)  # false where not a number
+        valid = (values >= self.min) & (values <= self.max)  # false where not a number
         if self.min_positive:
-            good &= (values == 0) | (values >= self.min_positive)
+            valid &= (values == 0) | (values >= self.min_positive)
         if self.null is not None:
-            good |= self.is_null(values)
-        return ~good
+            valid |= self.is_null(values)
+        return ~valid
 
     def is_null(self, values: NDArray[Any]) -> Mask:
         """Which entries stand for null."""
@@ -79,7 +79,7 @@ class Column:
         return [None if value == self.null else value for value in plain]
 
 
-def _bad_texts(values: Texts, allowed: tuple[str, ...]) -> Mask:
+def _invalid_texts(values: Texts, allowed: tuple[str, ...]) -> Mask:
     if allowed:
         return ~np.isin(values, np.array(allowed, object))
     plain = values.tolist()
@@ -163,8 +163,8 @@ class Columns(Sequence[R]):
             raise ValueError(f"columns must be of one length, got {sorted(size)}")
         (rows,) = size
         made = cls({k: _array(k, c, columns.get(k), rows) for k, c in cls.keys.items()})
-        bad = np.flatnonzero(made.bad_rows())[:KEPT_FAULTS]
-        if faults := cls.row_faults(zip(bad.tolist(), made[bad]._rows(), strict=True)):
+        invalid = np.flatnonzero(made.invalid_rows())[:KEPT_FAULTS]
+        if faults := cls.row_faults(zip(invalid.tolist(), made[invalid]._rows(), strict=True)):
             raise InputError(cls.file_key, faults)
         return made
 
@@ -172,11 +172,11 @@ class Columns(Sequence[R]):
         """A copy with other columns, which are checked."""
         return self.from_columns(**{**self._columns, **columns})
 
-    def bad_rows(self) -> Mask:
+    def invalid_rows(self) -> Mask:
         """(N,) rows that are no valid record."""
-        masks = [column.bad(self._columns[key]) for key, column in self.keys.items()]
-        bad: Mask = np.logical_or.reduce(masks)
-        return bad
+        masks = [column.invalid(self._columns[key]) for key, column in self.keys.items()]
+        invalid: Mask = np.logical_or.reduce(masks)
+        return invalid
 
     @classmethod
     def row_faults(cls, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[str]:

@@ -33,7 +33,7 @@ from dtkd_opt.records.parquet import (
     Storage,
     read_parquet,
     referenced_parquet,
-    write_beside,
+    write_with_parquet,
 )
 from dtkd_opt.records.users import User as User
 from dtkd_opt.records.users import Users
@@ -99,17 +99,17 @@ class Instance(Record):
                 yield from islice(_repeated(kind, column), KEPT_FAULTS)
 
     def _user_faults(self) -> Iterator[str]:
-        widths, silent = _gains(self.users)
+        widths, unreachable = _gains(self.users)
         wrong = widths != len(self.servers)
         best = self._best_accuracy()
         low = best < self.users.min_accuracy
-        for i in np.flatnonzero(wrong | silent | low)[:KEPT_FAULTS].tolist():
+        for i in np.flatnonzero(wrong | unreachable | low)[:KEPT_FAULTS].tolist():
             if wrong[i]:
                 yield (
                     f"users[{i}].channel_gain: must have one entry per server "
                     f"({len(self.servers)}), got {widths[i]}"
                 )
-            elif silent[i]:
+            elif unreachable[i]:
                 yield f"users[{i}].channel_gain: must reach at least one server, all are null"
             if low[i]:
                 yield (
@@ -121,9 +121,9 @@ class Instance(Record):
     def _best_accuracy(self) -> Array:
         """(N,) the best that any model reaches with a user's samples; inf without a floor."""
         best = np.full(len(self.users), np.inf)
-        limited = np.flatnonzero(self.users.min_accuracy > -np.inf)
-        samples = self.users.samples[limited]
-        best[limited] = best_accuracy([m.accuracy for m in self.models], samples)
+        with_floor = np.flatnonzero(self.users.min_accuracy > -np.inf)
+        samples = self.users.samples[with_floor]
+        best[with_floor] = best_accuracy([m.accuracy for m in self.models], samples)
         return best
 
     @property
@@ -152,9 +152,9 @@ class Instance(Record):
         self.users.update_hash(digest)
         return digest.hexdigest()
 
-    def to_bytes(self, table: str | None = None) -> bytes:
-        """The instance as JSON, one line per user; `table` names a Parquet file of its users."""
-        return to_json(self._head() | {"users": table or self.users.to_rows()})
+    def to_bytes(self, user_table: str | None = None) -> bytes:
+        """The instance as JSON, a line a user; `user_table` names a Parquet file of its users."""
+        return to_json(self._head() | {"users": user_table or self.users.to_rows()})
 
     def _head(self) -> dict[str, Any]:
         head = self.model_dump(exclude={"users", "models", "servers"}, exclude_none=True)
@@ -214,17 +214,17 @@ def read_instance(path: str | Path) -> Instance:
     path = Path(path)
     data = read_bytes(path)
     head = parse_json(data, str(path))
-    table = referenced_parquet(head, path)
-    if table is None:
+    user_table = referenced_parquet(head, path)
+    if user_table is None:
         instance = validate(Instance, head, str(path))
         instance._sha256 = sha256(data)
         return instance
-    head["users"] = read_parquet(Users, table)
+    head["users"] = read_parquet(Users, user_table)
     try:
         instance = validate(Instance, head, str(path))
     except InputError as error:
         if all(fault.startswith("users[") for fault in error.faults):
-            raise InputError(str(table), error.faults) from None
+            raise InputError(str(user_table), error.faults) from None
         raise
     instance._sha256 = instance.hash_contents()
     return instance
@@ -248,4 +248,4 @@ def write_instance(
     tuple of Path
         The files written.
     """
-    return write_beside(Path(path), instance.users, users, instance.to_bytes)
+    return write_with_parquet(Path(path), instance.users, users, instance.to_bytes)

@@ -47,18 +47,18 @@ def referenced_parquet(head: Any, path: Path, key: str = "users") -> Path | None
     return path.parent / name
 
 
-def write_beside(
+def write_with_parquet(
     path: Path, columns: Columns[Any], storage: Storage, to_bytes: Callable[[str | None], bytes]
 ) -> tuple[Path, ...]:
     """Write a file atomically, its users in it or, before it, in a Parquet file beside it.
 
     `to_bytes` makes the file's contents from the name of the Parquet file, None without one.
     """
-    table = parquet_path(path, storage, len(columns))
-    if table is not None:
-        write_parquet(columns, table)
-    write_atomic(path, to_bytes(table.name if table else None))
-    return (path,) if table is None else (path, table)
+    user_table = parquet_path(path, storage, len(columns))
+    if user_table is not None:
+        write_parquet(columns, user_table)
+    write_atomic(path, to_bytes(user_table.name if user_table else None))
+    return (path,) if user_table is None else (path, user_table)
 
 
 def parquet_path(path: Path, storage: Storage, size: int) -> Path | None:
@@ -67,11 +67,11 @@ def parquet_path(path: Path, storage: Storage, size: int) -> Path | None:
         raise UsageError(f'users must be "auto", "json" or "parquet", got {storage!r}')
     if storage == "json" or (storage == "auto" and size < PARQUET_MIN_USERS):
         return None
-    table = path.with_suffix(".parquet") if path.name else path
-    if table == path or referenced_parquet({"users": table.name}, path) is None:
+    user_table = path.with_suffix(".parquet") if path.name else path
+    if user_table == path or referenced_parquet({"users": user_table.name}, path) is None:
         fault = "its users go into a file of this name that ends in .parquet; name it ….json"
         raise InputError(str(path), [fault])
-    return table
+    return user_table
 
 
 def _pyarrow(path: Path) -> Any:
@@ -115,12 +115,12 @@ def read_parquet(kind: type[C], path: Path) -> C:
         file = pa.parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         if faults := _schema_faults(pa, kind, file.schema_arrow):
             raise InputError(str(path), faults)
-        table = file.read()
-        table.validate(full=True)
-        columns, invalid = _unpack(pa, kind, table)
+        arrow = file.read()
+        arrow.validate(full=True)
+        columns, invalid = _unpack(pa, kind, arrow)
         made = kind(columns)
-        rows = np.flatnonzero(made.bad_rows() | invalid)[:KEPT_FAULTS]
-        faults = kind.row_faults(zip(rows.tolist(), table.take(rows).to_pylist(), strict=True))
+        rows = np.flatnonzero(made.invalid_rows() | invalid)[:KEPT_FAULTS]
+        faults = kind.row_faults(zip(rows.tolist(), arrow.take(rows).to_pylist(), strict=True))
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):
         raise InputError(str(path), ["is not a Parquet file, or is damaged"]) from None
     if faults:
@@ -167,21 +167,21 @@ def _fits(pa: Any, column: Column, kind: Any) -> bool:
     return bool(number or is_.is_null(kind))
 
 
-def _unpack(pa: Any, kind: type[Columns[Any]], table: Any) -> tuple[dict[str, NDArray[Any]], Mask]:
-    """The table's columns as arrays, and which rows hold what no array can represent."""
-    columns, invalid = {}, np.zeros(table.num_rows, bool)
+def _unpack(pa: Any, kind: type[Columns[Any]], arrow: Any) -> tuple[dict[str, NDArray[Any]], Mask]:
+    """Its columns as arrays, and which rows hold what no array can represent."""
+    columns, invalid = {}, np.zeros(arrow.num_rows, bool)
     for key, column in kind.keys.items():
-        if key not in table.column_names:
-            columns[key] = np.full(table.num_rows, column.null)
+        if key not in arrow.column_names:
+            columns[key] = np.full(arrow.num_rows, column.null)
         elif column.kind == "text":
-            columns[key] = table[key].cast(pa.large_string()).to_numpy()
+            columns[key] = arrow[key].cast(pa.large_string()).to_numpy()
         elif column.kind == "whole":
-            columns[key] = _whole(pa, column, table[key])
+            columns[key] = _whole(pa, column, arrow[key])
         elif column.kind == "number":
-            columns[key], wrong = _numbers(pa, column, table[key])
+            columns[key], wrong = _numbers(pa, column, arrow[key])
             invalid |= wrong
         else:
-            columns[key], wrong = _lists(pa, column, table[key])
+            columns[key], wrong = _lists(pa, column, arrow[key])
             invalid |= wrong
     return columns, invalid
 

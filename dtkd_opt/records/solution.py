@@ -16,7 +16,7 @@ from dtkd_opt.records.fields import Fraction, Name, NonNegative, Record, Text
 from dtkd_opt.records.fields import Number as Number
 from dtkd_opt.records.fields import Whole as Whole
 from dtkd_opt.records.files import parse_json, read_bytes, to_json
-from dtkd_opt.records.parquet import Storage, read_parquet, referenced_parquet, write_beside
+from dtkd_opt.records.parquet import Storage, read_parquet, referenced_parquet, write_with_parquet
 from dtkd_opt.records.plan import MAX_FLOAT, PlanColumns, PlanRow
 from dtkd_opt.records.validation import validate
 
@@ -76,10 +76,10 @@ class Solution(Record):
     version: Text
     users: UserPlans
 
-    def to_bytes(self, table: str | None = None) -> bytes:
-        """The solution as JSON, one line per user; `table` names a Parquet file of its users."""
+    def to_bytes(self, user_table: str | None = None) -> bytes:
+        """The solution as JSON, a line a user; `user_table` names a Parquet file of its users."""
         head = self.model_dump(exclude={"users"})
-        return to_json(head | {"users": table or self.users.to_rows()})
+        return to_json(head | {"users": user_table or self.users.to_rows()})
 
     def to_frame(self) -> pd.DataFrame:
         """The users' plans as a pandas table, one row a user."""
@@ -113,8 +113,8 @@ def read_solution(path: str | Path) -> Solution:
     """
     path = Path(path)
     head = parse_json(read_bytes(path), str(path))
-    if table := referenced_parquet(head, path):
-        head["users"] = read_parquet(UserPlans, table)
+    if user_table := referenced_parquet(head, path):
+        head["users"] = read_parquet(UserPlans, user_table)
     return validate(Solution, head, str(path))
 
 
@@ -139,4 +139,4 @@ def write_solution(
     """
     solution = as_solution(solution)
     storage: Storage = "json" if users == "auto" and not find_spec("pyarrow") else users
-    return write_beside(Path(path), solution.users, storage, solution.to_bytes)
+    return write_with_parquet(Path(path), solution.users, storage, solution.to_bytes)

@@ -52,7 +52,7 @@ def legend_below(figure: Any, columns: int, handles: Sequence[Any] | None = None
     """
     if handles is None:
         drawn = (axis.get_legend_handles_labels() for axis in figure.axes)
-        labelled = {label: handle for found in drawn for handle, label in zip(*found, strict=True)}
+        labelled = {label: handle for pair in drawn for handle, label in zip(*pair, strict=True)}
         names, handles = list(labelled), list(labelled.values())
     else:
         names = [handle.get_label() for handle in handles]

@@ -96,13 +96,13 @@ def _students(instance: Instance, solution: Solution) -> Table:
     rows = [
         (
             name,
-            str((mine & ~at_server).sum()),
-            str((mine & at_server).sum()),
-            f"{users.delay_s[mine].mean():.3f}",
-            f"{users.accuracy[mine].mean():.2%}",
+            str((of_model & ~at_server).sum()),
+            str((of_model & at_server).sum()),
+            f"{users.delay_s[of_model].mean():.3f}",
+            f"{users.accuracy[of_model].mean():.2%}",
         )
-        for name, mine in chosen.items()
-        if mine.any()
+        for name, of_model in chosen.items()
+        if of_model.any()
     ]
     headings = ["on the device", "at the server", "mean delay (s)", "mean accuracy"]
     return make_table("students", ["student"], headings, rows)
@@ -129,14 +129,14 @@ def make_table(
     title: str, left: Sequence[str], right: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> Table:
     """A table in the common style: headings of columns of text and of numbers, and its rows."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    rich_table = Table(title=title, title_justify="left", header_style="bold")
     for heading in left:
-        table.add_column(heading)
+        rich_table.add_column(heading)
     for heading in right:
-        table.add_column(heading, justify="right")
+        rich_table.add_column(heading, justify="right")
     for row in rows:
-        table.add_row(*row)
-    return table
+        rich_table.add_row(*row)
+    return rich_table
 
 
 def _with_prefix(value: float, unit: str) -> str:

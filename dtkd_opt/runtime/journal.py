@@ -85,9 +85,9 @@ class Journal(Generic[RowT]):
             row = validate(self._row_type, entry, source)
             self.rows[row.spec] = row
         expected = set(specs)
-        foreign = next((spec for spec in self.rows if spec not in expected), None)
-        if foreign is not None:
-            raise InputError(str(self.path), [f"{_refusal(foreign, specs)}; {self._advice}"])
+        other = next((spec for spec in self.rows if spec not in expected), None)
+        if other is not None:
+            raise InputError(str(self.path), [f"{_difference(other, specs)}; {self._advice}"])
         return len(whole)
 
     def append(self, row: RowT) -> None:
@@ -118,18 +118,16 @@ class Journal(Generic[RowT]):
             self._handle = None
 
 
-def _refusal(foreign: Record, specs: Sequence[Record]) -> str:
+def _difference(other: Record, specs: Sequence[Record]) -> str:
     """How a row's spec differs from the nearest of the given ones."""
-    theirs = _flat(foreign.model_dump())
-    ours = min(
-        (_flat(spec.model_dump()) for spec in specs),
-        key=lambda one: len(_differing(theirs, one)),
+    row = _flat(other.model_dump())
+    given = [_flat(spec.model_dump()) for spec in specs]
+    nearest = min(given, key=lambda spec: len(_differing(row, spec)))
+    differences = ", ".join(
+        f"{key} {_text(row.get(key))} where now {_text(nearest.get(key))}"
+        for key in _differing(row, nearest)
     )
-    what = ", ".join(
-        f"{key} {_text(theirs.get(key))} where now {_text(ours.get(key))}"
-        for key in _differing(theirs, ours)
-    )
-    return f"holds runs that are not asked for ({what})"
+    return f"holds other runs ({differences})"
 
 
 def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:

@@ -30,7 +30,7 @@ _ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?[^\s/]+:\d{1,5}")
 # loky starts another where a worker's memory has grown; raised as an error, it would wait forever
 _REPLACED = "A worker stopped while some jobs were given"
 _KILLED = "its process was killed, as for want of memory"
-_PATIENCE_S = 10.0  # for a scheduler to answer and for its first worker
+_TIMEOUT_S = 10.0  # for a scheduler to answer and for its first worker
 
 
 @contextmanager
@@ -98,7 +98,7 @@ def _processes(execute: Execute[RowT], n_processes: int, jobs: Sequence[Job]) ->
     )
     rows: Rows[RowT] | None = None
     try:
-        with _ctrl_c_after():
+        with _ctrl_c_delayed():
             rows = parallel(delayed(execute)(*job) for job in jobs)
         for row in rows:  # noqa: UP028 - `yield from` closes them without the filter below
             yield row
@@ -110,7 +110,7 @@ def _processes(execute: Execute[RowT], n_processes: int, jobs: Sequence[Job]) ->
 
 
 @contextmanager
-def _ctrl_c_after() -> Iterator[None]:
+def _ctrl_c_delayed() -> Iterator[None]:
     """Ctrl-C waits for the end of this block, and cannot reach processes that are started in it."""
     pressed: list[int] = []
     main = threading.current_thread() is threading.main_thread()
@@ -133,10 +133,10 @@ def _start_worker(parent: int) -> None:
     """Ctrl-C is for the parent, which kills its workers; a killed parent wants no more runs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
+def _exit_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)
@@ -175,7 +175,7 @@ def _connect(address: str) -> Any:
     if not _ADDRESS.fullmatch(address):  # a client of such a one would not even end
         raise InputError(source, ["is no address; must be such as tcp://127.0.0.1:8786"])
     try:
-        client = distributed.Client(address, timeout=_PATIENCE_S, set_as_default=False)
+        client = distributed.Client(address, timeout=_TIMEOUT_S, set_as_default=False)
     except (OSError, OverflowError) as error:
         fault = f"no scheduler answers: {' '.join(str(error).split())}; start one: dask scheduler"
         raise InputError(source, [fault]) from None
@@ -188,7 +188,7 @@ def _connect(address: str) -> Any:
 def _cluster_fault(client: Any) -> str:
     """What is wrong with the cluster's workers; empty when nothing is."""
     try:
-        client.wait_for_workers(1, timeout=_PATIENCE_S)
+        client.wait_for_workers(1, timeout=_TIMEOUT_S)
     except TimeoutError:
         return "has no workers; start some: dask worker"
     threads = max(w["nthreads"] for w in client.scheduler_info(-1)["workers"].values())

@@ -40,10 +40,10 @@ class MasterQP:
         """Maximiser of the model and its value there; ArithmeticError if Clarabel fails."""
         cone = [clarabel.NonnegativeConeT(len(self._rows))]
         problem = (self._hessian, self._cost, self._dense(), np.array(self._levels), cone)
-        found = clarabel.DefaultSolver(*problem, self._settings).solve()
-        values, self._weights = np.array(found.x), np.array(found.z)
+        result = clarabel.DefaultSolver(*problem, self._settings).solve()
+        values, self._weights = np.array(result.x), np.array(result.z)
         if not np.isfinite(values).all():
-            raise ArithmeticError(f"price master: {found.status}")
+            raise ArithmeticError(f"price master: {result.status}")
         roots = np.maximum(values[:-1], 0.0)
         return roots, float(
             (np.array(self._levels) - np.array(self._rows)[:, :-1] @ roots).min() - roots @ roots

@@ -18,11 +18,11 @@ class BestResponse(Record):
         """Some rounds, or until nobody changes; the search keeps the best plan and its bound."""
         options, choice = search.options, equal_share_choice(search.options)
         for _ in range(search.stop.iterations or self.rounds):
-            search.keep_time()
-            worth = search.try_incumbent(choice).prices * options.capacity
-            worth = np.maximum(worth, 1e-6 * worth.sum() + 1e-9)  # unused pools are not free
-            following = price(options, worth / options.capacity).choice
-            if np.array_equal(following, choice):
+            search.check_time()
+            value = search.try_incumbent(choice).prices * options.capacity
+            value = np.maximum(value, 1e-6 * value.sum() + 1e-9)  # unused pools are not free
+            response = price(options, value / options.capacity).choice
+            if np.array_equal(response, choice):
                 break
-            choice = following
+            choice = response
         return "heuristic_end"

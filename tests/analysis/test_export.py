@@ -56,8 +56,8 @@ def optima() -> dict[str, Result]:
 def infeasible() -> Instance:
     """An instance with a user that no plan can serve in time."""
     instance = INSTANCES["one server"]
-    late = instance.users[0].model_copy(update={"deadline_s": 1e-9})
-    return instance.model_copy(update={"users": (late, *instance.users[1:])})
+    late = instance.users[0].replace(deadline_s=1e-9)
+    return instance.replace(users=(late, *instance.users[1:]))
 
 
 @pytest.mark.parametrize("formulation", ["minlp", "perspective"])
@@ -179,7 +179,7 @@ def test_linear_export_is_in_seconds_whatever_the_objective_weighs(
     rho: float, tmp_path: Path
 ) -> None:
     """The unit of time that `exact` gives HiGHS must not reach the file."""
-    instance = do.generate_instance(5).model_copy(update={"seconds_per_error": rho})
+    instance = do.generate_instance(5).replace(seconds_per_error=rho)
     file = tmp_path / "m.lp"
     assert do.export(instance, file, "lp") <= 1e-6
     solver = highspy.Highs()

@@ -1,4 +1,4 @@
-"""The sweep over ρ: proven points, an edge that no plan crosses, Ctrl-C."""
+"""The sweep over ρ: proven points, an edge that no plan is beyond, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_every_plan_is_proven_for_its_own_weight(front: do.ParetoFront) -> None:
     own = front.instance.seconds_per_error
     assert front.weights == pytest.approx(own * np.geomspace(0.1, 10, 7))
     for weight, result in zip(front.weights, front.results, strict=True):
-        weighted = front.instance.model_copy(update={"seconds_per_error": weight})
+        weighted = front.instance.replace(seconds_per_error=weight)
         again = do.solve(weighted, "exact", gap=1e-8)
         assert result.gap <= GAP
         assert result.bound <= again.objective * (1 + 1e-12)
@@ -54,8 +54,8 @@ def test_no_plan_crosses_the_edge(instance: do.Instance, seed: int) -> None:
     for method in ("random", "greedy", "all-device"):
         plan = do.solve(instance, method, seed=seed).solution
         if plan.users:
-            least = front.min_delay(plan.mean_accuracy)
-            assert plan.total_delay_s >= least * (1 - 1e-9)
+            min_delay = front.min_delay(plan.mean_accuracy)
+            assert plan.total_delay_s >= min_delay * (1 - 1e-9)
 
 
 def test_ctrl_c_keeps_the_weights_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def without_plans(monkeypatch: pytest.MonkeyPatch, first: int, termination: str)
         found = real(*given, **limits)
         if next(calls) < first:
             return found
-        lost = found.solution.model_copy(update={"termination": termination, "status": "unknown"})
+        lost = found.solution.replace(termination=termination, status="unknown")
         return replace(found, solution=lost, incumbent=None, reason="no plan")
 
     monkeypatch.setattr(pareto, "solve", plan)
@@ -110,7 +110,7 @@ def test_ctrl_c_in_the_last_weight_is_told(monkeypatch: pytest.MonkeyPatch) -> N
         found = real(*given, **limits)
         if next(calls) < 3:
             return found
-        solution = found.solution.model_copy(update={"termination": "interrupted"})
+        solution = found.solution.replace(termination="interrupted")
         return replace(found, solution=solution)
 
     monkeypatch.setattr(pareto, "solve", press)
@@ -120,7 +120,7 @@ def test_ctrl_c_in_the_last_weight_is_told(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_weight_of_nothing_has_no_range() -> None:
     instance = do.read_instance(INSTANCES / "n5.json")
-    free = instance.model_copy(update={"seconds_per_error": 0.0})
+    free = instance.replace(seconds_per_error=0.0)
     with pytest.raises(do.UsageError, match="give min_weight and max_weight"):
         do.pareto(free)
     assert len(do.pareto(free, points=2, min_weight=1, max_weight=9).results) == 2

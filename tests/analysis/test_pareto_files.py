@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import dtkd_opt as do
-from dtkd_opt.analysis.pareto_files import read_beside, write_front
+from dtkd_opt.analysis.pareto_files import evaluate_plans, write_front
 from dtkd_opt.commands.main import cli
 from tests.support.paths import INSTANCES
 
@@ -22,7 +22,7 @@ pareto: Any = import_module("dtkd_opt.analysis.pareto")  # `do.pareto` is its fu
 def test_the_table_and_the_figure_are_written(front: do.ParetoFront, tmp_path: Path) -> None:
     plan = do.solve(front.instance, "greedy").solution
     do.write_solution(plan, tmp_path / "greedy.solution.json")
-    beside = read_beside(front.instance, [tmp_path / "greedy.solution.json"])
+    beside = evaluate_plans(front.instance, [tmp_path / "greedy.solution.json"])
     assert beside["greedy"].total_delay_s == pytest.approx(plan.total_delay_s)
     table, figure = write_front(front, tmp_path / "p.csv", beside)
     read = pd.read_csv(table)
@@ -77,4 +77,4 @@ def test_plans_beside_must_be_of_the_same_users(front: do.ParetoFront, tmp_path:
     other = do.solve(do.read_instance(INSTANCES / "n5.json"), "greedy").solution
     do.write_solution(other, tmp_path / "n5.json")
     with pytest.raises(do.InputError, match=r"n5\.json"):
-        read_beside(front.instance, [tmp_path / "n5.json"])
+        evaluate_plans(front.instance, [tmp_path / "n5.json"])

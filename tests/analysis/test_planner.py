@@ -17,7 +17,7 @@ def drawn(instance: do.Instance, seed: int) -> np.ndarray:
 
 
 def with_gain(instance: do.Instance, gain: np.ndarray) -> do.Instance:
-    return instance.model_copy(update={"users": instance.users.replace(channel_gain=gain)})
+    return instance.replace(users=instance.users.replace(channel_gain=gain))
 
 
 def check_planned(result: do.Result, instance: do.Instance, gap: float = GAP) -> None:

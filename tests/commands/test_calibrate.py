@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import dtkd_opt as do
-from tests.records.test_calibration import some_table
+from tests.records.test_calibration import make_calibration
 from tests.support.calibrating import run
 from tests.support.paths import INSTANCES
 
@@ -89,7 +89,7 @@ def test_ctrl_c_spoils_no_writing_and_is_130_elsewhere(
 )
 def test_options_that_would_do_nothing_are_refused(words: str, said: str, tmp_path: Path) -> None:
     shutil.copy(INSTANCES / "n5.json", tmp_path / "i.json")
-    do.write_calibration(some_table(), tmp_path / "t.json")
+    do.write_calibration(make_calibration(), tmp_path / "t.json")
     done = run(tmp_path, *words.split())
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert said in done.stderr

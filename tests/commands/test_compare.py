@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.support.comparing import N5, lines, run, words
 
 
-def test_cold_alone_is_for_q_learning(tmp_path: Path) -> None:
+def test_cold_is_for_q_learning_only(tmp_path: Path) -> None:
     given = words(N5, methods="q-learning price", output=tmp_path / "out", seeds=1)
     done = run([*given, "--cold", "--iterations", "20"])
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ import dtkd_opt as do
 from dtkd_opt.distill.build_calibration import curve_cells
 from dtkd_opt.distill.summary import summary
 from dtkd_opt.records.calibration import AccuracyCurve
-from tests.records.test_calibration import some_table
+from tests.records.test_calibration import make_calibration
 from tests.support.calibrating import quick
 from tests.support.paths import INSTANCES
 
@@ -33,7 +33,7 @@ def test_lower_ends_in_use_are_never_higher_than_found() -> None:
     assert lows[0] > lows[1] < lows[2]
     assert [cell.used_lower95 for cell in cells] == [lows[1], lows[1], lows[2]]
     curve = AccuracyCurve(student="mlp16", labels="hard", cells=cells, fit=None)
-    calibration = some_table()
+    calibration = make_calibration()
     page = summary(calibration.replace(curves=(*calibration.curves, curve)), [])
     assert f"100 samples: used {lows[1]:.6f} for the lower end {lows[0]:.6f}" in page
 

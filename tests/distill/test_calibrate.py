@@ -29,7 +29,7 @@ SETTINGS = do.CalibrationSettings(learning_rates=(1e-2,), batch_sizes=(16,))
 WORDS = ["--students", "logreg", "--sizes", "100,200", "--seeds", "3",
          "--learning-rates", "1e-2", "--batch-sizes", "16"]  # fmt: skip
 FILES = ["t.choosing.jsonl", "t.csv", "t.json", "t.md", "t.svg", "t.training.jsonl"]
-N_CHOOSING, N_TRAINING = 4, 18
+N_SELECTION, N_TRAINING = 4, 18
 
 
 def words(folder: Path, cache: Path, *more: str) -> list[str]:
@@ -64,32 +64,32 @@ def test_files_and_figures(unbroken: Path) -> None:
     """The table's statistics are those of the trainings, by other formulas."""
     assert sorted(os.listdir(unbroken)) == FILES
     runs = pd.read_csv(unbroken / "t.csv")
-    assert len(runs) == N_CHOOSING + N_TRAINING
+    assert len(runs) == N_SELECTION + N_TRAINING
     assert set(runs.outcome) == {"done"}
     scored = runs[runs.scored_on == "test"].set_index("seed")
-    table = do.read_calibration(unbroken / "t.json")
-    for curve in table.curves:
+    calibration = do.read_calibration(unbroken / "t.json")
+    for curve in calibration.curves:
         for cell in curve.cells:
-            mine = scored[(scored.labels == curve.labels) & (scored.samples == cell.samples)]
-            low, high = stats.t.interval(0.95, 2, mine.accuracy.mean(), stats.sem(mine.accuracy))
-            expected = [mine.accuracy.mean(), mine.accuracy.std(), low, min(high, 1)]
+            part = scored[(scored.labels == curve.labels) & (scored.samples == cell.samples)]
+            low, high = stats.t.interval(0.95, 2, part.accuracy.mean(), stats.sem(part.accuracy))
+            expected = [part.accuracy.mean(), part.accuracy.std(), low, min(high, 1)]
             found = [cell.mean, cell.std, cell.lower95, cell.upper95]
             assert found == pytest.approx(expected, abs=1e-6)
-    for lift in table.lifts:
-        mine = scored[scored.samples == lift.samples]
-        soft, hard = (mine[mine.labels == kind].accuracy for kind in (lift.labels, "hard"))
+    for gain in calibration.lifts:
+        part = scored[scored.samples == gain.samples]
+        soft, hard = (part[part.labels == kind].accuracy for kind in (gain.labels, "hard"))
         test = stats.ttest_rel(soft, hard).confidence_interval(0.95)
-        found = [lift.mean, lift.lower95, lift.upper95]
+        found = [gain.mean, gain.lower95, gain.upper95]
         assert found == pytest.approx([(soft - hard).mean(), test.low, test.high], abs=1e-6)
-    assert [(x.labels, x.samples) for x in table.lifts] == [
+    assert [(x.labels, x.samples) for x in calibration.lifts] == [
         (labels, size) for labels in ("device", "server") for size in (100, 200)
     ]
-    assert table.task.model_dump() == {
+    assert calibration.task.model_dump() == {
         "epochs": 40, "bits_per_sample": 512, "bits_per_label": 320,
-        "teacher_cycles_per_sample": table.networks[-1].flops / 16,
+        "teacher_cycles_per_sample": calibration.networks[-1].flops / 16,
     }  # fmt: skip
-    assert table.models[0].cycles_per_sample == 3 * 2 * 64 * 10 / 16
-    assert table.models[0].bits == 32 * 65 * 10
+    assert calibration.models[0].cycles_per_sample == 3 * 2 * 64 * 10 / 16
+    assert calibration.models[0].bits == 32 * 65 * 10
 
 
 def test_a_row_is_what_its_spec_gives(unbroken: Path, cache: Path) -> None:
@@ -101,11 +101,11 @@ def test_a_row_is_what_its_spec_gives(unbroken: Path, cache: Path) -> None:
         row = next(row for row in rows if row.spec.labels == labels)
         assert execute(training_data, row.spec).accuracy == row.accuracy
     for change, reason in (
-        ({"version": "1"}, "asked for was 1; install the same"),
+        ({"version": "1"}, "the calibration's is 1; install the same"),
         ({"data_sha256": "0"}, "other data than where the calibration was started"),
         ({"student": "resnet50"}, "there are logreg"),
     ):
-        other = execute(training_data, rows[0].spec.model_copy(update=change))
+        other = execute(training_data, rows[0].spec.replace(**change))
         assert (other.outcome, other.accuracy) == ("failed", None)
         assert reason in other.reason
 
@@ -129,7 +129,7 @@ def test_kill_9_then_resume_gives_the_same_table(
     done = run([*given, "--resume"])
     assert (done.returncode, done.stderr) == (0, "")
     assert journal.read_bytes().startswith(before)
-    for name, count in (("choosing", N_CHOOSING), ("training", N_TRAINING)):
+    for name, count in (("choosing", N_SELECTION), ("training", N_TRAINING)):
         found = specs(tmp_path / f"t.{name}.jsonl")
         assert len(found) == len(set(found)) == count
     assert (tmp_path / "t.json").read_bytes() == (unbroken / "t.json").read_bytes()
@@ -153,7 +153,7 @@ def test_ctrl_c_keeps_what_is_finished(unbroken: Path, cache: Path, tmp_path: Pa
         callback=lambda *now: seen.append(now),
     )  # fmt: skip
     assert (len(found.selection), len(found.trainings), found.failures) == (
-        N_CHOOSING,
+        N_SELECTION,
         N_TRAINING,
         (),
     )
@@ -169,7 +169,7 @@ def test_rows_of_other_specs_are_refused(unbroken: Path, cache: Path) -> None:
     for given, fault in (
         ({**SMALL, "settings": SETTINGS, "seeds": 2}, "seed 2 where now"),
         (
-            {**SMALL, "settings": SETTINGS.model_copy(update={"epochs": 39})},
+            {**SMALL, "settings": SETTINGS.replace(epochs=39)},
             "config.epochs 40 where",
         ),
         ({**SMALL, "settings": SETTINGS, "students": ["mlp16"]}, "student logreg where now mlp16"),
@@ -196,8 +196,8 @@ def test_an_empty_class_loses_its_size_and_is_told(cache: Path, tmp_path: Path) 
     done = run(words(tmp_path, cache, "--sizes", "20,100,200", "--seeds", "2", "--epochs", "1"))
     assert done.returncode == 1
     assert "failed: logreg, hard, 20 samples, seed 0 (test): partition: class" in done.stderr
-    table = do.read_calibration(tmp_path / "t.json")
-    assert table.models[0].accuracy.samples == (100.0, 200.0)
+    calibration = do.read_calibration(tmp_path / "t.json")
+    assert calibration.models[0].accuracy.samples == (100.0, 200.0)
     assert "## Without a result" in (tmp_path / "t.md").read_text()
 
 
@@ -244,7 +244,7 @@ def test_dask_workers_do_the_same(unbroken: Path, cache: Path, tmp_path: Path) -
         ({"sizes": []}, "at least 1"),
         ({"seeds": 0}, "seeds must be"),
         ({"jobs": 0}, "jobs must be"),
-        ({"device": "abacus"}, 'device "abacus" is not to be had'),
+        ({"device": "abacus"}, 'device "abacus" is not available'),
         ({"settings": {"partition": "by hand"}}, "partition must be iid or"),
     ],
 )
@@ -289,10 +289,10 @@ def test_damaged_journal_names_the_line(unbroken: Path, cache: Path) -> None:
 def test_the_figure_shows_every_cell(unbroken: Path) -> None:
     from dtkd_opt.distill.figures import accuracy_figure
 
-    table = do.read_calibration(unbroken / "t.json")
-    (axis,) = accuracy_figure(table).axes
+    calibration = do.read_calibration(unbroken / "t.json")
+    (axis,) = accuracy_figure(calibration).axes
     heights = sorted(line.get_ydata()[i] for bars in axis.containers for line in bars[:1]
                      for i in range(2))  # fmt: skip
-    means = sorted(100 * cell.mean for curve in table.curves for cell in curve.cells)
+    means = sorted(100 * cell.mean for curve in calibration.curves for cell in curve.cells)
     assert heights == pytest.approx(means)
     assert np.all(np.array(means) > 50)

@@ -7,7 +7,7 @@ from pathlib import Path
 from dtkd_opt.distill.build_calibration import curve_cells
 from dtkd_opt.distill.summary import summary
 from dtkd_opt.records.calibration import AccuracyCurve
-from tests.records.test_calibration import some_table
+from tests.records.test_calibration import make_calibration
 from tests.support.calibrating import quick
 
 
@@ -16,7 +16,7 @@ def test_half_of_an_interval_that_is_cut_at_0() -> None:
     cells = curve_cells([100], [[0.1, 0.3]])
     assert cells[0].lower95 == 0.0
     curve = AccuracyCurve(student="mlp16", labels="hard", cells=cells, fit=None)
-    calibration = some_table()
+    calibration = make_calibration()
     page = summary(calibration.replace(curves=(*calibration.curves, curve)), [])
     assert "| mlp16 | hard | 20.00 ± 127.06 |" in page
 

@@ -150,13 +150,13 @@ def test_the_files_have_both_partitions_and_every_method(
     fedavg_plan = do.plan_fedavg(front.instance)
     show.write_all(tmp_path, both, front, [fedavg_plan], ["command: a"])
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES
-    table = pd.read_csv(tmp_path / "headline.csv", comment="#")
-    assert table.method.tolist() == 2 * list(FOUND)
+    frame = pd.read_csv(tmp_path / "headline.csv", comment="#")
+    assert frame.method.tolist() == 2 * list(FOUND)
     assert len(pd.read_csv(tmp_path / "headline_runs.csv", comment="#")) == len(both)
     page = (tmp_path / "headline.md").read_text()
     assert "| all-server | 80.50% [74.15, 86.85] | 80.00% | 120.00 | 31.500 |" in page
     assert f"Of all students {fedavg_plan.student} has the least J" in page
-    figure = show.draw(table.to_dict("records"), front)
+    figure = show.draw(frame.to_dict("records"), front)
     assert [axis.get_title() for axis in figure.axes] == ["iid", "dirichlet(0.3)"]
     _, labels = figure.axes[0].get_legend_handles_labels()
     assert {name for name in FOUND if not name.startswith(show.MATCHED)} <= set(labels)
@@ -177,11 +177,11 @@ def test_all_of_it_and_once_more_from_what_is_kept(
         tmp_path / "w",
     )
     headline[0].measure(setting, tmp_path, ["command: a"])
-    table = pd.read_csv(tmp_path / "headline.csv", comment="#")
+    frame = pd.read_csv(tmp_path / "headline.csv", comment="#")
     wanted = {"hard labels", "fedavg", *headline[0].SOLVED}
     for partition in ("iid", "dirichlet(0.3)"):
-        assert wanted <= set(table.method[table.partition == partition])
-    assert table.mean_accuracy.min() > 0.3  # a guess is right one time in ten
+        assert wanted <= set(frame.method[frame.partition == partition])
+    assert frame.mean_accuracy.min() > 0.3  # a guess is right one time in ten
     before = [(tmp_path / name).read_bytes() for name in FILES]
     kept = {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
     assert len(kept) == 5

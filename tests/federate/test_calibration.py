@@ -13,7 +13,7 @@ from tests.support.paths import INSTANCES
 
 def test_instances_of_the_shipped_calibration_carry_it(problem: Instance) -> None:
     shipped, n5 = do.shipped_calibration(), do.read_instance(INSTANCES / "n5.json")
-    lower = n5.model_copy(update={"models": shipped.models_with("lower95")})
+    lower = n5.replace(models=shipped.models_with("lower95"))
     for mine in (n5, lower, do.local_only(n5).instance, do.local_only(lower).instance):
         assert (
             calibration_for(mine, None) is calibration_for(mine, None, "fashion-mnist") is shipped
@@ -21,8 +21,8 @@ def test_instances_of_the_shipped_calibration_carry_it(problem: Instance) -> Non
         assert calibration_for(mine, None, "digits") is None
         given = calibration(problem)
         assert calibration_for(mine, given, "fashion-mnist") is given
-    longer = n5.model_copy(update={"task": n5.task.model_copy(update={"epochs": 41})})
-    other = problem, longer, n5.model_copy(update={"models": n5.models[:2]})
+    longer = n5.replace(task=n5.task.replace(epochs=41))
+    other = problem, longer, n5.replace(models=n5.models[:2])
     for foreign in (*other, *(do.local_only(one).instance for one in other)):
         assert calibration_for(foreign, None, "fashion-mnist") is None
 

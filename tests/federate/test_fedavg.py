@@ -63,8 +63,8 @@ def test_fedavg_learns_and_counts_sent_bits(
     assert task != other_task
     wrong = execute(other, task)
     assert (wrong.outcome, "other data" in wrong.reason) == ("failed", True)
-    hot = task.config.model_copy(update={"learning_rate": 1e30})
-    found = execute(source, task.model_copy(update={"config": hot}))
+    hot = task.config.replace(learning_rate=1e30)
+    found = execute(source, task.replace(config=hot))
     assert "lower the learning rate" in found.reason
 
 
@@ -75,7 +75,7 @@ def test_of_one_user_fedavg_is_its_own_training(data: Dataset, problem: Instance
     _, task = fedavg_job(plan, do.FederationSpec())
     rows = partition_data(data, one, "iid", 0)[0].rows
     network = build_network("logreg", data.shape, 10, task.seed)
-    config = task.config.model_copy(update={"epochs": 3})
+    config = task.config.replace(epochs=3)
     seed = int(np.random.SeedSequence([task.seed, 0, 0]).generate_state(1)[0])
     train(network, data.images[rows], data.labels[rows], config=config, seed=seed)
     hits = network(data.images[data.test]).argmax(1) == data.labels[data.test]

@@ -61,32 +61,32 @@ def test_equal_shares_are_never_faster(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["n10", "n10-s3"])
-def test_the_common_student_is_of_least_objective(name: str) -> None:
+def test_the_common_student_is_of_minimum_objective(name: str) -> None:
     problem = do.read_instance(INSTANCES / f"{name}.json")
     best = plan_fedavg(problem)
     every = [plan_fedavg(problem, student=model.name) for model in problem.models]
     assert best.objective == min(plan.objective for plan in every)
     curves = {one.student: one for one in do.shipped_calibration().curves if one.labels == "hard"}
     for plan in every:
-        known = curves[plan.student].cells[-1].used  # more samples than it knows
-        assert plan.expected_accuracy == known
+        last_used = curves[plan.student].cells[-1].used  # more samples than it has
+        assert plan.expected_accuracy == last_used
         error = problem.seconds_per_error * (1 - plan.expected_accuracy)
         assert plan.objective == pytest.approx(plan.delay_s.mean() + error)
 
 
-def limited(problem: Instance, **limits: float) -> Instance:
-    users = [user.model_copy(update=limits) for user in problem.users]
-    return problem.model_copy(update={"users": users})
+def with_limits(problem: Instance, **limits: float) -> Instance:
+    users = [user.replace(**limits) for user in problem.users]
+    return problem.replace(users=users)
 
 
 def test_limits_of_users_hold_in_fedavg(problem: Instance) -> None:
     free = plan_fedavg(problem, student="cnn_m")
-    late = limited(problem, deadline_s=float(free.delay_s.max()) * 0.99)
+    late = with_limits(problem, deadline_s=float(free.delay_s.max()) * 0.99)
     assert plan_fedavg(late).student == "logreg"
     with pytest.raises(do.InfeasibleError, match="FedAvg: cnn_m does not keep all users' limits"):
         plan_fedavg(late, student="cnn_m")
     with pytest.raises(do.InfeasibleError, match="FedAvg: no student keeps all users' limits"):
-        plan_fedavg(limited(problem, deadline_s=1e-9))
+        plan_fedavg(with_limits(problem, deadline_s=1e-9))
     power = problem.users.tx_power_w
     equal = problem.servers[0].uplink_hz / 4
     noise = problem.servers[0].noise_w_per_hz
@@ -94,8 +94,8 @@ def test_limits_of_users_hold_in_fedavg(problem: Instance) -> None:
     up = problem.models[1].bits / physics.uplink_rate(equal, power * gain / noise)
     radio = float(len(free.epochs) * (up * power).max())
     with pytest.raises(do.InfeasibleError):
-        plan_fedavg(limited(problem, energy_j=radio * 0.99), student="cnn_m")
-    tight = plan_fedavg(limited(problem, energy_j=radio * 1.01), student="cnn_m")
+        plan_fedavg(with_limits(problem, energy_j=radio * 0.99), student="cnn_m")
+    tight = plan_fedavg(with_limits(problem, energy_j=radio * 1.01), student="cnn_m")
     assert (tight.device_hz < free.device_hz).any()
     assert (tight.uplink_hz >= equal * (1 - 1e-12)).all()
     spent = (tight.upload_s.sum(axis=0) * power) + problem.users.kappa * tight.device_hz**2 * (

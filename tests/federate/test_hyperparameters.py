@@ -32,7 +32,7 @@ def test_trainings_are_those_of_the_calibration(problem: Instance, solution: do.
         wanted = rates[student][samples > 120]
         assert (config.learning_rate, config.batch_size) == (wanted, 16)
         assert (config.tau, config.alpha, config.epochs) == (3.0, 0.8, 20)
-    others = calibration(problem).model_copy(update={"choices": ()})
+    others = calibration(problem).replace(choices=())
     with pytest.raises(do.InputError, match='has none for "'):
         train_configs(FederationPlan(problem, solution), others)
     longer = instance(epochs=5)
@@ -45,8 +45,8 @@ def shipped(monkeypatch: pytest.MonkeyPatch) -> Calibration:
     """A calibration of the digits as the shipped one, carried by an instance of 2 epochs."""
     made = calibrated(instance(epochs=2))
     fit = PowerLaw(a=0.5, b=0.0, c=1.0, fitted=(0.5, 0.5), residuals=(0.0, 0.0))
-    curves = tuple(curve.model_copy(update={"fit": fit}) for curve in made.curves)
-    made = made.model_copy(update={"curves": curves})
+    curves = tuple(curve.replace(fit=fit) for curve in made.curves)
+    made = made.replace(curves=curves)
     monkeypatch.setattr(calibrations, "shipped_calibration", lambda: made)
     return made
 
@@ -91,7 +91,7 @@ def test_what_differs_from_the_calibration_is_notes(
     problem: Instance, solution: do.Solution
 ) -> None:
     data = load_data("digits")
-    like = calibration(problem).model_copy(update={"data_sha256": data.sha256})
+    like = calibration(problem).replace(data_sha256=data.sha256)
     found = list(differences(FederationPlan(problem, solution), data, like, "iid", len(data.train)))
     assert found == ["On the device 25% to 100% of a user's samples are fresh (mean 62%), "
                      "in the calibration 30%."]  # fmt: skip
@@ -104,8 +104,8 @@ def test_what_differs_from_the_calibration_is_notes(
         "The teacher is trained on the 500 samples that the twins mirror; that of a calibration "
         "on all 1,169.",
     ]
-    better = other.models[0].accuracy.model_copy(update={"server": (0.7, 0.95)})
-    models = (other.models[0].model_copy(update={"accuracy": better}), *other.models[1:])
-    changed = other.model_copy(update={"models": models})
+    better = other.models[0].accuracy.replace(server=(0.7, 0.95))
+    models = (other.models[0].replace(accuracy=better), *other.models[1:])
+    changed = other.replace(models=models)
     (notes,) = differences(FederationPlan(changed, both), data, like, "iid", len(data.train))
     assert notes == "The instance's accuracies are not the calibrated means."

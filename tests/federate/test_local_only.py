@@ -97,7 +97,7 @@ def test_users_without_a_local_student_are_named(
     limits: dict[str, float], problem: Instance, calibrated: Calibration
 ) -> None:
     first, *others = problem.users
-    bound = problem.model_copy(update={"users": [first.model_copy(update=limits), *others]})
+    bound = problem.replace(users=[first.replace(**limits), *others])
     for table_given in (None, calibrated):
         with pytest.raises(do.InfeasibleError) as caught:
             do.local_only(bound, table_given)

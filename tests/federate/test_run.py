@@ -41,10 +41,10 @@ def test_plans_together_share_equal_trainings(problem: Instance, tmp_path: Path)
     output = tmp_path / "o"
     spec = do.FederationSpec(cache=tmp_path / "t")
     found = do.federate_all(again, spec, output=output)
-    alone = do.federate(problem, second, spec)
+    single = do.federate(problem, second, spec)
     for name in ("b", "c"):
         assert (
-            found[name].users.realised_accuracy.tolist() == alone.users.realised_accuracy.tolist()
+            found[name].users.realised_accuracy.tolist() == single.users.realised_accuracy.tolist()
         )
         assert (output / name / "summary.md").exists()
     alike = (first.users.model == second.users.model) & (first.users.place == second.users.place)
@@ -91,7 +91,7 @@ def test_another_seed_or_partition_is_another_training(
         spec = do.FederationSpec(cache=cache, **more)  # type: ignore[arg-type]
         found = do.federate(problem, solution, spec)
         assert found.users.realised_accuracy.tolist() != ours
-        with pytest.raises(do.InputError, match="holds runs that are not asked for"):
+        with pytest.raises(do.InputError, match="holds other runs"):
             do.federate(problem, solution, spec, output=unbroken, resume=True)
 
 

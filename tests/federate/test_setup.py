@@ -77,11 +77,11 @@ def test_plans_that_do_not_hold_are_refused(
         spec = do.FederationSpec(cache=tmp_path / "c", **options)
         do.federate(problem, solution, spec, output=tmp_path / "o")
 
-    greedy = [user.model_copy(update={"uplink_hz": 1e9}) for user in solution.users]
+    greedy = [user.replace(uplink_hz=1e9) for user in solution.users]
     with pytest.raises(do.InputError, match=r"uplink pool of .* is overdrawn"):
-        federate(problem, solution.model_copy(update={"users": greedy}))
-    model = problem.models[0].model_copy(update={"name": "vgg"})
-    other = problem.model_copy(update={"models": (model,)})
+        federate(problem, solution.replace(users=greedy))
+    model = problem.models[0].replace(name="vgg")
+    other = problem.replace(models=(model,))
     with pytest.raises(do.InputError, match='uses "vgg", which cannot be trained'):
         federate(other, do.solve(other, "greedy").solution)
     assert os.listdir(tmp_path) == []

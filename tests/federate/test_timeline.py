@@ -25,8 +25,8 @@ def test_the_timeline_adds_up_to_the_plans_delays(name: str) -> None:
                 assert names == ["download", "train"]
             else:
                 assert names == ["upload", "label", "train", "download"]
-            ends = [begin + seconds for _, begin, seconds in stages]
-            assert [begin for _, begin, _ in stages] == pytest.approx([0, *ends[:-1]])
+            ends = [start + seconds for _, start, seconds in stages]
+            assert [start for _, start, _ in stages] == pytest.approx([0, *ends[:-1]])
             assert ends[-1] == pytest.approx(user.delay_s, rel=1e-12)
             assert min(seconds for *_, seconds in stages) >= 0
 

@@ -106,7 +106,7 @@ def scip(model: pyo.ConcreteModel, folder: Path, feasible_to: float = 1e-8) -> f
 
 
 def without(instance: do.Instance, *limits: str) -> Options:
-    """The option table when no user has these limits."""
+    """The options when no user has these limits."""
     users = tuple(u.replace(**dict.fromkeys(limits)) for u in instance.users)
     return do.build_options(instance.replace(users=users))
 

@@ -9,7 +9,7 @@ import dtkd_opt as do
 from dtkd_opt.gym.episode import Episode, Slots, count_ranks, make_slots, observation_size
 from dtkd_opt.pricing.equal_shares import equal_share_choice
 from dtkd_opt.problem.options import Options, pool_delays
-from tests.support.options import limited_options, mean_objective, random_choice, random_options
+from tests.support.options import constrained_options, mean_objective, random_choice, random_options
 
 SEEDS = range(6)
 
@@ -59,7 +59,7 @@ def test_with_limits_the_finished_plan_keeps_them_or_a_user_finds_out() -> None:
     ends = {"plan": 0, "conflict": 0}
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        options = limited_options(seed, 6, 2, 0.9, 1.3)
+        options = constrained_options(seed, 6, 2, 0.9, 1.3)
         if (np.diff(options.start) == 0).any():
             continue
         episode, choice = Episode(options, rng.permutation(6)), random_choice(options, rng)
@@ -76,7 +76,7 @@ def test_with_limits_the_finished_plan_keeps_them_or_a_user_finds_out() -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_costs_of_options_are_the_least_over_all_shares(seed: int) -> None:
+def test_costs_of_options_are_minimal_over_all_shares(seed: int) -> None:
     """Against a fine grid of shares, also where everybody is on the device and pools are unused."""
     options = random_options(5, 2, seed)
     episode = Episode(options, np.arange(5))
@@ -93,9 +93,9 @@ def test_costs_of_options_are_the_least_over_all_shares(seed: int) -> None:
         for part in grid
     ]
     needed = options.needs[:, rows] > 0
-    least = np.where(needed, np.min(delays, axis=0), 0.0)
-    assert found[1:4] == pytest.approx(least, rel=1e-5, abs=1e-12)
-    assert (found[1:4] <= least * (1 + 1e-9) + 1e-12).all()
+    minimum = np.where(needed, np.min(delays, axis=0), 0.0)
+    assert found[1:4] == pytest.approx(minimum, rel=1e-5, abs=1e-12)
+    assert (found[1:4] <= minimum * (1 + 1e-9) + 1e-12).all()
     assert np.array_equal(found[0], options.device_delay_s[rows])
     assert found[4].min() == 0
 

@@ -69,9 +69,9 @@ def heterogeneous(seed: int) -> do.Instance:
 def with_deadlines(instance: do.Instance, factor: float) -> do.Instance:
     """Deadlines are a multiple of each user's shortest delay without the others."""
     options = do.build_options(instance)
-    alone = options.device_delay_s + whole_pools(options).sum(axis=0)
-    shortest = np.minimum.reduceat(alone, options.start[:-1])
-    return with_users(instance, deadline_s=factor * shortest)
+    delay = options.device_delay_s + whole_pools(options).sum(axis=0)
+    min_delay = np.minimum.reduceat(delay, options.start[:-1])
+    return with_users(instance, deadline_s=factor * min_delay)
 
 
 KINDS: dict[str, Callable[[int], do.Instance]] = {

@@ -31,7 +31,7 @@ Proven = tuple[Search, ProofTree, Termination]
 def tiny(seed: int, users: int, servers: int, limits: do.GeneratorSettings | None) -> do.Instance:
     """A generated instance with two students."""
     instance = do.generate_instance(users, servers, seed, limits)
-    return instance.model_copy(update={"models": instance.models[2:5:2]})
+    return instance.replace(models=instance.models[2:5:2])
 
 
 def prove(
@@ -218,10 +218,10 @@ def test_out_of_time_between_nodes(number: int, monkeypatch: pytest.MonkeyPatch)
     """The clock is looked at before each node, after the exchanges."""
     instance = tiny(5, 3, 2, None)
     original = Branching.run
-    keep_time = Search.keep_time
+    check_time = Search.check_time
 
     def run(self: Branching, max_nodes: int | None = None) -> Termination:
-        monkeypatch.setattr(Search, "keep_time", at_call(number, TimeIsUp, keep_time))
+        monkeypatch.setattr(Search, "check_time", at_call(number, TimeIsUp, check_time))
         return original(self, max_nodes)
 
     monkeypatch.setattr(Branching, "run", run)

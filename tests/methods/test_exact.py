@@ -37,12 +37,9 @@ def small_instance(seed: int, users: int, servers: int, limits: float) -> do.Ins
     """A few users with two students, so that all choices can be enumerated."""
     params = do.GeneratorSettings(deadlines=limits, energy_budgets=limits, accuracy_floors=limits)
     instance = do.generate_instance(users, servers, seed, params)
-    floors = [u.model_copy(update={"min_accuracy": None}) for u in instance.users]
-    return instance.model_copy(
-        update={
-            "models": instance.models[2:5:2],
-            "users": tuple(floors if limits > 0.9 else instance.users),
-        }
+    floors = [u.replace(min_accuracy=None) for u in instance.users]
+    return instance.replace(
+        models=instance.models[2:5:2], users=tuple(floors if limits > 0.9 else instance.users)
     )
 
 
@@ -92,10 +89,9 @@ def test_exact_on_instances_of_any_magnitude(instance: do.Instance) -> None:
 def squeezed(instance: do.Instance, factor: float) -> do.Instance:
     """The instance with all deadlines multiplied: below one, some become impossible."""
     users = tuple(
-        u.model_copy(update={"deadline_s": u.deadline_s * factor}) if u.deadline_s else u
-        for u in instance.users
+        u.replace(deadline_s=u.deadline_s * factor) if u.deadline_s else u for u in instance.users
     )
-    return instance.model_copy(update={"users": users})
+    return instance.replace(users=users)
 
 
 def test_no_fixing_proves_by_highs_alone() -> None:
@@ -109,8 +105,8 @@ def test_no_fixing_proves_by_highs_alone() -> None:
 def test_user_without_an_option_is_named() -> None:
     instance = do.generate_instance(4, 1, 0)
     users = list(instance.users)
-    users[2] = users[2].model_copy(update={"deadline_s": 1e-6})
-    result = do.solve(instance.model_copy(update={"users": tuple(users)}))
+    users[2] = users[2].replace(deadline_s=1e-6)
+    result = do.solve(instance.replace(users=tuple(users)))
     assert result.status == "infeasible"
     assert 'users[2] "u2"' in result.reason
     assert "deadline_s 1e-06" in result.reason
@@ -121,13 +117,12 @@ def test_pools_that_cannot_serve_all_deadlines_are_named() -> None:
     instance = do.generate_instance(30, 1, 0)
     options = do.build_options(instance)
     pools = pool_delays(options, options.capacity[:, options.server])
-    alone = options.device_delay_s + pools.sum(axis=0)
-    least = np.minimum.reduceat(alone, options.start[:-1])
+    delay = options.device_delay_s + pools.sum(axis=0)
+    min_delay = np.minimum.reduceat(delay, options.start[:-1])
     users = tuple(
-        u.model_copy(update={"deadline_s": float(1.05 * least[n])})
-        for n, u in enumerate(instance.users)
+        u.replace(deadline_s=float(1.05 * min_delay[n])) for n, u in enumerate(instance.users)
     )
-    result = do.solve(instance.model_copy(update={"users": users}))
+    result = do.solve(instance.replace(users=users))
     assert result.status == "infeasible"
     assert "edge-0" in result.reason
     assert "times the servers' pools" in result.reason

@@ -184,10 +184,8 @@ def test_an_idle_server_is_joined() -> None:
     instance = do.generate_instance(4, 2, 1)
     one = instance.users[0]
     gain = max(g for g in one.channel_gain if g is not None)
-    people = tuple(
-        one.model_copy(update={"name": f"u{n}", "channel_gain": (gain, gain)}) for n in range(4)
-    )
-    instance = instance.model_copy(update={"users": people})
+    people = tuple(one.replace(name=f"u{n}", channel_gain=(gain, gain)) for n in range(4))
+    instance = instance.replace(users=people)
     options = do.build_options(instance)
     crowded = np.array(
         [

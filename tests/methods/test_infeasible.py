@@ -25,19 +25,19 @@ def needs_splits() -> do.Instance:
 def close_deadlines(seed: int, factor: float) -> do.Instance:
     """Three users with two students; deadlines are a multiple of their delays without others."""
     instance = do.generate_instance(3, 2, seed)
-    instance = instance.model_copy(update={"models": instance.models[2:5:2]})
+    instance = instance.replace(models=instance.models[2:5:2])
     options = do.build_options(instance)
-    alone = options.device_delay_s + whole_pools(options).sum(axis=0)
-    least = np.minimum.reduceat(alone, options.start[:-1])
-    return with_deadlines(instance, (factor * least).tolist())
+    delay = options.device_delay_s + whole_pools(options).sum(axis=0)
+    min_delay = np.minimum.reduceat(delay, options.start[:-1])
+    return with_deadlines(instance, (factor * min_delay).tolist())
 
 
 def with_deadlines(instance: do.Instance, deadlines: list[float]) -> do.Instance:
     users = tuple(
-        user.model_copy(update={"deadline_s": deadline})
+        user.replace(deadline_s=deadline)
         for user, deadline in zip(instance.users, deadlines, strict=True)
     )
-    return instance.model_copy(update={"users": users})
+    return instance.replace(users=users)
 
 
 def search_of(instance: do.Instance, time_limit: float = math.inf) -> Search:

@@ -50,8 +50,8 @@ def check_against_enumeration(instance: do.Instance) -> None:
 
 
 def changed_users(instance: do.Instance, update: dict[str, Any]) -> do.Instance:
-    people = tuple(one.model_copy(update=update) for one in instance.users)
-    return instance.model_copy(update={"users": people})
+    users = tuple(one.replace(**update) for one in instance.users)
+    return instance.replace(users=users)
 
 
 # --- against enumeration
@@ -67,15 +67,15 @@ def test_price_finds_the_enumerated_optimum(
     instance: do.Instance, shift: list[int], fresh: float | None
 ) -> None:
     """Any magnitude, gains over twelve decades, limits, nothing or everything fresh."""
-    people = []
+    users = []
     for n, one in enumerate(instance.users):
         factors = [10.0 ** shift[(2 * n + s) % 6] for s in range(len(one.channel_gain))]
         gains = [g and g * f for g, f in zip(one.channel_gain, factors, strict=True)]
         update: dict[str, Any] = {"channel_gain": tuple(gains)}
         if fresh is not None:
             update["fresh_fraction"] = fresh
-        people.append(one.model_copy(update=update))
-    instance = instance.model_copy(update={"users": tuple(people)})
+        users.append(one.replace(**update))
+    instance = instance.replace(users=tuple(users))
     check_against_enumeration(instance)
 
 
@@ -89,12 +89,12 @@ def test_price_finds_the_enumerated_optimum(
 def test_price_with_tight_deadlines(seed: int, users: int, servers: int, squeeze: float) -> None:
     """Deadlines that can be kept, and the same ones shortened until some cannot."""
     instance = do.generate_instance(users, servers, seed, LIMITS)
-    people = tuple(
-        one.model_copy(update={"deadline_s": one.deadline_s and one.deadline_s * squeeze})
+    users = tuple(
+        one.replace(deadline_s=one.deadline_s and one.deadline_s * squeeze)
         for one in instance.users
     )
     students = instance.models[2:5:2]
-    instance = instance.model_copy(update={"models": students, "users": people})
+    instance = instance.replace(models=students, users=users)
     check_against_enumeration(instance)
 
 
@@ -104,15 +104,14 @@ UNPROVEN = ((2, 1.8), (3, 1.8))  # no plan exists, see the test that follows
 def close_deadlines(seed: int, factor: float) -> do.Instance:
     """Three users with two students; deadlines are a multiple of their delays without others."""
     instance = do.generate_instance(3, 2, seed)
-    instance = instance.model_copy(update={"models": instance.models[2:5:2]})
+    instance = instance.replace(models=instance.models[2:5:2])
     options = do.build_options(instance)
-    alone = options.device_delay_s + whole_pools(options).sum(axis=0)
-    shortest = np.minimum.reduceat(alone, options.start[:-1])
-    people = tuple(
-        one.model_copy(update={"deadline_s": float(factor * shortest[n])})
-        for n, one in enumerate(instance.users)
+    delay = options.device_delay_s + whole_pools(options).sum(axis=0)
+    min_delay = np.minimum.reduceat(delay, options.start[:-1])
+    users = tuple(
+        one.replace(deadline_s=float(factor * min_delay[n])) for n, one in enumerate(instance.users)
     )
-    return instance.model_copy(update={"users": people})
+    return instance.replace(users=users)
 
 
 def test_infeasible_exactly_where_enumeration_finds_no_plan() -> None:
@@ -144,18 +143,18 @@ def test_infeasible_where_branching_must_prove_it(seed: int, factor: float) -> N
 @pytest.mark.parametrize("fresh", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_copies_of_one_user_tie(count: int, fresh: float) -> None:
-    people = [user(f"u{n}", fresh_fraction=fresh) for n in range(count)]
-    check_against_enumeration(small_instance(*people))
+    users = [user(f"u{n}", fresh_fraction=fresh) for n in range(count)]
+    check_against_enumeration(small_instance(*users))
 
 
 def test_a_server_that_nobody_reaches() -> None:
-    people = [user(f"u{n}", channel_gain=(1e-11 / (n + 1), None)) for n in range(3)]
-    check_against_enumeration(small_instance(*people))
+    users = [user(f"u{n}", channel_gain=(1e-11 / (n + 1), None)) for n in range(3)]
+    check_against_enumeration(small_instance(*users))
 
 
 def test_one_model_leaves_two_places() -> None:
     instance = small_instance(user("a"), user("b", samples=150))
-    check_against_enumeration(instance.model_copy(update={"models": instance.models[:1]}))
+    check_against_enumeration(instance.replace(models=instance.models[:1]))
 
 
 @pytest.mark.parametrize("method", ["price", "exact"])
@@ -163,12 +162,12 @@ def test_one_option_a_user(method: str) -> None:
     """Users whose deadlines leave each its fastest option only."""
     instance = do.generate_instance(3, 1, 0)
     options = do.build_options(instance)
-    alone = options.device_delay_s + whole_pools(options).sum(axis=0)
-    people = []
+    delay = options.device_delay_s + whole_pools(options).sum(axis=0)
+    users = []
     for n, one in enumerate(instance.users):
-        fastest = np.sort(alone[options.start[n] : options.start[n + 1]])
-        people.append(one.model_copy(update={"deadline_s": float(fastest[:2].mean())}))
-    instance = instance.model_copy(update={"users": tuple(people)})
+        fastest = np.sort(delay[options.start[n] : options.start[n + 1]])
+        users.append(one.replace(deadline_s=float(fastest[:2].mean())))
+    instance = instance.replace(users=tuple(users))
     assert len(do.build_options(instance)) == 3
     result = do.solve(instance, method, gap=0.0)
     assert result.objective == pytest.approx(enumerate_optimum(instance), rel=1e-9)
@@ -179,9 +178,9 @@ def test_a_deadline_that_leaves_no_slack(slack: float) -> None:
     """One user whose deadline is its best delay with whole pools, or hardly more."""
     free = small_instance(user("a"))
     options = do.build_options(free)
-    alone = options.device_delay_s + whole_pools(options).sum(axis=0)
-    for k in np.argsort(alone)[1:4]:
-        check_against_enumeration(small_instance(user("a", deadline_s=float(alone[k] * slack))))
+    delay = options.device_delay_s + whole_pools(options).sum(axis=0)
+    for k in np.argsort(delay)[1:4]:
+        check_against_enumeration(small_instance(user("a", deadline_s=float(delay[k] * slack))))
 
 
 # --- against `exact`
@@ -248,15 +247,15 @@ def phases(result: do.Result) -> set[str]:
 @pytest.mark.parametrize("name", ["n10-s3", "n20-deadlines", "n20-energy"])
 def test_highs_ends_what_branching_began(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     instance = do.read_instance(INSTANCES / f"{name}.json")
-    alone = do.solve(instance, "price", gap=GAP)
-    assert "HiGHS round 1" not in phases(alone)
+    by_prices = do.solve(instance, "price", gap=GAP)
+    assert "HiGHS round 1" not in phases(by_prices)
     monkeypatch.setattr(price, "_NODES", 1)
-    monkeypatch.setattr(price, "_NODES_LIMITED", 1)
+    monkeypatch.setattr(price, "_NODES_CONSTRAINED", 1)
     result = do.solve(instance, "price", gap=GAP)
     assert {"branching", "HiGHS round 1"} <= phases(result)
     assert result.status == "optimal"
-    assert result.objective == pytest.approx(alone.objective, rel=2 * GAP)
-    assert result.bound >= alone.bound - 2 * GAP * abs(alone.bound)
+    assert result.objective == pytest.approx(by_prices.objective, rel=2 * GAP)
+    assert result.bound >= by_prices.bound - 2 * GAP * abs(by_prices.bound)
 
 
 def test_too_much_for_highs_is_branched_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,11 +269,11 @@ def test_too_much_for_highs_is_branched_on(monkeypatch: pytest.MonkeyPatch) -> N
         trees.append(self)
 
     monkeypatch.setattr(Branching, "__init__", keep)
-    alone = do.solve(instance, "price", gap=GAP)
+    by_prices = do.solve(instance, "price", gap=GAP)
     monkeypatch.setattr(price, "_NODES", 3)
     monkeypatch.setattr(price, "_HIGHS_OPTIONS", 0)
     result = do.solve(instance, "price", gap=GAP)
-    assert (result.objective, result.bound) == (alone.objective, alone.bound)
+    assert (result.objective, result.bound) == (by_prices.objective, by_prices.bound)
     assert len(trees) == 2
     assert trees[0].nodes == trees[1].nodes > 3
 
@@ -291,12 +290,12 @@ def test_branching_goes_on_where_highs_gives_up(
     reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance = do.read_instance(INSTANCES / "n10-s3.json")
-    alone = do.solve(instance, "price", gap=GAP)
+    by_prices = do.solve(instance, "price", gap=GAP)
     monkeypatch.setattr(price, "_NODES", 3)
     monkeypatch.setattr(OuterApproximation, "run", lambda self: reason)
     result = do.solve(instance, "price", gap=GAP)
     assert result.status == "optimal"
-    assert result.objective == pytest.approx(alone.objective, rel=2 * GAP)
+    assert result.objective == pytest.approx(by_prices.objective, rel=2 * GAP)
 
 
 def test_a_bound_of_highs_above_a_plan_leaves_that_of_branching(

@@ -15,7 +15,7 @@ from dtkd_opt.methods.bounding import price_and_round
 from dtkd_opt.methods.q_learning import (
     IndependentLearners,
     QLearning,
-    explored,
+    epsilon_greedy,
     rewards,
     within_budgets,
 )
@@ -33,10 +33,10 @@ COLD = QLearning(cold=True, rounds=500)
 def test_users_explore_as_often_as_they_should() -> None:
     start = np.arange(0, 30_001, 3)
     greedy = start[:-1].copy()
-    drawn = explored(greedy, start, 0.3, np.random.default_rng(0))
+    drawn = epsilon_greedy(greedy, start, 0.3, np.random.default_rng(0))
     assert np.mean(drawn != greedy) == pytest.approx(0.3 * 2 / 3, abs=0.02)
     assert ((drawn >= start[:-1]) & (drawn < start[1:])).all()
-    assert (explored(greedy, start, 0.0, np.random.default_rng(0)) == greedy).all()
+    assert (epsilon_greedy(greedy, start, 0.0, np.random.default_rng(0)) == greedy).all()
 
 
 @settings(deadline=None, max_examples=30)
@@ -53,14 +53,14 @@ def test_a_reward_is_minus_the_priced_cost(seed: int) -> None:
     assert -reward == pytest.approx(point.cost[choice], rel=1e-9)
 
 
-def test_lateness_is_paid_for() -> None:
+def test_lateness_is_penalised() -> None:
     options = random_options(5, 1, 3)
     choice = random_choice(options, np.random.default_rng(0))
     allocation = allocate(options, choice)
-    least = min_upload_log_shares(options)
-    on_time, _ = rewards(options, choice, allocation, 2.0, least)
+    min_shares = min_upload_log_shares(options)
+    on_time, _ = rewards(options, choice, allocation, 2.0, min_shares)
     deadline = np.repeat(allocation.delay * np.array([0.5, 0.8, 1.0, 2.0, np.inf]), 12)
-    late, _ = rewards(replace(options, deadline_s=deadline), choice, allocation, 2.0, least)
+    late, _ = rewards(replace(options, deadline_s=deadline), choice, allocation, 2.0, min_shares)
     assert late / on_time == pytest.approx([3.0, 1.5, 1.0, 1.0, 1.0])
 
 
@@ -169,7 +169,7 @@ def test_an_iteration_limit_only_shortens_its_rounds() -> None:
 def test_no_choice_keeps_the_limits() -> None:
     instance = do.generate_instance(6, 1, 0, do.GeneratorSettings(deadlines=1.0))
     tight = instance.users.replace(deadline_s=instance.users.deadline_s * 0.6)
-    hard = instance.model_copy(update={"users": tight})
+    infeasible = instance.replace(users=tight)
     for cold in (False, True):
         params = QLearning(cold=cold, rounds=20)
-        assert do.solve(hard, params).status == "infeasible"
+        assert do.solve(infeasible, params).status == "infeasible"

@@ -77,10 +77,13 @@ def test_states_are_the_digits_of_the_congestion_of_the_servers_in_reach() -> No
     for s in range(3):
         reached = np.isin(np.arange(9), options.user[options.server == s])
         assert ((congestion.servers == s).any(axis=1) == reached).all()
-    low, high = congestion.states(congestion.usual * 0.5), congestion.states(congestion.usual * 2)
+    low, high = (
+        congestion.states(congestion.reference_prices * 0.5),
+        congestion.states(congestion.reference_prices * 2),
+    )
     reach = (congestion.servers >= 0).sum(axis=1)
     assert (low == 0).all()
     assert (high == 3**reach - 1).all()
-    usual = congestion.states(congestion.usual)
-    assert (usual == (3**reach - 1) // 2).all()  # the digit 1 everywhere
+    states = congestion.states(congestion.reference_prices)
+    assert (states == (3**reach - 1) // 2).all()  # the digit 1 everywhere
     assert (congestion.sizes == 3**reach).all()

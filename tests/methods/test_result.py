@@ -30,8 +30,8 @@ def test_its_plan_and_prices_are_those_of_the_incumbent() -> None:
 
 def test_without_a_plan_there_is_still_something_to_print() -> None:
     users = do.generate_instance(3).users
-    instance = do.generate_instance(3).model_copy(
-        update={"users": users.replace(deadline_s=users.samples * 1e-12)}
+    instance = do.generate_instance(3).replace(
+        users=users.replace(deadline_s=users.samples * 1e-12)
     )
     result = do.solve(instance)
     assert (result.plan, result.prices, result.objective) == (None, None, math.inf)

@@ -115,7 +115,7 @@ def test_ctrl_c_and_time_limit_still_give_a_bound() -> None:
     def linger(search: Search, seed: int, params: None) -> Termination:
         try_first(search, seed, params)
         search.started -= 1000.0
-        search.keep_time()
+        search.check_time()
         return "heuristic_end"
 
     instance = do.generate_instance(20, 2)

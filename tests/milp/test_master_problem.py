@@ -27,7 +27,7 @@ def test_choices_that_cannot_keep_their_limits_are_cut_off() -> None:
     model.fixed = pyo.Constraint(expr=sum(model.x[int(k)] for k in choice) == len(choice))
     before = PersistentMilp(model, do.HighsSettings(), 0)
     assert before.run(1e-6, 10.0).reason == "optimal"
-    milp.cut_off(conflict, choice)
+    milp.add_conflict_cut(conflict, choice)
     after = PersistentMilp(model, do.HighsSettings(), 0)
     assert after.run(1e-6, 10.0).reason == "infeasible"
     model.fixed.deactivate()

@@ -230,8 +230,8 @@ def test_servers_do_not_touch_each_other(cases: Cases) -> None:
     """The users of one server get the same shares with and without the other servers' users."""
     for options, choice, allocation in cases:
         mine = np.flatnonzero(options.server[choice] == options.server[choice[0]])
-        alone = do.allocate(options, choice[mine])
-        assert alone.shares.tolist() == allocation.shares[:, mine].tolist()
+        single = do.allocate(options, choice[mine])
+        assert single.shares.tolist() == allocation.shares[:, mine].tolist()
 
 
 def assert_optimal(options: Options, choice: Index) -> do.Allocation:
@@ -307,11 +307,11 @@ def test_deadlines_at_the_very_delays_of_an_allocation(excess: float) -> None:
         rng = np.random.default_rng(seed)
         options = random_options(1 + seed % 3, 1, seed)
         choice = random_choice(options, rng)
-        limited = constrain(options, choice, rng, 0.85, 1.0)
-        if isinstance(before := allocate_or_conflicts(limited, choice), list):
+        constrained = constrain(options, choice, rng, 0.85, 1.0)
+        if isinstance(before := allocate_or_conflicts(constrained, choice), list):
             continue
-        alone = options.device_delay_s[choice] + whole_pools(options)[:, choice].sum(axis=0)
-        deadline = np.maximum(before.delay * (1 + excess), alone)
+        min_delay = options.device_delay_s[choice] + whole_pools(options)[:, choice].sum(axis=0)
+        deadline = np.maximum(before.delay * (1 + excess), min_delay)
         tight = with_limits(options, deadline, np.full(options.n_users, np.inf))
         found = do.allocate(tight, choice)
         assert found.delay.sum() <= before.delay.sum() * (1 + max(excess, 1e-9))

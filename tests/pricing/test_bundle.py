@@ -13,14 +13,14 @@ from dtkd_opt.pricing import lagrangian as prices
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian, price
 from dtkd_opt.problem.physics import Array
-from tests.support.options import all_choices, limited_options, mean_objective, random_options
+from tests.support.options import all_choices, constrained_options, mean_objective, random_options
 
 LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_no_visited_value_exceeds_the_optimum_with_limits(seed: int) -> None:
-    options = limited_options(seed, 3, 1 + seed % 2, 0.85, 1.2)
+    options = constrained_options(seed, 3, 1 + seed % 2, 0.85, 1.2)
     optimum = options.n_users * min(mean_objective(options, c) for c in all_choices(options))
     visited: list[DualPoint] = []
     maximise_bound(options, callback=visited.append)
@@ -65,7 +65,7 @@ def shrink(monkeypatch: pytest.MonkeyPatch, box: float) -> list[int]:
     ("users", "servers", "limits"),
     [(300, 1, None), (150, 3, None), (200, 2, LIMITS)],
 )
-def test_large_tables_get_the_same_bound(
+def test_many_options_get_the_same_bound(
     users: int,
     servers: int,
     limits: do.GeneratorSettings | None,
@@ -104,7 +104,7 @@ def test_a_box_that_is_too_narrow_is_left(
     assert all(point.value <= expected.value * (1 + 1e-9) for point in visited)
 
 
-def test_a_large_table_stops_at_its_target(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_options_stop_at_their_target(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more rounds than a target needs, though a tighter bound exists."""
     options = random_options(250, 2, 3)
     expected = maximise_bound(options)
@@ -115,11 +115,11 @@ def test_a_large_table_stops_at_its_target(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(visited) == 1
 
 
-def test_a_large_table_out_of_time_keeps_a_valid_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_options_out_of_time_keep_a_valid_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     options = random_options(250, 2, 3)
     expected = maximise_bound(options)
     shrink(monkeypatch, 0.2)
-    found = maximise_bound(options, deadline=-math.inf)
+    found = maximise_bound(options, ends_at=-math.inf)
     assert found.value < expected.value
     assert found.value == price(options, found.prices).value
 

@@ -30,25 +30,25 @@ from tests.support.options import (
 Conflicts = list[tuple[Options, Index, Conflict]]
 
 
-def least_cost(options: Options, k: int, price: Array) -> float:
-    """The least price · shares at which option k keeps its deadline and its upload limit."""
+def min_cost(options: Options, k: int, price: Array) -> float:
+    """The minimum of price · shares at which option k keeps its deadline and its upload limit."""
     budget = float(options.deadline_s[k] - options.device_delay_s[k])
     limit, uploads = float(options.uplink_limit_s[k]), options.uplink_bits[k] > 0
     rest = float(np.sqrt(price[1:] * options.needs[1:, k]).sum())
     if not uploads:
         return rest**2 / budget if np.isfinite(budget) else 0.0
-    least = float(options.uplink_bits[k] / options.uplink_snr_hz[k] * np.log(2))
-    most = min(limit, budget)
-    if not np.isfinite(most):
+    lower = float(options.uplink_bits[k] / options.uplink_snr_hz[k] * np.log(2))
+    upper = min(limit, budget)
+    if not np.isfinite(upper):
         return 0.0
-    assert least < most
+    assert lower < upper
 
     def cost(upload_s: float) -> float:
         remaining = rest**2 / (budget - upload_s) if np.isfinite(budget) else 0.0
         return float(price[0] * np.exp(share_for_delay(options, k, upload_s))) + remaining
 
-    span = most - least
-    low, high = least + 1e-9 * span, most if limit < budget else most - 1e-9 * span
+    span = upper - lower
+    low, high = lower + 1e-9 * span, upper if limit < budget else upper - 1e-9 * span
     inner = minimize_scalar(cost, bounds=(low, high), method="bounded", options={"xatol": 1e-10})
     return min(float(inner.fun), cost(high))
 
@@ -74,8 +74,8 @@ def test_conflicts_are_proofs(conflicts: Conflicts) -> None:
         assert (conflict.prices > 0).all()
         assert conflict.prices @ capacity == pytest.approx(1.0, rel=1e-12)
         assert (options.server[choice[conflict.users]] == conflict.server).all()
-        named = [least_cost(options, int(k), conflict.prices) for k in choice[conflict.users]]
-        everyone = [least_cost(options, int(k), conflict.prices) for k in on_server]
+        named = [min_cost(options, int(k), conflict.prices) for k in choice[conflict.users]]
+        everyone = [min_cost(options, int(k), conflict.prices) for k in on_server]
         assert sum(named) > 1
         assert sum(everyone) == pytest.approx(conflict.excess, rel=1e-6)
         assert conflict.pool == int(np.argmax(conflict.prices * capacity))
@@ -83,7 +83,7 @@ def test_conflicts_are_proofs(conflicts: Conflicts) -> None:
             assert sum(named) - min(named) <= 1 + 1e-9
 
 
-def test_conflicts_persist_among_their_users_alone(conflicts: Conflicts) -> None:
+def test_conflicts_persist_among_their_users_only(conflicts: Conflicts) -> None:
     for options, choice, conflict in conflicts:
         with pytest.raises(do.ChoiceInfeasible) as caught:
             do.allocate(options, choice[conflict.users])
@@ -105,8 +105,8 @@ def test_every_overloaded_server_is_reported() -> None:
     users = [user(f"u{n}", channel_gain=(2e-12, None)) for n in range(3)]
     users += [user(f"v{n}", channel_gain=(None, 2e-12)) for n in range(3)]
     options, choice = options_at(small_instance(*users), SERVER)
-    alone = whole_pools(options)[:, choice].sum(axis=0)
-    tight = with_limits(options, alone * 1.2, np.full(6, np.inf))
+    min_delay = whole_pools(options)[:, choice].sum(axis=0)
+    tight = with_limits(options, min_delay * 1.2, np.full(6, np.inf))
     with pytest.raises(do.ChoiceInfeasible) as caught:
         do.allocate(tight, choice)
     assert [conflict.server for conflict in caught.value.conflicts] == [0, 1]
@@ -137,19 +137,19 @@ def test_a_grid_of_splits_agrees() -> None:
         choice = random_choice(options, rng)
         delay = do.allocate(options, choice).delay
         deadline = delay * rng.uniform(0.8, 1.1, 2)
-        alone = options.device_delay_s[choice] + whole_pools(options)[:, choice].sum(axis=0)
-        if (deadline <= alone).any():
+        min_delay = options.device_delay_s[choice] + whole_pools(options)[:, choice].sum(axis=0)
+        if (deadline <= min_delay).any():
             continue
-        limited = with_limits(options, deadline, np.full(2, np.inf))
+        constrained = with_limits(options, deadline, np.full(2, np.inf))
         try:
-            do.allocate(limited, choice)
+            do.allocate(constrained, choice)
         except do.ChoiceInfeasible:
-            assert not grid_finds_shares(limited, choice, 60)
+            assert not grid_finds_shares(constrained, choice, 60)
             verdicts[False] += 1
         else:
             # a grid misses what is barely feasible
             assert grid_finds_shares(
-                replace(limited, deadline_s=limited.deadline_s * 1.03), choice, 60
+                replace(constrained, deadline_s=constrained.deadline_s * 1.03), choice, 60
             )
             verdicts[True] += 1
     assert verdicts[True] > 5

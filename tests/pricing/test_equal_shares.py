@@ -9,17 +9,33 @@ from dtkd_opt.pricing.equal_shares import (
     argmax_by_user,
     cheapest_options,
     equal_share_choice,
-    equal_shares,
+    equal_share_cost,
     first_prices,
     without_limits,
 )
-from dtkd_opt.problem.options import pool_delays
-from tests.support.options import limited_options, random_options
+from dtkd_opt.problem.options import Options, pool_delays
+from dtkd_opt.problem.physics import Array
+from tests.support.options import constrained_options, random_options
+
+
+def equal_shares(options: Options) -> Array:
+    """(3, K) what each option gets where N / S users share each server's pools."""
+    return options.capacity[:, options.server] / (options.n_users / options.n_servers)
 
 
 def test_pools_are_shared_by_the_average_number_of_users() -> None:
     options = random_options(6, 2, 0)
-    assert equal_shares(options) == pytest.approx(options.capacity[:, options.server] / 3)
+    delay = options.device_delay_s + pool_delays(options, equal_shares(options)).sum(axis=0)
+    assert equal_share_cost(options) == pytest.approx(delay + options.error_cost_s)
+
+
+def test_an_option_that_breaks_its_limit_at_equal_shares_costs_inf() -> None:
+    options = constrained_options(0, 6, 2, 0.9, 1.3)
+    pools = pool_delays(options, equal_shares(options))
+    delay = options.device_delay_s + pools.sum(axis=0)
+    kept = (delay <= options.deadline_s) & (pools[0] <= options.uplink_limit_s)
+    assert 0 < kept.sum() < len(options)
+    assert np.isfinite(equal_share_cost(options)).tolist() == kept.tolist()
 
 
 def test_of_equal_values_the_first_counts() -> None:
@@ -47,7 +63,7 @@ def test_each_user_takes_its_best_option_at_equal_shares() -> None:
 
 def test_first_prices_are_the_closed_form_of_what_their_choice_needs() -> None:
     """(Σ √need / C)² for downlink and CPU, whatever the limits; 0 where nothing is needed."""
-    options = limited_options(0, 6, 2, 0.9, 1.3)
+    options = constrained_options(0, 6, 2, 0.9, 1.3)
     assert options.constrained
     assert not without_limits(options).constrained
     choice, prices = equal_share_choice(options), first_prices(options)

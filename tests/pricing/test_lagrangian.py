@@ -20,7 +20,7 @@ from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array
 from tests.support.options import (
     all_choices,
-    limited_options,
+    constrained_options,
     mean_objective,
     random_options,
     random_prices,
@@ -39,7 +39,7 @@ def rounding(point: DualPoint, options: Options) -> float:
 
 
 def options_of(instance: do.Instance) -> Options:
-    """The option table, if the instance has one and enumerating it takes no time."""
+    """The options, if the instance has any and enumerating them takes no time."""
     try:
         options = do.build_options(instance)
     except do.InfeasibleError:
@@ -78,7 +78,7 @@ def test_bounds_on_any_instance(instance: do.Instance, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_bounds_with_binding_limits(seed: int) -> None:
     users, servers = 1 + seed % 3, 1 + seed % 2
-    check_bounds(limited_options(seed, users, servers, 0.8, 1.2), seed)
+    check_bounds(constrained_options(seed, users, servers, 0.8, 1.2), seed)
 
 
 def test_best_prices_are_no_worse_than_any_tried() -> None:
@@ -119,7 +119,7 @@ def test_visits_and_ends() -> None:
     short = maximise_bound(options, first_prices(options), max_steps=3, callback=visited.append)
     assert len(visited) == 4  # the first point and three steps
     assert short.value < best.value
-    late = maximise_bound(options, first_prices(options), deadline=time.monotonic() - 1)
+    late = maximise_bound(options, first_prices(options), ends_at=time.monotonic() - 1)
     assert late.value <= short.value
 
 
@@ -131,7 +131,9 @@ def test_gradient_is_the_derivative_away_from_kinks() -> None:
     rng = np.random.default_rng(3)
     compared = 0
     for seed in range(20):
-        options = limited_options(seed, 4, 2, 0.9, 1.3) if seed % 2 else random_options(4, 2, seed)
+        options = (
+            constrained_options(seed, 4, 2, 0.9, 1.3) if seed % 2 else random_options(4, 2, seed)
+        )
         point = price(options, random_prices(options, rng, 1.0))
         for p, s in np.ndindex(point.prices.shape):
             step = np.zeros_like(point.prices)
@@ -175,7 +177,7 @@ def test_reduced_costs(instance: do.Instance, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_reduced_costs_bound_every_choice_that_takes_the_option(seed: int) -> None:
     """L + reduced cost ≤ N · J of any choice with the option: what fixing rests on."""
-    options = limited_options(seed, 2, 1 + seed % 2, 0.9, 1.3)
+    options = constrained_options(seed, 2, 1 + seed % 2, 0.9, 1.3)
     best = maximise_bound(options, first_prices(options))
     for choice in all_choices(options):
         total = options.n_users * mean_objective(options, choice)
@@ -222,14 +224,15 @@ def test_infeasibility_is_proven() -> None:
         instance = do.generate_instance(users, servers, seed)
         students = {"models": instance.models[2:4]}
         options = do.build_options(instance.replace(**students))
-        least = np.minimum.reduceat(
+        min_delay = np.minimum.reduceat(
             options.device_delay_s + whole_pools(options).sum(axis=0), options.start[:-1]
         )
         slack = [1.001, 1.01, 1.05, 1.5, 3.0][seed % 5]
         late = (
-            options.device_delay_s + whole_pools(options).sum(axis=0) > slack * least[options.user]
+            options.device_delay_s + whole_pools(options).sum(axis=0)
+            > slack * min_delay[options.user]
         )
-        options = replace(options, deadline_s=slack * least[options.user]).select_rows(~late)
+        options = replace(options, deadline_s=slack * min_delay[options.user]).select_rows(~late)
         exists = any(
             math.isfinite(mean_objective(options, choice)) for choice in all_choices(options)
         )
@@ -316,7 +319,7 @@ def test_screening_keeps_the_cheapest_of_any_instance(instance: do.Instance, see
         )
 
 
-def test_screening_drops_most_of_a_table() -> None:
+def test_screening_drops_most_options() -> None:
     """What it is for; and at one point alone it keeps one option a user, but for ties."""
     options = random_options(100, 1, 0)
     best = maximise_bound(options).prices

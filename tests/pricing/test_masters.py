@@ -19,7 +19,7 @@ from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Array
 from tests.support.options import (
     all_choices,
-    limited_options,
+    constrained_options,
     mean_objective,
     random_options,
     random_prices,
@@ -50,10 +50,12 @@ def test_both_bundles_find_the_same_bound(users: int, servers: int, seed: int) -
 
 
 def test_limits_choose_the_box() -> None:
-    free, limited = random_options(4, 2, 0), limited_options(0, 3, 2, 0.9, 1.3)
+    free, constrained = random_options(4, 2, 0), constrained_options(0, 3, 2, 0.9, 1.3)
     assert isinstance(make_bundle(Lagrangian(free), first_prices(free)), QuadraticBundle)
-    assert limited.constrained
-    assert isinstance(make_bundle(Lagrangian(limited), first_prices(limited)), BoxstepBundle)
+    assert constrained.constrained
+    assert isinstance(
+        make_bundle(Lagrangian(constrained), first_prices(constrained)), BoxstepBundle
+    )
 
 
 @BOTH
@@ -102,7 +104,7 @@ def test_fractions_are_a_relaxed_choice_that_fits_the_pools(
 
 def test_fractions_with_limits_sum_to_one() -> None:
     for seed in range(4):
-        options = limited_options(seed, 4, 2, 0.9, 1.3)
+        options = constrained_options(seed, 4, 2, 0.9, 1.3)
         made = climbed(BoxstepBundle, options)
         total = np.add.reduceat(made.fractions(), options.start[:-1])
         assert total == pytest.approx(np.ones(options.n_users), abs=1e-6)

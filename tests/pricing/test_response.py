@@ -1,4 +1,4 @@
-"""The response of one option to prices: best within its limits, and least."""
+"""The response of one option to prices: best within its limits, and of minimum cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from dtkd_opt.pricing.response import free_shares, min_upload_log_shares, respond
 from dtkd_opt.problem.options import SERVER, Options, pool_delays
 from dtkd_opt.problem.physics import Array
-from tests.support.options import limited_options, random_options, random_prices, whole_pools
+from tests.support.options import constrained_options, random_options, random_prices, whole_pools
 
 
 def assert_best_response(options: Options, prices: Array, rng: np.random.Generator) -> None:
@@ -69,11 +69,11 @@ def test_response_within_limits() -> None:
     for seed in range(30):
         options = random_options(4, 2, seed)
         pools = whole_pools(options)
-        least = options.device_delay_s + pools.sum(axis=0)
+        min_delay = options.device_delay_s + pools.sum(axis=0)
         slack = np.exp(rng.uniform(-7, 2, (2, len(options))))
         tight = replace(
             options,
-            deadline_s=least * (1 + slack[0]),
+            deadline_s=min_delay * (1 + slack[0]),
             uplink_limit_s=np.where(
                 rng.random(len(options)) < 0.5, pools[0] * (1 + slack[1]) + 1e-9, np.inf
             ),
@@ -85,9 +85,9 @@ def test_response_within_limits() -> None:
         held = (tight.uplink_bits > 0) & (uploads >= tight.uplink_limit_s * (1 - 1e-9))
         both += int((held & (found.weight > 1)).sum())
         for k in range(0, len(tight), 5):
-            alone = respond(tight.select_rows(np.array([k])), prices)
-            assert alone.delay == pytest.approx(found.delay[[k]], rel=1e-12)
-            assert alone.shares == pytest.approx(found.shares[:, [k]], rel=1e-9)
+            single = respond(tight.select_rows(np.array([k])), prices)
+            assert single.delay == pytest.approx(found.delay[[k]], rel=1e-12)
+            assert single.shares == pytest.approx(found.shares[:, [k]], rel=1e-9)
     assert both > 10
 
 
@@ -114,11 +114,11 @@ def test_deadline_beyond_the_kink_of_the_upload_limit() -> None:
     assert_best_response(options, prices, np.random.default_rng(0))
 
 
-def test_least_response() -> None:
+def test_minimum_response() -> None:
     """Limits are kept at a cost that no random shares undercut; without limits it is nothing."""
     rng = np.random.default_rng(2)
     for seed in range(10):
-        options = limited_options(seed, 4, 2, 0.8, 1.2)
+        options = constrained_options(seed, 4, 2, 0.8, 1.2)
         prices = random_prices(options, rng)
         found = respond(options, prices, min_cost=True)
         pools = pool_delays(options, np.maximum(found.shares, 1e-300))

@@ -56,7 +56,7 @@ def test_excess(log_z: float) -> None:
 
 
 @given(log_z=st.floats(-60, 60))
-def test_fall_is_the_derivative(log_z: float) -> None:
+def test_slope_is_the_derivative(log_z: float) -> None:
     """-dφ / d log z, by a central difference in 120 digits."""
     with localcontext(prec=DIGITS):
         z, h = 1 / Decimal(float(np.exp(-log_z))), Decimal("1e-15")
@@ -64,11 +64,11 @@ def test_fall_is_the_derivative(log_z: float) -> None:
         assert error(float(uplink.phi_slope(np.exp(-np.array(log_z)))), exact) < 1e-13
 
 
-def test_cheapest_is_stationary() -> None:
+def test_priced_minimiser_is_stationary() -> None:
     """c z = -dφ / d log z to 1e-12, from 120-digit arithmetic on the z that was returned."""
     together, _ = uplink.priced_minimiser(LOG_PRICES)
-    alone = [uplink.priced_minimiser(np.array(log_c))[0] for log_c in LOG_PRICES]
-    pairs = [*zip(LOG_PRICES, together, strict=True), *zip(LOG_PRICES, alone, strict=True)]
+    separate = [uplink.priced_minimiser(np.array(log_c))[0] for log_c in LOG_PRICES]
+    pairs = [*zip(LOG_PRICES, together, strict=True), *zip(LOG_PRICES, separate, strict=True)]
     with localcontext(prec=DIGITS):
         for log_c, found in pairs:
             c, z = Decimal(float(log_c)).exp(), Decimal(float(found)).exp()
@@ -78,7 +78,7 @@ def test_cheapest_is_stationary() -> None:
 
 
 @pytest.mark.parametrize("step", ["1.0001", "0.9999"])
-def test_cheapest_is_a_minimum(step: str) -> None:
+def test_priced_minimiser_is_a_minimum(step: str) -> None:
     """φ(z) + c z is less at the returned z than a ten-thousandth to either side."""
     log_z, _ = uplink.priced_minimiser(LOG_PRICES)
     with localcontext(prec=DIGITS):
@@ -88,7 +88,7 @@ def test_cheapest_is_a_minimum(step: str) -> None:
             assert exact_phi(z) + c * z < exact_phi(beside) + c * beside
 
 
-def test_cheapest_slope() -> None:
+def test_slope_of_the_priced_minimiser() -> None:
     _, slope = uplink.priced_minimiser(LOG_PRICES)
     h = 1e-4
     after, before = (
@@ -100,7 +100,7 @@ def test_cheapest_slope() -> None:
     assert (slope <= -0.5 * (1 - 1e-12)).all()
 
 
-def test_cheapest_of_other_shapes() -> None:
+def test_priced_minimiser_of_other_shapes() -> None:
     log_z, slope = uplink.priced_minimiser(np.zeros((2, 0, 3)))
     assert log_z.shape == slope.shape == (2, 0, 3)
     one, _ = uplink.priced_minimiser(np.array(1.5))
@@ -109,12 +109,12 @@ def test_cheapest_of_other_shapes() -> None:
     assert many[:, 0] == pytest.approx(float(one), rel=1e-14)
 
 
-def test_for_delay_inverts_phi() -> None:
+def test_inverse_of_phi() -> None:
     """φ(z) = ratio · ln 2 for log ratios of 1e-9 to 100; also the excess over ln 2 to 1e-12."""
     log_ratio = np.append(np.logspace(-9, 2, 100), np.linspace(1, 100, 50))
     together = uplink.inverse_phi(log_ratio)
-    alone = [uplink.inverse_phi(np.array(log)) for log in log_ratio]
-    pairs = [*zip(log_ratio, together, strict=True), *zip(log_ratio, alone, strict=True)]
+    separate = [uplink.inverse_phi(np.array(log)) for log in log_ratio]
+    pairs = [*zip(log_ratio, together, strict=True), *zip(log_ratio, separate, strict=True)]
     with localcontext(prec=DIGITS):
         for wanted, found in pairs:
             phi, ratio = exact_phi(Decimal(float(found)).exp()), Decimal(float(wanted)).exp()
@@ -124,7 +124,7 @@ def test_for_delay_inverts_phi() -> None:
 
 
 @given(log_z=st.floats(-60, 30))
-def test_for_delay_undoes_phi(log_z: float) -> None:
+def test_inverse_phi_undoes_phi(log_z: float) -> None:
     """By the excess, since φ itself cannot tell large z apart."""
     log_ratio = np.log1p(uplink.phi_excess(np.exp(-np.array([log_z]))))
     assert uplink.inverse_phi(log_ratio) == pytest.approx([log_z], rel=1e-12, abs=1e-12)

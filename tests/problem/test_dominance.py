@@ -18,7 +18,7 @@ from tests.support.strategies import instances
 @settings(deadline=None, max_examples=60)
 @given(instances(), st.integers(0, 10_000))
 def test_a_dominated_option_is_never_the_cheapest(instance: do.Instance, seed: int) -> None:
-    """Each user's least cost is the same without dominated options, at any prices and gains."""
+    """Each user's min_cost cost is the same without dominated options, at any prices and gains."""
     try:
         options = do.build_options(instance)
     except do.InfeasibleError:
@@ -40,21 +40,17 @@ def test_a_dominated_option_is_never_the_cheapest(instance: do.Instance, seed: i
             downlink_work=options.downlink_work / better,
         ),
     ):
-        few, every = (price(part, prices) for part in (changed.select_rows(rows), changed))
-        least = every.cost[every.choice]
-        assert few.cost[few.choice] == pytest.approx(least, rel=1e-9)
+        kept, full = (price(part, prices) for part in (changed.select_rows(rows), changed))
+        min_cost = full.cost[full.choice]
+        assert kept.cost[kept.choice] == pytest.approx(min_cost, rel=1e-9)
 
 
 def test_of_equal_options_the_first_stays() -> None:
     instance = do.generate_instance(3)
     twins = tuple(
-        model.model_copy(update={"name": f"{model.name}-{i}"})
-        for model in instance.models
-        for i in (0, 1)
+        model.replace(name=f"{model.name}-{i}") for model in instance.models for i in (0, 1)
     )
-    single, double = (
-        do.build_options(made) for made in (instance, instance.model_copy(update={"models": twins}))
-    )
+    single, double = (do.build_options(made) for made in (instance, instance.replace(models=twins)))
     rows = undominated(double)
     assert (double.model[rows] % 2 == 0).all()
     assert len(rows) == len(undominated(single)) < len(single)

@@ -265,7 +265,7 @@ def allocated(users: int, servers: int, seed: int) -> tuple[Instance, do.Plan, A
     instance = do.generate_instance(users, servers, seed)
     options = do.build_options(instance)
     choice = random_choice(options, rng)
-    limited = constrain(options, choice, rng, 0.9, 1.5)
+    constrained = constrain(options, choice, rng, 0.9, 1.5)
     limits = [
         {
             "deadline_s": None if np.isinf(d) else float(d),
@@ -273,14 +273,14 @@ def allocated(users: int, servers: int, seed: int) -> tuple[Instance, do.Plan, A
         }
         for u, d, e in zip(
             instance.users,
-            limited.deadline_s[choice],
-            limited.uplink_limit_s[choice],
+            constrained.deadline_s[choice],
+            constrained.uplink_limit_s[choice],
             strict=True,
         )
     ]
     held = tuple(u.replace(**new) for u, new in zip(instance.users, limits, strict=True))
-    allocation = do.allocate(limited, choice)
-    plan = make_plan(limited, choice, allocation.shares)
+    allocation = do.allocate(constrained, choice)
+    plan = make_plan(constrained, choice, allocation.shares)
     return instance.replace(users=held), plan, allocation.delay
 
 

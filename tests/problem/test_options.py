@@ -1,4 +1,4 @@
-"""The option table against a plain double loop, its parts, and what limits leave out of it."""
+"""The options against a plain double loop, its parts, and what limits leave out of it."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def plain_row(instance: Instance, n: int, m: int, place: int, name: str, s: int)
     )
 
 
-def broken_limits(instance: Instance, row: Row) -> set[str]:
+def violated_limits(instance: Instance, row: Row) -> set[str]:
     """The limits that an option breaks even with the server's whole pools."""
     u, edge = instance.users[row.user], instance.servers[row.server]
     name: Place = "server" if row.place == SERVER else "device"
@@ -113,7 +113,7 @@ def broken_limits(instance: Instance, row: Row) -> set[str]:
     return broken
 
 
-def assert_table_is(options: Options, rows: list[Row]) -> None:
+def assert_options_are(options: Options, rows: list[Row]) -> None:
     """Same options in the same order, same numbers."""
     assert len(options) == len(rows)
     for name in PER_OPTION:
@@ -155,16 +155,16 @@ def test_small_instance_by_hand() -> None:
 
 
 def test_small_instance_against_the_loop() -> None:
-    rows = [row for row in plain_rows(MIXED) if not broken_limits(MIXED, row)]
+    rows = [row for row in plain_rows(MIXED) if not violated_limits(MIXED, row)]
     assert len(rows) < len(plain_rows(MIXED))
-    assert_table_is(build_options(MIXED), rows)
+    assert_options_are(build_options(MIXED), rows)
 
 
 @settings(max_examples=60, deadline=None)
 @given(instance=instances())
 def test_random_instances_against_the_loop(instance: Instance) -> None:
     """Also that InfeasibleError is raised exactly when a user is left with nothing."""
-    rows = [row for row in plain_rows(instance) if not broken_limits(instance, row)]
+    rows = [row for row in plain_rows(instance) if not violated_limits(instance, row)]
     without = set(range(len(instance.users))) - {row.user for row in rows}
     if without:
         with pytest.raises(do.InfeasibleError) as caught:
@@ -172,7 +172,7 @@ def test_random_instances_against_the_loop(instance: Instance) -> None:
         for n in without:
             assert f"users[{n}] " in str(caught.value)
     else:
-        assert_table_is(build_options(instance), rows)
+        assert_options_are(build_options(instance), rows)
 
 
 def test_start_bounds_each_users_options() -> None:
@@ -204,7 +204,7 @@ def test_a_device_that_downloads_nothing_has_one_server() -> None:
 
 
 @given(data=st.data())
-def test_take_keeps_users(data: st.DataObject) -> None:
+def test_selected_rows_keep_users(data: st.DataObject) -> None:
     """By mask or by indices: the same rows, users keep their numbers, also those left empty."""
     options = build_options(MIXED)
     flags = st.lists(st.booleans(), min_size=len(options), max_size=len(options))
@@ -224,7 +224,7 @@ def test_take_keeps_users(data: st.DataObject) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(instance=instances(limits=False), data=st.data())
-def test_relabelling_users_permutes_the_table(instance: Instance, data: st.DataObject) -> None:
+def test_relabelling_users_permutes_the_options(instance: Instance, data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(instance.users))))
     users = tuple(instance.users[n] for n in order)
     options, relabelled = (

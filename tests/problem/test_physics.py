@@ -174,5 +174,5 @@ def test_shapes_broadcast(equation: physics.Array, arity: int) -> None:
     assert result.shape == (4, 3)
     for i in range(4):
         for j in range(3):
-            alone = equation(column[i, 0], *row[:, j])
-            assert result[i, j] == pytest.approx(float(alone), rel=1e-15)
+            single = equation(column[i, 0], *row[:, j])
+            assert result[i, j] == pytest.approx(float(single), rel=1e-15)

@@ -15,20 +15,20 @@ from tests.support.strategies import tables
 TABLE = {"samples": [100, 1000], "device": [0.7, 0.8], "server": [0.72, 0.83]}
 
 
-@given(table=tables(), samples=st.lists(st.integers(1, 10**15) | st.floats(1, 1e6), min_size=1))
-def test_accuracy_of_many_sizes_is_that_of_each(table: AccuracyTable, samples: list[float]) -> None:
+@given(accuracy=tables(), samples=st.lists(st.integers(1, 10**15) | st.floats(1, 1e6), min_size=1))
+def test_accuracy_of_many_sizes_is_of_each(accuracy: AccuracyTable, samples: list[float]) -> None:
     """To the last bit: a floor that is met alone is met among others."""
     for place in PLACES:
-        alone = [table.at(size, place) for size in samples]
-        assert table.at(np.array(samples), place).tolist() == alone
-        assert table.at(np.array([samples, samples]), place).tolist() == [alone, alone]
-        assert all(type(value) is float for value in alone)
+        separate = [accuracy.at(size, place) for size in samples]
+        assert accuracy.at(np.array(samples), place).tolist() == separate
+        assert accuracy.at(np.array([samples, samples]), place).tolist() == [separate, separate]
+        assert all(type(value) is float for value in separate)
 
 
 @given(first=tables(), second=tables(), samples=st.lists(st.integers(1, 10**6), min_size=1))
 def test_best_accuracy(first: AccuracyTable, second: AccuracyTable, samples: list[int]) -> None:
-    alone = [max(t.at(s, p) for t in (first, second) for p in PLACES) for s in samples]
-    assert best_accuracy([first, second], np.array(samples)).tolist() == alone
+    separate = [max(t.at(s, p) for t in (first, second) for p in PLACES) for s in samples]
+    assert best_accuracy([first, second], np.array(samples)).tolist() == separate
 
 
 def test_tables_take_arrays() -> None:
@@ -38,20 +38,20 @@ def test_tables_take_arrays() -> None:
     assert model.accuracy == do.AccuracyTable(**TABLE)
 
 
-@given(table=tables(), samples=st.integers(1, 10**6) | st.floats(1, 1e6))
-def test_accuracy_is_linear_in_log_samples(table: AccuracyTable, samples: float) -> None:
+@given(accuracy=tables(), samples=st.integers(1, 10**6) | st.floats(1, 1e6))
+def test_accuracy_is_linear_in_log_samples(accuracy: AccuracyTable, samples: float) -> None:
     for place in PLACES:
-        want = np.interp(np.log(samples), np.log(table.samples), getattr(table, place))
-        assert table.at(samples, place) == pytest.approx(want, rel=1e-9, abs=1e-12)
+        want = np.interp(np.log(samples), np.log(accuracy.samples), getattr(accuracy, place))
+        assert accuracy.at(samples, place) == pytest.approx(want, rel=1e-9, abs=1e-12)
 
 
-@given(table=tables())
-def test_accuracy_at_and_beyond_grid_points(table: AccuracyTable) -> None:
+@given(accuracy=tables())
+def test_accuracy_at_and_beyond_grid_points(accuracy: AccuracyTable) -> None:
     for place in PLACES:
-        column = getattr(table, place)
-        assert tuple(table.at(samples, place) for samples in table.samples) == column
-        assert table.at(table.samples[0] / 7, place) == column[0]
-        assert table.at(table.samples[-1] * 7, place) == column[-1]
+        column = getattr(accuracy, place)
+        assert tuple(accuracy.at(samples, place) for samples in accuracy.samples) == column
+        assert accuracy.at(accuracy.samples[0] / 7, place) == column[0]
+        assert accuracy.at(accuracy.samples[-1] * 7, place) == column[-1]
 
 
 @pytest.mark.parametrize(
@@ -65,5 +65,5 @@ def test_accuracy_at_and_beyond_grid_points(table: AccuracyTable) -> None:
     ],
 )
 def test_accuracy_by_hand(samples: int, place: Place, want: float) -> None:
-    table = AccuracyTable(samples=(100, 10**4), device=(0.5, 0.7), server=(0.8, 0.9))
-    assert table.at(samples, place) == pytest.approx(want, rel=1e-12)
+    accuracy = AccuracyTable(samples=(100, 10**4), device=(0.5, 0.7), server=(0.8, 0.9))
+    assert accuracy.at(samples, place) == pytest.approx(want, rel=1e-12)

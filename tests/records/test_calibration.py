@@ -38,7 +38,7 @@ def curve(
     )
 
 
-def some_table(**change: Any) -> do.Calibration:
+def make_calibration(**change: Any) -> do.Calibration:
     """Of one student."""
     device, server = [0.7, 0.76, 0.8, 0.83], [0.72, 0.77, 0.81, 0.84]
     accuracy = AccuracyTable(samples=SIZES, device=tuple(device), server=tuple(server))
@@ -58,13 +58,13 @@ def some_table(**change: Any) -> do.Calibration:
 
 
 def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
-    table = some_table()
-    do.write_calibration(table, tmp_path / "t.json")
-    assert do.read_calibration(tmp_path / "t.json") == table
+    calibration = make_calibration()
+    do.write_calibration(calibration, tmp_path / "t.json")
+    assert do.read_calibration(tmp_path / "t.json") == calibration
     models = json.loads((tmp_path / "t.json").read_text())["models"]
     instance = json.loads((INSTANCES / "n5.json").read_text()) | {"models": models}
     (tmp_path / "n5.json").write_text(json.dumps(instance))
-    assert do.read_instance(tmp_path / "n5.json").models == table.models
+    assert do.read_instance(tmp_path / "n5.json").models == calibration.models
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_damaged_tables_are_refused_with_the_place(
     old: str, new: str, fault: str, tmp_path: Path
 ) -> None:
-    text = some_table().to_bytes().decode()
+    text = make_calibration().to_bytes().decode()
     assert old in text
     (tmp_path / "t.json").write_text(text.replace(old, new))
     with pytest.raises(do.InputError) as error:
@@ -99,16 +99,16 @@ def test_damaged_tables_are_refused_with_the_place(
 
 
 def test_each_kind_of_accuracy() -> None:
-    table = some_table()
-    (low,) = table.models_with("lower95")
+    calibration = make_calibration()
+    (low,) = calibration.models_with("lower95")
     assert low.accuracy.device == (0.69, 0.75, 0.79, 0.82)
-    (fitted,) = table.models_with("fitted")
-    assert fitted.accuracy.server == table.curves[1].fit.fitted
-    assert table.models_with("mean") == table.models
+    (fitted,) = calibration.models_with("fitted")
+    assert fitted.accuracy.server == calibration.curves[1].fit.fitted
+    assert calibration.models_with("mean") == calibration.models
     single = tuple(curve("mlp16", labels, [0.7, 0.8]) for labels in ("device", "server"))
     accuracy = AccuracyTable(samples=SIZES[:2], device=(0.7, 0.8), server=(0.7, 0.8))
-    model = table.models[0].replace(accuracy=accuracy)
-    few = some_table(curves=single, models=(model,))
+    model = calibration.models[0].replace(accuracy=accuracy)
+    few = make_calibration(curves=single, models=(model,))
     for kind, needs in (("lower95", "two seeds"), ("fitted", "four sizes")):
         with pytest.raises(do.InputError, match=f"that takes {needs} or more"):
             few.models_with(kind)
@@ -117,27 +117,27 @@ def test_each_kind_of_accuracy() -> None:
 
 
 def test_an_instance_takes_the_models_of_its_own_epochs() -> None:
-    table, instance = some_table(), do.read_instance(INSTANCES / "n5.json")
-    taken = table.into(instance, "lower95")
-    assert (taken.task, taken.models) == (TASK, table.models_with("lower95"))
+    calibration, instance = make_calibration(), do.read_instance(INSTANCES / "n5.json")
+    taken = calibration.into(instance, "lower95")
+    assert (taken.task, taken.models) == (TASK, calibration.models_with("lower95"))
     assert (taken.users, taken.servers) == (instance.users, instance.servers)
     assert do.check(taken, do.solve(taken).solution) == []
     with pytest.raises(do.InputError, match=r"task\.epochs: must be 7, .* with --epochs 40"):
-        some_table(task=TASK.replace(epochs=7)).into(instance)
+        make_calibration(task=TASK.replace(epochs=7)).into(instance)
     users = [instance.users[0].replace(min_accuracy=0.85), *instance.users[1:]]
     with pytest.raises(do.InputError, match=r"users\[0\]\.min_accuracy: must be at most 0\."):
-        table.into(instance.replace(users=users))
+        calibration.into(instance.replace(users=users))
 
 
-def test_generated_instances_take_a_table() -> None:
-    table = some_table()
+def test_generated_instances_take_a_calibration() -> None:
+    calibration = make_calibration()
     params = do.GeneratorSettings(accuracy_floors=1.0)
-    made = do.generate_instance(20, settings=params, calibration=table, accuracy="lower95")
-    assert (made.task, made.models) == (TASK, table.models_with("lower95"))
+    made = do.generate_instance(20, settings=params, calibration=calibration, accuracy="lower95")
+    assert (made.task, made.models) == (TASK, calibration.models_with("lower95"))
     assert max(user.min_accuracy for user in made.users) < 0.83
 
 
-def test_instances_are_generated_with_the_shipped_table() -> None:
+def test_instances_are_generated_with_the_shipped_calibration() -> None:
     """It is the one that experiments/ tells how to make."""
     shipped, made = do.shipped_calibration(), do.generate_instance(3)
     assert (made.task, made.models) == (shipped.task, shipped.models)
@@ -150,7 +150,7 @@ def test_instances_are_generated_with_the_shipped_table() -> None:
 
 
 def test_the_command_line_uses_tables(tmp_path: Path) -> None:
-    do.write_calibration(some_table(), tmp_path / "t.json")
+    do.write_calibration(make_calibration(), tmp_path / "t.json")
     generate = ["generate", "--users", "4", "--models", "t.json", "--output", "a.json"]
     into = ["calibrate", "--models", "t.json", "--into", "b.json", "--accuracy", "lower95"]
     instance = do.generate_instance(4)
@@ -165,8 +165,8 @@ def test_the_command_line_uses_tables(tmp_path: Path) -> None:
     assert [(run.returncode, run.stderr) for run in done[:2]] == [(0, "")] * 2
     assert done[1].stdout == "written: b.json (models of digits, lower95)\n"
     first, second = (do.read_instance(tmp_path / name) for name in ("a.json", "b.json"))
-    assert first.models == some_table().models
-    assert second.models == some_table().models_with("lower95")
+    assert first.models == make_calibration().models
+    assert second.models == make_calibration().models_with("lower95")
     assert first.task == second.task == TASK
     assert (done[2].returncode, done[2].stdout) == (1, "")
     assert done[2].stderr.startswith("c.json: task.epochs: must be 40")
@@ -175,9 +175,9 @@ def test_the_command_line_uses_tables(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["fitted", "residuals"])
 def test_a_fit_has_one_value_a_cell(name: str, tmp_path: Path) -> None:
-    table = json.loads(some_table().to_bytes())
-    table["curves"][1]["fit"][name].pop()
-    (tmp_path / "t.json").write_text(json.dumps(table))
+    calibration = json.loads(make_calibration().to_bytes())
+    calibration["curves"][1]["fit"][name].pop()
+    (tmp_path / "t.json").write_text(json.dumps(calibration))
     said = rf"t\.json: curves\[1\]\.fit\.{name}: must have 4 values, one a cell, got 3"
     with pytest.raises(do.InputError, match=said):
         do.read_calibration(tmp_path / "t.json")

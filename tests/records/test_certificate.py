@@ -63,29 +63,31 @@ def test_large_incumbents_go_to_parquet(tmp_path: Path) -> None:
 def test_faulty_parquet(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    file, table = tmp_path / "c.json", tmp_path / "c.incumbent.parquet"
+    file, plan_table = tmp_path / "c.json", tmp_path / "c.incumbent.parquet"
     do.write_certificate(root_certificate(load("n5")), file, parquet=True)
-    good = parquet.read_table(table)
+    original = parquet.read_table(plan_table)
 
     def fault() -> str:
         with pytest.raises(do.InputError) as caught:
             do.read_certificate(file)
         return str(caught.value)
 
-    parquet.write_table(good.drop_columns(["cpu_hz"]), table)
-    assert fault() == f"{table}: cpu_hz: is missing; must be given"
-    empty = pa.array([None, *good["model"].to_pylist()[1:]])
-    parquet.write_table(good.set_column(1, "model", empty), table)
-    assert fault() == f"{table}: incumbent[0].model: must be a text in quotes, got null"
-    parquet.write_table(good.set_column(4, "uplink_hz", good["name"]), table)
-    assert fault() == f"{table}: uplink_hz: must be a column of numbers, got one of type string"
-    parquet.write_table(good.append_column("more", good["name"]), table)
-    assert fault() == f"{table}: more: is not a known column; remove or rename it"
-    table.write_bytes(b"PAR1 not at all PAR1")
-    assert fault() == f"{table}: is not a Parquet file, or is damaged"
-    table.unlink()
-    assert fault() == f"{table}: no such file"
-    file.write_text(file.read_text().replace(table.name, "../c.parquet"))
+    parquet.write_table(original.drop_columns(["cpu_hz"]), plan_table)
+    assert fault() == f"{plan_table}: cpu_hz: is missing; must be given"
+    empty = pa.array([None, *original["model"].to_pylist()[1:]])
+    parquet.write_table(original.set_column(1, "model", empty), plan_table)
+    assert fault() == f"{plan_table}: incumbent[0].model: must be a text in quotes, got null"
+    parquet.write_table(original.set_column(4, "uplink_hz", original["name"]), plan_table)
+    assert (
+        fault() == f"{plan_table}: uplink_hz: must be a column of numbers, got one of type string"
+    )
+    parquet.write_table(original.append_column("more", original["name"]), plan_table)
+    assert fault() == f"{plan_table}: more: is not a known column; remove or rename it"
+    plan_table.write_bytes(b"PAR1 not at all PAR1")
+    assert fault() == f"{plan_table}: is not a Parquet file, or is damaged"
+    plan_table.unlink()
+    assert fault() == f"{plan_table}: no such file"
+    file.write_text(file.read_text().replace(plan_table.name, "../c.parquet"))
     assert "incumbent: must be a list in [ ] or the name of a .parquet file in the same" in fault()
 
 

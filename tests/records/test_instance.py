@@ -72,8 +72,8 @@ def instance() -> Instance:
 
 
 def test_records_are_frozen(instance: Instance) -> None:
-    table = instance.models[0].accuracy
-    for record in (instance, instance.task, instance.servers[0], instance.models[0], table):
+    accuracy = instance.models[0].accuracy
+    for record in (instance, instance.task, instance.servers[0], instance.models[0], accuracy):
         with pytest.raises(AttributeError, match="frozen"):
             setattr(record, next(iter(type(record).model_fields)), "other")
     with pytest.raises(AttributeError, match="frozen"):

@@ -128,7 +128,7 @@ def test_masks_find_what_users_records_refuse(odd: dict[str, Any], keys: set[str
     record = {key: None if row[key] == stands else row[key] for key, stands in NULLS.items()}
     gains = tuple(None if gain != gain else gain for gain in row["channel_gain"])
     record = {**row, **record, "channel_gain": gains}
-    assert users.bad_rows().tolist() == [not accepted(User, record)]
+    assert users.invalid_rows().tolist() == [not accepted(User, record)]
 
 
 NUMBERS = ("uplink_hz", "downlink_hz", "cpu_hz", "delay_s", "accuracy", "energy_j")
@@ -151,7 +151,7 @@ NUMBERS = ("uplink_hz", "downlink_hz", "cpu_hz", "delay_s", "accuracy", "energy_
 @settings(max_examples=400, deadline=None)
 def test_masks_find_what_plans_records_refuse(row: dict[str, Any]) -> None:
     plans = UserPlans({key: UserPlans.keys[key].pack([row[key]]) for key in UserPlans.keys})
-    assert plans.bad_rows().tolist() == [not accepted(UserPlan, row)]
+    assert plans.invalid_rows().tolist() == [not accepted(UserPlan, row)]
 
 
 COLUMNS: dict[str, Any] = {

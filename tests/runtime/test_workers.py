@@ -48,7 +48,7 @@ def test_workers_whose_memory_grows_are_replaced_without_a_word() -> None:
 def test_without_a_cluster_nothing_is_written(
     address: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dtkd_opt.runtime.workers._PATIENCE_S", 1.0)
+    monkeypatch.setattr("dtkd_opt.runtime.workers._TIMEOUT_S", 1.0)
     with pytest.raises(do.InputError, match=f"--dask {address}: {said}"):
         quick(tmp_path / "cache", dask=address, output=tmp_path / "new" / "t.json")
     assert list(tmp_path.iterdir()) == []

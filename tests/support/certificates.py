@@ -38,10 +38,10 @@ def cost_of(instance: do.Instance, plan: PlanRows) -> float:
     return evaluation.objective
 
 
-def claim(
+def make_certificate(
     instance: do.Instance, plan: PlanRows, prices: Array, tree: list[Node], loose: float = LOOSE
 ) -> Certificate:
-    """A certificate with the plan's cost and the least bound of the leaves, a little loosened."""
+    """A certificate with the plan's cost and the minimum bound of the leaves, a little loosened."""
     objective = cost_of(instance, plan)
     objective += loose * abs(objective)
     bound = min([objective, *(node.bound for node in tree if isinstance(node, LeafNode))])
@@ -65,7 +65,7 @@ def root_certificate(instance: do.Instance) -> Certificate:
     plan = incumbent_of(instance, options, point.choice)
     value = point.value / options.n_users
     leaf = LeafNode(prices=0, bound=value - LOOSE * abs(value))
-    return claim(instance, plan, point.prices[None], [leaf])
+    return make_certificate(instance, plan, point.prices[None], [leaf])
 
 
 def tree_certificate(
@@ -106,7 +106,7 @@ def tree_certificate(
         used = len(prices) - 1 if reprice else 0
         value = price(left, np.maximum(prices[used], 1e-300)).value / options.n_users
         nodes.append(LeafNode(prices=used, bound=value - LOOSE * abs(value)))
-    return claim(instance, plan, np.array(prices), nodes)
+    return make_certificate(instance, plan, np.array(prices), nodes)
 
 
 def _random_split(

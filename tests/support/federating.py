@@ -46,14 +46,14 @@ def instance(*names: str, shares: Any = SHARES, epochs: int = EPOCHS) -> Instanc
     """Users with these samples and fresh shares, whose bits are those of the digits."""
     base = do.generate_instance(len(shares))
     users: list[User] = [
-        user.model_copy(update={"samples": samples, "fresh_fraction": fresh})
+        user.replace(samples=samples, fresh_fraction=fresh)
         for user, (samples, fresh, _) in zip(base.users, shares, strict=True)
     ]
     task = Task(
         epochs=epochs, bits_per_sample=512.0, bits_per_label=320.0, teacher_cycles_per_sample=1e5
     )
     models = tuple(model(name) for name in names or ("logreg", "cnn_m"))
-    return base.model_copy(update={"name": "small", "task": task, "models": models, "users": users})
+    return base.replace(name="small", task=task, models=models, users=users)
 
 
 def plan(problem: Instance, shares: Any = SHARES) -> do.Solution:
@@ -121,7 +121,7 @@ def calibrated(problem: Instance) -> Calibration:
     ]  # fmt: skip
     kept = [one for one in found.choices if one.labels == "soft"]
     kept += [choice(student, "hard", 60, 2e-3) for student in HARD]
-    return found.model_copy(update={"curves": (*found.curves, *curves), "choices": tuple(kept)})
+    return found.replace(curves=(*found.curves, *curves), choices=tuple(kept))
 
 
 def words(small: Path, cache: Path, output: Path, *more: str) -> list[str]:

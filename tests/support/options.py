@@ -68,9 +68,10 @@ def constrain(
     limit = uploads * rng.uniform(low**2, high, size)
     pools = whole_pools(options)[:, choice]
     min_delay = options.device_delay_s[choice] + pools.sum(axis=0)
-    held = (rng.random(size) < rng.uniform(0.2, 1)) & (deadline > min_delay)
-    limited = (rng.random(size) < 0.4) & (limit > pools[0])
-    return with_limits(options, np.where(held, deadline, np.inf), np.where(limited, limit, np.inf))
+    has_deadline = (rng.random(size) < rng.uniform(0.2, 1)) & (deadline > min_delay)
+    has_limit = (rng.random(size) < 0.4) & (limit > pools[0])
+    deadline, limit = np.where(has_deadline, deadline, np.inf), np.where(has_limit, limit, np.inf)
+    return with_limits(options, deadline, limit)
 
 
 def constrained_case(seed: int, low: float = 0.9, high: float = 1.4, max_users: int = 12) -> Case:
@@ -103,16 +104,16 @@ def allocate_or_conflicts(options: Options, choice: Index) -> do.Allocation | li
         return error.conflicts or pytest.fail("infeasible without a proof")
 
 
-def limited_options(seed: int, users: int, servers: int, low: float, high: float) -> Options:
+def constrained_options(seed: int, users: int, servers: int, low: float, high: float) -> Options:
     """Two students, limits around what a random choice takes."""
     rng = np.random.default_rng(seed)
     instance = do.generate_instance(users, servers, seed)
     instance = instance.replace(models=instance.models[2:5:2])
     options = do.build_options(instance)
-    limited = constrain(options, random_choice(options, rng), rng, low, high)
-    pools = whole_pools(limited)
-    late = limited.device_delay_s + pools.sum(axis=0) > limited.deadline_s
-    return limited.select_rows(~late & (pools[0] <= limited.uplink_limit_s))
+    constrained = constrain(options, random_choice(options, rng), rng, low, high)
+    pools = whole_pools(constrained)
+    late = constrained.device_delay_s + pools.sum(axis=0) > constrained.deadline_s
+    return constrained.select_rows(~late & (pools[0] <= constrained.uplink_limit_s))
 
 
 def random_prices(options: Options, rng: np.random.Generator, spread: float = 3.0) -> Array:

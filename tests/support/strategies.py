@@ -121,8 +121,8 @@ def instances(
         that `build_options` raises InfeasibleError.
     """
 
-    def names(most: int) -> list[str]:
-        return draw(st.lists(NAMES, min_size=1, max_size=most, unique=True))
+    def names(max_size: int) -> list[str]:
+        return draw(st.lists(NAMES, min_size=1, max_size=max_size, unique=True))
 
     edge = [draw(servers(name)) for name in names(max_servers)]
     students = [draw(models(name)) for name in names(max_models)]

@@ -27,7 +27,7 @@ def message(read: Callable[[Path], object], path: Path) -> str:
 
 def with_columns(head: Path, **columns: Any) -> None:
     """The table with some columns replaced, added, or (None) left out."""
-    table = pq.read_table(head.with_suffix(".parquet"))
-    kept = {key: table[key] for key in table.column_names if key not in columns}
+    arrow = pq.read_table(head.with_suffix(".parquet"))
+    kept = {key: arrow[key] for key in arrow.column_names if key not in columns}
     new = {key: value for key, value in columns.items() if value is not None}
     pq.write_table(pa.table({**kept, **new}), head.with_suffix(".parquet"))

@@ -53,15 +53,15 @@ def unchecked(instance: do.Instance, **changes: Any) -> do.Instance:
     return do.Instance.model_construct(**dict(instance) | changes)
 
 
-def options_of(instance: do.Instance, most: float = 200) -> Options:
-    """The option table, if there is one and enumerating it takes no time."""
+def options_of(instance: do.Instance, max_choices: float = 200) -> Options:
+    """The options, if there are any and enumerating them takes no time."""
     try:
         options = do.build_options(instance)
     except do.InfeasibleError:
         assume(False)
         raise
-    assume(np.prod(np.diff(options.start)) <= most)
-    # what reaches its floor but for rounding is an option to the table, and none to balls
+    assume(np.prod(np.diff(options.start)) <= max_choices)
+    # what reaches its floor but for rounding is an option to the arrays, and none to balls
     assume((options.accuracy > instance.users.min_accuracy[options.user] + 1e-12).all())
     return options
 

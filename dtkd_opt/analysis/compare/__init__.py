@@ -144,14 +144,14 @@ def compare(
     return comparison
 
 
-def _as_list(what: str, given: Iterable[Any], kind: type[Kind]) -> list[Kind]:
+def _as_list(name: str, given: Iterable[Any], kind: type[Kind]) -> list[Kind]:
     """A list of values of one type; UsageError for a single one, which may iterate, and others."""
     if isinstance(given, kind) or not isinstance(given, Iterable):
-        raise UsageError(f"{what} must be a list of {kind.__name__}, got {type(given).__name__}")
+        raise UsageError(f"{name} must be a list of {kind.__name__}, got {type(given).__name__}")
     values = list(given)
     for value in values:
         if not isinstance(value, kind):
-            raise UsageError(f"{what} must be a list of {kind.__name__}, got one with {value!r}")
+            raise UsageError(f"{name} must be a list of {kind.__name__}, got one with {value!r}")
     return values
 
 

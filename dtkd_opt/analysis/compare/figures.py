@@ -31,8 +31,8 @@ def gap_over_time(histories: pd.DataFrame, runs: pd.DataFrame) -> Any:
     planned = histories.merge(runs.loc[runs.outcome == "plan", [*keys, "runtime_s"]], on=keys)
     figure, axes, styles = _panels(runs)
     for instance, axis in axes:
-        mine = planned[(planned.instance == instance) & np.isfinite(planned.gap)]
-        for (label, _), run in mine.groupby(["label", "seed"], sort=False):
+        part = planned[(planned.instance == instance) & np.isfinite(planned.gap)]
+        for (label, _), run in part.groupby(["label", "seed"], sort=False):
             colour, marker = styles[label]
             end = max(run.runtime_s.iloc[0], _MIN_TIME_S)
             gaps = np.maximum(run.gap.to_numpy(), floor)
@@ -61,9 +61,9 @@ def accuracy_delay(runs: pd.DataFrame) -> Any:
     figure, axes, styles = _panels(runs)
     for instance, axis in axes:
         for number, (label, (colour, marker)) in enumerate(styles.items()):
-            mine = runs[(runs.instance == instance) & (runs.label == label)]
+            part = runs[(runs.instance == instance) & (runs.label == label)]
             axis.scatter(  # hollow, and ever smaller: methods may find the same plan
-                mine.total_delay_s, 100 * mine.mean_accuracy, edgecolors=colour, marker=marker,
+                part.total_delay_s, 100 * part.mean_accuracy, edgecolors=colour, marker=marker,
                 facecolors="none", linewidths=1.5, s=25 + 100 * (1 - number / len(styles)),
             )  # fmt: skip
         axis.set(xlabel="total delay (s)", ylabel="mean accuracy (%)")

@@ -18,13 +18,14 @@ from dtkd_opt.methods.solve import solve
 from dtkd_opt.methods.stop import relative_gap
 from dtkd_opt.problem.generate import generate_instance
 from dtkd_opt.proof.check import TOLERANCE, check
-from dtkd_opt.records.fields import Fraction, NonNegative, Text, raise_faults
+from dtkd_opt.records.fields import Fraction, NonNegative, Number, Text, raise_faults
 from dtkd_opt.records.instance import Instance
-from dtkd_opt.records.solution import Number, Status, Termination
+from dtkd_opt.records.solution import Status, Termination
 from dtkd_opt.runtime.jobs import Row, one_line, reason_of, this_worker
 
 Outcome = Literal["plan", "no_plan", "failed"]
-Moment = tuple[Text, NonNegative, Number | None, Number | None]  # phase, seconds, bound, incumbent
+# phase, seconds, bound, incumbent
+HistoryEntry = tuple[Text, NonNegative, Number | None, Number | None]
 _PACKAGES = ("numpy", "scipy", "clarabel", "highspy", "pyomo")
 _MAX_SHOWN = 3  # faults of a plan in a row
 
@@ -46,10 +47,10 @@ class Run(Row):
     mean_accuracy: Fraction | None = None
     total_delay_s: NonNegative | None = None
     runtime_s: NonNegative | None = None
-    history: tuple[Moment, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
 
     @model_validator(mode="after")
-    def _in_itself(self) -> Self:
+    def _check_figures(self) -> Self:
         """J, bound and gap of a row that was read must agree."""
         best, bound = self.incumbent_objective, self.objective_bound
         if self.outcome == "plan" and best is None:
@@ -72,9 +73,9 @@ def execute(instance: Instance, spec: RunSpec) -> Run:
     """Solve and check; whatever the method raises becomes the row's reason."""
     row = Run(spec=spec, outcome="no_plan", worker=this_worker(), versions=_versions())
     try:
-        here = method_version(spec.method)
-        if here != spec.version:
-            raise DtkdError(f"here is {here}, the run needs {spec.version}; install the same")
+        installed = method_version(spec.method)
+        if installed != spec.version:
+            raise DtkdError(f"here is {installed}, the run needs {spec.version}; install the same")
         _load(spec.method)
         method = make_method(spec.method, spec.settings, spec.label)
         settings = settings_of(method)

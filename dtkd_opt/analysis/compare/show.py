@@ -1,22 +1,17 @@
-"""A comparison on a terminal: its tables, and the bar while it runs."""
+"""A comparison on a terminal: its tables, and why runs have no plan."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from dtkd_opt.analysis.compare.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from dtkd_opt.runtime.runner import ProgressCallback
 
 
 _COLUMNS = {  # heading: metric, format
@@ -29,17 +24,17 @@ _COLUMNS = {  # heading: metric, format
 }
 
 
-def tables(summary: pd.DataFrame) -> Iterator[Table]:
+def summary_tables(summary: pd.DataFrame) -> Iterator[Table]:
     """A table for each instance: three lines for each method."""
     for instance, rows in summary.groupby("instance", sort=False):
-        table = Table(
+        rich_table = Table(
             title=str(instance), title_justify="left", header_style="bold", box=SIMPLE,
             pad_edge=False, collapse_padding=True,
         )  # fmt: skip
-        table.add_column("method\nruns")
-        table.add_column("", no_wrap=True)
+        rich_table.add_column("method\nruns")
+        rich_table.add_column("", no_wrap=True)
         for heading in _COLUMNS:
-            table.add_column(heading, justify="right", no_wrap=True)
+            rich_table.add_column(heading, justify="right", no_wrap=True)
         for row in rows.to_dict("records"):
             without = [f"{row[k]} {k.replace('_', ' ')}" for k in ("failed", "no_plan") if row[k]]
             runs = f"{row['runs']} run" + "s" * (row["runs"] > 1)
@@ -47,9 +42,9 @@ def tables(summary: pd.DataFrame) -> Iterator[Table]:
             for name, statistic in zip(names, ("median", "min", "max"), strict=True):
                 values = [(row[f"{m}_{statistic}"], form) for m, form in _COLUMNS.values()]
                 cells = ("-" if value != value else format(value, form) for value, form in values)
-                table.add_row(name, statistic, *cells)
-            table.add_section()
-        yield table
+                rich_table.add_row(name, statistic, *cells)
+            rich_table.add_section()
+        yield rich_table
 
 
 def failure_lines(records: Sequence[Run]) -> list[str]:
@@ -60,15 +55,3 @@ def failure_lines(records: Sequence[Run]) -> list[str]:
         for run in records
         if run.outcome != "plan"
     ]
-
-
-@contextmanager
-def progress_bar() -> Iterator[ProgressCallback]:
-    """A bar on a terminal's standard error, and the callback that moves it."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    )  # fmt: skip
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("runs", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

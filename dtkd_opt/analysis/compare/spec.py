@@ -12,11 +12,10 @@ from pydantic import Field
 
 from dtkd_opt.errors import UsageError
 from dtkd_opt.methods.registry import make_method, method_version, settings_of
-from dtkd_opt.methods.settings import check_tables, find_settings
+from dtkd_opt.methods.settings import check_settings, find_settings
 from dtkd_opt.methods.stop import check_limits
-from dtkd_opt.records.fields import Name, NonNegative, Positive, Record, Text
+from dtkd_opt.records.fields import Name, NonNegative, Positive, Record, Text, Whole
 from dtkd_opt.records.instance import Instance
-from dtkd_opt.records.solution import Whole
 
 
 class RunSpec(Record):
@@ -72,7 +71,7 @@ def build_specs(
     _check_names("method", labels)
     if not isinstance(settings, Mapping):
         raise UsageError(f"settings must map names of methods to theirs, got {settings!r}")
-    check_tables(settings, "settings")
+    check_settings(settings, "settings")
     common = {
         "gap_target": float(gap),
         "time_limit_s": None if time_limit is None else float(time_limit),
@@ -90,9 +89,9 @@ def build_specs(
     ]
 
 
-def _method_spec(label: str, tables: Mapping[str, Any]) -> dict[str, Any]:
+def _method_spec(label: str, by_label: Mapping[str, Any]) -> dict[str, Any]:
     """A method's part of a spec: label, name, all settings and their files, version."""
-    name, given = find_settings(label, tables)
+    name, given = find_settings(label, by_label)
     source = f"settings [{label}]"
     settings = settings_of(make_method(name, given, source))
     spec: dict[str, Any] = {"label": label, "method": name, "version": method_version(name)}

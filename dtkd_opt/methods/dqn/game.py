@@ -49,7 +49,7 @@ FEATURES = (
     "own_load",  # tenths: payment times the fraction of the pool that it buys
     "freed_load",  # tenths: payment times the fraction that the current option buys there
     "price_change",  # payment times the last relative change of the price
-    "limited",  # 1 if the option has a deadline or an upload limit, else 0
+    "constrained",  # 1 if the option has a deadline or an upload limit, else 0
 )
 FEATURES_VERSION = 1  # a network knows only the features that it was trained with
 INFEASIBLE_PENALTY = 1.0  # in the user's scale: for an action that breaks a server's limits
@@ -89,9 +89,8 @@ def price_options(options: Options, prices: Array) -> PricedOptions:
     capacity = options.capacity[:, options.server]
     price = np.maximum(prices, _UNUSED_PRICE)
     shares = free_shares(options, price)
-    limited = _limited(options)
-    if limited.any():  # closed forms know of no limits
-        shares[:, limited] = respond(options.select_rows(limited), price).shares
+    if (constrained := options.constrained_rows).any():  # closed forms know of no limits
+        shares[:, constrained] = respond(options.select_rows(constrained), price).shares
     shares = np.minimum(shares, capacity)
     delay, payment = pool_delays(options, shares), prices[:, options.server] * shares
     cost = options.device_delay_s + options.error_cost_s + (delay + payment).sum(axis=0)
@@ -111,18 +110,11 @@ def initial_choices(options: Options) -> Iterator[Index]:
         yield cheapest_options(options, respond(options, prices, min_cost=True).cost)
 
 
-def _limited(options: Options) -> NDArray[np.bool_]:
-    limited: NDArray[np.bool_] = np.isfinite(options.deadline_s) | np.isfinite(
-        options.uplink_limit_s
-    )
-    return limited
-
-
 def reset(options: Options, choice: Index, prices: Array) -> GameState:
     """The state at the start: a choice and the prices of its allocation."""
-    usual = first_prices(options)
+    reference = first_prices(options)
     scale_s = [
-        np.minimum.reduceat(price_options(block, usual).cost_s, block.start[:-1])
+        np.minimum.reduceat(price_options(block, reference).cost_s, block.start[:-1])
         for block in map(options.select_users, _blocks(options, np.arange(options.n_users)))
     ]
     return GameState(options, np.concatenate(scale_s), choice, prices, np.zeros_like(prices))
@@ -159,7 +151,7 @@ def observe(state: GameState, users: Index) -> tuple[Options, Features]:
         10 * (priced.payment_s * priced.fraction).sum(axis=0),
         10 * same_server * (priced.payment_s * priced.fraction[:, now]).sum(axis=0),
         (priced.payment_s * state.price_change[:, own.server]).sum(axis=0),
-        _limited(own) * scale,
+        own.constrained_rows * scale,
     ]
     features = np.stack([column / scale for column in columns], axis=1)
     return own, np.clip(features, -CLIP, CLIP).astype(np.float32)
@@ -195,14 +187,14 @@ def rewards(state: GameState, actions: Index) -> Array:
     """(N,) in the users' scales, in [-1, 0]: minus the regret in the state that actions led to.
 
     The regret is how much less a user would add to N · J with its best option, and
-    :data:`INFEASIBLE_PENALTY` more if its action was taken back.
+    :data:`INFEASIBLE_PENALTY` more if its action was reverted.
     """
     priced = price_options(state.options, state.prices)
     costs = marginal_costs(state.options, priced, state.choice)
     min_cost = np.minimum.reduceat(costs, state.options.start[:-1])
     regret = (costs[state.choice] - min_cost) / state.scale_s
-    taken_back = actions != state.choice
-    reward: Array = -np.minimum(regret + INFEASIBLE_PENALTY * taken_back, CLIP)
+    reverted = actions != state.choice
+    reward: Array = -np.minimum(regret + INFEASIBLE_PENALTY * reverted, CLIP)
     return reward
 
 
@@ -219,8 +211,8 @@ def _resolve_conflicts(state: GameState, actions: Index, allocate: Allocate) -> 
             in_conflict = np.zeros_like(changed)
             for conflict in error.conflicts:
                 in_conflict[conflict.users] = changed[conflict.users]
-            back = in_conflict if in_conflict.any() else changed
-            choice = np.where(back, state.choice, choice)
+            reverting = in_conflict if in_conflict.any() else changed
+            choice = np.where(reverting, state.choice, choice)
 
 
 def marginal_costs(options: Options, priced: PricedOptions, choice: Index) -> Array:

@@ -76,10 +76,10 @@ class DQN(Record):
         search.begin_phase("rounds")
         rounds = min(search.stop.iterations or self.rounds, self.rounds)
         with one_thread():
-            for _ in self._play_all(search, network, rounds, np.random.default_rng(seed)):
+            for _ in self._play_rounds(search, network, rounds, np.random.default_rng(seed)):
                 if search.proven:
                     break
-                search.keep_time()
+                search.check_time()
         if search.proven:
             return "gap_reached"
         return "heuristic_end" if rounds == self.rounds else "iteration_limit"
@@ -101,7 +101,7 @@ class DQN(Record):
             state = step(state, actions, allocate)
             yield state
 
-    def _play_all(
+    def _play_rounds(
         self, search: Search, network: QNetwork, rounds: int, rng: np.random.Generator
     ) -> Iterator[GameState]:
         """The rounds of all users; of very many, a sample plays first and finds the prices.
@@ -119,9 +119,9 @@ class DQN(Record):
         if sampled is None:  # few users, or the sample's first choices break limits
             state = reset(options, incumbent.choice, incumbent.prices)
         else:
-            for following in self.play(sampled, network, rounds, partial(allocate, sample), rng):
-                search.keep_time()
-                sampled = following
+            for next_state in self.play(sampled, network, rounds, partial(allocate, sample), rng):
+                search.check_time()
+                sampled = next_state
             rounds = -(-rounds // 5)
             state = reset(options, incumbent.choice, sampled.prices)
             actions = greedy_actions(state, np.arange(options.n_users), network.q_values)

@@ -207,12 +207,12 @@ def _leaf_faults(instance: Instance, proof: Certificate, arithmetic: Arithmetic)
         if isinstance(node, LeafNode):
             bounds.setdefault(node.prices, {})[v] = node.bound
     pools = _pools_of(instance)
-    for i, mine in sorted(bounds.items()):
+    for i, leaf_bounds in sorted(bounds.items()):
         costs = arithmetic.option_costs(prices := proof.prices[i])
         worth = sum(Fraction(a) * Fraction(b) for a, b in zip(prices.flat, pools.flat, strict=True))
         total = _sum(costs.min(axis=(1, 2, 3)), -math.inf) - worth
-        sums = leaf_sums(proof.tree, mine, total, costs)
-        for v, bound in mine.items():
+        sums = leaf_sums(proof.tree, leaf_bounds, total, costs)
+        for v, bound in leaf_bounds.items():
             if bound < proof.bound:
                 yield f"bound: {proof.bound} is above that of tree[{v}], {bound}"
             if not (proven := sums[v] / len(costs)) >= bound:  # nor is NaN proven

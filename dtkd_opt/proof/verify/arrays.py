@@ -54,7 +54,7 @@ SLACK = 64 * 2.0**-53
 SHRINKS = 10.0 ** np.arange(-15, -5)  # tried on a proposed minimum share until it is proven
 
 
-def usable(amounts: Array) -> Array:
+def clip_amounts(amounts: Array) -> Array:
     """Prices or shares moved down to what cannot over- or underflow: 0, or 1e-100 to 1e100."""
     return np.where(amounts < MIN_AMOUNT, 0.0, np.minimum(amounts, MAX_AMOUNT))
 
@@ -68,7 +68,7 @@ class Rows(NamedTuple):
     server: Index
 
 
-def reachable(instance: Instance) -> Iterator[Rows]:
+def reachable_rows(instance: Instance) -> Iterator[Rows]:
     """All combinations in which the user reaches the server, some users at a time."""
     gain, size = instance.users.channel_gain, 2 * len(instance.models)
     for start in range(0, len(gain), CHUNK):
@@ -122,13 +122,13 @@ def _accuracy(instance: Instance, samples: Array, rows: Rows) -> Array:
     accuracy = np.empty(len(samples))
     for m, student in enumerate(instance.models):
         for place, values in ((DEVICE, student.accuracy.device), (SERVER, student.accuracy.server)):
-            mine = (rows.model == m) & (rows.place == place)
-            accuracy[mine] = _interpolate(student.accuracy, np.array(values), samples[mine])
+            matching = (rows.model == m) & (rows.place == place)
+            accuracy[matching] = _interpolate(student.accuracy, np.array(values), samples[matching])
     return accuracy
 
 
-def _interpolate(table: AccuracyTable, values: Array, samples: Array) -> Array:
-    grid = np.array(table.samples)
+def _interpolate(accuracy: AccuracyTable, values: Array, samples: Array) -> Array:
+    grid = np.array(accuracy.samples)
     if len(grid) == 1:
         return np.full(len(samples), values[0])
     inside = np.clip(samples, grid[0], grid[-1])
@@ -153,11 +153,11 @@ def priced_upload(demand: Demand, weight: Array) -> Array:
     delay = weight * upload_delay(demand.bits, demand.snr_hz, b)
     w = demand.snr_hz / b
     e = 1 - w / ((1 + w) * np.log1p(w))
-    paid = demand.uplink_price * b
-    lower = np.minimum(delay * (1 + e), paid * (1 + 1 / (e + SLACK)))
-    whole = (b == hi) & (paid * (1 + SLACK) <= delay * (e - SLACK))
-    lower = np.where(whole, delay + paid, lower)
-    steep = paid * (1 - SLACK) >= delay * (e + SLACK)
+    payment = demand.uplink_price * b
+    lower = np.minimum(delay * (1 + e), payment * (1 + 1 / (e + SLACK)))
+    whole = (b == hi) & (payment * (1 + SLACK) <= delay * (e - SLACK))
+    lower = np.where(whole, delay + payment, lower)
+    steep = payment * (1 - SLACK) >= delay * (e + SLACK)
     tangent = delay * (1 + e * (1 - lo / b)) + demand.uplink_price * lo
     return np.where(demand.bits > 0, np.where(steep, tangent, lower), 0.0)
 
@@ -184,23 +184,23 @@ class Arrays:
         """
         rows = Rows(np.arange(len(self.users)), *choice)
         needs = needs_of(self.instance, rows)
-        band, downlink, cpu = usable(shares)
+        band, downlink, cpu = clip_amounts(shares)
         upload = upload_delay(needs.bits, needs.snr_hz, band)
         cycles = needs.device_cycles + needs.work[1]  # one of them is zero
         with np.errstate(divide="ignore", invalid="ignore"):
             download = np.where(needs.work[0] > 0, needs.work[0] / downlink, 0.0)
             delay = (upload + download + cycles / cpu) * (1 + SLACK)
-        radio = self.users.tx_power_w[rows.user] * upload
-        heat = self.users.kappa[rows.user] * cpu**2 * cycles
+        upload_j = self.users.tx_power_w[rows.user] * upload
+        compute_j = self.users.kappa[rows.user] * cpu**2 * cycles
         error = self.instance.seconds_per_error * (1 - needs.accuracy + SLACK)
         cost = (delay + error) * (1 + SLACK)
-        energy = np.where(rows.place == SERVER, radio, heat) * (1 + SLACK)
+        energy = np.where(rows.place == SERVER, upload_j, compute_j) * (1 + SLACK)
         return np.array([cost, delay, energy, needs.accuracy - SLACK])
 
     def option_costs(self, prices: Array) -> Array:
         """(N, M, 2, S): rounded down min T(x) + ρ (1 - a) + λ x [s]; inf where impossible."""
-        costs = self._everywhere(math.inf)
-        for rows in reachable(self.instance):
+        costs = self._full(math.inf)
+        for rows in reachable_rows(self.instance):
             needs = needs_of(self.instance, rows)
             demand = self.demand(rows, prices, needs)
             device_s, possible = self._device_delay(needs, rows), ~self._impossible(needs, rows)
@@ -211,7 +211,7 @@ class Arrays:
             late = weight > 1
             if late.any():  # any weight gives a bound: the better one counts
                 given = (errors[late], device_s[late], deadline[late], weight[late])
-                cost[late] = np.fmax(cost[late], self._lower(demand.take(late), *given))
+                cost[late] = np.fmax(cost[late], self._lower(demand.select_rows(late), *given))
             # no cost is negative, and NaN says nothing, so that 0 is all that holds
             costs[rows] = np.where(possible, np.fmax(cost, 0.0), math.inf)
         return costs
@@ -222,17 +222,17 @@ class Arrays:
         The minimum share of the uplink, the bandwidth of the tangent without a deadline, the weight
         of the deadline (1 where it is met anyway) and the bandwidth of the tangent with it.
         """
-        proposals = self._everywhere(math.nan, 4)
-        for rows in reachable(self.instance):
+        proposals = self._full(math.nan, 4)
+        for rows in reachable_rows(self.instance):
             demand = self.demand(rows, prices)
             weight = candidates.deadline_weight(demand)
-            free, held = (
+            free, constrained = (
                 candidates.best_bandwidth(demand, w) for w in (np.ones(len(weight)), weight)
             )
-            proposals[rows] = np.array([demand.min_hz, free, weight, held]).T
+            proposals[rows] = np.array([demand.min_hz, free, weight, constrained]).T
         return proposals
 
-    def _everywhere(self, value: float, *more: int) -> Array:
+    def _full(self, value: float, *more: int) -> Array:
         """(N, M, 2, S, …) of one value."""
         n, servers = self.users.channel_gain.shape
         return np.full((n, len(self.instance.models), 2, servers, *more), value)
@@ -244,14 +244,14 @@ class Arrays:
         terms = errors + weight * device_s + priced_upload(demand, weight)
         for need, price, pool in zip(demand.needs, demand.prices, demand.pools, strict=True):
             terms = terms + priced_need(need, price, pool, weight)
-        over = np.where(weight > 1, (weight - 1) * np.where(weight > 1, deadline, 0.0), 0.0)
-        lower: Array = terms * (1 - SLACK) - over * (1 + SLACK)
+        credit = np.where(weight > 1, (weight - 1) * np.where(weight > 1, deadline, 0.0), 0.0)
+        lower: Array = terms * (1 - SLACK) - credit * (1 + SLACK)
         return lower - self.instance.seconds_per_error * SLACK
 
     def demand(self, rows: Rows, prices: Array, needs: Needs | None = None) -> Demand:
         """What the rows ask for at (3, S) prices, with a proven minimum share of the uplink."""
         needs, n = needs or needs_of(self.instance, rows), rows.user
-        pools, prices = self.capacity[:, rows.server], usable(prices)[:, rows.server]
+        pools, prices = self.capacity[:, rows.server], clip_amounts(prices)[:, rows.server]
         longest = self.users.energy_j[n] / self.users.tx_power_w[n]
         return Demand(
             bits=needs.bits,
@@ -269,11 +269,11 @@ class Arrays:
         """Which rows certainly break a limit, even with all pools to themselves."""
         users, n = self.users, rows.user
         pools = self.capacity[:, rows.server]
-        alone = upload_delay(needs.bits, needs.snr_hz, pools[0])
-        fastest = self._device_delay(needs, rows) + alone + (needs.work / pools[1:]).sum(axis=0)
+        upload = upload_delay(needs.bits, needs.snr_hz, pools[0])
+        fastest = self._device_delay(needs, rows) + upload + (needs.work / pools[1:]).sum(axis=0)
         impossible: NDArray[np.bool_] = (
             (needs.accuracy + SLACK < users.min_accuracy[n])
-            | (alone * (1 - SLACK) > users.energy_j[n] / users.tx_power_w[n] * (1 + SLACK))
+            | (upload * (1 - SLACK) > users.energy_j[n] / users.tx_power_w[n] * (1 + SLACK))
             | (fastest * (1 - SLACK) > users.deadline_s[n])
         )
         return impossible
@@ -281,8 +281,8 @@ class Arrays:
     def _device_delay(self, needs: Needs, rows: Rows) -> Array:
         """max(cycles / f_max, cycles sqrt(κ cycles / E)) [s]: the minimum within CPU and energy."""
         n, cycles = rows.user, needs.device_cycles
-        frugal = np.sqrt(self.users.kappa[n] * cycles / self.users.energy_j[n])
-        return np.maximum(cycles / self.users.cpu_hz[n], cycles * frugal)
+        at_budget = np.sqrt(self.users.kappa[n] * cycles / self.users.energy_j[n])
+        return np.maximum(cycles / self.users.cpu_hz[n], cycles * at_budget)
 
 
 def _min_bandwidth(needs: Needs, longest_s: Array) -> Array:
@@ -291,6 +291,6 @@ def _min_bandwidth(needs: Needs, longest_s: Array) -> Array:
     lower = np.zeros(len(proposed))
     for shrink in SHRINKS[::-1]:
         b = proposed * (1 - shrink)
-        slow = upload_delay(needs.bits, needs.snr_hz, b) * (1 - SLACK)
-        lower = np.where((b > 1e-130) & (slow >= longest_s * (1 + SLACK)), b, lower)
+        delay = upload_delay(needs.bits, needs.snr_hz, b) * (1 - SLACK)
+        lower = np.where((b > 1e-130) & (delay >= longest_s * (1 + SLACK)), b, lower)
     return lower

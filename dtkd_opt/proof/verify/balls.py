@@ -23,9 +23,9 @@ from dtkd_opt.records.instance import DEVICE, PLACES, Instance
 PRECISION = 128  # bits
 
 
-def accuracy_at(table: AccuracyTable, samples: float, place: str) -> arb:
+def accuracy_at(accuracy: AccuracyTable, samples: float, place: str) -> arb:
     """a(D): piecewise linear in log D, constant beyond the table's ends."""
-    grid, values = table.samples, [arb(value) for value in getattr(table, place)]
+    grid, values = accuracy.samples, [arb(value) for value in getattr(accuracy, place)]
     if not grid[0] < samples < grid[-1]:
         return values[0] if samples <= grid[0] else values[-1]
     i = bisect_right(grid, samples)
@@ -41,16 +41,16 @@ class Option:
 
     def __init__(self, instance: Instance, n: int, m: int, p: int, s: int, proposed_hz: float):
         task, model, server = instance.task, instance.models[m], instance.servers[s]
-        users, none = instance.users, arb(0)
+        users, zero = instance.users, arb(0)
         samples, fresh = arb(float(users.samples[n])), arb(users.fresh_fraction[n])
         training = samples * task.epochs * model.cycles_per_sample
         labelling = fresh * samples * task.teacher_cycles_per_sample
         if p == DEVICE:
-            self.bits, self.cycles, self.device_cycles = none, none, training
+            self.bits, self.cycles, self.device_cycles = zero, zero, training
             download = (1 - fresh) * samples * task.bits_per_label
         else:
             self.bits, self.cycles = fresh * samples * task.bits_per_sample, labelling + training
-            self.device_cycles, download = none, arb(model.bits)
+            self.device_cycles, download = zero, arb(model.bits)
         gain, self.tx_power_w = arb(users.channel_gain[n, s]), arb(users.tx_power_w[n])
         self.snr_hz = gain * self.tx_power_w / server.noise_w_per_hz
         density = gain * server.tx_power_w / server.noise_w_per_hz / server.downlink_hz
@@ -62,11 +62,11 @@ class Option:
         self.deadline_s, self.min_accuracy = arb(users.deadline_s[n]), arb(users.min_accuracy[n])
         self.pools = [arb(pool) for pool in (server.uplink_hz, server.downlink_hz, server.cpu_hz)]
         # at f = min(f_max, sqrt(E / (κ cycles)))
-        frugal = self.device_cycles * (self.kappa * self.device_cycles / self.energy_j).sqrt()
-        self.device_s = (self.device_cycles / users.cpu_hz[n]).max(frugal)
+        at_budget = self.device_cycles * (self.kappa * self.device_cycles / self.energy_j).sqrt()
+        self.device_s = (self.device_cycles / users.cpu_hz[n]).max(at_budget)
         # the delay falls with b
-        slow = proposed_hz > 0 and self.radio_j(arb(proposed_hz)) >= self.energy_j
-        self.min_hz = arb(proposed_hz if slow else 0)
+        over_budget = proposed_hz > 0 and self.radio_j(arb(proposed_hz)) >= self.energy_j
+        self.min_hz = arb(proposed_hz if over_budget else 0)
 
     def upload_s(self, bandwidth_hz: arb) -> arb:
         """T(b) = bits / (b log2(1 + γ / b)) [s]; 0 without bits."""
@@ -83,8 +83,8 @@ class Option:
         """Whether it certainly breaks a limit of its user, even with all pools to itself."""
         band, downlink, cpu = self.pools
         fastest = self.device_s + self.upload_s(band) + self.downlink / downlink + self.cycles / cpu
-        hot = self.radio_j(band) > self.energy_j
-        return hot or fastest > self.deadline_s or self.accuracy < self.min_accuracy
+        over_budget = self.radio_j(band) > self.energy_j
+        return over_budget or fastest > self.deadline_s or self.accuracy < self.min_accuracy
 
     def cost(self, prices: list[float], weight: float, proposed_hz: float) -> float:
         """c_k(λ) ≥ min [W T(x) + λ · x] + ρ (1 - a) - (W - 1) T_max, for any W ≥ 1 (duality)."""
@@ -149,26 +149,27 @@ class Balls:
     """The arithmetic of `verify` up to 10,000 users."""
 
     def __init__(self, instance: Instance):
-        self.instance, self.search = instance, Arrays(instance)
+        self.instance, self.arrays = instance, Arrays(instance)
         self.option = functools.cache(functools.partial(Option, instance))
 
     def option_costs(self, prices: Array) -> Array:
         """(N, M, 2, S) c_k(λ) [s] of all options; inf where out of reach or impossible."""
-        gain, proposals = self.instance.users.channel_gain, self.search.proposals(prices)
+        gain, proposals = self.instance.users.channel_gain, self.arrays.proposals(prices)
         costs = np.full((len(gain), len(self.instance.models), 2, gain.shape[1]), math.inf)
         with ctx.workprec(PRECISION):
             for n, m, p, s in np.ndindex(costs.shape):
-                min_hz, free_hz, weight, held_hz = proposals[n, m, p, s].tolist()
+                min_hz, free_hz, weight, deadline_hz = proposals[n, m, p, s].tolist()
                 if math.isnan(gain[n, s]) or (k := self.option(n, m, p, s, min_hz)).impossible:
                     continue
-                at = prices[:, s].tolist()
-                held = k.cost(at, weight, held_hz) if weight > 1 else 0.0  # a bound at any weight
-                costs[n, m, p, s] = max(0.0, k.cost(at, 1.0, free_hz), held)  # never negative
+                bounds = [0.0, k.cost(prices[:, s].tolist(), 1.0, free_hz)]  # never negative
+                if weight > 1:  # a bound at any weight
+                    bounds.append(k.cost(prices[:, s].tolist(), weight, deadline_hz))
+                costs[n, m, p, s] = max(bounds)
         return costs
 
     def figures(self, choice: NDArray[np.int64], shares: Array) -> Array:
         """(4, N) cost, delay, energy and accuracy of all users, by (3, N) choice and shares."""
         pairs = enumerate(zip(choice.T.tolist(), shares.T.tolist(), strict=True))
         with ctx.workprec(PRECISION):
-            found = [self.option(n, *key, 0.0).figures(*mine) for n, (key, mine) in pairs]
-        return np.array(found).T
+            figures = [self.option(n, *key, 0.0).figures(*x) for n, (key, x) in pairs]
+        return np.array(figures).T

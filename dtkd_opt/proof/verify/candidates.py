@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-LARGEST_WEIGHT = 1e10  # beyond it rounding eats what a deadline adds
+MAX_WEIGHT = 1e10  # beyond it rounding eats what a deadline adds
 _LN2 = math.log(2)
 
 
@@ -33,7 +33,7 @@ class Demand:
     prices: Array  # (2, K) [s/Hz, s/(cycle/s)]
     slack_s: Array  # deadline less what the device computes, inf without
 
-    def take(self, rows: NDArray[np.bool_]) -> Demand:
+    def select_rows(self, rows: NDArray[np.bool_]) -> Demand:
         """Some of the options."""
         return Demand(**{name: values[..., rows] for name, values in vars(self).items()})
 
@@ -47,7 +47,7 @@ def best_bandwidth(demand: Demand, weight: Array) -> Array:
     with np.errstate(divide="ignore", over="ignore"):
         log_c = np.log(demand.uplink_price) + 2 * np.log(demand.snr_hz)
         log_c -= np.log(np.where(uploads, weight * demand.bits, 1.0))
-        log_z = _cheapest(np.clip(log_c, -400.0, 900.0))
+        log_z = _priced_minimiser(np.clip(log_c, -400.0, 900.0))
         shift = 1 + 1e-14 * (1 + np.exp(log_z))
         bandwidth = demand.snr_hz * np.exp(log_z) * shift
     bandwidth = np.where(demand.uplink_price > 0, bandwidth, np.inf)
@@ -62,32 +62,32 @@ def deadline_weight(demand: Demand) -> Array:
     """
     weight = np.ones(len(demand.bits))
     late = np.isfinite(demand.slack_s)
-    # where the largest weight is not enough the deadline can hardly be met: no use in searching
-    for largest, sign in ((1.0, 1), (LARGEST_WEIGHT, -1)):
-        some = demand.take(late)
-        delay = _delay(some, np.full(len(some.bits), largest))
-        late[late] = sign * delay > sign * some.slack_s
+    # where the greatest weight is not enough the deadline can hardly be met: no use in searching
+    for bound, sign in ((1.0, 1), (MAX_WEIGHT, -1)):
+        selected = demand.select_rows(late)
+        delay = _delay(selected, np.full(len(selected.bits), bound))
+        late[late] = sign * delay > sign * selected.slack_s
     if not late.any():
         return weight
-    demand = demand.take(late)
+    demand = demand.select_rows(late)
     target = np.log(np.maximum(demand.slack_s, 1e-300))
 
-    def over(log_weight: Array) -> Array:
-        excess: Array = np.log(_delay(demand, np.exp(log_weight))) - target
-        return excess
+    def excess(log_weight: Array) -> Array:
+        log_delay: Array = np.log(_delay(demand, np.exp(log_weight)))
+        return log_delay - target
 
-    low, high = np.zeros(len(target)), np.full(len(target), math.log(LARGEST_WEIGHT))
-    f_low, f_high = over(low), over(high)
+    low, high = np.zeros(len(target)), np.full(len(target), math.log(MAX_WEIGHT))
+    f_low, f_high = excess(low), excess(high)
     for _ in range(60):
         with np.errstate(divide="ignore", invalid="ignore"):
             middle = (low * f_high - high * f_low) / (f_high - f_low)
         middle = np.where((middle > low) & (middle < high), middle, (low + high) / 2)
-        value = over(middle)
-        late_still = value > 0
+        value = excess(middle)
+        still_late = value > 0
         # the end that stays counts for half (Illinois), so that both ends move
-        f_high = np.where(late_still, f_high / 2, value)
-        f_low = np.where(late_still, value, f_low / 2)
-        low, high = np.where(late_still, middle, low), np.where(late_still, high, middle)
+        f_high = np.where(still_late, f_high / 2, value)
+        f_low = np.where(still_late, value, f_low / 2)
+        low, high = np.where(still_late, middle, low), np.where(still_late, high, middle)
         if (np.minimum(high - low, np.abs(value)) < 1e-10).all():
             break
     weight[late] = np.exp(middle)
@@ -98,17 +98,17 @@ def min_bandwidth(bits: Array, snr_hz: Array, longest_s: Array) -> Array:
     """(K,) about the b [Hz] at which the upload takes as long as it may; 0 where any b will do."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = longest_s * snr_hz / (bits * _LN2)  # 1 / (z ln(1 + 1/z)), above 1
-        limited = np.isfinite(ratio) & (ratio > 1)
-        target = np.log(np.where(limited, ratio - 1, 1.0))
+        bounded = np.isfinite(ratio) & (ratio > 1)
+        target = np.log(np.where(bounded, ratio - 1, 1.0))
         log_z = -target
         for _ in range(30):
-            w, log1p, bend = _terms(log_z)
+            w, log1p, curvature = _terms(log_z)
             rest = np.where(w < 1e-4, w * w / 2 - w**3 / 3, w - log1p) / log1p
-            step = (np.log(rest) - target) * rest * log1p**2 / (w * bend)
+            step = (np.log(rest) - target) * rest * log1p**2 / (w * curvature)
             log_z = np.clip(log_z + step, -600.0, 200.0)
-            if np.abs(step[limited]).max(initial=0.0) < 1e-15:
+            if np.abs(step[bounded]).max(initial=0.0) < 1e-15:
                 break
-        lower: Array = np.where(limited, snr_hz * np.exp(log_z), 0.0)
+        lower: Array = np.where(bounded, snr_hz * np.exp(log_z), 0.0)
         return lower
 
 
@@ -133,14 +133,14 @@ def _terms(log_z: Array) -> tuple[Array, Array, Array]:
     return w, log1p, np.where(w < 1e-3, series, log1p - w / (1 + w))
 
 
-def _cheapest(log_c: Array) -> Array:
+def _priced_minimiser(log_c: Array) -> Array:
     """log z at which 1 / (z log2(1 + 1/z)) falls with slope c: Newton on its logarithm."""
     log_z = -(math.log(2 / _LN2) + log_c) / 2
     for _ in range(12):
-        w, log1p, bend = _terms(log_z)
-        off = math.log(_LN2) + np.log(bend) - 2 * log_z - 2 * np.log(log1p) - log_c
+        w, log1p, curvature = _terms(log_z)
+        residual = math.log(_LN2) + np.log(curvature) - 2 * log_z - 2 * np.log(log1p) - log_c
         part = w / (1 + w)
-        step = off / (part**2 / bend + 2 - 2 * part / log1p)
+        step = residual / (part**2 / curvature + 2 - 2 * part / log1p)
         log_z = log_z + step
         if np.abs(step).max(initial=0.0) < 1e-15:
             break

@@ -75,26 +75,26 @@ def leaf_sums(
             needed.add(v)
     sums: dict[int, Fraction] = {}
     left: dict[int, NDArray[np.bool_]] = {}  # by user, on the path to the node at hand
-    every = np.ones(costs.shape[1:], bool)
-    todo = [(0, total, -1, every)]
-    while todo:
-        v, value, user, options = todo.pop()
+    all_options = np.ones(costs.shape[1:], bool)
+    stack = [(0, total, -1, all_options)]
+    while stack:
+        v, value, user, options = stack.pop()
         sums[v], left[user] = value, options
         if v < 0 or isinstance(node := tree[v], LeafNode):
             continue
-        user, before = node.user, left.get(node.user, every)
-        listed = ~every
+        user, before = node.user, left.get(node.user, all_options)
+        listed = ~all_options
         for m, place, s in node.options:
             listed[m, PLACES.index(place), s] = True
-        todo.append((-1, total, user, before))  # comes up after both children: takes them back
+        stack.append((-1, total, user, before))  # comes up after both children: takes them back
         for child, after in ((node.inside, before & listed), (node.outside, before & ~listed)):
             if child in needed:
                 change = min_cost(costs[user][after]) - min_cost(costs[user][before])
-                todo.append((child, value + change, user, after))
+                stack.append((child, value + change, user, after))
     return sums
 
 
 def min_cost(costs: Array) -> Fraction:
-    """The lowest of a user's costs."""
-    lowest = min(costs.tolist(), default=math.inf)
-    return Fraction(lowest) if lowest < math.inf else NO_OPTION
+    """The minimum of a user's costs."""
+    minimum = min(costs.tolist(), default=math.inf)
+    return Fraction(minimum) if minimum < math.inf else NO_OPTION

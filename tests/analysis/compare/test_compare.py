@@ -73,8 +73,8 @@ def test_wrong_and_failing_methods_are_rows(tmp_path: Path, env: dict[str, str])
 
 def test_no_plan_is_a_row_with_its_reason(tmp_path: Path) -> None:
     instance = do.read_instance(N5)
-    users = [user.model_copy(update={"deadline_s": 1e-7}) for user in instance.users]
-    tight = instance.model_copy(update={"name": "tight", "users": users})
+    users = [user.replace(deadline_s=1e-7) for user in instance.users]
+    tight = instance.replace(name="tight", users=users)
     found = do.compare([tight], ["price", "greedy"], seeds=1, output=tmp_path)
     assert found.runs.outcome.tolist() == ["no_plan"] * 2
     assert found.runs.status.tolist() == ["infeasible"] * 2
@@ -92,7 +92,7 @@ def test_results_of_another_spec_are_never_mixed_in(tmp_path: Path) -> None:
         "output": tmp_path,
     }
     do.compare(**common)
-    changed = instance.model_copy(update={"seconds_per_error": 90.0})
+    changed = instance.replace(seconds_per_error=90.0)
     for more, part in (
         ({"gap": 1e-4}, "gap_target 1e-06 where now 0.0001"),
         ({"time_limit": 9}, "time_limit_s none where now 9.0"),

@@ -35,7 +35,7 @@ def test_rows_that_contradict_themselves_are_refused(
 
 def test_a_worker_of_another_version_does_not_run() -> None:
     found = do.compare([do.read_instance(N5)], ["greedy"], seeds=1).records[0]
-    other = found.spec.model_copy(update={"version": "dtkd-opt 0.0.1"})
+    other = found.spec.replace(version="dtkd-opt 0.0.1")
     row = execute(do.read_instance(N5), other)
     assert (row.outcome, row.incumbent_objective) == ("failed", None)
     assert "the run needs dtkd-opt 0.0.1" in row.reason

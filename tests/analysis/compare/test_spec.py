@@ -87,7 +87,7 @@ def test_other_settings_are_another_spec(tmp_path: Path) -> None:
     with pytest.raises(do.InputError) as error:
         compare(rounds=40)
     differing = "(settings.rounds 30 where now 40)"
-    assert f"holds runs that are not asked for {differing}; name another folder" in str(error.value)
+    assert f"holds other runs {differing}; name another folder" in str(error.value)
 
 
 def test_a_network_that_was_trained_anew_is_another_spec(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_network_that_was_trained_anew_is_another_spec(tmp_path: Path) -> None
     tensors["linear.bias"] += 1
     weights.write_bytes(safetensors.torch.save(tensors))
     with pytest.raises(
-        do.InputError, match=r"not asked for \(files\.dqn\.safetensors \w{64} where"
+        do.InputError, match=r"holds other runs \(files\.dqn\.safetensors \w{64} where"
     ):
         compare()
     row = execute(do.read_instance(N5), first.spec)  # as at a worker that has other files

@@ -61,7 +61,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, env: dict[str, str]) -> N
     wait_for(lambda: not Path(f"/proc/{int(hold.read_text())}/cmdline").exists())
 
 
-def deaf(pid: int) -> bool:
+def ignores_sigint(pid: int) -> bool:
     """Whether a process blocks or ignores Ctrl-C."""
     status = Path(f"/proc/{pid}/status").read_text()
     masks = [int(line.split()[1], 16) for line in status.splitlines() if line[:6] in _MASKS]
@@ -79,7 +79,7 @@ def test_ctrl_c_while_workers_start_is_not_lost(
         os.kill(os.getpid(), signal.SIGINT)
         runs = call(parallel, tasks)
         started.extend(process.pid for process in parallel._backend._workers._processes.values())
-        assert all(map(deaf, started))
+        assert all(map(ignores_sigint, started))
         return runs
 
     monkeypatch.setattr(joblib.Parallel, "__call__", pressed)

@@ -70,7 +70,7 @@ def test_the_simulation_gives_the_same_to_the_last_bit(
 
 @flower
 @pytest.mark.slow
-def test_with_hard_labels_nothing_crosses_and_accuracies_are_the_same(
+def test_with_hard_labels_nothing_is_sent_and_accuracies_are_the_same(
     small: Path, cache: Path
 ) -> None:
     plans = {"local": do.local_only(do.read_instance(small / "i.json"))}

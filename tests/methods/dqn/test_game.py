@@ -25,7 +25,7 @@ from dtkd_opt.problem.options import Options
 from dtkd_opt.problem.physics import Index
 from tests.support.options import (
     all_choices,
-    limited_options,
+    constrained_options,
     mean_objective,
     random_choice,
     random_options,
@@ -78,8 +78,8 @@ def test_features_do_not_depend_on_the_number_of_users() -> None:
 def test_marginal_costs_are_differences_of_the_objective() -> None:
     """Exactly, where nothing is uploaded: each option of a user against none at all."""
     instance = do.generate_instance(6, 2, seed=4)
-    users = [u.model_copy(update={"fresh_fraction": 0.0}) for u in instance.users]
-    options = do.build_options(instance.model_copy(update={"users": users}))
+    users = [u.replace(fresh_fraction=0.0) for u in instance.users]
+    options = do.build_options(instance.replace(users=users))
     choice = random_choice(options, np.random.default_rng(4))
 
     def total(rows: Index) -> float:
@@ -105,9 +105,9 @@ def test_rewards_are_zero_where_nobody_can_do_better() -> None:
     assert rewards(state_of(options, worst), worst)[0] < 0
 
 
-def test_actions_that_break_limits_are_taken_back_and_cost() -> None:
+def test_actions_that_break_limits_are_reverted_and_cost() -> None:
     for seed in range(40):
-        options = limited_options(seed, users=6, servers=2, low=0.9, high=1.4)
+        options = constrained_options(seed, users=6, servers=2, low=0.9, high=1.4)
         start = next(
             (c for c in initial_choices(options) if np.isfinite(mean_objective(options, c))), None
         )

@@ -34,7 +34,7 @@ def test_any_instance_has_features_and_is_played(instance: do.Instance) -> None:
 
 
 def permuted(instance: do.Instance, order: Index) -> do.Instance:
-    return instance.model_copy(update={"users": [instance.users[int(n)] for n in order]})
+    return instance.replace(users=[instance.users[int(n)] for n in order])
 
 
 def test_relabelled_users_do_the_same() -> None:

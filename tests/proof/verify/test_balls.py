@@ -59,8 +59,8 @@ def test_figures_are_those_of_evaluate_rounded_outward(arithmetic: Any) -> None:
         assert (accuracy <= exact[3] * (1 + 1e-15)).all()
 
 
-def astray(instance: do.Instance, rng: np.random.Generator) -> Balls:
-    """Balls whose least shares, tangents and weights are proposed far off, or are no numbers."""
+def with_odd_proposals(instance: do.Instance, rng: np.random.Generator) -> Balls:
+    """Balls whose minimum shares, tangents and weights are proposed far off, or are no numbers."""
     balls, propose = Balls(instance), Arrays(instance).proposals
     odd = [-1.0, 0.0, 1e-300, 0.5, 1.0, 2.0, 1e5, 1e9, 1e300, math.inf, -math.inf, math.nan]
     part = rng.choice([0.0, 0.3, 1.0])
@@ -70,7 +70,7 @@ def astray(instance: do.Instance, rng: np.random.Generator) -> Balls:
         scaled = sensible * np.exp(rng.normal(size=sensible.shape) * rng.choice([1e-3, 1.0, 10.0]))
         return np.where(rng.random(scaled.shape) < part, rng.choice(odd, scaled.shape), scaled)
 
-    balls.search.proposals = proposals  # type: ignore[method-assign]
+    balls.arrays.proposals = proposals  # type: ignore[method-assign]
     return balls
 
 
@@ -85,7 +85,7 @@ def test_no_option_costs_less_than_its_bound(instance: do.Instance, seed: int) -
     options = options_of(instance, math.inf)
     prices = any_prices(options, rng)
     cap = options.capacity[:, options.server]
-    lower = [a.option_costs(prices) for a in (*both(instance), astray(instance, rng))]
+    lower = [a.option_costs(prices) for a in (*both(instance), with_odd_proposals(instance, rng))]
     assert all((bound >= 0).all() for bound in lower)
     at = (options.user, options.model, options.place, options.server)
     for _ in range(20):
@@ -112,13 +112,14 @@ def test_accuracy(instance: do.Instance) -> None:
                 assert float(ball.mid()) == pytest.approx(true, rel=1e-12, abs=1e-15)
 
 
-def test_a_least_share_is_used_only_if_proven() -> None:
+def test_a_minimum_share_is_used_only_if_proven() -> None:
     """Of an upload's least bandwidth a ball must show that less takes too much energy."""
     instance = load("n20-energy")
     options = do.build_options(instance)
-    limited = np.flatnonzero(np.isfinite(options.uplink_limit_s) & (options.uplink_bits > 0))
+    constrained = np.flatnonzero(np.isfinite(options.uplink_limit_s) & (options.uplink_bits > 0))
     keys = [
-        column[limited] for column in (options.user, options.model, options.place, options.server)
+        column[constrained]
+        for column in (options.user, options.model, options.place, options.server)
     ]
     shares = Arrays(instance).proposals(first_prices(options))[*keys, 0]
     assert (shares > 0).all()

@@ -20,7 +20,12 @@ from dtkd_opt.proof.verify import verify
 from dtkd_opt.proof.verify.tree import leaf_sums
 from dtkd_opt.records.certificate import LeafNode, Node, SplitNode
 from dtkd_opt.records.instance import PLACES
-from tests.support.certificates import claim, incumbent_of, root_certificate, tree_certificate
+from tests.support.certificates import (
+    incumbent_of,
+    make_certificate,
+    root_certificate,
+    tree_certificate,
+)
 from tests.support.instances import small_instance, user
 from tests.support.options import all_choices, mean_objective
 from tests.support.verifying import (
@@ -77,7 +82,9 @@ def test_weak_duality_by_enumeration(instance: do.Instance, seed: int, arithmeti
         node if isinstance(node, SplitNode) else LeafNode(prices=int(rng.integers(3)), bound=bound)
         for node, bound in zip(tree, np.where(np.isinf(best), 0.0, best) * (1 + 1e-6), strict=True)
     ]
-    faults = verify(instance, claim(instance, plan, prices, claims), arithmetic=arithmetic)
+    faults = verify(
+        instance, make_certificate(instance, plan, prices, claims), arithmetic=arithmetic
+    )
     for v, node in enumerate(tree):
         if isinstance(node, LeafNode) and best[v] < np.inf and best[v] > 0:
             assert any(fault.startswith(f"tree[{v}]: prices prove only") for fault in faults)

@@ -23,9 +23,9 @@ from dtkd_opt.records.certificate import Certificate, LeafNode, Node, SplitNode
 from dtkd_opt.records.plan import PlanRows
 from dtkd_opt.records.users import Users
 from tests.support.certificates import (
-    claim,
     cost_of,
     incumbent_of,
+    make_certificate,
     root_certificate,
     tree_certificate,
 )
@@ -63,7 +63,7 @@ def test_a_worse_plan_is_proven_at_its_cost(n10: tuple[do.Instance, Certificate]
     instance, certificate = n10
     plan = certificate.incumbent
     less = plan.replace(uplink_hz=plan.uplink_hz * 0.5)
-    worse = claim(instance, less, certificate.prices, list(certificate.tree))
+    worse = make_certificate(instance, less, certificate.prices, list(certificate.tree))
     assert worse.objective > certificate.objective * 1.001
     assert cost_of(instance, less) < worse.objective
     assert verify(instance, worse) == []
@@ -157,14 +157,14 @@ def test_limits_of_users(arithmetic: Any) -> None:
             ("min_accuracy", accuracy[1], "is less accurate than its min_accuracy"),
         ):
             for factor in (1 - 1e-6, 1 + 1e-6):
-                limited = instance.users[1].replace(**{key: float(value * factor)})
+                constrained = instance.users[1].replace(**{key: float(value * factor)})
                 changed = unchecked(
-                    instance, users=Users.from_records([instance.users[0], limited])
+                    instance, users=Users.from_records([instance.users[0], constrained])
                 )
                 prices = np.zeros((1, 3, 2))
                 tree: list[Node] = [LeafNode(prices=0, bound=0.0)]
                 certificate = replace(
-                    claim(instance, plan, prices, tree), instance_sha256=changed.sha256
+                    make_certificate(instance, plan, prices, tree), instance_sha256=changed.sha256
                 )
                 faults = verify(changed, certificate, arithmetic=arithmetic)
                 broken = (factor > 1) == (key == "min_accuracy")

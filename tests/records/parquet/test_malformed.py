@@ -30,16 +30,16 @@ def test_names_that_are_no_plain_file(name: str, head: Path) -> None:
 
 
 def test_missing_and_damaged_tables(head: Path) -> None:
-    table = head.with_suffix(".parquet")
-    data = table.read_bytes()
+    user_table = head.with_suffix(".parquet")
+    data = user_table.read_bytes()
     damaged = "n.parquet: is not a Parquet file, or is damaged"
     middle = data[: len(data) // 3] + b"\0\1\2\3" + data[len(data) // 3 + 4 :]
     for wrong in (b"", b"PAR1", data[:-1], data[: len(data) // 2], b"{}" + data, middle):
-        table.write_bytes(wrong)
+        user_table.write_bytes(wrong)
         assert message(do.read_instance, head) == damaged
-    table.unlink()
+    user_table.unlink()
     assert message(do.read_instance, head) == "n.parquet: no such file"
-    table.mkdir()
+    user_table.mkdir()
     assert message(do.read_instance, head) == "n.parquet: is a folder; name a file"
 
 
@@ -50,17 +50,17 @@ def test_any_damage_is_told_or_does_not_matter(
 ) -> None:
     head = tmp_path_factory.getbasetemp() / "damaged.json"
     do.write_instance(INSTANCE, head, users="parquet")
-    table = head.with_suffix(".parquet")
-    broken = bytearray(table.read_bytes())
+    user_table = head.with_suffix(".parquet")
+    damaged = bytearray(user_table.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
-        broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
-    table.write_bytes(broken)
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    user_table.write_bytes(damaged)
     try:
         again: Instance | None = do.read_instance(head)
     except do.InputError as error:
         again, said = None, str(error)
     if again is None:
-        assert all(line.startswith(f"{table}: ") for line in said.split("\n"))
+        assert all(line.startswith(f"{user_table}: ") for line in said.split("\n"))
     else:
         assert again == INSTANCE
 
@@ -191,15 +191,15 @@ def test_faults_of_the_head_name_the_head(head: Path) -> None:
 
 
 def test_a_table_without_rows(head: Path) -> None:
-    table = head.with_suffix(".parquet")
-    pq.write_table(pq.read_table(table).slice(0, 0), table)
+    user_table = head.with_suffix(".parquet")
+    pq.write_table(pq.read_table(user_table).slice(0, 0), user_table)
     assert "users: must have at least one entry" in message(do.read_instance, head)
 
 
 def test_a_column_twice(head: Path) -> None:
-    table = pq.read_table(head.with_suffix(".parquet"))
-    names = [*table.column_names, "kappa"]
-    twice = pa.Table.from_arrays([*table.columns, table["kappa"]], names=names)
+    user_table = pq.read_table(head.with_suffix(".parquet"))
+    names = [*user_table.column_names, "kappa"]
+    twice = pa.Table.from_arrays([*user_table.columns, user_table["kappa"]], names=names)
     pq.write_table(twice, head.with_suffix(".parquet"))
     assert message(do.read_instance, head) == "n.parquet: kappa: is given more than once; keep one"
 

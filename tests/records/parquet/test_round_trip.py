@@ -32,27 +32,27 @@ def test_json_table_and_record_are_one(
     folder = tmp_path_factory.getbasetemp()
     do.write_instance(instance, folder / "a.json", users="json")
     do.write_instance(instance, folder / "b.json", users="parquet")
-    inline, table = do.read_instance(folder / "a.json"), do.read_instance(folder / "b.json")
-    assert inline == table == instance
-    assert inline.to_bytes() == table.to_bytes() == instance.to_bytes()
-    assert tuple(inline.users) == tuple(table.users) == tuple(instance.users)
-    for one in (instance, inline, table):
-        assert all(one.has_hash(other.sha256) for other in (instance, inline, table))
+    inline, tabled = do.read_instance(folder / "a.json"), do.read_instance(folder / "b.json")
+    assert inline == tabled == instance
+    assert inline.to_bytes() == tabled.to_bytes() == instance.to_bytes()
+    assert tuple(inline.users) == tuple(tabled.users) == tuple(instance.users)
+    for one in (instance, inline, tabled):
+        assert all(one.has_hash(other.sha256) for other in (instance, inline, tabled))
     changed = instance.replace(seconds_per_error=7e7)
-    assert not changed.has_hash(table.sha256)
+    assert not changed.has_hash(tabled.sha256)
 
 
 def test_a_tables_hash_is_of_its_contents(head: Path) -> None:
     """Not of how some version of some program packs them; every number counts."""
     before = do.read_instance(head)
-    table = pq.read_table(head.with_suffix(".parquet"))
-    kappa = table.column("kappa").to_numpy().copy()
-    pq.write_table(table, head.with_suffix(".parquet"), compression="gzip", row_group_size=3)
+    arrow = pq.read_table(head.with_suffix(".parquet"))
+    kappa = arrow.column("kappa").to_numpy().copy()
+    pq.write_table(arrow, head.with_suffix(".parquet"), compression="gzip", row_group_size=3)
     head.write_text(json.dumps(json.loads(head.read_text()), indent=4))
     assert do.read_instance(head).sha256 == before.sha256 == INSTANCE.hash_contents()
     kappa[5] = np.nextafter(kappa[5], 1)
-    at = table.column_names.index("kappa")
-    pq.write_table(table.set_column(at, "kappa", pa.array(kappa)), head.with_suffix(".parquet"))
+    at = arrow.column_names.index("kappa")
+    pq.write_table(arrow.set_column(at, "kappa", pa.array(kappa)), head.with_suffix(".parquet"))
     assert do.read_instance(head).sha256 != before.sha256
     assert not do.read_instance(head).has_hash(before.sha256)
 
@@ -101,7 +101,7 @@ def test_other_programs_tables(head: Path) -> None:
         cpu_hz=np.full(8, 1e9), tx_power_w=np.full(8, 0.125), deadline_s=np.full(8, np.inf)
     )
     gains = [u.channel_gain for u in given_users]
-    table = {
+    columns = {
         "kappa": pa.array(given_users.kappa),
         "energy_j": pa.array([u.energy_j for u in given_users]),
         "min_accuracy": pa.array([u.min_accuracy for u in given_users]),
@@ -113,9 +113,9 @@ def test_other_programs_tables(head: Path) -> None:
     }
     for gain in (pa.list_(pa.float64()), pa.large_list(pa.float64()), pa.list_(pa.float64(), 2)):
         for whole in (pa.int16(), pa.uint64()):
-            table["channel_gain"] = pa.array(gains, gain)
-            table["samples"] = pa.array(given_users.samples, whole)
-            pq.write_table(pa.table(table), head.with_suffix(".parquet"), row_group_size=3)
+            columns["channel_gain"] = pa.array(gains, gain)
+            columns["samples"] = pa.array(given_users.samples, whole)
+            pq.write_table(pa.table(columns), head.with_suffix(".parquet"), row_group_size=3)
             assert do.read_instance(head).users == given_users
 
 
