@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -30,9 +32,14 @@ def test_pools_are_shared_by_the_average_number_of_users() -> None:
 
 
 def test_an_option_that_breaks_its_limit_at_equal_shares_costs_inf() -> None:
-    options = constrained_options(0, 6, 2, 0.9, 1.3)
+    options = random_options(6, 2, 0)
     pools = pool_delays(options, equal_shares(options))
     delay = options.device_delay_s + pools.sum(axis=0)
+    options = replace(
+        options,
+        deadline_s=np.full(len(options), np.quantile(delay, 0.7)),
+        uplink_limit_s=np.full(len(options), np.quantile(pools[0], 0.7)),
+    )
     kept = (delay <= options.deadline_s) & (pools[0] <= options.uplink_limit_s)
     assert 0 < kept.sum() < len(options)
     assert np.isfinite(equal_share_cost(options)).tolist() == kept.tolist()
