@@ -13,7 +13,7 @@ from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.problem.evaluate import Evaluation
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.proof.check import check_plan
-from dtkd_opt.records.files import write_atomic
+from dtkd_opt.records.files import to_csv, write_atomic
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.outputs import check_output, check_writable
 from dtkd_opt.records.solution import read_solution
@@ -69,7 +69,7 @@ def write_front(
     check_front(path)
     figure = path.with_suffix(".svg")
     drawn = svg(draw(front, beside), figure.stem)
-    write_atomic(path, front.frame.to_csv(index=False, lineterminator="\n").encode())
+    write_atomic(path, to_csv(front.frame))
     write_atomic(figure, drawn)
     return path, figure
 

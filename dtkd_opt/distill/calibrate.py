@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -33,7 +32,6 @@ from dtkd_opt.distill.select_hyperparameters import (
 )
 from dtkd_opt.distill.settings import (
     CalibrationSettings,
-    as_settings,
     check_grid,
     default_sizes,
     whole_numbers,
@@ -79,7 +77,7 @@ def calibrate(
     seeds: int = 3,
     sizes: Sequence[int] | None = None,
     students: Sequence[str] | None = None,
-    settings: CalibrationSettings | Mapping[str, Any] | None = None,
+    settings: CalibrationSettings | None = None,
     jobs: int = -1,
     dask: str | None = None,
     device: str = "cpu",
@@ -106,7 +104,7 @@ def calibrate(
     students
         Names; by default all.
     settings
-        All other settings, as a record or by name.
+        All other settings.
     jobs, dask
         Processes at once, -1 for one a core; or a Dask scheduler's address. A worker reads the
         data from its own disk.
@@ -131,7 +129,9 @@ def calibrate(
         Missing extras or data, no Dask cluster, files of other trainings, a full disk, no training
         that succeeded.
     """
-    path, settings = None if output is None else Path(output), as_settings(settings)
+    path, settings = None if output is None else Path(output), settings or CalibrationSettings()
+    if not isinstance(settings, CalibrationSettings):
+        raise UsageError(f"settings must be CalibrationSettings(...), got {settings!r}")
     seeds = whole_numbers("seeds", [seeds])[0]
     require("distributed" if dask else "joblib", "dask" if dask else "train", "calibrate")
     jobs = processes(jobs) if dask is None else 0

@@ -13,7 +13,7 @@ from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.errors import UsageError
 from dtkd_opt.records import outputs
 from dtkd_opt.records.calibration import Calibration, write_calibration
-from dtkd_opt.records.files import write_atomic
+from dtkd_opt.records.files import to_csv, write_atomic
 from dtkd_opt.reporting.figures import svg
 from dtkd_opt.runtime.jobs import Row
 from dtkd_opt.runtime.journal import Journal
@@ -59,7 +59,7 @@ def check_output(output: Path, reads: Sequence[Path] = ()) -> None:
 def write_results(calibration: Calibration, rows: Sequence[TrainingRow], output: Path) -> None:
     """Write all files, each atomically, and the calibration last; InputError where one fails."""
     _, csv, figure, page = result_paths(output)
-    write_atomic(csv, trainings_frame(rows).to_csv(index=False, lineterminator="\n").encode())
+    write_atomic(csv, to_csv(trainings_frame(rows)))
     write_atomic(figure, svg(accuracy_figure(calibration), "calibration"))
     write_atomic(page, summary(calibration, rows).encode())
     write_calibration(calibration, output)

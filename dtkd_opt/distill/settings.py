@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from operator import index
-from typing import Annotated, Any, SupportsIndex
+from typing import Annotated, SupportsIndex
 
 from pydantic import Field, Strict, model_validator
 
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.networks import STUDENTS
-from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.errors import UsageError
 from dtkd_opt.records.fields import (
     MAX_COUNT,
     Count,
@@ -54,24 +54,6 @@ class CalibrationSettings(Record):
                 faults.append(f"{name}: must be given once each, got {value:.15g} {count} times")
         raise_faults(faults)
         return self
-
-
-def as_settings(given: CalibrationSettings | Mapping[str, Any] | None) -> CalibrationSettings:
-    """Settings as they are, or from some values and the other defaults.
-
-    Raises
-    ------
-    UsageError
-        When a value is not possible.
-    """
-    if isinstance(given, CalibrationSettings):
-        return given
-    if not (given is None or isinstance(given, Mapping)):
-        raise UsageError(f"settings must be CalibrationSettings or a dict, got {given!r}")
-    try:
-        return CalibrationSettings(**given or {})
-    except InputError as error:
-        raise UsageError("; ".join(error.faults)) from None
 
 
 def whole_numbers(name: str, values: Iterable[SupportsIndex]) -> tuple[int, ...]:

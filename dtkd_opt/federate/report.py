@@ -16,7 +16,7 @@ from dtkd_opt.federate.result import Federation
 from dtkd_opt.federate.spec import TaskResult
 from dtkd_opt.federate.timeline import STAGES, Timeline
 from dtkd_opt.problem.demands import Demands
-from dtkd_opt.records.files import write_atomic
+from dtkd_opt.records.files import to_csv, write_atomic
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import Solution
 from dtkd_opt.reporting.figures import svg
@@ -36,7 +36,7 @@ def result_paths(folder: Path) -> tuple[Path, Path, Path, Path]:
 def write_results(federation: Federation, folder: Path) -> None:
     """Write all files, each atomically; InputError where one cannot be written."""
     users, chart, figure, page = result_paths(folder)
-    write_atomic(users, federation.users.to_csv(index=False, lineterminator="\n").encode())
+    write_atomic(users, to_csv(federation.users))
     write_atomic(chart, svg(gantt(federation), "gantt"))
     write_atomic(figure, svg(accuracy_figure(federation), "accuracy"))
     write_atomic(page, summary(federation).encode())

@@ -11,10 +11,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.validation import at_path, short_value
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SYNTAX = {
     "Expecting value": "a value must stand here",
@@ -148,6 +151,12 @@ def _invalid_faults(root: Any) -> Iterator[str]:
         items: Any = value.items() if isinstance(value, dict) else ()
         items = enumerate(value) if isinstance(value, list) else items
         stack.extend([((*loc, key), item) for key, item in items][::-1])
+
+
+def to_csv(frame: pd.DataFrame) -> bytes:
+    """A data frame as CSV with the same bytes everywhere."""
+    text: str = frame.to_csv(index=False, lineterminator="\n")
+    return text.encode()
 
 
 @contextlib.contextmanager

@@ -12,9 +12,14 @@ import dtkd_opt as do
 from tests.support.calibrating import FAST, quick, run
 
 
-def test_python_takes_numbers_of_numpy_and_settings_as_a_dict(cache: Path) -> None:
+def test_python_takes_numbers_of_numpy(cache: Path) -> None:
     given = {"students": ["logreg"], "jobs": 2, "cache": cache}
-    found = do.calibrate(seeds=np.int64(2), sizes=np.array([100, 200]), settings=FAST, **given)
+    found = do.calibrate(
+        seeds=np.int64(2),
+        sizes=np.array([100, 200]),
+        settings=do.CalibrationSettings(**FAST),
+        **given,
+    )
     assert found.calibration == quick(cache, sizes=[100, 200]).calibration
 
 
@@ -25,9 +30,7 @@ def test_python_takes_numbers_of_numpy_and_settings_as_a_dict(cache: Path) -> No
         ({"sizes": 100}, "sizes must be whole numbers, got 100"),
         ({"seeds": 2.5}, "seeds must be whole numbers"),
         ({"students": "logreg"}, "students must be a list of names, got 'logreg'"),
-        ({"settings": {"epochs": 0}}, "epochs: must be at least 1"),
-        ({"settings": {"rates": 1}}, "rates: is not a known key"),
-        ({"settings": 3}, "settings must be CalibrationSettings or a dict"),
+        ({"settings": {"epochs": 3}}, r"settings must be CalibrationSettings\(...\), got {"),
         ({"data_dir": "."}, "a data folder is for fashion-mnist, not for digits"),
     ],
 )
@@ -47,9 +50,8 @@ def test_a_setting_given_twice_is_refused(
     name: str, values: tuple[float, ...], twice: str, cache: Path, tmp_path: Path
 ) -> None:
     said = f"{name}: must be given once each, got {twice} 2 times"
-    params = FAST | {name: values}
-    with pytest.raises(do.UsageError, match=said):
-        do.calibrate(students=["logreg"], sizes=[100], seeds=1, settings=params, cache=cache)
+    with pytest.raises(do.InputError, match=said):
+        do.CalibrationSettings(**FAST | {name: values})
     words = ["--students", "logreg", "--sizes", "100", "--seeds", "1", "--epochs", "1",
              "--output", "t.json", "--cache", str(cache)]  # fmt: skip
     words += [f"--{name.replace('_', '-')}", ",".join(map(str, values))]

@@ -20,7 +20,7 @@ from dtkd_opt.analysis.compare.tables import (
     summary_table,
 )
 from dtkd_opt.errors import UsageError
-from dtkd_opt.records.files import write_atomic
+from dtkd_opt.records.files import to_csv, write_atomic
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes, require
@@ -160,9 +160,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     from dtkd_opt.analysis.compare.figures import accuracy_delay, gap_over_time
     from dtkd_opt.reporting.figures import svg
 
-    for name, frame in (("runs", comparison.runs), ("summary", comparison.summary)):
-        text = frame.to_csv(index=False, lineterminator="\n")
-        write_atomic(folder / f"{name}.csv", text.encode())
+    write_atomic(folder / "runs.csv", to_csv(comparison.runs))
+    write_atomic(folder / "summary.csv", to_csv(comparison.summary))
     figures = {
         "gap_over_time": gap_over_time(comparison.histories, comparison.runs),
         "accuracy_delay": accuracy_delay(comparison.runs),
