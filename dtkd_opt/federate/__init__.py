@@ -96,10 +96,5 @@ def federate_all(
     from dtkd_opt.federate.run import carry_out
 
     folder = None if output is None else Path(output)
-    return carry_out(
-        plans,
-        spec or FederationSpec(),
-        folder,
-        resume,
-        callback or (lambda phase, done, total: None),
-    )
+    callback = callback or (lambda phase, done, total: None)
+    return carry_out(plans, spec or FederationSpec(), folder, resume, callback)

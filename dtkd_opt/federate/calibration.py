@@ -66,13 +66,12 @@ def hard_label_models(
     """
     if calibration is None:
         return models
-    curves = {curve.student: curve for curve in calibration.curves if curve.labels == "hard"}
-    hard = []
+    curves, hard = calibration.curves_by_student, []
     for model in models:
-        if model.name not in curves:
+        if (model.name, "hard") not in curves:
             fault = f'curves: has none for "{model.name}" with hard labels; calibrate it'
             raise InputError(f"calibration of {calibration.data}", [fault])
-        cells = curves[model.name].cells
+        cells = curves[model.name, "hard"].cells
         used = tuple(cell.used for cell in cells)
         sizes = tuple(float(cell.samples) for cell in cells)
         accuracy = AccuracyTable(samples=sizes, device=used, server=used)

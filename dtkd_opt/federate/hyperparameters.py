@@ -84,10 +84,7 @@ def expected_interval(plan: FederationPlan, calibration: Calibration | None) -> 
     """
     if calibration is None:
         return None
-    curves: dict[tuple[str, str], AccuracyCurve] = {
-        (curve.student, curve.labels): curve for curve in calibration.curves
-    }
-    intervals = []
+    curves, intervals = calibration.curves_by_student, []
     users, samples = plan.solution.users, plan.instance.users.samples
     for student, place, size in zip(users.model, users.place, samples, strict=True):
         curve = curves.get((str(student), "hard" if plan.labels == "hard" else str(place)))

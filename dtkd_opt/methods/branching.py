@@ -70,7 +70,7 @@ class Branching:
         if not self.nodes:
             self._evaluate(0, np.arange(len(self.options)), self._current.prices)
         while not search.proven:
-            self._raise_bound()
+            self.search.raise_bound(self.bound)
             if search.proven or not self.open:
                 break
             if self.nodes >= limit:
@@ -87,9 +87,6 @@ class Branching:
             self.tree.nodes[node.number] = PricedLeaf(node.point.prices, node.value)
         self.tree.nodes = [self._current if node is None else node for node in self.tree.nodes]
         return self.tree
-
-    def _raise_bound(self) -> None:
-        self.search.raise_bound(self.bound)
 
     def _branch(self, node: _OpenNode) -> None:
         """Drop what reduced costs exclude, then split one user's options in two."""

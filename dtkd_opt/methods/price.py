@@ -79,11 +79,8 @@ class Price(Record):
 
 def _continue_with_highs(search: Search, seed: int, branching: Branching) -> Termination:
     """Let HiGHS prove what reduced costs have left, or branch on where that is too much."""
-    from dtkd_opt.methods.exact import (
-        Exact,
-        OuterApproximation,
-        unfixed_options,
-    )  # a second to import
+    # a second to import
+    from dtkd_opt.methods.exact import Exact, OuterApproximation, unfixed_options
 
     point = search.dual_point
     assert point is not None  # branching began with it

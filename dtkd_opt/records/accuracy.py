@@ -52,11 +52,9 @@ class AccuracyTable(Record):
             if after <= before
         ]
         for place in PLACES:
-            got, want = len(getattr(self, place)), len(self.samples)
-            if got != want:
-                faults.append(
-                    f"{place}: must have one entry per entry of samples ({want}), got {got}"
-                )
+            if (got := len(getattr(self, place))) != (want := len(self.samples)):
+                rule = f"must have one entry per entry of samples ({want})"
+                faults.append(f"{place}: {rule}, got {got}")
         raise_faults(faults)
         return self
 

@@ -75,15 +75,11 @@ class AccuracyCurve(Record):
 
     @model_validator(mode="after")
     def _check(self) -> AccuracyCurve:
-        fit, count = self.fit, len(self.cells)
-        lengths = {"fitted": len(fit.fitted), "residuals": len(fit.residuals)} if fit else {}
-        raise_faults(
-            [
-                f"fit.{name}: must have {count} values, one a cell, got {length}"
-                for name, length in lengths.items()
-                if length != count
-            ]
-        )
+        faults, want = [], len(self.cells)
+        for name in ("fitted", "residuals") if self.fit else ():
+            if (got := len(getattr(self.fit, name))) != want:
+                faults.append(f"fit.{name}: must have {want} values, one a cell, got {got}")
+        raise_faults(faults)
         return self
 
     def values(self, accuracy: Accuracy) -> list[float | None]:
@@ -147,12 +143,13 @@ class Calibration(Record):
     choices: tuple[ChosenHyperparameters, ...]
 
     @property
-    def _curves(self) -> dict[tuple[str, str], AccuracyCurve]:
+    def curves_by_student(self) -> dict[tuple[str, str], AccuracyCurve]:
+        """The curves by student and kind of labels."""
         return {(curve.student, curve.labels): curve for curve in self.curves}
 
     @model_validator(mode="after")
     def _check(self) -> Calibration:
-        curves, faults = self._curves, []
+        curves, faults = self.curves_by_student, []
         for i, model in enumerate(self.models):
             for place in PLACES:
                 curve = curves.get((model.name, place))
@@ -189,7 +186,7 @@ class Calibration(Record):
     def _accuracy(self, model: Model, accuracy: Accuracy) -> AccuracyTable:
         values: dict[Place, Any] = {}
         for place in PLACES:
-            values[place] = self._curves[model.name, place].values(accuracy)
+            values[place] = self.curves_by_student[model.name, place].values(accuracy)
             if None in values[place]:
                 needs = "two seeds" if accuracy == "lower95" else "four sizes"
                 fault = f"has no {accuracy} accuracy of {model.name}; that takes {needs} or more"
