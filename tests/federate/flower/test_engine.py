@@ -70,7 +70,7 @@ def test_the_simulation_gives_the_same_to_the_last_bit(
 
 @flower
 @pytest.mark.slow
-def test_with_hard_labels_nothing_crosses_and_accuracies_are_the_same(
+def test_with_hard_labels_nothing_is_sent_and_accuracies_are_the_same(
     small: Path, cache: Path
 ) -> None:
     plans = {"local": do.local_only(do.read_instance(small / "i.json"))}
@@ -118,8 +118,7 @@ def test_where_a_command_breaks_down_the_users_have_failed(
         (tmp_path / name).chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))  # Flower's lie beside it
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    with engine(2, False) as work:
-        found = list(work(wanted))
+    found = list(engine(2, False, wanted))
     assert [row.spec for row in found] == [spec for _, spec in wanted]
     assert {row.outcome for row in found} == {"failed"}
     (said,) = {row.reason for row in found}
