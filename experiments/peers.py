@@ -29,11 +29,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from common import INSTANCES, best_values, provenance, write_csv
-from dtkd_opt.milp.export import Formulation
 from rich.console import Console
 from rich.table import Table
 
 import dtkd_opt as do
+from dtkd_opt.analysis.export import Formulation
 
 OURS, NO_FIXING, SCIP, SHOT = "dtkd-opt", "dtkd-opt --no-fixing", "SCIP", "SHOT"
 FORMULATIONS: tuple[Formulation, ...] = ("minlp", "perspective")
