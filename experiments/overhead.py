@@ -5,10 +5,12 @@ same batches, made before. Both are timed in turns by the CPU time of this proce
 programs on the machine disturb less than the clock; the median of the ratios counts.
 
     python experiments/overhead.py
+    python experiments/overhead.py --turns 1 --output /tmp/overhead.csv
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from pathlib import Path
@@ -24,7 +26,6 @@ from dtkd_opt.distill.training import LAYOUT, TrainConfig, train
 
 SHAPE, CLASSES, SAMPLES = (1, 28, 28), 10, 1000
 CONFIG = TrainConfig()
-TURNS = 3
 OUTPUT = Path(__file__).parent / "calibration" / "overhead.csv"
 
 
@@ -42,7 +43,7 @@ def bare(network: nn.Module, batches: list[tuple[Tensor, ...]]) -> None:
         adam.zero_grad()
 
 
-def compare(name: str, distilled: bool) -> tuple[float, float]:
+def compare(name: str, distilled: bool, turns: int) -> tuple[float, float]:
     """Milliseconds of a step of `train`, and its time over that of the bare calls."""
     images = torch.randn(SAMPLES, *SHAPE).contiguous(memory_format=LAYOUT)
     labels, soft = torch.randint(CLASSES, (SAMPLES,)), torch.randn(SAMPLES, CLASSES)
@@ -50,7 +51,7 @@ def compare(name: str, distilled: bool) -> tuple[float, float]:
     parts = [part.tensor_split(CONFIG.batches(SAMPLES)) for part in data]
     batches = list(zip(*parts, strict=True)) * CONFIG.epochs
     times = []
-    for _ in range(TURNS):
+    for _ in range(turns):
         networks = [build_network(name, SHAPE, CLASSES, seed=0) for _ in range(2)]
         start = time.process_time()
         train(networks[0], images, labels, soft if distilled else None, config=CONFIG, seed=0)
@@ -63,18 +64,21 @@ def compare(name: str, distilled: bool) -> tuple[float, float]:
 
 def main() -> None:
     """Time every student with hard and with soft labels."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--turns", type=int, default=3, help="of each training and its bare calls")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    options = parser.parse_args()
     header = provenance(["torch"], "one thread, CPU time")
     torch.set_num_threads(1)
     torch.manual_seed(0)
     rows = []
     for name in STUDENTS:
         for labels in ("hard", "soft"):
-            step, ratio = compare(name, labels == "soft")
+            step, ratio = compare(name, labels == "soft", options.turns)
             row = {"student": name, "labels": labels, "step_ms": f"{step:.3f}"}
             rows.append(row | {"overhead": f"{ratio:.3f}"})
             print(*rows[-1].values(), flush=True)
-    OUTPUT.parent.mkdir(exist_ok=True)
-    write_csv(OUTPUT, list(rows[0]), rows, header)
+    write_csv(options.output, list(rows[0]), rows, header)
 
 
 if __name__ == "__main__":

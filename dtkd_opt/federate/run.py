@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -67,7 +67,7 @@ def _engine(spec: FederationSpec) -> AbstractContextManager[RunJobs[TaskResult]]
     _require_flower(spec.engine)
     from dtkd_opt.federate.flower.engine import flower
 
-    return flower(jobs, simulation=spec.engine == "flower-simulation")
+    return nullcontext(partial(flower, jobs, spec.engine == "flower-simulation"))
 
 
 def _require_flower(engine: Engine) -> None:

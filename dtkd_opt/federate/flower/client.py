@@ -57,10 +57,8 @@ def _handler(answer: Handler) -> Callable[[Message, Context], Message]:
             content = answer(message, (read_common(folder), *read_device(own)))
         except Exception as error:  # such as memory that does not suffice
             content = {messages.ERROR: ConfigRecord({messages.ERROR: one_line(reason_of(error))})}
-        return Message(
-            RecordDict({messages.TASK: ConfigRecord({messages.TASK: task}), **content}),
-            reply_to=message,
-        )
+        reply = RecordDict({messages.TASK: ConfigRecord({messages.TASK: task}), **content})
+        return Message(reply, reply_to=message)
 
     return handle
 

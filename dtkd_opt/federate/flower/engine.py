@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from functools import partial
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,16 +16,15 @@ from dtkd_opt.federate.flower.files import home, write_files
 from dtkd_opt.federate.flower.processes import Processes, free_ports, is_open
 from dtkd_opt.federate.flower.project import write_project
 from dtkd_opt.federate.spec import TaskResult
-from dtkd_opt.runtime.workers import Rows, RunJobs
+from dtkd_opt.runtime.workers import Rows
 
 _POLL_S = 0.2
 _SUPERLINK_TIMEOUT_S = 120.0  # until it listens
 _SERVER_TIMEOUT_S = 300.0  # until the server app has started
 
 
-@contextmanager
-def flower(jobs: int, simulation: bool) -> Iterator[RunJobs[TaskResult]]:
-    """Yields a function from tasks to outcomes, which does each task as a client of its own.
+def flower(jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]) -> Rows[TaskResult]:
+    """The outcomes as they come; where a run breaks down, the other users have failed.
 
     Parameters
     ----------
@@ -34,12 +32,9 @@ def flower(jobs: int, simulation: bool) -> Iterator[RunJobs[TaskResult]]:
         Clients at work at once.
     simulation
         Whether clients are those of Flower's simulation engine, or SuperNodes.
+    tasks
+        Each is done as a client of its own.
     """
-    yield partial(_run, jobs, simulation)
-
-
-def _run(jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]) -> Rows[TaskResult]:
-    """The outcomes as they come; where a run breaks down, the other users have failed."""
     left = {spec: None for _, spec in tasks}  # in their order
     try:
         with closing(_rows(jobs, simulation, tasks)) as rows:

@@ -1,19 +1,22 @@
 """What each side reads from disk: a client its own device's file, the server its agents'.
 
-Below a folder are `common`, `node-<n>/device` and `server/`; users are numbered as tasks. The
-folder is that of one run, which other users of the machine cannot enter: so the files are pickles.
+Below a folder are `common.npz`, `node-<n>/device.npz` and `server/`; users are numbered as tasks.
+Files hold plain arrays, and of each user its part of the plan as JSON: reading them runs no code.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any
 
-import joblib
+import numpy as np
+import torch
 from torch import nn
 
-from dtkd_opt.federate.party_data import Agent, Common, Device, PartyData
+from dtkd_opt.distill.data import Scale
+from dtkd_opt.distill.networks import TEACHER, build_network
+from dtkd_opt.federate.party_data import Agent, Common, Device, PartyData, Samples
 from dtkd_opt.federate.spec import TaskSpec
 
 
@@ -24,36 +27,53 @@ def home(folder: Path, task: int) -> Path:
 
 def write_files(folder: Path, tasks: Sequence[tuple[PartyData, TaskSpec]]) -> None:
     """Write what both sides read."""
-    server, first = folder / "server", tasks[0][0]
+    common, agent, server = tasks[0][0].common, tasks[0][0].agent, folder / "server"
+    scale, test = vars(common.scale), vars(common.test)
+    np.savez(folder / "common.npz", classes=common.classes, **scale, **test)
     server.mkdir()
-    joblib.dump(first.common, folder / "common")
-    joblib.dump(first.agent and first.agent.teacher, server / "teacher")
+    if agent is not None:
+        np.savez(server / "teacher.npz", **agent.teacher.state_dict())
     for n, (party, spec) in enumerate(tasks):
+        part, agent = dict[str, Any](spec=spec.model_dump_json()), party.agent
         home(folder, n).mkdir()
-        joblib.dump((party.device, spec), home(folder, n) / "device")
-        agent = party.agent and (party.agent.mirrored, party.agent.logits)
-        joblib.dump((agent, spec), server / f"agent-{n}")
+        np.savez(home(folder, n) / "device.npz", **part, **vars(party.device.samples))
+        held = {} if agent is None else {"logits": agent.logits} | vars(agent.mirrored)
+        np.savez(server / f"agent-{n}.npz", **part, **held)
 
 
 def read_common(folder: Path) -> Common:
     """What everybody knows."""
-    return cast(Common, joblib.load(folder / "common"))
+    file = _read(folder / "common.npz")
+    scale = Scale(torch.from_numpy(file["mean"]), torch.from_numpy(file["spread"]))
+    return Common(scale, int(file["classes"]), Samples(file["raw"], file["labels"]))
 
 
 def read_device(folder: Path) -> tuple[Device, TaskSpec]:
     """What a client holds in its own folder, and its part of the plan."""
-    return cast(tuple[Device, TaskSpec], joblib.load(folder / "device"))
+    file = _read(folder / "device.npz")
+    spec = TaskSpec.model_validate_json(str(file["spec"]))
+    return Device(Samples(file["raw"], file["labels"]), spec.fresh), spec
 
 
-def read_teacher(folder: Path) -> nn.Module | None:
+def read_teacher(folder: Path, common: Common) -> nn.Module | None:
     """The server's teacher, if there is one."""
-    return cast(nn.Module | None, joblib.load(folder / "server" / "teacher"))
+    if not (path := folder / "server" / "teacher.npz").exists():
+        return None
+    network = build_network(TEACHER, common.shape, common.classes, seed=0)
+    network.load_state_dict({name: torch.from_numpy(part) for name, part in _read(path).items()})
+    return network.eval()
 
 
 def read_agent(folder: Path, task: int, teacher: nn.Module | None) -> tuple[Agent | None, TaskSpec]:
     """What a user's digital agent holds at the server, and its part of the plan."""
-    agent, spec = joblib.load(folder / "server" / f"agent-{task}")
+    file = _read(folder / "server" / f"agent-{task}.npz")
+    spec = TaskSpec.model_validate_json(str(file["spec"]))
     if teacher is None:
         return None, spec
-    mirrored, logits = agent
+    mirrored, logits = Samples(file["raw"], file["labels"]), torch.from_numpy(file["logits"])
     return Agent(mirrored, logits, teacher), spec
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with np.load(path) as file:
+        return dict(file)

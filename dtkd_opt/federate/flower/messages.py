@@ -1,4 +1,4 @@
-"""Payloads as Flower's arrays: raw bytes, so that what crosses is counted without framing."""
+"""Payloads as Flower's arrays: raw bytes, so that payloads are counted without framing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,8 @@ PAYLOAD, TASK, RESULT, ERROR = "payload", "task", "result", "error"  # records o
 
 def array_record(payload: Payload) -> ArrayRecord:
     """A payload as it goes into a message."""
-    return ArrayRecord(
-        {
-            name: Array(dtype="uint8", shape=(len(data),), stype="raw", data=data)
-            for name, data in payload.items()
-        }
-    )
+    arrays = {name: Array("uint8", (len(data),), "raw", data) for name, data in payload.items()}
+    return ArrayRecord(arrays)
 
 
 def payload_of(message: Message) -> Payload:

@@ -7,9 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 
 from dtkd_opt.federate.flower.project import flower_home
 
@@ -84,12 +83,7 @@ class Processes:
     def __enter__(self) -> Processes:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for process in self._running.values():
             _kill(process)
         for process in self._running.values():
@@ -104,14 +98,11 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 def free_ports(count: int) -> list[int]:
     """Ports of this machine that nobody listens at."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def is_open(port: int) -> bool:

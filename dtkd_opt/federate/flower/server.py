@@ -73,7 +73,7 @@ class _Server:
         self.grid, self.folder, self.tasks = grid, folder, tasks
         self.max_in_flight = max_in_flight
         self.common = read_common(folder)
-        self.teacher = read_teacher(folder)
+        self.teacher = read_teacher(folder, self.common)
         self.node: dict[int, int] = {}  # of each client that was identified
         self.up: dict[int, Payload] = {}
         self.row: dict[int, TaskResult] = {}  # as far as it is known

@@ -20,8 +20,7 @@ def read_outcomes(folder: Path, skip: int) -> Iterator[TaskResult]:
     """The engine: what the server has appended after the first `skip` outcomes."""
     path = folder / _OUTCOMES
     data = path.read_bytes() if path.exists() else b""
-    whole = data[: data.rfind(b"\n") + 1]
-    for line in whole.splitlines()[skip:]:
+    for line in data.split(b"\n")[skip:-1]:
         yield TaskResult.model_validate_json(line)
 
 

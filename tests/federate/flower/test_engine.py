@@ -45,9 +45,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(problem, plan(problem, SHARES), tmp_path_factory.mktemp("small"))
 
 
-def carry_out(small: Path, cache: Path, **more: Any) -> do.Federation:
+def carry_out(small: Path, cache: Path, resume: Path | None = None, **more: Any) -> do.Federation:
+    """Trained anew, or with the users in the folder `resume` gone on with."""
     problem, solution = do.read_instance(small / "i.json"), do.read_solution(small / "s.json")
-    return do.federate(problem, solution, do.FederationSpec(cache=cache, **more))
+    spec = do.FederationSpec(cache=cache, **more)
+    return do.federate(problem, solution, spec, output=resume, resume=resume is not None)
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +120,7 @@ def test_where_a_command_breaks_down_the_users_have_failed(
         (tmp_path / name).chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))  # Flower's lie beside it
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    with engine(2, False) as work:
-        found = list(work(wanted))
+    found = list(engine(2, False, wanted))
     assert [row.spec for row in found] == [spec for _, spec in wanted]
     assert {row.outcome for row in found} == {"failed"}
     (said,) = {row.reason for row in found}
@@ -186,7 +187,7 @@ def test_a_client_that_dies_fails_alone_and_is_resumed(
     found = pd.read_csv(running.output / "users.csv").set_index("name")
     assert set(found.index[found.outcome == "done"]) == set(names) - {dead}
     patiently(lambda: running.left() == [])
-    again = carry_out(small, cache, output=running.output, resume=True)  # any engine may
+    again = carry_out(small, cache, resume=running.output)  # any engine may
     same(again.users, reference)
 
 

@@ -27,7 +27,7 @@ def test_each_side_reads_what_it_holds(
 ) -> None:
     write_files(tmp_path, wanted)
     common = read_common(tmp_path)
-    teacher = read_teacher(tmp_path)
+    teacher = read_teacher(tmp_path, common)
     images = common.scale.standardise(common.test.raw)
     for n, (case, spec) in enumerate(wanted):
         device, theirs = read_device(home(tmp_path, n))
@@ -43,7 +43,7 @@ def test_each_side_reads_what_it_holds(
         assert torch.equal(agent.logits, case.agent.logits)
         assert teacher is not None
         assert torch.equal(predict(teacher, images), predict(case.agent.teacher, images))
-        assert os.listdir(home(tmp_path, n)) == ["device"]
+        assert os.listdir(home(tmp_path, n)) == ["device.npz"]
 
 
 def test_hard_labels_alone_take_no_agent(
@@ -51,7 +51,7 @@ def test_hard_labels_alone_take_no_agent(
 ) -> None:
     local = [(replace(case, agent=None), spec) for case, spec in wanted]
     write_files(tmp_path, local)
-    assert read_teacher(tmp_path) is None
+    assert read_teacher(tmp_path, read_common(tmp_path)) is None
     assert read_agent(tmp_path, 1, None) == (None, local[1][1])
-    agents = [f"agent-{n}" for n in range(3)]
-    assert sorted(os.listdir(tmp_path / "server")) == [*agents, "teacher"]
+    agents = [f"agent-{n}.npz" for n in range(3)]
+    assert sorted(os.listdir(tmp_path / "server")) == agents
