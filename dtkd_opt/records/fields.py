@@ -123,17 +123,11 @@ def _keyword_stub(record: type[Record]) -> Callable[..., None]:
     written = ChainMap(*(vars(base).get("__annotations__", {}) for base in record.__mro__))
     parameters = [Parameter("self", Parameter.POSITIONAL_ONLY)]
     for key, field in record.model_fields.items():
-        if key == "format":  # what files begin with
-            continue
-        default = field.get_default(call_default_factory=True)
-        parameters.append(
-            Parameter(
-                key,
-                Parameter.KEYWORD_ONLY,
-                default=Parameter.empty if field.is_required() else default,
-                annotation=written[key],
-            )
-        )
+        if key != "format":  # what files begin with
+            default = field.get_default(call_default_factory=True)
+            default = Parameter.empty if field.is_required() else default
+            kind = Parameter.KEYWORD_ONLY
+            parameters.append(Parameter(key, kind, default=default, annotation=written[key]))
     init.__signature__ = Signature(parameters, return_annotation=None)  # type: ignore[attr-defined]
     return init
 

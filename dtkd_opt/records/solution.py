@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from dtkd_opt.errors import UsageError
 from dtkd_opt.records.columns import Column
-from dtkd_opt.records.fields import Fraction, Name, NonNegative, Record, Text
-from dtkd_opt.records.fields import Number as Number
-from dtkd_opt.records.fields import Whole as Whole
+from dtkd_opt.records.fields import Fraction, Name, NonNegative, Number, Record, Text, Whole
 from dtkd_opt.records.files import parse_json, read_bytes, to_json
 from dtkd_opt.records.parquet import Storage, read_parquet, referenced_parquet, write_with_parquet
 from dtkd_opt.records.plan import MAX_FLOAT, PlanColumns, PlanRow

@@ -33,7 +33,7 @@ def _train_and_score(message: Message, data: ClientData) -> dict[str, Any]:
     """Train with the soft labels received, or take over the weights received; and score."""
     common, device, spec = data
     payload = messages.payload_of(message)
-    began, cpu = time.perf_counter(), time.process_time()
+    started, cpu = time.perf_counter(), time.process_time()
     result: dict[str, float] = {}
     if spec.place == "device":
         trained = protocol.train_on_device(common, device, spec, payload)
@@ -42,7 +42,7 @@ def _train_and_score(message: Message, data: ClientData) -> dict[str, Any]:
     else:
         network = protocol.receive(common, spec, payload)
     result["accuracy"] = protocol.score(common, network)
-    spent = {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu}
+    spent = {"seconds": time.perf_counter() - started, "cpu_s": time.process_time() - cpu}
     return {messages.RESULT: ConfigRecord(result | spent)}
 
 

@@ -44,7 +44,7 @@ def write_files(folder: Path, tasks: Sequence[tuple[PartyData, TaskSpec]]) -> No
 def read_common(folder: Path) -> Common:
     """What everybody knows."""
     file = _read(folder / "common.npz")
-    scale = Scale(torch.from_numpy(file["mean"]), torch.from_numpy(file["spread"]))
+    scale = Scale(torch.from_numpy(file["mean"]), torch.from_numpy(file["std"]))
     return Common(scale, int(file["classes"]), Samples(file["raw"], file["labels"]))
 
 

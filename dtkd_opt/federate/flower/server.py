@@ -122,32 +122,31 @@ class _Server:
         """What the user's device waits for: soft labels, or weights once they are trained."""
         agent, spec = read_agent(self.folder, n, self.teacher)
         row = TaskResult(spec=spec, outcome="done", worker=this_worker(), versions=versions())
-        found: dict[str, Any] = {}
+        figures: dict[str, Any] = {}
         if spec.place == "device":
             payload = protocol.send_labels(agent, spec)
         else:
             assert agent is not None  # soft labels are learnt from
-            began, cpu = time.perf_counter(), time.process_time()
+            started, cpu = time.perf_counter(), time.process_time()
             trained = protocol.train_at_server(self.common, agent, spec, self.up[n])
             payload = pack_weights(trained.network)
-            found = {"loss": trained.loss, "steps": trained.steps}
-            found["seconds"] = time.perf_counter() - began
-            found["cpu_s"] = time.process_time() - cpu
+            spent = {"seconds": time.perf_counter() - started, "cpu_s": time.process_time() - cpu}
+            figures = {"loss": trained.loss, "steps": trained.steps} | spent
         content = RecordDict({messages.PAYLOAD: messages.array_record(payload)})
         message = Message(content, dst_node_id=self.node[n], message_type="train")
-        found["up_bits"] = payload_bits(self.up[n])
-        found["down_bits"] = payload_bits(messages.payload_of(message))
-        self.row[n] = row.replace(**found)
+        figures["up_bits"] = payload_bits(self.up[n])
+        figures["down_bits"] = payload_bits(messages.payload_of(message))
+        self.row[n] = row.replace(**figures)
         return message
 
     def _keep(self, n: int, reply: Message | str) -> None:
         if isinstance(reply, str):
             self._fail(n, reply)
             return
-        row, found = self.row[n], dict(reply.content.config_records[messages.RESULT])
+        row, figures = self.row[n], dict(reply.content.config_records[messages.RESULT])
         for key in ("seconds", "cpu_s"):
-            found[key] += getattr(row, key) or 0.0
-        status_files.append_outcome(self.folder, row.replace(**found))
+            figures[key] += getattr(row, key) or 0.0
+        status_files.append_outcome(self.folder, row.replace(**figures))
 
     def _fail(self, n: int, reason: str) -> None:
         row = self.row.get(n) or TaskResult(spec=self._spec(n), outcome="failed")
