@@ -26,8 +26,12 @@ from dtkd_opt.methods import (
     TimeIsUp,
     get_method,
 )  # fmt: skip
+from dtkd_opt.methods.search import Incumbent
 from dtkd_opt.methods.solve import solve
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate
+from dtkd_opt.pricing.constrained_allocation import Conflict
+from dtkd_opt.pricing.equal_shares import equal_share_choice
+from dtkd_opt.pricing.lagrangian import DualPoint, price
 from dtkd_opt.problem import GeneratorSettings, Options, build_options, generate_instance
 from dtkd_opt.problem.evaluate import Evaluation, evaluate
 from dtkd_opt.records.accuracy import AccuracyTable
@@ -52,10 +56,12 @@ from dtkd_opt.records.certificate import (
     write_certificate,
 )  # fmt: skip
 from dtkd_opt.records.elements import Model, Server, Task
+from dtkd_opt.records.fields import Record
 from dtkd_opt.records.instance import Instance, read_instance, write_instance
 from dtkd_opt.records.plan import Plan, PlanRow, PlanRows
 from dtkd_opt.records.solution import (
     Solution,
+    Termination,
     UserPlan,
     UserPlans,
     read_solution,
@@ -66,13 +72,20 @@ from dtkd_opt.records.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from dtkd_opt.analysis.compare import Comparison, compare
+    from dtkd_opt.analysis.compare.run import Run
+    from dtkd_opt.analysis.compare.spec import RunSpec
     from dtkd_opt.analysis.export import export
     from dtkd_opt.analysis.pareto import ParetoFront, pareto
     from dtkd_opt.analysis.planner import Planner
     from dtkd_opt.distill.calibrate import CalibrationResult, calibrate
+    from dtkd_opt.distill.jobs import TrainingRow, TrainingSpec
     from dtkd_opt.distill.settings import CalibrationSettings
-    from dtkd_opt.federate.fedavg import FedAvgResult, fedavg
+    from dtkd_opt.distill.training import Diverged, TrainConfig
+    from dtkd_opt.federate.fedavg import FedAvgResult, FedAvgSpec, fedavg
+    from dtkd_opt.federate.timeline import Timeline
     from dtkd_opt.methods.baselines import AllDevice, AllServer, Greedy, Random
+    from dtkd_opt.methods.dqn.checkpoint import TrainState
+    from dtkd_opt.methods.dqn.learning_curve import CurveRow
     from dtkd_opt.methods.dqn.method import DQN
     from dtkd_opt.methods.dqn.settings import DQNTrainSettings
     from dtkd_opt.methods.dqn.train import train_dqn
@@ -87,13 +100,20 @@ if TYPE_CHECKING:
 
 _LATER = {  # the same, at run time: imported on first use
     "analysis.compare": ("Comparison", "compare"),
+    "analysis.compare.run": ("Run",),
+    "analysis.compare.spec": ("RunSpec",),
     "analysis.export": ("export",),
     "analysis.pareto": ("ParetoFront", "pareto"),
     "analysis.planner": ("Planner",),
     "distill.calibrate": ("CalibrationResult", "calibrate"),
+    "distill.jobs": ("TrainingRow", "TrainingSpec"),
     "distill.settings": ("CalibrationSettings",),
-    "federate.fedavg": ("FedAvgResult", "fedavg"),
+    "distill.training": ("Diverged", "TrainConfig"),
+    "federate.fedavg": ("FedAvgResult", "FedAvgSpec", "fedavg"),
+    "federate.timeline": ("Timeline",),
     "methods.baselines": ("AllDevice", "AllServer", "Greedy", "Random"),
+    "methods.dqn.checkpoint": ("TrainState",),
+    "methods.dqn.learning_curve": ("CurveRow",),
     "methods.dqn.method": ("DQN",),
     "methods.dqn.settings": ("DQNTrainSettings",),
     "methods.dqn.train": ("train_dqn",),
@@ -115,27 +135,29 @@ __all__ = [  # noqa: RUF022 - by subject
     "Plan", "PlanRow", "PlanRows", "UserPlan", "UserPlans", "Solution",
     "read_solution", "write_solution",
     # solving
-    "solve", "Result", "Progress", "Search", "Stop", "Planner", "METHODS", "get_method",
+    "solve", "Result", "Progress", "Planner", "METHODS", "get_method",
     "Price", "Exact", "QLearning", "DQN", "Greedy", "AllDevice", "AllServer", "Random",
-    "HighsSettings", "DQNTrainSettings", "train_dqn",
-    # its parts
-    "Options", "build_options", "Allocation", "allocate", "Evaluation", "evaluate",
+    "HighsSettings", "DQNTrainSettings", "train_dqn", "TrainState", "CurveRow",
+    # its parts, for own methods
+    "Record", "Search", "Stop", "Termination", "Incumbent", "DualPoint", "price",
+    "Options", "build_options", "equal_share_choice", "Allocation", "allocate", "Conflict",
+    "Evaluation", "evaluate",
     # proof
     "check", "certify", "verify", "Certificate", "LeafNode", "SplitNode",
     "read_certificate", "write_certificate",
     # analysis
-    "compare", "Comparison", "pareto", "ParetoFront", "export", "json_schema",
+    "compare", "Comparison", "Run", "RunSpec", "pareto", "ParetoFront", "export", "json_schema",
     # accuracy
     "Calibration", "AccuracyCurve", "AccuracyStatistics", "ChosenHyperparameters",
     "DistillationGain", "NetworkCosts", "PowerLaw", "calibrate", "CalibrationResult",
-    "CalibrationSettings", "read_calibration", "write_calibration", "shipped_calibration",
+    "CalibrationSettings", "TrainingRow", "TrainingSpec", "TrainConfig", "read_calibration", "write_calibration", "shipped_calibration",
     "shipped_models",
     # plans carried out
-    "federate", "federate_all", "FederationSpec", "FederationPlan", "Federation", "local_only",
-    "plan_fedavg", "FedAvgPlan", "fedavg", "FedAvgResult",
+    "federate", "federate_all", "FederationSpec", "FederationPlan", "Federation", "Timeline",
+    "local_only", "plan_fedavg", "FedAvgPlan", "fedavg", "FedAvgResult", "FedAvgSpec",
     # errors
     "DtkdError", "InputError", "UsageError", "InfeasibleError", "NoPlanError",
-    "ChoiceInfeasible", "TimeIsUp",
+    "ChoiceInfeasible", "TimeIsUp", "Diverged",
 ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from dtkd_opt.methods.result import Result
 from dtkd_opt.methods.solve import solve
 from dtkd_opt.methods.stop import check_limits
 from dtkd_opt.problem.physics import Array
-from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.instance import Instance, as_instance
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def pareto(
         When there is no plan; `time_limit` may be too short for one.
     """
     check_limits(gap, time_limit)
-    weights = _weights(instance, points, min_weight, max_weight)
+    weights = _weights(as_instance(instance), points, min_weight, max_weight)
     results: list[Result] = []
     try:
         interrupted = _sweep(instance, weights, gap, time_limit, callback, results)

@@ -10,12 +10,12 @@ import numpy as np
 from dtkd_opt.errors import InfeasibleError, InputError
 from dtkd_opt.methods.result import Result
 from dtkd_opt.methods.solve import solve
-from dtkd_opt.methods.stop import Callback
+from dtkd_opt.methods.stop import Callback, check_limits
 from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.dominance import undominated
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.problem.physics import Array
-from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.instance import Instance, as_instance
 
 
 class Planner:
@@ -40,7 +40,8 @@ class Planner:
     """
 
     def __init__(self, instance: Instance, *, gap: float = 1e-4):
-        self.instance, self.gap = instance, gap
+        check_limits(gap, None)
+        self.instance, self.gap = as_instance(instance), gap
         self._prices: Array | None = None
         self._options: Options | None = None
 
@@ -91,6 +92,8 @@ class Planner:
     def _set_gains(self, gain: Array) -> None:
         """The instance with new gains, and its options if users can choose the same as before."""
         old, users = self.instance, self.instance.users
+        if gain.shape != (shape := users.channel_gain.shape):
+            raise InputError("channel_gain", [f"must be of shape {shape}, got {gain.shape}"])
         new = users.replace(channel_gain=gain)
         try:
             self.instance = old.replace(users=new)

@@ -82,8 +82,10 @@ def _method(method: str, file: Path | None, given: dict[str, Any]) -> Any:
     owners = {SETTINGS[name][0] for name in given}
     if method == "auto" and len(owners) == 1:
         (method,) = owners
-    method, settings = find_settings(method, settings_tables([method], file, given))
-    return make_method(method, settings, str(file or "options"))
+    tables = settings_tables([method], file, given)
+    name, settings = find_settings(method, tables)
+    label = method if method in tables else name  # `auto` has none
+    return make_method(name, settings, f"{file} [{label}]" if file else "options")
 
 
 @click.command()

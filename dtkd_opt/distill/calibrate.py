@@ -39,6 +39,7 @@ from dtkd_opt.distill.settings import (
 from dtkd_opt.distill.teacher import Teacher, load_teacher
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.calibration import Calibration
+from dtkd_opt.records.validation import as_record
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes, require
 from dtkd_opt.runtime.journal import Journal
@@ -129,9 +130,8 @@ def calibrate(
         Missing extras or data, no Dask cluster, files of other trainings, a full disk, no training
         that succeeded.
     """
-    path, settings = None if output is None else Path(output), settings or CalibrationSettings()
-    if not isinstance(settings, CalibrationSettings):
-        raise UsageError(f"settings must be CalibrationSettings(...), got {settings!r}")
+    path = None if output is None else Path(output)
+    settings = as_record(CalibrationSettings, settings, "settings")
     seeds = whole_numbers("seeds", [seeds])[0]
     require("distributed" if dask else "joblib", "dask" if dask else "train", "calibrate")
     jobs = processes(jobs) if dask is None else 0

@@ -14,6 +14,7 @@ from dtkd_opt.federate.federation_spec import FederationSpec as FederationSpec
 from dtkd_opt.federate.plan import FederationPlan as FederationPlan
 from dtkd_opt.federate.result import Federation as Federation
 from dtkd_opt.records.solution import Solution, as_solution
+from dtkd_opt.records.validation import as_record
 from dtkd_opt.runtime.runner import PhaseCallback
 
 if TYPE_CHECKING:
@@ -97,4 +98,5 @@ def federate_all(
 
     folder = None if output is None else Path(output)
     callback = callback or (lambda phase, done, total: None)
-    return carry_out(plans, spec or FederationSpec(), folder, resume, callback)
+    spec = as_record(FederationSpec, spec, "spec")
+    return carry_out(plans, spec, folder, resume, callback)

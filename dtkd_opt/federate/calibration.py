@@ -6,9 +6,9 @@ from typing import Any, TypeVar, cast, get_args
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.accuracy import AccuracyTable
-from dtkd_opt.records.calibration import Accuracy, Calibration, shipped_calibration
+from dtkd_opt.records.calibration import Accuracy, Calibration, as_calibration, shipped_calibration
 from dtkd_opt.records.fields import Record
-from dtkd_opt.records.instance import Instance, Model, Task
+from dtkd_opt.records.instance import Instance, Model, Task, as_instance
 
 R = TypeVar("R", bound=Record)
 
@@ -28,7 +28,8 @@ def calibration_for(
     data
         The training data: the shipped calibration is for its own only. None: no training yet.
     """
-    shipped = shipped_calibration()
+    as_instance(instance)
+    shipped = shipped_calibration() if given is None else as_calibration(given)
     if given is not None or data not in (None, shipped.data):
         return given
     carried = [(shipped.task, shipped.models_with(kind)) for kind in get_args(Accuracy)]

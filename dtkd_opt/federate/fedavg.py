@@ -31,6 +31,7 @@ from dtkd_opt.federate.shards import Shard, partition_data, training_seed
 from dtkd_opt.federate.spec import StudentSpec
 from dtkd_opt.records.fields import Count, Fraction, NonNegative, Text, Whole
 from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.validation import as_kind, as_record
 from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
 
 Callback = Callable[[float], None]  # called with the part of the training that is done
@@ -94,7 +95,9 @@ def fedavg(
     Diverged
         When the learning rate is too high.
     """
-    return _run(*fedavg_job(plan, spec or FederationSpec()), callback or (lambda done: None))
+    as_kind(FedAvgPlan, plan, "plan must be a FedAvgPlan: plan_fedavg(...)")
+    job = fedavg_job(plan, as_record(FederationSpec, spec, "spec"))
+    return _run(*job, callback or (lambda done: None))
 
 
 def fedavg_job(plan: FedAvgPlan, spec: FederationSpec) -> tuple[Source, FedAvgSpec]:

@@ -14,7 +14,7 @@ from dtkd_opt.problem.delays import download_delay, upload_delay
 from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.records.calibration import Calibration
-from dtkd_opt.records.instance import SERVER, Instance
+from dtkd_opt.records.instance import SERVER, Instance, as_instance
 
 _TOLERANCE = 1e-12  # of a round's length, relative
 
@@ -97,7 +97,7 @@ def plan_fedavg(
     InfeasibleError
         When no student, or not the named one, keeps all limits.
     """
-    names = [model.name for model in instance.models]
+    names = [model.name for model in as_instance(instance).models]
     if local_epochs < 1:
         raise UsageError(f"local_epochs must be at least 1, got {local_epochs}")
     if student is not None and student not in names:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dtkd_opt.records.instance import Instance
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Federation:
     """Each user's predicted and realised figures.
 
@@ -32,6 +32,10 @@ class Federation:
     expected_interval: Interval | None
     notes: tuple[str, ...]
     interrupted: bool
+
+    def __repr__(self) -> str:
+        done, accuracy = f"{len(self.done)} of {len(self.users)}", f"{self.realised_accuracy:.4g}"
+        return f"<Federation of {self.instance!r}: {done} trained, accuracy {accuracy}>"
 
     @property
     def done(self) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from dtkd_opt.federate.spec import TaskResult, TaskSpec
 from dtkd_opt.problem.physics import Index
 from dtkd_opt.proof.check import check_plan
 from dtkd_opt.records.calibration import Calibration
+from dtkd_opt.records.validation import as_kind
 from dtkd_opt.runtime.jobs import require
 
 JOURNAL = "users.jsonl"
@@ -105,7 +106,10 @@ def prepare(
     if output is not None:
         require("matplotlib", "train", "the figures of federate")
     concentration(spec.partition)
+    if not isinstance(plans, Mapping):
+        raise UsageError(f"plans must be FederationPlans by name, got {plans!r:.60}")
     for name, plan in plans.items():
+        as_kind(FederationPlan, plan, f"plan {name!r} must be FederationPlan(instance, solution)")
         if Path(name).name != name:  # it is also that of a folder
             raise UsageError(f"a plan cannot be named {name!r}")
         _check(plan)

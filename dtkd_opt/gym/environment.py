@@ -22,6 +22,7 @@ from dtkd_opt.records.calibration import shipped_calibration
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.plan import Plan
 from dtkd_opt.records.solution import Termination
+from dtkd_opt.records.validation import as_record
 
 try:
     import gymnasium
@@ -96,7 +97,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         certify: bool = False,
         penalty: float = 10.0,
     ):
-        self._settings = settings or GeneratorSettings()
+        self._settings = as_record(GeneratorSettings, settings, "settings")
         self._min_users, self._max_users = _checked_users(users, order, penalty)
         self._servers = _positive_integer(servers, "servers")
         self._order, self._certify, self._penalty = order, certify, float(penalty)

@@ -20,7 +20,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import NoneType, SimpleNamespace, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
-from dtkd_opt.errors import UsageError, printable
+from dtkd_opt.errors import InputError, UsageError, printable
 from dtkd_opt.records.fields import Record
 from dtkd_opt.records.solution import Termination
 from dtkd_opt.records.validation import validate
@@ -111,7 +111,7 @@ def make_method(name: str, settings: Mapping[str, Any] | Record, source: str) ->
     if not settings:
         return factory.default()
     if kind is None or not issubclass(kind, Record) or not kind.model_fields:
-        raise UsageError(f"{factory.name} takes no settings, got {', '.join(settings)}")
+        raise InputError(source, [f"{factory.name} takes no settings, got {', '.join(settings)}"])
     return factory.build(validate(kind, dict(settings), source))
 
 

@@ -52,6 +52,8 @@ class Search:
         J [s] of a given plan whose gap is to be proven, or inf.
     history
         A report of progress for each phase, better plan and better bound.
+    callback_error
+        What the callback raised, if it did.
     """
 
     def __init__(
@@ -59,12 +61,16 @@ class Search:
     ):
         self.instance, self.options, self.stop = instance, options, stop
         self._callback = callback
+        self.callback_error: Exception | None = None
         self.started = time.monotonic()
         self.incumbent: Incumbent | None = None
         self.dual_point: DualPoint | None = None
         self.target, self.bound, self.bound_invalid = float("inf"), -float("inf"), False
         self.phase = "start"
         self.history: list[Progress] = []
+
+    def __repr__(self) -> str:
+        return f"<Search of {self.instance!r}, {self._progress()}>"
 
     @property
     def objective(self) -> float:
@@ -151,11 +157,18 @@ class Search:
             self.bound = min(self.bound, self.objective)
             self._report()
 
+    def _progress(self) -> Progress:
+        return Progress(self.phase, self.bound, self.objective, self.elapsed_s)
+
     def _report(self) -> None:
-        progress = Progress(self.phase, self.bound, self.objective, self.elapsed_s)
+        progress = self._progress()
         self.history.append(progress)
         if self._callback is not None:
-            self._callback(progress)
+            try:
+                self._callback(progress)
+            except Exception as error:  # not one of the method's, which may end it in words
+                self.callback_error = error
+                raise
 
 
 def make_plan(options: Options, choice: Index, shares: Array) -> Plan:

@@ -16,7 +16,7 @@ from dtkd_opt.methods.search import NoPlanError, Search, describe_conflicts
 from dtkd_opt.methods.stop import Callback, Stop, TimeIsUp, check_limits
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.problem.options import Options, build_options
-from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.instance import Instance, as_instance
 from dtkd_opt.records.solution import Termination
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
@@ -72,8 +72,7 @@ def solve(
     UsageError
         Unknown method, something that is no method, or limits that mean nothing.
     """
-    if not isinstance(instance, Instance):
-        raise UsageError(f"instance must be an Instance: read_instance(...), got {instance!r:.60}")
+    as_instance(instance)
     if not (options is None or isinstance(options, Options)):
         raise UsageError("options must be the instance's: build_options(instance)")
     if not (callback is None or callable(callback)):
@@ -105,6 +104,13 @@ def solve(
 
 def _attempt(name: str, method: Method, search: Search, seed: int) -> tuple[Termination, str]:
     """Why the method stopped, and an explanation where one is needed."""
+    ended = _run(name, method, search, seed)
+    if search.callback_error is not None:
+        raise search.callback_error
+    return ended
+
+
+def _run(name: str, method: Method, search: Search, seed: int) -> tuple[Termination, str]:
     try:
         termination = method(search, seed)
     except InfeasibleError as error:

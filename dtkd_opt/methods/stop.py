@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
 
-from dtkd_opt.errors import UsageError
+from dtkd_opt.errors import DtkdError, UsageError
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,10 @@ class Stop:
     iterations: int | None = None
 
 
-class TimeIsUp(Exception):
+class TimeIsUp(DtkdError):
     """The time limit ends the method here; what the search holds is its answer."""
+
+    exit_code = 3
 
 
 @dataclass(frozen=True)

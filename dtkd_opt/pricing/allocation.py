@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dtkd_opt.errors import DtkdError
 from dtkd_opt.pricing import uplink
 from dtkd_opt.pricing.constrained_allocation import Conflict, solve_server
 from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.validation import counted
 
 _MAX_STEPS = 100
 _TOLERANCE = 1e-12
@@ -31,12 +33,15 @@ class Allocation:
     weight: Array  # (N,) 1 + multiplier of the deadline
 
 
-class ChoiceInfeasible(Exception):
+class ChoiceInfeasible(DtkdError):
     """No shares exist for this choice; `conflicts` proves it, one entry per overloaded server."""
+
+    exit_code = 3
 
     def __init__(self, conflicts: list[Conflict]):
         self.conflicts = conflicts
-        super().__init__(f"{len(conflicts)} servers cannot keep their users' limits")
+        servers = counted(len(conflicts), "servers")
+        super().__init__(f"the limits of the users of {servers} cannot be kept")
 
 
 def allocate(options: Options, choice: Index) -> Allocation:
@@ -59,9 +64,13 @@ def allocate(options: Options, choice: Index) -> Allocation:
     ChoiceInfeasible
         When limits cannot be kept; names the users, the server and the pool.
     ValueError
-        When the choice has two options of a user.
+        When the choice has two options of a user, or rows that there are not.
     """
-    if np.bincount(options.user[choice]).max(initial=0) > 1:
+    try:
+        users = options.user[choice]
+    except IndexError:
+        raise ValueError(f"choice must be rows of the {len(options)} options") from None
+    if np.bincount(users).max(initial=0) > 1:
         raise ValueError("choice must not have two options of a user")
     chosen = options.select_rows(choice)
     shares, prices = _without_limits(chosen)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dtkd_opt.errors import KEPT_FAULTS, UsageError
+from dtkd_opt.errors import KEPT_FAULTS
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.delays import stage_delays
 from dtkd_opt.problem.demands import Demands, pool_capacity
 from dtkd_opt.problem.physics import Array
-from dtkd_opt.records.instance import DEVICE, POOLS, Instance
+from dtkd_opt.records.instance import DEVICE, POOLS, Instance, as_instance
 from dtkd_opt.records.plan import Plan
+from dtkd_opt.records.validation import as_kind
 
 TOLERANCE = 1e-9
 
@@ -55,12 +56,8 @@ def evaluate(instance: Instance, plan: Plan) -> Evaluation:
         `objective` is J in seconds, inf where a needed share is zero; limits are held to a
         relative 1e-9.
     """
-    if not isinstance(plan, Plan):
-        raise UsageError(
-            f"plan must be a Plan: result.plan, or solution.users.to_plan(instance), "
-            f"got {type(plan).__name__}"
-        )
-    chosen = Demands.of_plan(instance, plan)
+    as_kind(Plan, plan, "plan must be a Plan: result.plan, or solution.users.to_plan(instance)")
+    chosen = Demands.of_plan(as_instance(instance), plan)
     stages = stage_delays(chosen, plan.uplink_hz, plan.downlink_hz, plan.compute_hz)
     accuracy, delay = chosen.accuracy(), stages.total()
     energy = _energy(chosen, plan, stages.upload)

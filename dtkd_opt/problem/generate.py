@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,17 @@ from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.problem.options import Options, build_options, pool_delays
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.accuracy import AccuracyTable, best_accuracy
-from dtkd_opt.records.calibration import Accuracy, Calibration, shipped_calibration
+from dtkd_opt.records.calibration import (
+    Accuracy,
+    Calibration,
+    as_calibration,
+    shipped_calibration,
+)
 from dtkd_opt.records.elements import Server
 from dtkd_opt.records.fields import Amount, Count, Fraction, Positive, Record
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.users import Users
+from dtkd_opt.records.validation import as_record
 
 MAX_SIZE = 10**6  # users, servers
 
@@ -70,13 +77,13 @@ def generate_instance(
     InputError
         When the calibration does not have this accuracy.
     """
-    settings = settings or GeneratorSettings()
+    settings = as_record(GeneratorSettings, settings, "settings")
     for label, count in {"users": users, "servers": servers}.items():
-        if not 1 <= count <= MAX_SIZE:
-            raise UsageError(f"{label} must be between 1 and a million, got {count}")
-    if seed < 0:
-        raise UsageError(f"seed must be at least 0, got {seed}")
-    calibration = calibration or shipped_calibration()
+        if not (isinstance(count, Integral) and 1 <= count <= MAX_SIZE):
+            raise UsageError(f"{label} must be a whole number from 1 to a million, got {count!r}")
+    if not (isinstance(seed, Integral) and seed >= 0):
+        raise UsageError(f"seed must be a whole number of at least 0, got {seed!r}")
+    calibration = shipped_calibration() if calibration is None else as_calibration(calibration)
     models = calibration.models_with(accuracy)
     rng = np.random.default_rng(seed)
     gain = _channel_gains(users, servers, settings, rng)

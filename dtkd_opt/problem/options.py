@@ -16,13 +16,14 @@ from dtkd_opt.errors import InfeasibleError, printable
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.demands import Demands, pool_capacity
 from dtkd_opt.problem.physics import Array, Index
-from dtkd_opt.records.instance import DEVICE, SERVER, Instance
+from dtkd_opt.records.instance import DEVICE, SERVER, Instance, as_instance
+from dtkd_opt.records.validation import counted
 
 _BLOCK = 2**15  # options computed together
 _NEEDS = ("uplink_bits", "downlink_work", "server_cycles")  # of the pools
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Options:
     """Flat arrays over the K options, sorted by user; all of shape (K,) unless said otherwise."""
 
@@ -50,6 +51,10 @@ class Options:
     @property
     def n_servers(self) -> int:
         return int(self.capacity.shape[1])
+
+    def __repr__(self) -> str:
+        users, servers = counted(self.n_users, "users"), counted(self.n_servers, "servers")
+        return f"<Options: {len(self)} of {users} at {servers}>"
 
     def __len__(self) -> int:
         return len(self.user)
@@ -127,7 +132,7 @@ def build_options(instance: Instance) -> Options:
     InfeasibleError
         When a user has no admissible option; the message names the user and the limits.
     """
-    full = _all_options(instance)
+    full = _all_options(as_instance(instance))
     limits = _violated_limits(full, instance)
     violated = np.logical_or.reduce([mask for _, mask in limits])
     if not violated.any():

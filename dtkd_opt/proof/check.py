@@ -11,7 +11,7 @@ from dtkd_opt.methods.stop import relative_gap
 from dtkd_opt.problem.evaluate import Evaluation, evaluate
 from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.columns import Mask
-from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.instance import Instance, as_instance
 from dtkd_opt.records.solution import HasSolution, Solution, as_solution
 
 TOLERANCE = 1e-9
@@ -26,7 +26,7 @@ def check(instance: Instance, solution: Solution | HasSolution) -> list[str]:
     the file, so judge by `gap`.
     """
     solution = as_solution(solution)
-    faults = list(_identity_faults(instance, solution))
+    faults = list(_identity_faults(as_instance(instance), solution))
     if not solution.users:
         return [*faults, f"users: holds no plan (status {solution.status})"]
     faults += _name_faults(instance, solution)
@@ -48,7 +48,7 @@ def check_plan(
     The solution's own figures, and which file it was made for, do not matter.
     """
     solution = as_solution(solution)
-    faults = list(_name_faults(instance, solution))
+    faults = list(_name_faults(as_instance(instance), solution))
     if faults:
         return None, faults
     evaluation = evaluate(instance, solution.users.to_plan(instance))

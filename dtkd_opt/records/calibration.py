@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -26,7 +26,7 @@ from dtkd_opt.records.fields import (
 )
 from dtkd_opt.records.files import parse_json, read_bytes, to_json, write_atomic
 from dtkd_opt.records.instance import Instance, Model, Task
-from dtkd_opt.records.validation import validate
+from dtkd_opt.records.validation import as_kind, validate
 
 FORMAT: Literal["dtkd-opt/accuracy/1"] = "dtkd-opt/accuracy/1"
 
@@ -174,9 +174,14 @@ class Calibration(Record):
 
         Raises
         ------
+        UsageError
+            When it is none of these.
         InputError
             When the calibration does not have it.
         """
+        if accuracy not in get_args(Accuracy):
+            kinds = ", ".join(get_args(Accuracy))
+            raise UsageError(f"accuracy must be one of {kinds}, got {accuracy!r}")
         if accuracy == "mean":
             return self.models
         return tuple(
@@ -214,6 +219,11 @@ class Calibration(Record):
     def to_bytes(self) -> bytes:
         """The calibration as JSON, one line an entry."""
         return to_json(self.model_dump())
+
+
+def as_calibration(given: Calibration) -> Calibration:
+    """The calibration itself; UsageError where it is none."""
+    return as_kind(Calibration, given, "calibration must be a Calibration: read_calibration(...)")
 
 
 def check_epochs(instance: Instance, epochs: int, source: str = "instance") -> None:

@@ -133,6 +133,8 @@ class Columns(Sequence[R]):
 
     def __init__(self, columns: Mapping[str, NDArray[Any]]):
         """Take arrays as they are; :meth:`from_columns` checks them."""
+        if missing := [key for key in self.keys if key not in columns]:
+            raise TypeError(f"missing columns: {', '.join(missing)}")
         frozen = {}
         for key in self.keys:
             frozen[key] = columns[key].view()
@@ -141,9 +143,15 @@ class Columns(Sequence[R]):
 
     @classmethod
     def from_records(cls, records: Iterable[R]) -> Self:
-        """The columns of records, which have checked themselves."""
+        """The columns of records.
+
+        Raises
+        ------
+        InputError
+            As of :meth:`from_columns`, where `model_construct` made one.
+        """
         rows = tuple(records)
-        return cls({k: c.pack([getattr(r, k) for r in rows]) for k, c in cls.keys.items()})
+        return cls._checked({k: c.pack([getattr(r, k) for r in rows]) for k, c in cls.keys.items()})
 
     @classmethod
     def from_columns(cls, **columns: Any) -> Self:
@@ -162,7 +170,11 @@ class Columns(Sequence[R]):
         if len(size) != 1:
             raise ValueError(f"columns must be of one length, got {sorted(size)}")
         (rows,) = size
-        made = cls({k: _array(k, c, columns.get(k), rows) for k, c in cls.keys.items()})
+        return cls._checked({k: _array(k, c, columns.get(k), rows) for k, c in cls.keys.items()})
+
+    @classmethod
+    def _checked(cls, columns: Mapping[str, NDArray[Any]]) -> Self:
+        made = cls(columns)
         invalid = np.flatnonzero(made.invalid_rows())[:KEPT_FAULTS]
         if faults := cls.row_faults(zip(invalid.tolist(), made[invalid]._rows(), strict=True)):
             raise InputError(cls.file_key, faults)

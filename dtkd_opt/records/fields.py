@@ -45,7 +45,7 @@ class Record(BaseModel):
     Raises
     ------
     InputError
-        One line per fault.
+        One line per fault; of `model_validate` and its like, pydantic's own ValidationError.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -53,7 +53,8 @@ class Record(BaseModel):
     def __init__(self, *args: Any, **fields: Any) -> None:
         if args:
             if len(args) > 1 or "name" in fields or "name" not in type(self).model_fields:
-                raise TypeError(f"{type(self).__name__}: fields are keywords, only a name is not")
+                but = ", only a name is not" if "name" in type(self).model_fields else ""
+                raise TypeError(f"{type(self).__name__}: fields are keywords{but}")
             fields["name"] = args[0]
         try:
             super().__init__(**{key: _plain(value) for key, value in fields.items()})
@@ -75,6 +76,10 @@ class Record(BaseModel):
             kind = type(self).__name__
             raise AttributeError(f"{kind} is frozen; .replace({name}=...) makes a changed copy")
         super().__setattr__(name, value)
+
+    def __hash__(self) -> int:
+        values = (getattr(self, key) for key in type(self).model_fields)  # of mappings the keys
+        return hash(tuple(frozenset(v) if isinstance(v, dict) else v for v in values))
 
     def replace(self, **changes: Any) -> Self:
         """A copy with other values, which are checked as those of a new record."""

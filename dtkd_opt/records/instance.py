@@ -37,7 +37,7 @@ from dtkd_opt.records.parquet import (
 )
 from dtkd_opt.records.users import User as User
 from dtkd_opt.records.users import Users
-from dtkd_opt.records.validation import validate
+from dtkd_opt.records.validation import as_kind, counted, validate
 
 FORMAT: Literal["dtkd-opt/instance/1"] = "dtkd-opt/instance/1"
 
@@ -163,7 +163,8 @@ class Instance(Record):
         return head
 
     def __repr__(self) -> str:
-        sizes = (f"{len(getattr(self, kind))} {kind}" for kind in ("users", "servers", "models"))
+        kinds = ("users", "servers", "models")
+        sizes = (counted(len(getattr(self, kind)), kind) for kind in kinds)
         return f'<Instance "{self.name}": {", ".join(sizes)}>'
 
     __str__ = __repr__
@@ -172,8 +173,12 @@ class Instance(Record):
         # where a record was read from is not part of what it says
         return isinstance(other, Instance) and self.__dict__ == other.__dict__
 
-    def __hash__(self) -> int:
-        return hash(tuple(self.__dict__.values()))
+    __hash__ = Record.__hash__
+
+
+def as_instance(given: Instance) -> Instance:
+    """The instance itself; UsageError where it is none."""
+    return as_kind(Instance, given, "instance must be an Instance: read_instance(...)")
 
 
 def _repeated(kind: str, names: list[str]) -> Iterator[str]:
@@ -248,4 +253,5 @@ def write_instance(
     tuple of Path
         The files written.
     """
+    instance = as_instance(instance)
     return write_with_parquet(Path(path), instance.users, users, instance.to_bytes)

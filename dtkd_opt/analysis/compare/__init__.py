@@ -5,14 +5,14 @@ Others may use `compare` and its `Comparison`, the runs and their summary as dat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from dtkd_opt.analysis.compare.run import Run, execute
-from dtkd_opt.analysis.compare.spec import build_specs
+from dtkd_opt.analysis.compare.spec import build_specs, name_methods
 from dtkd_opt.analysis.compare.tables import (
     cross_check,
     histories_table,
@@ -31,9 +31,10 @@ from dtkd_opt.runtime.workers import workers
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dtkd_opt.methods.registry import Method
+
 NAME = "runs.jsonl"
 _ADVICE = "name another folder, or give --fresh"  # where it holds other runs
-Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ class Comparison:
 
 def compare(
     instances: Iterable[Instance],
-    methods: Iterable[str],
+    methods: Iterable[str | Method],
     *,
     settings: Mapping[str, Any] | None = None,
     seeds: int = 3,
@@ -82,7 +83,8 @@ def compare(
     Parameters
     ----------
     instances, methods
-        Instances of different names; names of methods, also of other packages, or of `settings`.
+        Instances of different names; methods with their settings, such as ``Exact(fixing=False)``,
+        or names of methods, also of other packages, or of `settings`.
     settings
         Settings by method: the method itself, such as ``QLearning(cold=True)``, or a mapping. A
         mapping with a ``"method"`` may have any other name, by which `methods` calls that method
@@ -120,8 +122,9 @@ def compare(
         comparison; no Dask cluster.
     """
     limits = (gap, time_limit, iterations)
-    problems, labels = _as_list("instances", instances, Instance), _as_list("methods", methods, str)
-    tasks = build_specs(problems, labels, {} if settings is None else settings, seeds, limits)
+    problems = _as_list("instances", instances, Instance)
+    named = name_methods(_as_list("methods", methods, (str, Callable)), settings)
+    tasks = build_specs(problems, *named, seeds, limits)
     folder = None if output is None else Path(output)
     require("distributed" if dask else "joblib", "dask" if dask else "compare", "compare")
     if folder is not None:
@@ -144,14 +147,14 @@ def compare(
     return comparison
 
 
-def _as_list(name: str, given: Iterable[Any], kind: type[Kind]) -> list[Kind]:
+def _as_list(name: str, given: Iterable[Any], kind: Any) -> list[Any]:
     """A list of values of one type; UsageError for a single one, which may iterate, and others."""
     if isinstance(given, kind) or not isinstance(given, Iterable):
-        raise UsageError(f"{name} must be a list of {kind.__name__}, got {type(given).__name__}")
+        raise UsageError(f"{name} must be a list, got {given!r:.60}")
     values = list(given)
     for value in values:
         if not isinstance(value, kind):
-            raise UsageError(f"{name} must be a list of {kind.__name__}, got one with {value!r}")
+            raise UsageError(f"{name} must be a list of {name}, got one with {value!r:.60}")
     return values
 
 

@@ -11,7 +11,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from dtkd_opt.errors import UsageError
-from dtkd_opt.methods.registry import make_method, method_version, settings_of
+from dtkd_opt.methods.registry import (
+    as_method,
+    make_method,
+    method_names,
+    method_version,
+    settings_of,
+)
 from dtkd_opt.methods.settings import check_settings, find_settings
 from dtkd_opt.methods.stop import check_limits
 from dtkd_opt.records.fields import Name, NonNegative, Positive, Record, Text, Whole
@@ -38,11 +44,9 @@ class RunSpec(Record):
     iterations: Annotated[Whole, Field(ge=1)] | None
     version: Text
 
-    def __hash__(self) -> int:
-        return hash((self.instance_sha256, self.label, self.seed))
-
 
 Task = tuple[Instance, RunSpec]
+_OTHER_LABEL = 'name others in settings: {"label": {"method": …}}'
 
 
 def build_specs(
@@ -89,6 +93,24 @@ def build_specs(
     ]
 
 
+def name_methods(
+    methods: Sequence[Any], settings: Mapping[str, Any] | None
+) -> tuple[list[str], Mapping[str, Any]]:
+    """The methods' labels, and the settings with those of methods that are given as such."""
+    labels, settings = [], {} if settings is None else settings
+    for method in methods:
+        label = method
+        if not isinstance(method, str):
+            label, own = as_method(method)
+            if label not in method_names():
+                raise UsageError(f"methods must be of an installed package, {method!r:.60} is not")
+            if label in labels or label in settings:
+                raise UsageError(f'method "{label}" is given twice; {_OTHER_LABEL}')
+            settings = {**settings, label: settings_of(own) or {}}
+        labels.append(label)
+    return labels, settings
+
+
 def _method_spec(label: str, by_label: Mapping[str, Any]) -> dict[str, Any]:
     """A method's part of a spec: label, name, all settings and their files, version."""
     name, given = find_settings(label, by_label)
@@ -120,4 +142,5 @@ def _check_names(kind: str, names: Sequence[str]) -> None:
         raise UsageError(f"there must be at least one {kind} to compare")
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
-        raise UsageError(f'{kind} "{name}" is given {count} times; {kind} names must differ')
+        advice = "instance names must differ" if kind == "instance" else _OTHER_LABEL
+        raise UsageError(f'{kind} "{name}" is given {count} times; {advice}')

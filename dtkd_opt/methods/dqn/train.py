@@ -31,6 +31,7 @@ from dtkd_opt.methods.dqn.replay_buffer import Transitions, concatenate
 from dtkd_opt.methods.dqn.rollout import Rollout
 from dtkd_opt.methods.dqn.settings import DQNTrainSettings
 from dtkd_opt.pricing.equal_shares import argmax_by_user
+from dtkd_opt.records.validation import as_record
 from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.threads import one_thread
@@ -77,7 +78,7 @@ def train_dqn(
     folder = Path(output)
     if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
         raise UsageError(f'device "{device}" is not available here; use "cpu"')
-    state = TrainState(settings or DQNTrainSettings(), device)
+    state = TrainState(as_record(DQNTrainSettings, settings, "settings"), device)
     _prepare(folder, resume)
     if resume:
         load(state, folder)

@@ -37,7 +37,8 @@ from dtkd_opt.proof.verify.arrays import Arrays
 from dtkd_opt.proof.verify.tree import leaf_sums, tree_faults
 from dtkd_opt.records.accuracy import Array
 from dtkd_opt.records.certificate import Certificate, LeafNode
-from dtkd_opt.records.instance import DEVICE, PLACES, POOLS, Instance
+from dtkd_opt.records.instance import DEVICE, PLACES, POOLS, Instance, as_instance
+from dtkd_opt.records.validation import as_kind
 
 TOLERANCE = 1e-9
 BALLS_UP_TO = 10_000  # users
@@ -72,7 +73,8 @@ def verify(
     InputError
         When balls are chosen and python-flint is not installed.
     """
-    faults = [*_head_faults(instance, certificate)] or [
+    as_kind(Certificate, certificate, "certificate must be a Certificate: read_certificate(...)")
+    faults = [*_head_faults(as_instance(instance), certificate)] or [
         *tree_faults(instance, certificate),
         *_name_faults(instance, certificate),
     ]
