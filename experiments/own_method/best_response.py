@@ -2,26 +2,23 @@
 
 import numpy as np
 
-from dtkd_opt.methods.search import Search
-from dtkd_opt.pricing.equal_shares import equal_share_choice
-from dtkd_opt.pricing.lagrangian import price
-from dtkd_opt.records.fields import Count, Record
-from dtkd_opt.records.solution import Termination
+import dtkd_opt as do
+from dtkd_opt.records.fields import Count
 
 
-class BestResponse(Record):
+class BestResponse(do.Record):
     """`best-response`: its fields are its settings, checked wherever they are given."""
 
     rounds: Count = 20
 
-    def __call__(self, search: Search, seed: int) -> Termination:
+    def __call__(self, search: do.Search, seed: int) -> do.Termination:
         """Some rounds, or until nobody changes; the search keeps the best plan and its bound."""
-        options, choice = search.options, equal_share_choice(search.options)
+        options, choice = search.options, do.equal_share_choice(search.options)
         for _ in range(search.stop.iterations or self.rounds):
             search.check_time()
             value = search.try_incumbent(choice).prices * options.capacity
             value = np.maximum(value, 1e-6 * value.sum() + 1e-9)  # unused pools are not free
-            response = price(options, value / options.capacity).choice
+            response = do.price(options, value / options.capacity).choice
             if np.array_equal(response, choice):
                 break
             choice = response
