@@ -150,8 +150,8 @@ __all__ = [  # noqa: RUF022 - by subject
     # accuracy
     "Calibration", "AccuracyCurve", "AccuracyStatistics", "ChosenHyperparameters",
     "DistillationGain", "NetworkCosts", "PowerLaw", "calibrate", "CalibrationResult",
-    "CalibrationSettings", "TrainingRow", "TrainingSpec", "TrainConfig", "read_calibration", "write_calibration", "shipped_calibration",
-    "shipped_models",
+    "CalibrationSettings", "TrainingRow", "TrainingSpec", "TrainConfig", "read_calibration",
+    "write_calibration", "shipped_calibration", "shipped_models",
     # plans carried out
     "federate", "federate_all", "FederationSpec", "FederationPlan", "Federation", "Timeline",
     "local_only", "plan_fedavg", "FedAvgPlan", "fedavg", "FedAvgResult", "FedAvgSpec",

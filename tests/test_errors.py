@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import dtkd_opt as do
 from dtkd_opt.errors import (
     KEPT_FAULTS,
     DtkdError,
@@ -49,3 +50,5 @@ def test_of_many_faults_the_first_twenty_are_shown(count: int, rest: str | None)
 def test_exit_codes_tell_wrong_files_wrong_use_and_no_plan_apart() -> None:
     kinds = (DtkdError, InputError, UsageError, InfeasibleError)
     assert [kind.exit_code for kind in kinds] == [1, 1, 2, 3]
+    ends = (do.NoPlanError, do.ChoiceInfeasible, do.TimeIsUp)
+    assert [kind.exit_code for kind in ends if issubclass(kind, DtkdError)] == [3, 3, 3]

@@ -92,8 +92,8 @@ class Planner:
     def _set_gains(self, gain: Array) -> None:
         """The instance with new gains, and its options if users can choose the same as before."""
         old, users = self.instance, self.instance.users
-        if gain.shape != (shape := users.channel_gain.shape):
-            raise InputError("channel_gain", [f"must be of shape {shape}, got {gain.shape}"])
+        if gain.ndim != 2 or len(gain) != len(users):
+            raise InputError("channel_gain", [f"must have {len(users)} rows, got {gain.shape}"])
         new = users.replace(channel_gain=gain)
         try:
             self.instance = old.replace(users=new)

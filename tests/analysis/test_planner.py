@@ -67,6 +67,11 @@ def test_channels_too_bad_for_a_deadline_and_back() -> None:
     assert again.objective == pytest.approx(first.objective, rel=2 * GAP)
 
 
+def test_a_gap_that_means_nothing_is_refused() -> None:
+    with pytest.raises(do.UsageError, match="gap must be a number of at least 0, got -1"):
+        do.Planner(do.generate_instance(4), gap=-1)
+
+
 @pytest.mark.parametrize("bad", [-1.0, 0.0, np.inf])
 def test_gains_that_are_none(bad: float) -> None:
     instance = do.generate_instance(4)
@@ -81,5 +86,8 @@ def test_gains_that_are_none(bad: float) -> None:
 @pytest.mark.parametrize("gain", [np.full((9, 2), 1e-9), np.full((9, 3), np.nan)])
 def test_gains_of_another_shape_or_without_any_server(gain: np.ndarray) -> None:
     planner = do.Planner(do.generate_instance(9, 3, 3))
+    for rows in (gain[:8], gain[0]):
+        with pytest.raises(do.InputError, match=r"channel_gain: must have 9 rows, got \("):
+            planner.solve(rows)
     with pytest.raises(do.InputError, match=r"users\[0\]\.channel_gain: must"):
         planner.solve(gain)

@@ -42,6 +42,7 @@ def test_plans_together_share_equal_trainings(problem: Instance, tmp_path: Path)
     spec = do.FederationSpec(cache=tmp_path / "t")
     found = do.federate_all(again, spec, output=output)
     single = do.federate(problem, second, spec)
+    assert ": 4 of 4 trained, accuracy 0." in repr(single)
     for name in ("b", "c"):
         assert (
             found[name].users.realised_accuracy.tolist() == single.users.realised_accuracy.tolist()

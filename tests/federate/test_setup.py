@@ -70,6 +70,33 @@ def test_a_value_that_a_field_does_not_allow_is_refused(given: dict[str, Any], p
         do.FederationSpec(**given)
 
 
+def test_arguments_of_another_kind_are_told_in_words(
+    problem: Instance, solution: do.Solution
+) -> None:
+    plan: Any = do.FederationPlan(problem, solution)
+    for wrong in ("digits", {"seed": 3}, {}):
+        with pytest.raises(do.UsageError, match=r"^spec must be FederationSpec\(\.\.\.\), got "):
+            do.federate(problem, solution, wrong)  # type: ignore[arg-type]
+        with pytest.raises(do.UsageError, match=r"^spec must be FederationSpec\(\.\.\.\), got "):
+            do.fedavg(do.plan_fedavg(problem), wrong)
+    with pytest.raises(do.UsageError, match=r"plan must be a FedAvgPlan: plan_fedavg"):
+        do.fedavg(plan)
+    with pytest.raises(do.UsageError, match=r"plan 'a' must be FederationPlan\(instance, solution"):
+        do.federate_all({"a": solution})  # type: ignore[dict-item]
+    with pytest.raises(do.UsageError, match="plans must be FederationPlans by name, got "):
+        do.federate_all([plan])  # type: ignore[arg-type]
+    with pytest.raises(do.UsageError, match='labels must be "soft" or "hard", got \'foo\''):
+        do.FederationPlan(problem, solution, "foo")  # type: ignore[arg-type]
+    with pytest.raises(do.UsageError, match=r"calibration must be a Calibration: read_calibration"):
+        do.local_only(problem, "digits")  # type: ignore[arg-type]
+
+
+def test_plans_are_shown_in_one_line(problem: Instance, solution: do.Solution) -> None:
+    shown = repr(do.FederationPlan(problem, solution))
+    assert shown.startswith('<FederationPlan of <Instance "small": 4 users, 1 server, 2 models>: ')
+    assert shown.endswith(f"plan of {solution.method}, soft labels>")
+
+
 def test_plans_that_do_not_hold_are_refused(
     problem: Instance, solution: do.Solution, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

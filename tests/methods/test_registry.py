@@ -176,7 +176,7 @@ def test_what_can_be_called_like_a_method_is_one(
     result = do.solve(instance, "own")
     assert do.check(instance, result.solution) == []
     assert result.solution.method == "own"
-    with pytest.raises(do.UsageError, match="own takes no settings, got rounds"):
+    with pytest.raises(do.InputError, match="own takes no settings, got rounds"):
         do.get_method("own", rounds=3)  # they are no record
     ((_, spec),) = build_specs([instance], ["own"], {}, 1, (1e-6, None, None))
     assert spec.settings == {}

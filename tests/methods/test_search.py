@@ -103,6 +103,14 @@ def test_the_target_is_what_the_gap_is_proven_for() -> None:
     assert search.cutoff == pytest.approx(0.9 * search.objective)
 
 
+def test_a_search_is_shown_in_one_line() -> None:
+    instance = do.generate_instance(1)
+    search = Search(instance, do.build_options(instance), Stop())
+    assert repr(search).startswith(
+        '<Search of <Instance "n1": 1 user, 1 server, 6 models>, start: bound -, incumbent -, gap -'
+    )
+
+
 def test_time_is_up_at_the_limit_and_not_before() -> None:
     search = new_search(time_limit=1000.0)
     search.check_time()

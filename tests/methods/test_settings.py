@@ -26,7 +26,11 @@ def test_tables_become_the_records_of_their_methods(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "code", "line"),
     [
-        ("[q-learning]\nrounds = 0", 1, "rounds: must be at least 1, got 0"),
+        (
+            "[q-learning]\nrounds = 0",
+            1,
+            "mine.toml [q-learning]: rounds: must be at least 1, got 0",
+        ),
         ("[q-learning]\nlearning_rate = 0.0", 1, "learning_rate: must be"),
         ("[q-learning]\nepsilon = 1.5", 1, "epsilon: must be"),
         ("[q-learning]\ndiscount = 1.0", 1, "discount: must be"),
@@ -35,7 +39,7 @@ def test_tables_become_the_records_of_their_methods(tmp_path: Path) -> None:
         ("rounds: 3", 1, "is not TOML"),
         ("q-learning = 3", 1, "q-learning: must be a table of settings, [q-learning], got 3"),
         ("[auto]\nrounds = 3", 1, "auto: there is no such method"),
-        ("[greedy]\nrounds = 3", 2, "greedy takes no settings, got rounds"),
+        ("[greedy]\nrounds = 3", 1, "[greedy]: greedy takes no settings, got rounds"),
         ("deep = " + "[" * 5000 + "]" * 5000, 1, "is nested too deeply for settings"),
         ("long = 1" + "0" * 5000, 1, "is not TOML: Exceeds the limit"),
         ("[q-learning]\nlearning_rate = '0.1'", 1, 'learning_rate: must be a number, got "0.1"'),
@@ -74,5 +78,5 @@ def test_settings_of_another_method_are_refused_by_methods_without_any() -> None
             make_method(method, do.QLearning(), "settings")
         with pytest.raises(do.UsageError, match=f"3 holds no settings of {method}"):
             make_method(method, 3, "settings")  # type: ignore[arg-type]
-        with pytest.raises(do.UsageError, match=f"{method} takes no settings, got rounds"):
+        with pytest.raises(do.InputError, match=f"{method} takes no settings, got rounds"):
             do.get_method(method, rounds=3)

@@ -44,12 +44,17 @@ def test_the_callback_is_called_by_the_callers_thread_only() -> None:
     assert "HiGHS round 1" in phases
 
 
-def test_an_error_in_the_callback_ends_the_run_and_reaches_the_caller() -> None:
+@pytest.mark.parametrize("kind", [LookupError, ZeroDivisionError, do.TimeIsUp, do.InfeasibleError])
+def test_an_error_in_the_callback_ends_the_run_and_reaches_the_caller(
+    kind: type[Exception],
+) -> None:
+    """Also one by which a method would end."""
+
     def callback(progress: Progress) -> None:
         if progress.phase.startswith("HiGHS"):
-            raise LookupError("my display is gone")
+            raise kind("my display is gone")
 
-    with pytest.raises(LookupError, match="display"):
+    with pytest.raises(kind, match="display"):
         do.solve(do.generate_instance(10), NO_FIXING, callback=callback)
 
 

@@ -373,3 +373,5 @@ def test_allocate_refuses_two_options_of_a_user() -> None:
     options = do.build_options(do.generate_instance(3))
     with pytest.raises(ValueError, match="two options of a user"):
         do.allocate(options, options.start[:-1].repeat(2))
+    with pytest.raises(ValueError, match="choice must be rows of the 36 options"):
+        do.allocate(options, np.array([999]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import runpy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,9 +63,16 @@ def test_draws_are_within_the_documented_ranges() -> None:
         ({"users": 10**6 + 1}, "users"),
         ({"servers": 0}, "servers"),
         ({"seed": -1}, "seed"),
+        ({"users": 5.0}, "users"),
+        ({"servers": "1"}, "servers"),
+        ({"seed": 0.5}, "seed"),
+        ({"settings": 3}, "settings"),
+        ({"settings": {}}, "settings"),
+        ({"calibration": "digits"}, "calibration"),
+        ({"accuracy": "median"}, "accuracy"),
     ],
 )
-def test_counts_out_of_range_are_refused_by_name(counts: dict[str, int], name: str) -> None:
+def test_arguments_out_of_range_are_refused_by_name(counts: dict[str, Any], name: str) -> None:
     with pytest.raises(do.UsageError, match=f"^{name} must be "):
         do.generate_instance(**{"users": 2, **counts})
 

@@ -368,6 +368,10 @@ def test_infeasible_error_counts_the_rest() -> None:
         build_options(small_instance(*users))
 
 
+def test_options_are_shown_in_one_line() -> None:
+    assert repr(do.build_options(do.generate_instance(2))) == "<Options: 24 of 2 users at 1 server>"
+
+
 def test_constrained() -> None:
     assert not build_options(small_instance(user("u"), user("v", min_accuracy=0.7))).constrained
     assert build_options(small_instance(user("u"), user("v", deadline_s=100.0))).constrained

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from dtkd_opt.errors import InputError
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.users import User, Users
 from tests.support.instances import MIXED
@@ -72,6 +73,19 @@ def test_nothing_can_be_changed() -> None:
         _ = users.sample
     with pytest.raises(AttributeError, match="frozen"):
         users[0].samples = 5
+
+
+def test_records_that_checked_nothing_are_checked() -> None:
+    wrong = User.model_construct(**dict(MIXED[0]) | {"samples": -3})
+    with pytest.raises(
+        InputError, match=r"^users: users\[1\]\.samples: must be at least 1, got -3"
+    ):
+        Users.from_records([MIXED[1], wrong])
+
+
+def test_columns_that_are_not_there_are_named() -> None:
+    with pytest.raises(TypeError, match="missing columns: name, samples, fresh_fraction"):
+        Users({})
 
 
 def test_the_callers_array_stays_its_own() -> None:

@@ -131,6 +131,18 @@ def test_only_a_name_is_positional() -> None:
             make()
 
 
+def test_only_records_with_a_name_speak_of_it() -> None:
+    with pytest.raises(TypeError, match=r"^Exact: fields are keywords$"):
+        do.Exact(False)  # type: ignore[misc]
+
+
+def test_equal_records_have_equal_hashes_also_with_dictionaries() -> None:
+    for options in ({}, {"mip_heuristic_effort": 0.1, "lists": [1]}):
+        first, second = (do.Exact(highs=do.HighsSettings(options=options)) for _ in range(2))
+        assert (first, hash(first)) == (second, hash(second))
+    assert len({do.Exact(), do.Exact(fixing=False), do.Exact()}) == 2
+
+
 @pytest.mark.parametrize("record", RECORDS + METHODS, ids=lambda record: record.__name__)
 def test_signatures_are_the_fields(record: type[Record]) -> None:
     parameters = inspect.signature(record).parameters

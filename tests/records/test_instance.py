@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
+import dtkd_opt as do
 from dtkd_opt.records.instance import (
     Instance,
     read_instance,
     write_instance,
 )
 from tests.support.strategies import instances
+
+USES: dict[str, Callable[..., Any]] = {  # of an instance, a solution, a certificate and a file
+    "solve": lambda i, *_: do.solve(i),
+    "build_options": lambda i, *_: do.build_options(i),
+    "check": lambda i, s, *_: do.check(i, s),
+    "certify": lambda i, s, *_: do.certify(i, s),
+    "verify": lambda i, _, c, __: do.verify(i, c),
+    "evaluate": lambda i, *_: do.evaluate(i, do.Plan(*[[]] * 7)),
+    "pareto": lambda i, *_: do.pareto(i),
+    "Planner": lambda i, *_: do.Planner(i),
+    "export": lambda i, _, __, file: do.export(i, file),
+    "write_instance": lambda i, _, __, file: do.write_instance(i, file),
+    "local_only": lambda i, *_: do.local_only(i),
+    "plan_fedavg": lambda i, *_: do.plan_fedavg(i),
+    "federate": lambda i, s, *_: do.federate(i, s),
+}
 
 
 @pytest.fixture
@@ -117,6 +136,21 @@ def test_file_has_one_line_per_user(instance: Instance) -> None:
     lines = twice.to_bytes().decode().splitlines()
     assert [line for line in lines if '"u0"' in line or '"u1"' in line] == lines[-2:]
     assert "null" not in twice.to_bytes().decode()
+
+
+@pytest.mark.parametrize("wrong", [3, None, "n5.json"])
+@pytest.mark.parametrize("name", USES)
+def test_what_is_no_instance_is_told_in_words(name: str, wrong: Any, tmp_path: Path) -> None:
+    solution = do.solve(do.generate_instance(1), "greedy").solution
+    certificate = do.certify(do.generate_instance(1), solution)
+    with pytest.raises(do.UsageError, match=r"^instance must be an Instance: read_instance\("):
+        USES[name](wrong, solution, certificate, tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+def test_what_is_no_certificate_is_told_in_words(instance: Instance) -> None:
+    with pytest.raises(do.UsageError, match=r"certificate must be a Certificate: .*, got 3"):
+        do.verify(instance, 3)  # type: ignore[arg-type]
 
 
 def test_byte_order_mark_is_accepted(instance: Instance, tmp_path: Path) -> None:

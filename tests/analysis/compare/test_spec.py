@@ -11,7 +11,7 @@ import pytest
 
 import dtkd_opt as do
 from dtkd_opt.analysis.compare.run import execute
-from dtkd_opt.analysis.compare.spec import build_specs
+from dtkd_opt.analysis.compare.spec import build_specs, name_methods
 from dtkd_opt.methods.dqn.network import safetensors
 from dtkd_opt.records.files import sha256
 from tests.methods.dqn.test_network import network_files
@@ -119,10 +119,31 @@ def test_a_network_that_was_trained_anew_is_another_spec(tmp_path: Path) -> None
         assert (output / "runs.jsonl").read_bytes() == before
 
 
+def test_methods_may_be_given_with_their_settings() -> None:
+    methods = [do.Greedy(), do.QLearning(cold=True), "random", "cold"]
+    labels, settings = name_methods(methods, {"cold": COLD})
+    assert labels == ["greedy", "q-learning", "random", "cold"]
+    assert settings_of("q-learning", dict(settings))["cold"]
+    assert settings_of("cold", dict(settings))["rounds"] == 30
+
+
+@pytest.mark.parametrize(
+    ("methods", "line"),
+    [
+        ([do.Exact(), do.Exact(fixing=False)], 'method "exact" is given twice; name others in'),
+        ([do.QLearning()], 'method "q-learning" is given twice'),  # in the settings, too
+        ([lambda search, seed, params: "heuristic_end"], "must be of an installed package"),
+    ],
+)
+def test_methods_that_no_label_tells_apart_are_refused(methods: list[Any], line: str) -> None:
+    with pytest.raises(do.UsageError, match=line):
+        do.compare([do.read_instance(N5)], methods, settings={"q-learning": {"cold": True}})
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "line"),
     [
-        ({"greedy": {"start": 3}}, do.UsageError, "greedy takes no settings, got start"),
+        ({"greedy": {"start": 3}}, do.InputError, "greedy takes no settings, got start"),
         ({"price": do.QLearning()}, do.UsageError, "holds no settings of price"),
         (
             {"price": 3},

@@ -136,6 +136,11 @@ def test_a_folder_that_cannot_be_used_is_refused_before_training(
         do.train_dqn(tmp_path, fast_settings(10**9))
 
 
+def test_settings_of_another_kind_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(do.UsageError, match=r"settings must be DQNTrainSettings\(\.\.\.\), got {}"):
+        do.train_dqn(tmp_path, {})  # type: ignore[arg-type]
+
+
 def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(do.UsageError, match='device "tpu"'):
         do.train_dqn(tmp_path, fast_settings(10), device="tpu")
