@@ -16,24 +16,18 @@ from dtkd_opt.federate.fedavg_plan import FedAvgPlan, plan_fedavg
 from dtkd_opt.federate.federation_spec import FederationSpec
 from dtkd_opt.federate.local_only import local_only
 from dtkd_opt.federate.plan import FederationPlan
-from dtkd_opt.methods import (
-    METHODS,
-    NoPlanError,
-    Progress,
-    Result,
-    Search,
-    Stop,
-    TimeIsUp,
-    get_method,
-)  # fmt: skip
-from dtkd_opt.methods.search import Incumbent
+from dtkd_opt.methods.registry import METHODS, get_method
+from dtkd_opt.methods.result import Result
+from dtkd_opt.methods.search import Incumbent, NoPlanError, Search
 from dtkd_opt.methods.solve import solve
+from dtkd_opt.methods.stop import Progress, Stop, TimeIsUp
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate
 from dtkd_opt.pricing.constrained_allocation import Conflict
 from dtkd_opt.pricing.equal_shares import equal_share_choice
 from dtkd_opt.pricing.lagrangian import DualPoint, price
-from dtkd_opt.problem import GeneratorSettings, Options, build_options, generate_instance
 from dtkd_opt.problem.evaluate import Evaluation, evaluate
+from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
+from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.records.accuracy import AccuracyTable
 from dtkd_opt.records.calibration import (
     AccuracyCurve,
@@ -99,33 +93,19 @@ if TYPE_CHECKING:
     from dtkd_opt.solvers.highs import HighsSettings
 
 _LATER = {  # the same, at run time: imported on first use
-    "analysis.compare": ("Comparison", "compare"),
-    "analysis.compare.run": ("Run",),
-    "analysis.compare.spec": ("RunSpec",),
-    "analysis.export": ("export",),
-    "analysis.pareto": ("ParetoFront", "pareto"),
-    "analysis.planner": ("Planner",),
-    "distill.calibrate": ("CalibrationResult", "calibrate"),
-    "distill.jobs": ("TrainingRow", "TrainingSpec"),
-    "distill.settings": ("CalibrationSettings",),
-    "distill.training": ("Diverged", "TrainConfig"),
-    "federate.fedavg": ("FedAvgResult", "FedAvgSpec", "fedavg"),
-    "federate.timeline": ("Timeline",),
-    "methods.baselines": ("AllDevice", "AllServer", "Greedy", "Random"),
-    "methods.dqn.checkpoint": ("TrainState",),
-    "methods.dqn.learning_curve": ("CurveRow",),
-    "methods.dqn.method": ("DQN",),
-    "methods.dqn.settings": ("DQNTrainSettings",),
-    "methods.dqn.train": ("train_dqn",),
-    "methods.exact": ("Exact",),
-    "methods.price": ("Price",),
-    "methods.q_learning": ("QLearning",),
-    "proof.certify": ("certify",),
-    "proof.check": ("check",),
-    "proof.verify": ("verify",),
-    "records.schema": ("json_schema",),
-    "solvers.highs": ("HighsSettings",),
-}
+    "analysis.compare": "Comparison compare", "analysis.compare.run": "Run",
+    "analysis.compare.spec": "RunSpec", "analysis.export": "export",
+    "analysis.pareto": "ParetoFront pareto", "analysis.planner": "Planner",
+    "distill.calibrate": "CalibrationResult calibrate", "distill.jobs": "TrainingRow TrainingSpec",
+    "distill.settings": "CalibrationSettings", "distill.training": "Diverged TrainConfig",
+    "federate.fedavg": "FedAvgResult FedAvgSpec fedavg", "federate.timeline": "Timeline",
+    "methods.baselines": "AllDevice AllServer Greedy Random",
+    "methods.dqn.checkpoint": "TrainState", "methods.dqn.learning_curve": "CurveRow",
+    "methods.dqn.method": "DQN", "methods.dqn.settings": "DQNTrainSettings",
+    "methods.dqn.train": "train_dqn", "methods.exact": "Exact", "methods.price": "Price",
+    "methods.q_learning": "QLearning", "proof.certify": "certify", "proof.check": "check",
+    "proof.verify": "verify", "records.schema": "json_schema", "solvers.highs": "HighsSettings",
+}  # fmt: skip
 
 __all__ = [  # noqa: RUF022 - by subject
     # a problem
@@ -167,6 +147,6 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     for module, names in _LATER.items():
-        if name in names:
+        if name in names.split():
             return getattr(import_module(f"dtkd_opt.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

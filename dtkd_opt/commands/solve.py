@@ -11,7 +11,7 @@ import click
 from dtkd_opt.commands.console import FILE, gap_option, print_line, printing
 from dtkd_opt.commands.settings import SETTINGS, given_settings, settings_tables
 from dtkd_opt.errors import InputError
-from dtkd_opt.methods import METHODS
+from dtkd_opt.methods.registry import METHODS
 from dtkd_opt.records.files import write_atomic
 
 

@@ -149,12 +149,10 @@ def compare(
 
 def _as_list(name: str, given: Iterable[Any], kind: Any) -> list[Any]:
     """A list of values of one type; UsageError for a single one, which may iterate, and others."""
-    if isinstance(given, kind) or not isinstance(given, Iterable):
-        raise UsageError(f"{name} must be a list, got {given!r:.60}")
-    values = list(given)
-    for value in values:
-        if not isinstance(value, kind):
-            raise UsageError(f"{name} must be a list of {name}, got one with {value!r:.60}")
+    several = isinstance(given, Iterable) and not isinstance(given, kind)
+    values = list(given) if several else []
+    if not several or not all(isinstance(value, kind) for value in values):
+        raise UsageError(f"{name} must be a list of {name}, got {values or given!r:.60}")
     return values
 
 

@@ -129,13 +129,16 @@ def test_a_system_without_fcntl_imports_too() -> None:
 @pytest.mark.parametrize(
     ("given", "part"),
     [
-        ({"methods": "greedy"}, "methods must be a list, got 'greedy'"),
-        ({"methods": ["greedy", 3]}, "methods must be a list of methods, got one with 3"),
-        ({"methods": None}, "methods must be a list, got None"),
-        ({"instances": do.read_instance(N5)}, "instances must be a list, got <Instance"),
-        ({"instances": [str(N5)]}, "instances must be a list of instances, got one with '"),
+        ({"methods": "greedy"}, "methods must be a list of methods, got 'greedy'"),
+        ({"methods": ["greedy", 3]}, r"methods must be a list of methods, got \['greedy', 3\]"),
+        ({"methods": None}, "methods must be a list of methods, got None"),
+        (
+            {"instances": do.read_instance(N5)},
+            "instances must be a list of instances, got <Instance",
+        ),
+        ({"instances": [str(N5)]}, r"instances must be a list of instances, got \['"),
         ({"methods": ["magic"]}, 'no method "magic"; choose'),
-        ({"methods": do.Greedy()}, r"methods must be a list, got Greedy\(\)"),
+        ({"methods": do.Greedy()}, r"methods must be a list of methods, got Greedy\(\)"),
         ({"methods": []}, "at least one method"),
         ({"methods": ["price", "price"]}, "given 2 times"),
         ({"seeds": 0}, "seeds must be"),
