@@ -21,13 +21,14 @@ import dtkd_opt as do
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.jobs import TrainingData, TrainingRow, execute
 from dtkd_opt.distill.teacher import load_teacher
+from tests.support import calibrating
 from tests.support.calibrating import PROGRAM, quick
 from tests.support.comparing import dask, wait_for
 
 SMALL: dict[str, Any] = {"students": ["logreg"], "sizes": [100, 200], "seeds": 3}
-SETTINGS = do.CalibrationSettings(learning_rates=(1e-2,), batch_sizes=(16,))
+SETTINGS = do.CalibrationSettings(epochs=10, learning_rates=(1e-2,), batch_sizes=(16,))
 WORDS = ["--students", "logreg", "--sizes", "100,200", "--seeds", "3",
-         "--learning-rates", "1e-2", "--batch-sizes", "16"]  # fmt: skip
+         "--epochs", "10", "--learning-rates", "1e-2", "--batch-sizes", "16"]  # fmt: skip
 FILES = ["t.choosing.jsonl", "t.csv", "t.json", "t.md", "t.svg", "t.training.jsonl"]
 N_SELECTION, N_TRAINING = 4, 18
 
@@ -85,7 +86,7 @@ def test_files_and_figures(unbroken: Path) -> None:
         (labels, size) for labels in ("device", "server") for size in (100, 200)
     ]
     assert calibration.task.model_dump() == {
-        "epochs": 40, "bits_per_sample": 512, "bits_per_label": 320,
+        "epochs": 10, "bits_per_sample": 512, "bits_per_label": 320,
         "teacher_cycles_per_sample": calibration.networks[-1].flops / 16,
     }  # fmt: skip
     assert calibration.models[0].cycles_per_sample == 3 * 2 * 64 * 10 / 16
@@ -169,8 +170,8 @@ def test_rows_of_other_specs_are_refused(unbroken: Path, cache: Path) -> None:
     for given, fault in (
         ({**SMALL, "settings": SETTINGS, "seeds": 2}, "seed 2 where now"),
         (
-            {**SMALL, "settings": SETTINGS.replace(epochs=39)},
-            "config.epochs 40 where",
+            {**SMALL, "settings": SETTINGS.replace(epochs=9)},
+            "config.epochs 10 where",
         ),
         ({**SMALL, "settings": SETTINGS, "students": ["mlp16"]}, "student logreg where now mlp16"),
     ):
@@ -266,7 +267,7 @@ def test_command_line_faults_are_one_line(tmp_path: Path, monkeypatch: pytest.Mo
         (["--output", "/dev/null/t.json"], 1, "/dev/null/t.choosing.jsonl: cannot be written"),
         (["--output", "no/t.json", "--data", "fashion-mnist", "--data-dir", "."], 1, "apt-get"),
     ):
-        done = run([*PROGRAM, "calibrate", *given], cwd=tmp_path)
+        done = calibrating.run(tmp_path, "calibrate", *given)
         assert (done.returncode, part in done.stderr) == (code, True), done.stderr
         assert "Traceback" not in done.stderr
     assert os.listdir(tmp_path) == []
