@@ -50,7 +50,7 @@ def specs(path: Path) -> list[str]:
     return [json.dumps(row["spec"], sort_keys=True) for row in lines(path)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def unbroken(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """A folder with all files of a calibration."""
     folder = tmp_path_factory.mktemp("unbroken")

@@ -14,7 +14,7 @@ import dtkd_opt as do
 from tests.support.paths import ROOT
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site; a name without a page, a dead link or a wrong docstring is an error."""
     folder = tmp_path_factory.mktemp("site")

@@ -33,12 +33,12 @@ from tests.support.federating import (
 from tests.support.paths import ROOT
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def calibrated(problem: Instance) -> Calibration:
     return federating.calibrated(problem)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def short(problem: Instance) -> FedAvgPlan:
     """Two rounds of a student with running statistics."""
     return replace(plan_fedavg(problem, student="cnn_m"), epochs=(2, 1))

@@ -24,7 +24,7 @@ from tests.support.federating import (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def calibrated(problem: Instance) -> Calibration:
     return federating.calibrated(problem)
 

@@ -25,14 +25,14 @@ from dtkd_opt.federate.spec import TaskSpec
 CONFIG = TrainConfig(epochs=2, batch_size=16, learning_rate=1e-2)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def teacher(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Teacher:
     """Of few samples and epochs, so that it is unsure."""
     few = TrainConfig(epochs=2, batch_size=32)
     return load_teacher(data, tmp_path_factory.mktemp("t"), config=few, rows=data.train[:300])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shard(data: Dataset) -> Shard:
     return Shard(data.train[400:520], 50)
 

@@ -53,7 +53,7 @@ def min_cost(options: Options, k: int, price: Array) -> float:
     return min(float(inner.fun), cost(high))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def conflicts() -> Conflicts:
     """25 proofs."""
     found = []

@@ -34,12 +34,12 @@ time.sleep(60)' "$@"
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("teachers")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     problem = instance(shares=SHARES)
     return write(problem, plan(problem, SHARES), tmp_path_factory.mktemp("small"))
@@ -52,7 +52,7 @@ def carry_out(small: Path, cache: Path, resume: Path | None = None, **more: Any)
     return do.federate(problem, solution, spec, output=resume, resume=resume is not None)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def reference(small: Path, cache: Path) -> do.Federation:
     return carry_out(small, cache)
 

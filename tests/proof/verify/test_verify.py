@@ -80,7 +80,7 @@ def plan_with(certificate: Certificate, n: int, **changes: Any) -> Certificate:
     return replace(certificate, incumbent=PlanRows(columns))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def n10() -> tuple[do.Instance, Certificate]:
     instance = load("n10")
     return instance, root_certificate(instance)
