@@ -71,9 +71,9 @@ def hard_label_models(
         if (model.name, "hard") not in curves:
             fault = f'curves: has none for "{model.name}" with hard labels; calibrate it'
             raise InputError(f"calibration of {calibration.data}", [fault])
-        cells = curves[model.name, "hard"].cells
-        used = tuple(cell.used for cell in cells)
-        sizes = tuple(float(cell.samples) for cell in cells)
+        statistics = curves[model.name, "hard"].cells
+        used = tuple(entry.used for entry in statistics)
+        sizes = tuple(float(entry.samples) for entry in statistics)
         accuracy = AccuracyTable(samples=sizes, device=used, server=used)
         hard.append(model.replace(accuracy=accuracy))
     return tuple(hard)

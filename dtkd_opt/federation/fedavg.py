@@ -33,7 +33,7 @@ from dtkd_opt.records.fields import Count, Fraction, NonNegative, Text, Whole
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
 
-Callback = Callable[[float], None]  # called with the part of the training that is done
+RoundCallback = Callable[[float], None]  # called with the part of the training that is done
 Source = tuple[Instance, FederationSpec]  # by which a job finds its users' samples
 
 
@@ -69,7 +69,7 @@ class FedAvgResult(Row):
 
 
 def fedavg(
-    plan: FedAvgPlan, spec: FederationSpec | None = None, *, callback: Callback | None = None
+    plan: FedAvgPlan, spec: FederationSpec | None = None, *, callback: RoundCallback | None = None
 ) -> FedAvgResult:
     """Train the plan's common student by federated averaging, on the shards of `federate`.
 
@@ -125,7 +125,7 @@ def execute(source: Source, task: FedAvgSpec) -> FedAvgResult:
         return row.failed(reason_of(error))
 
 
-def _run(source: Source, task: FedAvgSpec, callback: Callback) -> FedAvgResult:
+def _run(source: Source, task: FedAvgSpec, callback: RoundCallback) -> FedAvgResult:
     started, cpu = time.perf_counter(), time.process_time()
     instance, spec = source
     data = load_data(spec.data, spec.data_dir)
@@ -146,7 +146,7 @@ def _run(source: Source, task: FedAvgSpec, callback: Callback) -> FedAvgResult:
 
 
 def _rounds(
-    common: Common, private: Sequence[Samples], task: FedAvgSpec, callback: Callback
+    common: Common, private: Sequence[Samples], task: FedAvgSpec, callback: RoundCallback
 ) -> dict[str, Any]:
     up_bits = down_bits = 0
     weights, accuracies = first_weights(common, task), []

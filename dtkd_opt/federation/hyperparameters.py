@@ -10,12 +10,13 @@ import numpy as np
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.errors import InputError
-from dtkd_opt.federation.plan import FederationPlan, LabelType
+from dtkd_opt.federation.plan import FederationPlan
 from dtkd_opt.records.accuracy import AccuracyTable, Place
 from dtkd_opt.records.calibration import (
     AccuracyCurve,
     Calibration,
     ChosenHyperparameters,
+    Labels,
     check_epochs,
 )
 from dtkd_opt.records.instance import Instance
@@ -46,7 +47,7 @@ def train_config(
     instance: Instance,
     student: str,
     samples: int,
-    labels: LabelType,
+    labels: Labels,
     calibration: Calibration | None,
 ) -> TrainConfig:
     """The settings of one training on so many samples; see :func:`train_configs`."""
@@ -65,7 +66,7 @@ def train_config(
 
 
 def _nearest(
-    calibration: Calibration, student: str, samples: int, labels: LabelType
+    calibration: Calibration, student: str, samples: int, labels: Labels
 ) -> ChosenHyperparameters:
     matching = [c for c in calibration.choices if c.student == student and c.labels == labels]
     if not matching:
@@ -97,14 +98,14 @@ def expected_interval(plan: FederationPlan, calibration: Calibration | None) -> 
 
 
 def _interval(curve: AccuracyCurve, samples: float) -> Interval | None:
-    cells = [cell for cell in curve.cells if cell.lower95 is not None and cell.upper95 is not None]
-    if len(cells) < len(curve.cells):
+    known = [one for one in curve.cells if one.lower95 is not None and one.upper95 is not None]
+    if len(known) < len(curve.cells):
         return None
     ends: dict[Place, tuple[float, ...]] = {
-        "device": tuple(cell.lower95 or 0.0 for cell in cells),
-        "server": tuple(cell.upper95 or 0.0 for cell in cells),
+        "device": tuple(entry.lower95 or 0.0 for entry in known),
+        "server": tuple(entry.upper95 or 0.0 for entry in known),
     }
-    both = AccuracyTable(samples=tuple(float(cell.samples) for cell in cells), **ends)
+    both = AccuracyTable(samples=tuple(float(entry.samples) for entry in known), **ends)
     return both.at(samples, "device"), both.at(samples, "server")
 
 

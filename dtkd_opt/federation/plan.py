@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from dtkd_opt.records.calibration import Labels
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import Solution, as_solution
-
-LabelType = Literal["soft", "hard"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +18,7 @@ class FederationPlan:
 
     instance: Instance
     solution: Solution
-    labels: LabelType = "soft"
+    labels: Labels = "soft"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "solution", as_solution(self.solution))

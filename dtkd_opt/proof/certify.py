@@ -79,7 +79,7 @@ def certify(
         objective=objective,
         bound=bound,
         gap=gap_above(objective, bound),
-        incumbent=PlanRows({key: getattr(solution.users, key) for key in PlanRows.keys}),
+        incumbent=PlanRows.from_plan(instance, solution.users.to_plan(instance)),
         prices=prices,
         tree=nodes,
     )
