@@ -52,13 +52,7 @@ from dtkd_opt.records.certificate import (
 from dtkd_opt.records.elements import Model, Server, Task
 from dtkd_opt.records.instance import Instance, read_instance, write_instance
 from dtkd_opt.records.plan import Plan, PlanRow, PlanRows
-from dtkd_opt.records.solution import (
-    Solution,
-    UserPlan,
-    UserPlans,
-    read_solution,
-    write_solution,
-)  # fmt: skip
+from dtkd_opt.records.solution import Solution, UserPlan, UserPlans, read_solution, write_solution
 from dtkd_opt.records.users import User, Users
 from dtkd_opt.records.version import __version__ as __version__
 

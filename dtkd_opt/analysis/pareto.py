@@ -18,7 +18,7 @@ from dtkd_opt.errors import InfeasibleError, UsageError
 from dtkd_opt.methods.result import Result
 from dtkd_opt.methods.solve import solve
 from dtkd_opt.methods.stop import check_limits
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.runner import ProgressCallback

@@ -91,11 +91,9 @@ def _curves(grid: TrainingGrid, student: str, accuracies: Accuracies) -> Iterato
     ]
     for labels in LABELS if sizes else ():
         by_seed = [accuracies[student, labels, size] for size in sizes]
-        statistics = curve_statistics(
-            sizes, [[one[seed] for seed in sorted(one)] for one in by_seed]
-        )
-        fit = power_law(sizes, [entry.mean for entry in statistics])
-        yield AccuracyCurve(student=student, labels=labels, cells=statistics, fit=fit)
+        figures = curve_statistics(sizes, [[one[seed] for seed in sorted(one)] for one in by_seed])
+        fit = power_law(sizes, [entry.mean for entry in figures])
+        yield AccuracyCurve(student=student, labels=labels, cells=figures, fit=fit)
 
 
 def curve_statistics(

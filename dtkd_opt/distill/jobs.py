@@ -18,7 +18,7 @@ from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.partition import draw_private, mirrored
 from dtkd_opt.distill.training import Diverged, TrainConfig, accuracy, train
 from dtkd_opt.errors import DtkdError
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.calibration import CurveLabels
 from dtkd_opt.records.fields import Count, Fraction, Name, NonNegative, Number, Record, Text, Whole
 from dtkd_opt.records.version import __version__

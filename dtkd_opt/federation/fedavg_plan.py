@@ -8,11 +8,12 @@ import numpy as np
 
 from dtkd_opt.errors import InfeasibleError, UsageError
 from dtkd_opt.federation.calibration import calibration_for, hard_label_models
-from dtkd_opt.pricing.uplink import LN2, inverse_phi
+from dtkd_opt.pricing.uplink import inverse_phi
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.delays import download_delay, upload_delay
 from dtkd_opt.problem.demands import Demands
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.problem.physics import LN2
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.records.instance import SERVER, Instance
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dtkd_opt.federation.plan import FederationPlan
 from dtkd_opt.federation.result import Federation
 from dtkd_opt.federation.spec import FederationSpec
-from dtkd_opt.records.solution import Solution, as_solution
+from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.solution import HasSolution, Solution, as_solution
 from dtkd_opt.runtime.runner import PhaseCallback
-
-if TYPE_CHECKING:
-    from dtkd_opt.methods.result import Result
-    from dtkd_opt.records.instance import Instance
 
 
 def federate(
     instance: Instance,
-    solution: Solution | Result,
+    solution: Solution | HasSolution,
     spec: FederationSpec | None = None,
     *,
     output: str | Path | None = None,

@@ -13,7 +13,7 @@ from dtkd_opt.distill.data import Dataset, Scale
 from dtkd_opt.distill.networks import Shape
 from dtkd_opt.distill.teacher import Teacher
 from dtkd_opt.federation.shards import Shard
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +43,7 @@ def write_results(federation: Federation, folder: Path) -> None:
 
 
 def users_frame(
-    instance: Instance,
-    solution: Solution,
-    timeline: Timeline,
-    results: Sequence[UserTrainingResult],
+    instance: Instance, solution: Solution, timeline: Timeline, results: list[UserTrainingResult]
 ) -> pd.DataFrame:
     """One row a user: its plan, its delay in stages, planned and sent bits, its training's result.
 

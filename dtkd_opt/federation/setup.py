@@ -24,8 +24,8 @@ from dtkd_opt.federation.plan import FederationPlan
 from dtkd_opt.federation.shards import Shard, mirrored_rows, partition_data, training_seed
 from dtkd_opt.federation.spec import FederationSpec
 from dtkd_opt.federation.user_training import UserTraining, UserTrainingResult
-from dtkd_opt.problem.physics import Index
 from dtkd_opt.proof.check import check_plan
+from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.runtime.jobs import require
 

@@ -11,7 +11,7 @@ import numpy as np
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.partition import draw_private, mirrored, split_private
 from dtkd_opt.errors import InputError
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.instance import Instance
 
 _OF_DATA, _OF_TRAINING = range(2)  # what a user's seed is for

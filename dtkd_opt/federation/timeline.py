@@ -9,7 +9,7 @@ import numpy as np
 
 from dtkd_opt.problem.delays import stage_delays
 from dtkd_opt.problem.demands import Demands
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.instance import SERVER, Instance
 from dtkd_opt.records.plan import Plan
 

@@ -18,14 +18,13 @@ from dtkd_opt.federation.flower.project import write_project
 from dtkd_opt.federation.user_training import UserTrainingResult
 from dtkd_opt.runtime.workers import Rows
 
+_Jobs = Sequence[tuple[Any, Any]]
 _POLL_S = 0.2
 _SUPERLINK_TIMEOUT_S = 120.0  # until it listens
 _SERVER_TIMEOUT_S = 300.0  # until the server app has started
 
 
-def flower(
-    jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]
-) -> Rows[UserTrainingResult]:
+def flower(jobs: int, simulation: bool, tasks: _Jobs) -> Rows[UserTrainingResult]:
     """The outcomes as they come; where a run breaks down, the other users have failed.
 
     Parameters
@@ -48,9 +47,7 @@ def flower(
             yield UserTrainingResult(spec=spec, outcome="failed").failed(str(error))
 
 
-def _rows(
-    jobs: int, simulation: bool, tasks: Sequence[tuple[Any, Any]]
-) -> Rows[UserTrainingResult]:
+def _rows(jobs: int, simulation: bool, tasks: _Jobs) -> Rows[UserTrainingResult]:
     """As many outcomes as tasks; DtkdError where the run ends before."""
     with (
         TemporaryDirectory(prefix="dtkd-", ignore_cleanup_errors=True) as name,

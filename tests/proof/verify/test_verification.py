@@ -266,7 +266,7 @@ def test_is_short_enough_to_be_read() -> None:
     folder = ROOT / "dtkd_opt" / "proof" / "verify"
     counted = {path.name: code_lines(path) for path in folder.glob("*.py")}
     assert stated == counted
-    read = sum(counted[name] for name in ("__init__.py", "tree.py", "balls.py"))
+    read = sum(counted[name] for name in ("verification.py", "tree.py", "balls.py"))
     assert read <= 300
     assert f"{read} lines of code" in text
 
