@@ -11,11 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
-from dtkd_opt.federate import Federation, federate, federate_all
-from dtkd_opt.federate.fedavg_plan import FedAvgPlan, plan_fedavg
-from dtkd_opt.federate.federation_spec import FederationSpec
-from dtkd_opt.federate.local_only import local_only
-from dtkd_opt.federate.plan import FederationPlan
+from dtkd_opt.federation import Federation, FederationPlan, FederationSpec, federate, federate_all
+from dtkd_opt.federation.fedavg_plan import FedAvgPlan, plan_fedavg
+from dtkd_opt.federation.local_only import local_only
 from dtkd_opt.methods import (
     METHODS,
     NoPlanError,
@@ -54,13 +52,7 @@ from dtkd_opt.records.certificate import (
 from dtkd_opt.records.elements import Model, Server, Task
 from dtkd_opt.records.instance import Instance, read_instance, write_instance
 from dtkd_opt.records.plan import Plan, PlanRow, PlanRows
-from dtkd_opt.records.solution import (
-    Solution,
-    UserPlan,
-    UserPlans,
-    read_solution,
-    write_solution,
-)  # fmt: skip
+from dtkd_opt.records.solution import Solution, UserPlan, UserPlans, read_solution, write_solution
 from dtkd_opt.records.users import User, Users
 from dtkd_opt.records.version import __version__ as __version__
 
@@ -71,7 +63,7 @@ if TYPE_CHECKING:
     from dtkd_opt.analysis.planner import Planner
     from dtkd_opt.distill.calibrate import CalibrationResult, calibrate
     from dtkd_opt.distill.settings import CalibrationSettings
-    from dtkd_opt.federate.fedavg import FedAvgResult, fedavg
+    from dtkd_opt.federation.fedavg import FedAvgResult, fedavg
     from dtkd_opt.methods.baselines import AllDevice, AllServer, Greedy, Random
     from dtkd_opt.methods.dqn.method import DQN
     from dtkd_opt.methods.dqn.settings import DQNTrainSettings
@@ -92,7 +84,7 @@ _LATER = {  # the same, at run time: imported on first use
     "analysis.planner": ("Planner",),
     "distill.calibrate": ("CalibrationResult", "calibrate"),
     "distill.settings": ("CalibrationSettings",),
-    "federate.fedavg": ("FedAvgResult", "fedavg"),
+    "federation.fedavg": ("FedAvgResult", "fedavg"),
     "methods.baselines": ("AllDevice", "AllServer", "Greedy", "Random"),
     "methods.dqn.method": ("DQN",),
     "methods.dqn.settings": ("DQNTrainSettings",),

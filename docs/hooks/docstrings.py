@@ -22,35 +22,31 @@ class Docstrings(griffe.Extension):
     """Prepares all docstrings of the package, once it is read."""
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
-        targets = {}
-        for name in map(str, pkg.exports or []):
-            shadowed = isinstance(pkg.members.get(name), griffe.Module)  # as in `api.py`
-            targets[name] = f"dtkd_opt.{name}.{name}" if shadowed else f"dtkd_opt.{name}"
-        _visit(pkg, targets)
+        _visit(pkg, {str(name) for name in pkg.exports or []})
 
 
-def _visit(thing: griffe.Object, targets: dict[str, str]) -> None:
+def _visit(thing: griffe.Object, public: set[str]) -> None:
     if isinstance(thing, griffe.Class):
         _list_fields(thing)
     if thing.docstring is not None:
         # of parameters that share a description, each has a type of its own
         text = JOINT.sub(lambda joint: _apart(joint[1], joint[2]), thing.docstring.value)
-        text = ROLE.sub(lambda role: _link(role[1], targets), text)
+        text = ROLE.sub(lambda role: _link(role[1], public), text)
         thing.docstring.value = LITERAL.sub(r"`\1`", text)
     for member in thing.members.values():
         if isinstance(member, griffe.Object):
-            _visit(member, targets)
+            _visit(member, public)
 
 
 def _apart(names: str, words: str) -> str:
     return "".join(f"{name}\n{words.rstrip()}\n" for name in names.split(", "))
 
 
-def _link(path: str, targets: dict[str, str]) -> str:
+def _link(path: str, public: set[str]) -> str:
     """The last part of a path, a link where the name is public."""
     name = path.removeprefix("dtkd_opt.")
     last = path.rpartition(".")[2]
-    return f"[`{last}`][{targets[name]}]" if name in targets else f"`{last}`"
+    return f"[`{last}`][dtkd_opt.{name}]" if name in public else f"`{last}`"
 
 
 def _list_fields(kind: griffe.Class) -> None:

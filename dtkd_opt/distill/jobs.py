@@ -18,8 +18,8 @@ from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.partition import draw_private, mirrored
 from dtkd_opt.distill.training import Diverged, TrainConfig, accuracy, train
 from dtkd_opt.errors import DtkdError
-from dtkd_opt.problem.physics import Index
-from dtkd_opt.records.calibration import LabelKind
+from dtkd_opt.records.arrays import Index
+from dtkd_opt.records.calibration import CurveLabels
 from dtkd_opt.records.fields import Count, Fraction, Name, NonNegative, Number, Record, Text, Whole
 from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
@@ -35,7 +35,7 @@ class TrainingSpec(Record):
     data: Name
     data_sha256: Text
     student: Name
-    labels: LabelKind
+    labels: CurveLabels
     samples: Count
     seed: Whole  # of the private samples, the first weights and the order of samples
     scored_on: Literal["validation", "test"]

@@ -9,17 +9,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 from dtkd_opt.distill.fit import DIGITS
 from dtkd_opt.distill.jobs import TrainingRow
 from dtkd_opt.errors import InputError
-from dtkd_opt.records.calibration import ChosenHyperparameters
-
-Kind = Literal["hard", "soft"]
+from dtkd_opt.records.calibration import ChosenHyperparameters, Labels
 
 
-def kind_of(labels: str) -> Kind:
+def kind_of(labels: str) -> Labels:
     """Both places distil from soft labels and share their hyperparameters."""
     return "hard" if labels == "hard" else "soft"
 
@@ -30,20 +27,20 @@ def select_hyperparameters(rows: Iterable[TrainingRow]) -> list[ChosenHyperparam
     Those with which a training diverged do not count; of equal ones the first does. A size at which
     none is left is skipped.
     """
-    by_cell: dict[tuple[str, Kind, int], dict[tuple[float, int], list[TrainingRow]]] = defaultdict(
+    by_key: dict[tuple[str, Labels, int], dict[tuple[float, int], list[TrainingRow]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for row in rows:
         spec, config = row.spec, row.spec.config
-        tried = by_cell[spec.student, kind_of(spec.labels), spec.samples]
+        tried = by_key[spec.student, kind_of(spec.labels), spec.samples]
         tried[config.learning_rate, config.batch_size].append(row)
-    best = [_best(*cell, tried) for cell, tried in by_cell.items()]
+    best = [_best(*key, tried) for key, tried in by_key.items()]
     return [choice for choice in best if choice is not None]
 
 
 def _best(
     student: str,
-    labels: Kind,
+    labels: Labels,
     samples: int,
     tried: Mapping[tuple[float, int], Sequence[TrainingRow]],
 ) -> ChosenHyperparameters | None:

@@ -14,9 +14,9 @@ def summary(calibration: Calibration, rows: Sequence[TrainingRow]) -> str:
     """A page of Markdown: settings, accuracies, gains, choices, adjustments and failures."""
     tables: dict[tuple[str, str], dict[tuple[str, str, int], str]] = {
         ("Test accuracy in % (mean ± half of its 95 % interval)", "labels"): {
-            (curve.student, curve.labels, cell.samples): _cell(cell)
+            (curve.student, curve.labels, entry.samples): _mean(entry)
             for curve in calibration.curves
-            for cell in curve.cells
+            for entry in curve.cells
         },
         ("Gain of soft labels over hard ones in points, paired by seed", "at"): {
             (gain.student, gain.labels, gain.samples): _gain(gain) for gain in calibration.lifts
@@ -70,9 +70,9 @@ def _settings(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iterator
     )
 
 
-def _cell(cell: AccuracyStatistics) -> str:
+def _mean(entry: AccuracyStatistics) -> str:
     # not from the ends, which are cut at 0 and 1
-    return _interval(cell.mean, None if cell.std is None else half_width(cell.std, cell.runs))
+    return _interval(entry.mean, None if entry.std is None else half_width(entry.std, entry.runs))
 
 
 def _interval(mean: float, half: float | None, sign: str = "") -> str:
@@ -117,13 +117,13 @@ def _choice_notes(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iter
 
 def _notes(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iterator[str]:
     changed = [
-        f"- {curve.student}, {curve.labels}, {cell.samples} samples: used {used:.6f} "
+        f"- {curve.student}, {curve.labels}, {entry.samples} samples: used {used:.6f} "
         f"for the {what} {measured:.6f}, so that accuracy does not fall with more samples"
         for curve in calibration.curves
-        for cell in curve.cells
+        for entry in curve.cells
         for what, used, measured in (
-            ("mean", cell.used, cell.mean),
-            ("lower end", cell.used_lower95, cell.lower95),
+            ("mean", entry.used, entry.mean),
+            ("lower end", entry.used_lower95, entry.lower95),
         )
         if used != measured
     ]
@@ -153,11 +153,11 @@ def accuracy_lines(calibration: Calibration) -> list[str]:
     sizes = _sizes(calibration)
     lines = [f"{'student':9}{'labels':8}" + "".join(f"{size:>9,}" for size in sizes)]
     for curve in calibration.curves:
-        cells = {cell.samples: f"{cell.mean:.2%}" for cell in curve.cells}
+        cells = {entry.samples: f"{entry.mean:.2%}" for entry in curve.cells}
         values = "".join(f"{cells.get(size, '-'):>9}" for size in sizes)
         lines.append(f"{curve.student:9}{curve.labels:8}{values}")
     return lines
 
 
 def _sizes(calibration: Calibration) -> list[int]:
-    return sorted({cell.samples for curve in calibration.curves for cell in curve.cells})
+    return sorted({entry.samples for curve in calibration.curves for entry in curve.cells})

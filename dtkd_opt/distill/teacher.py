@@ -18,7 +18,7 @@ from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.networks import TEACHER, build_network
 from dtkd_opt.distill.training import TrainConfig, predict, train
 from dtkd_opt.errors import InputError
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.fields import Record, Text
 from dtkd_opt.records.files import read_bytes, sha256, write_atomic
 

@@ -18,6 +18,7 @@ from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
 from dtkd_opt.problem.options import Options, build_options
+from dtkd_opt.records.arrays import Index, Mask
 from dtkd_opt.records.calibration import shipped_calibration
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.plan import Plan
@@ -147,14 +148,14 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         reward, terminated = saved_s / self._episode.unit_s, self._episode.terminated
         return self._observe(), reward, terminated, False, self._info()
 
-    def action_masks(self) -> NDArray[np.bool_]:
+    def action_masks(self) -> Mask:
         """(slots,) which of them the current user has, as sb3-contrib's MaskablePPO expects."""
         if not hasattr(self, "_episode"):
             raise UsageError("there is no current user before the first reset()")
-        mask: NDArray[np.bool_] = self._slots.rows[self._episode.user] >= 0
+        mask: Mask = self._slots.rows[self._episode.user] >= 0
         return mask
 
-    def choice(self) -> NDArray[np.int64]:
+    def choice(self) -> Index:
         """(N,) rows of `options` that the users chose; UsageError before a plan is complete."""
         if self._failed or not self._episode.terminated:
             raise UsageError("there is a plan only after an episode in which all users decided")

@@ -12,15 +12,6 @@ from dtkd_opt.methods.solve import solve
 from dtkd_opt.methods.stop import Progress, Stop, TimeIsUp, relative_gap
 
 __all__ = [
-    "METHODS",
-    "NoPlanError",
-    "Progress",
-    "Result",
-    "Search",
-    "Stop",
-    "TimeIsUp",
-    "get_method",
-    "method_names",
-    "relative_gap",
-    "solve",
-]
+    "METHODS", "NoPlanError", "Progress", "Result", "Search", "Stop", "TimeIsUp", "get_method",
+    "method_names", "relative_gap", "solve",
+]  # fmt: skip

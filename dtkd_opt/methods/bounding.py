@@ -12,7 +12,7 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.bundle import LARGE, MAX_STEPS, maximise_bound
 from dtkd_opt.pricing.equal_shares import equal_share_choice
 from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.instance import POOLS
 
 _MAX_CHOICES = 64  # choices of the last priced points, to be tried as incumbents

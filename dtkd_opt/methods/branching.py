@@ -19,7 +19,7 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import ChoiceInfeasible, allocate
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian, price
 from dtkd_opt.pricing.masters import make_bundle
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.solution import Termination
 
 _MAX_STEPS = 200  # of a node's prices

@@ -18,7 +18,7 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.milp.master_problem import MasterProblem
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.lagrangian import DualPoint
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.fields import Count, Flag, Record
 from dtkd_opt.records.solution import Termination
 from dtkd_opt.solvers.highs import HighsSettings, MilpOutcome

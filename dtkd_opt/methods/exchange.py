@@ -19,7 +19,7 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
 from dtkd_opt.pricing.response import respond
 from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 
 _CANDIDATES = 400  # options that pairs are made of
 _TRIALS = 4  # moves that are allocated exactly before a round gives up

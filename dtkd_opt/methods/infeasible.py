@@ -14,7 +14,7 @@ from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof
 from dtkd_opt.pricing.response import respond
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 
 _MAX_PARTS = 2000
 _MAX_STEPS = 60  # of prices for each part: where they prove it, they do so early

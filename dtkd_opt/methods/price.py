@@ -15,7 +15,7 @@ from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.proof_tree import ProofTree
 from dtkd_opt.methods.search import Search
 from dtkd_opt.methods.stop import TimeIsUp
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import NonNegative, Record
 from dtkd_opt.records.solution import Termination
 

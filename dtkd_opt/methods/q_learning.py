@@ -39,7 +39,7 @@ from dtkd_opt.pricing.allocation import Allocation, allocate, mean_cost
 from dtkd_opt.pricing.equal_shares import without_limits
 from dtkd_opt.pricing.response import free_shares, min_upload_log_shares
 from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.fields import Amount, Count, Flag, Fraction, Record, raise_faults
 from dtkd_opt.records.solution import Termination
 

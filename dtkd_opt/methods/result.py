@@ -8,7 +8,7 @@ import numpy as np
 
 from dtkd_opt.methods.search import Incumbent, Search
 from dtkd_opt.methods.stop import Progress
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.plan import Plan
 from dtkd_opt.records.solution import Solution, Status, Termination, UserPlans

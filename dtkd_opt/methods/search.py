@@ -18,7 +18,7 @@ from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, 
 from dtkd_opt.pricing.lagrangian import DualPoint
 from dtkd_opt.problem.evaluate import Evaluation, evaluate
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 from dtkd_opt.records.plan import Plan
 

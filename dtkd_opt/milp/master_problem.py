@@ -15,7 +15,7 @@ import numpy as np
 from dtkd_opt.pricing.constrained_allocation import Conflict
 from dtkd_opt.pricing.response import respond
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.solvers.highs import HighsSettings, MilpOutcome, PersistentMilp
 
 _CHUNK = 2000  # options whose tangents are added between two checks of the time

@@ -15,7 +15,7 @@ import numpy as np
 from dtkd_opt.pricing import uplink
 from dtkd_opt.pricing.constrained_allocation import Conflict, solve_server
 from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 
 _MAX_STEPS = 100
 _TOLERANCE = 1e-12

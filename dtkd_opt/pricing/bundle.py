@@ -11,7 +11,7 @@ from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian
 from dtkd_opt.pricing.masters import make_bundle
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 
 MAX_STEPS = 600
 LARGE = 300_000  # options; beyond it only what is left after screening is priced again and again

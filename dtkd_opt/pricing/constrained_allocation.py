@@ -14,7 +14,7 @@ import numpy as np
 
 from dtkd_opt.pricing.response import Response, respond
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.instance import POOLS
 
 _MAX_STEPS = 200

@@ -18,7 +18,7 @@ import numpy as np
 from dtkd_opt.pricing import uplink
 from dtkd_opt.pricing.response import Response, min_upload_log_shares, respond
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 
 _ROUNDING = 1e-13  # relative: hundreds of units in the last place
 BLOCK = 100_000  # options priced at a time: what fits a processor's cache

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.solvers.clarabel import MasterQP
 from dtkd_opt.solvers.highs import MasterLP
 

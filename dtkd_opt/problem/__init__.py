@@ -11,12 +11,6 @@ from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
 from dtkd_opt.problem.options import Options, build_options, pool_delays
 
 __all__ = [
-    "Demands",
-    "Evaluation",
-    "GeneratorSettings",
-    "Options",
-    "build_options",
-    "evaluate",
-    "generate_instance",
-    "pool_delays",
-]
+    "Demands", "Evaluation", "GeneratorSettings", "Options", "build_options", "evaluate",
+    "generate_instance", "pool_delays",
+]  # fmt: skip

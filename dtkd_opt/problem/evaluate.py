@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dtkd_opt.errors import KEPT_FAULTS, UsageError
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.delays import stage_delays
 from dtkd_opt.problem.demands import Demands, pool_capacity
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array, Mask
 from dtkd_opt.records.instance import DEVICE, POOLS, Instance
 from dtkd_opt.records.plan import Plan
 
@@ -98,7 +97,7 @@ def _limit_violations(
 
 def _violated_limits(
     instance: Instance, plan: Plan, delay: Array, accuracy: Array, energy: Array
-) -> list[tuple[NDArray[np.bool_], Callable[[int], str]]]:
+) -> list[tuple[Mask, Callable[[int], str]]]:
     """For each kind of limit: the users that break it, and the words for one of them."""
     users, servers, more = instance.users, instance.servers, 1 + TOLERANCE
     shares = (plan.uplink_hz, plan.downlink_hz, plan.cpu_hz, plan.device_hz)

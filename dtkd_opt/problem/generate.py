@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.problem.options import Options, build_options, pool_delays
-from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.accuracy import AccuracyTable, best_accuracy
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.calibration import Accuracy, Calibration, shipped_calibration
 from dtkd_opt.records.elements import Server
 from dtkd_opt.records.fields import Amount, Count, Fraction, Positive, Record

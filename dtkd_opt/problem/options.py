@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dtkd_opt.errors import InfeasibleError, printable
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.demands import Demands, pool_capacity
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index, Mask
 from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 
 _BLOCK = 2**15  # options computed together
@@ -60,7 +59,7 @@ class Options:
         return np.array([getattr(self, name) for name in _NEEDS])
 
     @property
-    def constrained_rows(self) -> NDArray[np.bool_]:
+    def constrained_rows(self) -> Mask:
         """(K,) which options have a deadline or an upload limit."""
         return np.isfinite(self.deadline_s) | np.isfinite(self.uplink_limit_s)
 
@@ -69,7 +68,7 @@ class Options:
         """Whether any option has a deadline or an upload limit."""
         return bool(self.constrained_rows.any())
 
-    def select_rows(self, rows: Index | NDArray[np.bool_]) -> Options:
+    def select_rows(self, rows: Index | Mask) -> Options:
         """Some of the options (a mask or sorted indices); users keep their numbers."""
         flat = {name: getattr(self, name)[rows] for name in ("user", *_COLUMNS)}
         start = np.searchsorted(flat["user"], np.arange(self.n_users + 1))
@@ -229,7 +228,7 @@ def pool_delays(options: Options, shares: Array, rows: slice = slice(None)) -> A
     )
 
 
-def _violated_limits(options: Options, instance: Instance) -> list[tuple[str, NDArray[np.bool_]]]:
+def _violated_limits(options: Options, instance: Instance) -> list[tuple[str, Mask]]:
     """For each kind of limit, which options break it even with the whole pools."""
     floor = instance.users.min_accuracy[options.user]
     energy, late = np.zeros(len(options), bool), np.zeros(len(options), bool)
@@ -242,7 +241,7 @@ def _violated_limits(options: Options, instance: Instance) -> list[tuple[str, ND
 
 def _explain_infeasible(
     options: Options,
-    violated_limits: list[tuple[str, NDArray[np.bool_]]],
+    violated_limits: list[tuple[str, Mask]],
     empty: Index,
     instance: Instance,
 ) -> str:

@@ -9,8 +9,7 @@ import numpy as np
 from dtkd_opt.errors import KEPT_FAULTS
 from dtkd_opt.methods.stop import relative_gap
 from dtkd_opt.problem.evaluate import Evaluation, evaluate
-from dtkd_opt.problem.physics import Array
-from dtkd_opt.records.columns import Mask
+from dtkd_opt.records.arrays import Array, Mask
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import HasSolution, Solution, as_solution
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeAlias, overload
+from typing import Annotated, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import (
     Fraction,
     Numbers,
@@ -20,7 +21,6 @@ from dtkd_opt.records.fields import (
 
 Place = Literal["device", "server"]
 PLACES: tuple[Place, Place] = ("device", "server")
-Array: TypeAlias = NDArray[np.float64]
 
 
 class AccuracyTable(Record):

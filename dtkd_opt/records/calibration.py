@@ -30,7 +30,8 @@ from dtkd_opt.records.validation import validate
 
 FORMAT: Literal["dtkd-opt/accuracy/1"] = "dtkd-opt/accuracy/1"
 
-LabelKind = Literal["hard", "device", "server"]  # what a student is trained with
+CurveLabels = Literal["hard", "device", "server"]  # with soft labels a curve for each place
+Labels = Literal["hard", "soft"]  # what a student learns from
 _DATA = Path(__file__).parent / "data"
 Accuracy = Literal["mean", "lower95", "fitted"]
 
@@ -69,7 +70,7 @@ class AccuracyCurve(Record):
     """Accuracy against samples of one student and kind of labels."""
 
     student: Name
-    labels: LabelKind
+    labels: CurveLabels
     cells: Annotated[tuple[AccuracyStatistics, ...], Field(min_length=1)]
     fit: PowerLaw | None  # of four sizes or more
 
@@ -86,7 +87,7 @@ class AccuracyCurve(Record):
         """One value a size; None where it cannot be had."""
         if accuracy == "fitted":
             return [None] * len(self.cells) if self.fit is None else [*self.fit.fitted]
-        return [cell.used if accuracy == "mean" else cell.used_lower95 for cell in self.cells]
+        return [entry.used if accuracy == "mean" else entry.used_lower95 for entry in self.cells]
 
 
 class DistillationGain(Record):
@@ -105,7 +106,7 @@ class ChosenHyperparameters(Record):
     """What validation chose for one student, hard or soft labels, and size."""
 
     student: Name
-    labels: Literal["hard", "soft"]
+    labels: Labels
     samples: Count
     learning_rate: Positive
     batch_size: Count
@@ -153,7 +154,7 @@ class Calibration(Record):
         for i, model in enumerate(self.models):
             for place in PLACES:
                 curve = curves.get((model.name, place))
-                if curve is None or [cell.samples for cell in curve.cells] != [
+                if curve is None or [entry.samples for entry in curve.cells] != [
                     *model.accuracy.samples
                 ]:
                     faults.append(f"models[{i}]: must have a curve with its samples for {place}")

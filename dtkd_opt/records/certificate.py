@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError, field_validator
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.accuracy import Place
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import (
     Name,
     NonNegative,
@@ -76,7 +76,7 @@ class Certificate:
     bound: float
     gap: float
     incumbent: PlanRows
-    prices: NDArray[np.float64]
+    prices: Array
     tree: tuple[Node, ...]
 
     def __repr__(self) -> str:
@@ -154,7 +154,7 @@ def read_certificate(path: str | Path) -> Certificate:
     return Certificate(**held)
 
 
-def _price_array(sets: Sequence[Sequence[Pool]], source: str) -> NDArray[np.float64]:
+def _price_array(sets: Sequence[Sequence[Pool]], source: str) -> Array:
     widths = {len(pool) for pools in sets for pool in pools}
     faults = [
         f"prices[{i}]: must be 3 lists (uplink, downlink, CPU), got {len(pools)}"

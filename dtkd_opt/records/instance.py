@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, model_validator
 
 from dtkd_opt.errors import KEPT_FAULTS, InputError
 from dtkd_opt.records.accuracy import PLACES as PLACES
 from dtkd_opt.records.accuracy import AccuracyTable as AccuracyTable
-from dtkd_opt.records.accuracy import Array, best_accuracy
 from dtkd_opt.records.accuracy import Place as Place
-from dtkd_opt.records.columns import Mask
+from dtkd_opt.records.accuracy import best_accuracy
+from dtkd_opt.records.arrays import Array, Index, Mask
 from dtkd_opt.records.elements import Model as Model
 from dtkd_opt.records.elements import Server as Server
 from dtkd_opt.records.elements import Task as Task
@@ -184,7 +183,7 @@ def _repeated(kind: str, names: list[str]) -> Iterator[str]:
         seen.add(name)
 
 
-def _gains(users: Users) -> tuple[NDArray[np.int64], Mask]:
+def _gains(users: Users) -> tuple[Index, Mask]:
     """(N,) how many entries a user's `channel_gain` has, and whether all are null."""
     gain = users.channel_gain
     if gain.dtype == object:  # lists of several lengths

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, ClassVar, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dtkd_opt.records.accuracy import Array
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.columns import Column, Columns, Texts
 from dtkd_opt.records.fields import Name, NonNegative, Record
 from dtkd_opt.records.instance import DEVICE, PLACES, SERVER, Instance, Place
 
-Index: TypeAlias = NDArray[np.int64]
 MAX_FLOAT = float(np.finfo(float).max)
 _ANY_AMOUNT = Column("number", 0, MAX_FLOAT)
 

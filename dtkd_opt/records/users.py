@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.columns import Column, Columns, Texts
 from dtkd_opt.records.fields import (
     LARGEST,
@@ -96,15 +96,15 @@ class Users(Columns[User]):
     }
 
     name: Texts
-    samples: NDArray[np.int64]
-    fresh_fraction: NDArray[np.float64]
-    cpu_hz: NDArray[np.float64]  # cycles/s
-    tx_power_w: NDArray[np.float64]
-    kappa: NDArray[np.float64]  # J s² / cycle³
-    channel_gain: NDArray[np.float64]  # (N, S); (N,) tuples while the lengths of the lists differ
-    energy_j: NDArray[np.float64]
-    deadline_s: NDArray[np.float64]
-    min_accuracy: NDArray[np.float64]
+    samples: Index
+    fresh_fraction: Array
+    cpu_hz: Array  # cycles/s
+    tx_power_w: Array
+    kappa: Array  # J s² / cycle³
+    channel_gain: Array  # (N, S); (N,) tuples while the lengths of the lists differ
+    energy_j: Array
+    deadline_s: Array
+    min_accuracy: Array
 
     def update_hash(self, digest: hashlib._Hash) -> None:
         """Hash the contents: the names as a JSON list, the numbers as little-endian 8 bytes."""

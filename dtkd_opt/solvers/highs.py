@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field, Strict
 
 from dtkd_opt.errors import UsageError
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import NonNegative, Positive, Record, Text
 
 INF = highspy.kHighsInf

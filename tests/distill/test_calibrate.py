@@ -70,11 +70,11 @@ def test_files_and_figures(unbroken: Path) -> None:
     scored = runs[runs.scored_on == "test"].set_index("seed")
     calibration = do.read_calibration(unbroken / "t.json")
     for curve in calibration.curves:
-        for cell in curve.cells:
-            part = scored[(scored.labels == curve.labels) & (scored.samples == cell.samples)]
+        for entry in curve.cells:
+            part = scored[(scored.labels == curve.labels) & (scored.samples == entry.samples)]
             low, high = stats.t.interval(0.95, 2, part.accuracy.mean(), stats.sem(part.accuracy))
             expected = [part.accuracy.mean(), part.accuracy.std(), low, min(high, 1)]
-            found = [cell.mean, cell.std, cell.lower95, cell.upper95]
+            found = [entry.mean, entry.std, entry.lower95, entry.upper95]
             assert found == pytest.approx(expected, abs=1e-6)
     for gain in calibration.lifts:
         part = scored[scored.samples == gain.samples]
@@ -294,6 +294,6 @@ def test_the_figure_shows_every_cell(unbroken: Path) -> None:
     (axis,) = accuracy_figure(calibration).axes
     heights = sorted(line.get_ydata()[i] for bars in axis.containers for line in bars[:1]
                      for i in range(2))  # fmt: skip
-    means = sorted(100 * cell.mean for curve in calibration.curves for cell in curve.cells)
+    means = sorted(100 * entry.mean for curve in calibration.curves for entry in curve.cells)
     assert heights == pytest.approx(means)
     assert np.all(np.array(means) > 50)

@@ -42,7 +42,7 @@ class RunSpec(Record):
         return hash((self.instance_sha256, self.label, self.seed))
 
 
-Task = tuple[Instance, RunSpec]
+RunJob = tuple[Instance, RunSpec]
 
 
 def build_specs(
@@ -51,7 +51,7 @@ def build_specs(
     settings: Mapping[str, Any],
     seeds: int,
     limits: tuple[float, float | None, int | None],
-) -> list[Task]:
+) -> list[RunJob]:
     """All runs in their order: instance, label, seed.
 
     Parameters

@@ -33,7 +33,7 @@ _Step = Annotated[int, Strict(), Field(ge=0)]
 _Tensors = dict[str, torch.Tensor]
 
 
-class Stage(Record):
+class TrainStage(Record):
     """An earlier part of a training that was resumed."""
 
     steps: Count  # its setting
@@ -50,7 +50,7 @@ class CheckpointHeader(Record):
     step: _Step
     elapsed_s: NonNegative
     curve: list[CurveRow]
-    stages: list[Stage]
+    stages: list[TrainStage]
 
 
 class TrainState:
@@ -76,7 +76,7 @@ class TrainState:
         self.losses: list[float] = []  # since the last row of the curve
         self.rewards: list[float] = []
         self.curve: list[CurveRow] = []
-        self.stages: list[Stage] = []
+        self.stages: list[TrainStage] = []
 
     @property
     def target_network(self) -> QNetwork:
@@ -139,7 +139,7 @@ def load(state: TrainState, folder: Path) -> None:
     state.step, state.elapsed_s = header.step, header.elapsed_s
     state.curve, state.stages = list(header.curve), list(header.stages)
     if state.progress < 1:
-        state.stages.append(Stage(steps=old.steps, minutes=old.minutes, until=header.step))
+        state.stages.append(TrainStage(steps=old.steps, minutes=old.minutes, until=header.step))
     elif (old.steps, old.minutes) != (new.steps, new.minutes):
         at = f"step {header.step}, after {header.elapsed_s / 60:.2g} minutes"
         raise UsageError(f"{path} is at {at}; resume with more steps or minutes than that")

@@ -18,7 +18,7 @@ from dtkd_opt.methods.dqn.game import (
 from dtkd_opt.methods.dqn.replay_buffer import Transitions
 from dtkd_opt.pricing.allocation import allocate
 from dtkd_opt.pricing.equal_shares import argmax_by_user
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 
 _ANY_OPTION = 0.1  # probability that an exploratory action is any option, not the cheapest
 

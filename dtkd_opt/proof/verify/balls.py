@@ -14,10 +14,10 @@ from bisect import bisect_right
 
 import numpy as np
 from flint import arb, ctx
-from numpy.typing import NDArray
 
 from dtkd_opt.proof.verify.arrays import Arrays
-from dtkd_opt.records.accuracy import AccuracyTable, Array
+from dtkd_opt.records.accuracy import AccuracyTable
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.instance import DEVICE, PLACES, Instance
 
 PRECISION = 128  # bits
@@ -166,7 +166,7 @@ class Balls:
                 costs[n, m, p, s] = max(0.0, k.cost(at, 1.0, free_hz), late)  # never negative
         return costs
 
-    def figures(self, choice: NDArray[np.int64], shares: Array) -> Array:
+    def figures(self, choice: Index, shares: Array) -> Array:
         """(4, N) cost, delay, energy and accuracy of all users, by (3, N) choice and shares."""
         pairs = enumerate(zip(choice.T.tolist(), shares.T.tolist(), strict=True))
         with ctx.workprec(PRECISION):
