@@ -52,7 +52,7 @@ class QLearning(Record):
 
     cold: Flag = False
     """Start from empty tables, as in the paper, instead of the prices' costs."""
-    rounds: Count = 10_000
+    rounds: Count = 10_000  # of choices, allocations and updates
     learning_rate: _Part = 0.1
     """α, after first visits of 1, 1/2, 1/3, … that average."""
     epsilon: Fraction = 0.5

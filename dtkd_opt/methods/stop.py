@@ -14,9 +14,9 @@ from dtkd_opt.errors import UsageError
 class Stop:
     """When a method ends: a proven relative gap, seconds, or rounds of its own."""
 
-    gap: float = 1e-6
-    time_limit: float = math.inf
-    iterations: int | None = None
+    gap: float = 1e-6  # relative: proven
+    time_limit: float = math.inf  # seconds
+    iterations: int | None = None  # rounds of the method's own; None: no limit
 
 
 class TimeIsUp(Exception):
@@ -30,10 +30,10 @@ class Progress:
     ``str(progress)`` is one readable line.
     """
 
-    phase: str
-    bound: float
-    incumbent: float
-    elapsed_s: float
+    phase: str  # what the method does now
+    bound: float  # lower bound on J [s]
+    incumbent: float  # J of the best plan [s]
+    elapsed_s: float  # since the search began [s]
 
     @property
     def gap(self) -> float:

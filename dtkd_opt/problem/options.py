@@ -26,19 +26,19 @@ _NEEDS = ("uplink_bits", "downlink_work", "server_cycles")  # of the pools
 class Options:
     """Flat arrays over the K options, sorted by user; all of shape (K,) unless said otherwise."""
 
-    user: Index
-    model: Index
-    place: Index  # DEVICE or SERVER
-    server: Index
-    accuracy: Array
+    user: Index  # its number, rising
+    model: Index  # number of the student model
+    place: Index  # DEVICE (0) or SERVER (1)
+    server: Index  # its number
+    accuracy: Array  # a, of the student then
     error_cost_s: Array  # ρ (1 - a)
     device_delay_s: Array  # E_p D c_m / f on the device, else 0
     device_hz: Array  # the device's frequency, else 0
-    uplink_bits: Array
+    uplink_bits: Array  # to the server [bit]
     uplink_snr_hz: Array  # γ
     uplink_limit_s: Array  # longest upload within the energy budget, inf without
     downlink_work: Array  # bits over spectral efficiency [Hz s]
-    server_cycles: Array
+    server_cycles: Array  # at the server [cycles]
     deadline_s: Array  # inf without
     capacity: Array  # (3, S): uplink [Hz], downlink [Hz], CPU [cycles/s]
     start: Index  # (N + 1,): options of user n are start[n]:start[n + 1]

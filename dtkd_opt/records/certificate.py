@@ -46,17 +46,17 @@ Option = tuple[Whole, Place, Whole]  # model, place, server
 class LeafNode(Record):
     """A case: J ≥ `bound` for all plans still allowed here, by one of the certificate's prices."""
 
-    prices: Whole
-    bound: Number
+    prices: Whole  # number of the set of prices
+    bound: Number  # on J [s]
 
 
 class SplitNode(Record):
     """Two cases: `user` takes one of `options` (node `inside`), or none of them (`outside`)."""
 
-    user: Whole
-    options: tuple[Option, ...]
-    inside: Whole
-    outside: Whole
+    user: Whole  # its number
+    options: tuple[Option, ...]  # (model, place, server) each, by number but the place
+    inside: Whole  # number of the node
+    outside: Whole  # number of the node
 
 
 Node = LeafNode | SplitNode
@@ -69,15 +69,15 @@ class Certificate:
     `prices` holds P sets of pool prices, (P, 3, S) in s/Hz, s/Hz and s/(cycle/s).
     """
 
-    instance: str
-    instance_sha256: str
-    version: str
-    objective: float
-    bound: float
-    gap: float
-    incumbent: PlanRows
-    prices: NDArray[np.float64]
-    tree: tuple[Node, ...]
+    instance: str  # its name
+    instance_sha256: str  # of the instance's file or contents
+    version: str  # of dtkd-opt
+    objective: float  # J that the incumbent costs at most [s]
+    bound: float  # J that every plan costs at least [s]
+    gap: float  # (objective - bound) / |objective|, at most
+    incumbent: PlanRows  # the plan
+    prices: NDArray[np.float64]  # (P, 3, S) sets of prices of the pools [s/Hz, s/Hz, s/(cycle/s)]
+    tree: tuple[Node, ...]  # of cases, from the root, which is node 0
 
     def __repr__(self) -> str:
         figures = f"objective {self.objective:.6g}, bound {self.bound:.6g}, gap {self.gap:.1e}"

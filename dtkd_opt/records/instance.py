@@ -60,7 +60,7 @@ class Instance(Record):
         One :class:`User` each, or :class:`Users` columns.
     """
 
-    format: Literal["dtkd-opt/instance/1"] = FORMAT
+    format: Literal["dtkd-opt/instance/1"] = FORMAT  # of its file
     name: Name
     description: Text | None = None
     seconds_per_error: Amount

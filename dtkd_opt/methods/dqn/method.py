@@ -48,7 +48,7 @@ class DQN(Record):
 
     network: Path | None = None
     """JSON file of a trained network, its weights beside it; None: the one that ships."""
-    rounds: Count = 40
+    rounds: Count = 40  # of the game
     active_fraction: _Probability = 0.4
     """Probability that a user is active in the first round; it falls geometrically."""
     final_active_fraction: _Probability = 0.05

@@ -12,14 +12,14 @@ from dtkd_opt.records.fields import Count, Fraction, Positive, Record, raise_fau
 class DQNTrainSettings(Record):
     """Settings of the training; it ends after `steps` or, if given, `minutes` in all."""
 
-    seed: Annotated[int, Strict(), Field(ge=0, lt=2**31)] = 0
-    steps: Count = 20_000
-    minutes: Positive | None = None
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**31)] = 0  # of all randomness
+    steps: Count = 20_000  # a round of a game and an update each
+    minutes: Positive | None = None  # in place of `steps`, if given
     users: Annotated[int, Strict(), Field(ge=10, le=10_000)] = 200
     """Of the largest instance."""
     rounds: Count = 40
     """Of a game."""
-    hidden: Annotated[int, Strict(), Field(ge=1, le=4096)] = 32
+    hidden: Annotated[int, Strict(), Field(ge=1, le=4096)] = 32  # neurons of each hidden layer
     learning_rate: Annotated[float, Strict(), Field(gt=0, le=1)] = 5e-4
     """Falls linearly to nothing."""
     discount: Fraction = 0.3
