@@ -33,15 +33,12 @@ SweepCallback = Callable[[int, int], None]  # how many plans are done, and of ho
 
 @dataclass(frozen=True, eq=False)
 class ParetoFront:
-    """The plans of a sweep over ρ, by rising ρ, and the front that their bounds prove.
+    """The plans of a sweep over ρ, by rising ρ, and the front that their bounds prove."""
 
-    `interrupted`: Ctrl-C came, even if all weights were done.
-    """
-
-    instance: Instance
-    weights: Array
-    results: tuple[Result, ...]
-    interrupted: bool = False
+    instance: Instance  # as it was given
+    weights: Array  # (R,) ρ, rising [s]
+    results: tuple[Result, ...]  # one a weight
+    interrupted: bool = False  # whether Ctrl-C came, even if all weights were done
 
     @cached_property
     def frame(self) -> pd.DataFrame:

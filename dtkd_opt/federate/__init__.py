@@ -53,6 +53,11 @@ def federate(
     callback
         Called with the phase, how much of it is done and all.
 
+    Returns
+    -------
+    Federation
+        Predicted and realised figures; after Ctrl-C, of the users that were done by then.
+
     Raises
     ------
     InputError

@@ -37,6 +37,7 @@ class Progress:
 
     @property
     def gap(self) -> float:
+        """(incumbent - bound) / |incumbent|; inf while either is missing."""
         return relative_gap(self.incumbent, self.bound)
 
     def __str__(self) -> str:

@@ -24,15 +24,13 @@ class GeneratorSettings(Record):
     """What a random instance looks like."""
 
     seconds_per_error: Amount = 100.0  # ρ, the weight of the error against the delay [s]
-    reach: Count = 2
-    """To how many servers a user has a channel, the strongest ones."""
+    reach: Count = 2  # to how many servers a user has a channel, the strongest ones
     deadlines: Fraction = 0.0  # share of the users with a deadline
     energy_budgets: Fraction = 0.0  # share with an energy budget
     accuracy_floors: Fraction = 0.0  # share with a lowest accuracy
     uplink_hz: Positive = 20e6  # of each server [Hz]
     downlink_hz: Positive = 20e6  # of each server [Hz]
-    server_hz_per_user: Positive = 4e9
-    """CPU of the servers, [cycles/s] for each user."""
+    server_hz_per_user: Positive = 4e9  # CPU of the servers, [cycles/s] for each user
     radius_m: Positive = 500.0  # of a server's cell [m]
 
 
@@ -60,6 +58,11 @@ def generate_instance(
     calibration, accuracy
         Models and task are those of a calibration, with its "mean", "lower95" or "fitted" accuracy;
         by default those of :func:`shipped_calibration`.
+
+    Returns
+    -------
+    Instance
+        Named and described by its arguments.
 
     Raises
     ------

@@ -30,7 +30,7 @@ class Options:
     model: Index  # number of the student model
     place: Index  # DEVICE (0) or SERVER (1)
     server: Index  # its number
-    accuracy: Array  # a, of the student then
+    accuracy: Array  # a_m^place(D) of the student
     error_cost_s: Array  # ρ (1 - a)
     device_delay_s: Array  # E_p D c_m / f on the device, else 0
     device_hz: Array  # the device's frequency, else 0
@@ -45,10 +45,12 @@ class Options:
 
     @property
     def n_users(self) -> int:
+        """N."""
         return len(self.start) - 1
 
     @property
     def n_servers(self) -> int:
+        """S."""
         return int(self.capacity.shape[1])
 
     def __len__(self) -> int:
@@ -121,6 +123,16 @@ _COLUMNS = [f.name for f in fields(Options) if f.name not in ("user", "capacity"
 
 def build_options(instance: Instance) -> Options:
     """All admissible options of an instance.
+
+    Parameters
+    ----------
+    instance
+        The problem.
+
+    Returns
+    -------
+    Options
+        Those that no limit rules out by itself, sorted by user.
 
     Raises
     ------

@@ -64,10 +64,7 @@ Node = LeafNode | SplitNode
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
-    """A claim about one instance: this plan costs at most `objective`, no plan less than `bound`.
-
-    `prices` holds P sets of pool prices, (P, 3, S) in s/Hz, s/Hz and s/(cycle/s).
-    """
+    """A claim: this plan costs at most `objective`, and no plan less than `bound`."""
 
     instance: str  # its name
     instance_sha256: str  # of the instance's file or contents
@@ -85,6 +82,7 @@ class Certificate:
 
     @property
     def n_leaves(self) -> int:
+        """How many cases the proof has."""
         return sum(isinstance(node, LeafNode) for node in self.tree)
 
 
@@ -138,6 +136,16 @@ def read_certificate(path: str | Path) -> Certificate:
     """Read and validate a certificate file.
 
     Only its form is judged here; :func:`dtkd_opt.proof.verify.verify` judges what it claims.
+
+    Parameters
+    ----------
+    path
+        A JSON file in the format ``dtkd-opt/certificate/1``.
+
+    Returns
+    -------
+    Certificate
+        With its plan, also where that is in a Parquet file beside it.
 
     Raises
     ------

@@ -50,12 +50,18 @@ class Instance(Record):
 
     Parameters
     ----------
-    name, description
-        What it is called, and a text for readers or None.
+    name
+        What it is called.
+    description
+        A text for readers, or None.
     seconds_per_error
         ρ, the weight of the error against the delay [s].
-    task, servers, models
-        What is trained, where, and the students to choose from.
+    task
+        What is trained.
+    servers
+        Where, beside the devices: one or more.
+    models
+        The students to choose from: one or more.
     users
         One :class:`User` each, or :class:`Users` columns.
     """
@@ -205,6 +211,11 @@ def read_instance(path: str | Path) -> Instance:
     ----------
     path
         A JSON file in the format ``dtkd-opt/instance/1``.
+
+    Returns
+    -------
+    Instance
+        Its `sha256` is of what was read.
 
     Raises
     ------

@@ -43,7 +43,7 @@ class UserPlans(PlanColumns[UserPlan]):
 
     __slots__ = ()
     record = UserPlan
-    keys: ClassVar[Mapping[str, Column]] = {
+    keys: ClassVar[Mapping[str, Column]] = {  # what each column may hold
         **PlanColumns.keys,
         "delay_s": Column("number", 0, MAX_FLOAT),
         "accuracy": Column("number", 0, 1),
@@ -103,6 +103,16 @@ def as_solution(given: Solution | HasSolution) -> Solution:
 
 def read_solution(path: str | Path) -> Solution:
     """Read and validate a solution file, with the table of its users where it names one.
+
+    Parameters
+    ----------
+    path
+        A JSON file in the format ``dtkd-opt/solution/1``.
+
+    Returns
+    -------
+    Solution
+        As the file says; :func:`dtkd_opt.proof.check.check` judges whether it is true.
 
     Raises
     ------

@@ -30,7 +30,7 @@ class HighsSettings(Record):
     threads: Annotated[int, Strict(), Field(ge=0, le=256)] = 0  # of HiGHS; 0: it chooses
     log_file: Text = ""  # where HiGHS writes its log; "": nowhere
     mip_rel_gap: NonNegative | None = None  # at which a solve stops; None: the method decides
-    feasibility_tolerance: Positive = 1e-9  # of the rows, and of whole numbers
+    feasibility_tolerance: Positive = 1e-9  # of HiGHS, for rows and whole numbers
     options: dict[str, Any] = Field(default_factory=dict)  # more of HiGHS's own, by name
 
 

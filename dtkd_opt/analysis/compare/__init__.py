@@ -40,8 +40,8 @@ Kind = TypeVar("Kind")
 class Comparison:
     """The finished runs of a comparison, ordered by instance, label, seed."""
 
-    records: tuple[Run, ...]
-    interrupted: bool
+    records: tuple[Run, ...]  # one a run
+    interrupted: bool  # whether Ctrl-C came before all runs were done
 
     @cached_property
     def runs(self) -> pd.DataFrame:
