@@ -6,6 +6,7 @@ fields as keywords, which griffe cannot see: `Record.__init__` gets its signatur
 
 from __future__ import annotations
 
+import inspect
 import re
 from importlib import import_module
 from typing import Any, cast
@@ -140,17 +141,26 @@ def _list_fields(kind: griffe.Class) -> list[griffe.Attribute]:
     if not own or HEADING in text:
         return []
     fields = [*((_record_fields(kind) or {}) | own).values()]
-    section = HEADING + "\n".join(_field(field) for field in fields)
+    section = HEADING + "\n".join(_field(field, text) for field in fields)
     kind.docstring = griffe.Docstring(f"{text.rstrip()}\n\n{section}".strip(), parent=kind)
     return fields  # their own docstrings would say it again
 
 
-def _field(field: griffe.Attribute) -> str:
+def _field(field: griffe.Attribute, text: str) -> str:
+    """A field's entry: its docstring, its comment, or what the class says of the parameter."""
+    comment = COMMENT.search(field.source)
+    parameter = re.search(rf"^{field.name}\n((?:    .+\n?)+)", text, re.MULTILINE)
     if field.docstring is not None:
         words = field.docstring.value
+    elif comment:
+        words = _sentence(comment[1])
     else:
-        comment = COMMENT.search(field.source)
-        words = comment[1] if comment else ""
-    annotation = _plain(field.annotation)
+        words = inspect.cleandoc(parameter[1]) if parameter else ""
     lines = "\n".join(f"    {line}".rstrip() for line in words.splitlines())
-    return f"{field.name} : {annotation}\n{lines or '    '}"
+    return f"{field.name} : {_plain(field.annotation)}\n{lines or '    '}"
+
+
+def _sentence(comment: str) -> str:
+    """A comment as docstrings are written; what begins with a symbol begins with it here."""
+    first = comment[0].upper() if re.match(r"[a-z]{2,}\b", comment) else comment[0]
+    return f"{first}{comment[1:]}" + ("" if comment[-1] in ".…" else ".")
