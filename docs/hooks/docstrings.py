@@ -15,7 +15,7 @@ import griffe
 
 ROLE = re.compile(r":(?:func|class|meth|mod|attr):`~?([\w.]+)`")
 LITERAL = re.compile(r"``([^`]+)``")
-COMMENT = re.compile(r"\s#\s+(?!noqa|type:|fmt:)(.*)$")
+COMMENT = re.compile(r"\s#\s+(?!noqa|type:|fmt:)(.*)$", re.MULTILINE)
 JOINT = re.compile(r"^(\w+(?:, \w+)+)\n((?:    .+\n?)+)", re.MULTILINE)
 HEADING = "Attributes\n----------\n"
 RECORD = "dtkd_opt.records.fields.Record"

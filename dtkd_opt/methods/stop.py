@@ -14,8 +14,8 @@ from dtkd_opt.errors import UsageError
 class Stop:
     """When a method ends: a proven relative gap, seconds, or rounds of its own."""
 
-    gap: float = 1e-6  # relative: proven
-    time_limit: float = math.inf  # seconds
+    gap: float = 1e-6  # proven relative gap
+    time_limit: float = math.inf  # since the search began [s]
     iterations: int | None = None  # rounds of the method's own; None: no limit
 
 

@@ -104,7 +104,7 @@ class Users(Columns[User]):
         "min_accuracy": Column("number", 0, 1, null=-np.inf),
     }
 
-    name: Texts  # (N,)
+    name: Texts  # (N,) unique
     samples: NDArray[np.int64]  # (N,) D, private samples
     fresh_fraction: NDArray[np.float64]  # (N,) φ, share of them that is new
     cpu_hz: NDArray[np.float64]  # (N,) highest frequency of the device's CPU [cycles/s]
@@ -112,8 +112,8 @@ class Users(Columns[User]):
     kappa: NDArray[np.float64]  # (N,) κ, energy per cycle and squared frequency [J s² / cycle³]
     channel_gain: NDArray[np.float64]  # (N, S); (N,) tuples while the lengths of the lists differ
     energy_j: NDArray[np.float64]  # (N,) energy budget of the device [J]
-    deadline_s: NDArray[np.float64]  # (N,) [s]
-    min_accuracy: NDArray[np.float64]  # (N,) accuracy floor
+    deadline_s: NDArray[np.float64]  # (N,) longest delay [s]
+    min_accuracy: NDArray[np.float64]  # (N,) lowest accuracy
 
     def update_hash(self, digest: hashlib._Hash) -> None:
         """Hash the contents: the names as a JSON list, the numbers as little-endian 8 bytes."""

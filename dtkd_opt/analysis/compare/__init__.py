@@ -110,6 +110,7 @@ def compare(
     Returns
     -------
     Comparison
+        The runs that are finished, each checked.
 
     Raises
     ------
