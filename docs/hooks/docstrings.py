@@ -51,7 +51,7 @@ def _visit(thing: griffe.Object, targets: dict[str, str]) -> None:
         for field in _list_fields(thing):
             field.docstring = None
     if thing.docstring is not None:
-        # of parameters that share a description, each has a type of its own
+        # of parameters that share an entry, each has a type and often words of its own
         text = JOINT.sub(lambda joint: _apart(joint[1], joint[2]), thing.docstring.value)
         text = ROLE.sub(lambda role: _link(role[1], targets), text)
         thing.docstring.value = LITERAL.sub(r"`\1`", text)
@@ -118,7 +118,12 @@ def _plain(annotation: Any) -> Any:
 
 
 def _apart(names: str, words: str) -> str:
-    return "".join(f"{name}\n{words.rstrip()}\n" for name in names.split(", "))
+    """An entry for each name: its own part of "the one, and the other", or else all words."""
+    apart, parts = names.split(", "), re.split(r", and\s+", words.strip(), maxsplit=1)
+    if len(apart) != len(parts) or ". " in parts[0]:
+        return "".join(f"{name}\n{words.rstrip()}\n" for name in apart)
+    sentences = (f"    {parts[0]}.", f"    {parts[1][0].upper()}{parts[1][1:]}")
+    return "".join(f"{name}\n{line}\n" for name, line in zip(apart, sentences, strict=True))
 
 
 def _link(path: str, targets: dict[str, str]) -> str:

@@ -91,7 +91,7 @@ def pareto(
     points
         How many weights, at least 2, in equal ratios.
     min_weight, max_weight
-        Smallest and largest ρ [s]; by default the instance's divided by and times 10.
+        Smallest ρ [s], by default the instance's / 10, and largest, by default the instance's * 10.
     gap, time_limit
         As of :func:`solve`, for each plan.
     callback

@@ -103,8 +103,8 @@ def calibrate(
     settings
         All other settings.
     jobs, dask
-        Processes at once, -1 for one a core; or a Dask scheduler's address. A worker reads the
-        data from its own disk.
+        Processes at once, -1 for one a core, and in their place a Dask scheduler's address. A
+        worker reads the data from its own disk.
     device
         `cpu` or `cuda`.
     output

@@ -41,7 +41,7 @@ def federate(
     Parameters
     ----------
     instance, solution
-        The problem and a feasible plan for it (or the result that has it); students must be
+        The problem, and a feasible plan for it (or the result that has it); students must be
         networks of this package.
     spec
         Data, seed, engine and so on; None: the defaults of :class:`FederationSpec`.

@@ -49,7 +49,7 @@ def evaluate(instance: Instance, plan: Plan) -> Evaluation:
     Parameters
     ----------
     instance, plan
-        The problem and what every user does.
+        The problem, and what every user does.
 
     Returns
     -------

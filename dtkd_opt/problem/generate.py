@@ -56,8 +56,8 @@ def generate_instance(
     name
         The instance's name; by default n<users>, with -s<servers> where there are several.
     calibration, accuracy
-        Models and task are those of a calibration, with its "mean", "lower95" or "fitted" accuracy;
-        by default those of :func:`shipped_calibration`.
+        Where models and task are from, by default :func:`shipped_calibration`, and which of its
+        accuracies: "mean", "lower95" or "fitted".
 
     Returns
     -------

@@ -283,7 +283,7 @@ def write_calibration(calibration: Calibration, path: str | Path) -> None:
     Parameters
     ----------
     calibration, path
-        What to write where.
+        What to write, and where.
 
     Raises
     ------

@@ -184,7 +184,7 @@ def write_certificate(
     Parameters
     ----------
     certificate, path
-        What to write where.
+        What to write, and where.
     parquet
         Whether the incumbent goes to ``STEM.incumbent.parquet`` beside the file (written first);
         by default from 100,000 users on.

@@ -249,7 +249,7 @@ def write_instance(
     Parameters
     ----------
     instance, path
-        What to write where.
+        What to write, and where.
     users
         "json": in the file. "parquet": as a table beside it, which is written first, with the
         file's name but for its ending. "auto": as a table from 100,000 users on.

@@ -134,7 +134,7 @@ def write_solution(
     Parameters
     ----------
     solution, path
-        What to write where; a result counts as its solution.
+        What to write (a result counts as its solution), and where.
     users
         "json": in the file. "parquet": as a table beside it, which is written first, with the
         file's name but for its ending. "auto": as a table from 100,000 users on, if pyarrow is

@@ -82,7 +82,8 @@ def compare(
     Parameters
     ----------
     instances, methods
-        Instances of different names; names of methods, also of other packages, or of `settings`.
+        Instances of different names, and names of methods, also of other packages, or of
+        `settings`.
     settings
         Settings by method: the method itself, such as ``QLearning(cold=True)``, or a mapping. A
         mapping with a ``"method"`` may have any other name, by which `methods` calls that method
