@@ -31,15 +31,12 @@ SPAN = 10.0  # weights from the instance's divided by this to the instance's tim
 
 @dataclass(frozen=True, eq=False)
 class ParetoFront:
-    """The plans of a sweep over ρ, by rising ρ, and the front that their bounds prove.
+    """The plans of a sweep over ρ, by rising ρ, and the front that their bounds prove."""
 
-    `interrupted`: Ctrl-C came, even if all weights were done.
-    """
-
-    instance: Instance
-    weights: Array
-    results: tuple[Result, ...]
-    interrupted: bool = False
+    instance: Instance  # as it was given
+    weights: Array  # (R,) ρ, rising [s]
+    results: tuple[Result, ...]  # one a weight
+    interrupted: bool = False  # whether Ctrl-C came, even if all weights were done
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -92,7 +89,7 @@ def pareto(
     points
         How many weights, at least 2, in equal ratios.
     min_weight, max_weight
-        Smallest and largest ρ [s]; by default the instance's divided by and times 10.
+        Smallest ρ [s], by default the instance's / 10, and largest, by default the instance's * 10.
     gap, time_limit
         As of :func:`solve`, for each plan.
     callback

@@ -50,14 +50,11 @@ TEACHER = "teacher"
 
 @dataclass(frozen=True, eq=False)
 class CalibrationResult:
-    """The calibration, and the trainings by which hyperparameters were chosen and it was made.
+    """The calibration, and the trainings by which hyperparameters were chosen and it was made."""
 
-    `calibration` is None if Ctrl-C came first; `resume` goes on then.
-    """
-
-    calibration: Calibration | None
-    selection: tuple[TrainingRow, ...]
-    trainings: tuple[TrainingRow, ...]
+    calibration: Calibration | None  # None if Ctrl-C came first; `resume` goes on then
+    selection: tuple[TrainingRow, ...]  # those by which hyperparameters were chosen
+    trainings: tuple[TrainingRow, ...]  # those that it was made from
 
     @property
     def failures(self) -> tuple[TrainingRow, ...]:
@@ -106,8 +103,8 @@ def calibrate(
     settings
         All other settings.
     jobs, dask
-        Processes at once, -1 for one a core; or a Dask scheduler's address. A worker reads the
-        data from its own disk.
+        Processes at once, -1 for one a core, and in their place a Dask scheduler's address. A
+        worker reads the data from its own disk.
     device
         `cpu` or `cuda`.
     output
@@ -119,6 +116,11 @@ def calibrate(
         Folder of trained teachers; by default in the user's cache.
     callback
         Called with the phase, how much of it is done and how much there is.
+
+    Returns
+    -------
+    CalibrationResult
+        The calibration with its trainings; after Ctrl-C, those that were done by then.
 
     Raises
     ------

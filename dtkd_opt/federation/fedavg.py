@@ -49,18 +49,15 @@ class FedAvgSpec(StudentSpec):
 
 
 class FedAvgResult(Row):
-    """The result; `accuracies` are the common student's after each round, on held-out samples.
+    """The result of a federated averaging."""
 
-    `up_bits` and `down_bits` are of all users and rounds.
-    """
-
-    spec: FedAvgSpec
-    outcome: Literal["done", "failed"]
-    accuracies: tuple[Fraction, ...] = ()
-    up_bits: Whole | None = None
-    down_bits: Whole | None = None
-    seconds: NonNegative | None = None
-    cpu_s: NonNegative | None = None
+    spec: FedAvgSpec  # all that decides it
+    outcome: Literal["done", "failed"]  # with or without a trained student
+    accuracies: tuple[Fraction, ...] = ()  # of the student after each round, on held-out samples
+    up_bits: Whole | None = None  # of all users and rounds [bit]
+    down_bits: Whole | None = None  # the same [bit]
+    seconds: NonNegative | None = None  # of the training here, not of the plan's timeline
+    cpu_s: NonNegative | None = None  # of this process, meanwhile [s]
 
     @property
     def accuracy(self) -> float:
@@ -86,6 +83,11 @@ def fedavg(
         median number of samples. The engine is this process.
     callback
         Called with the part of the training that is done.
+
+    Returns
+    -------
+    FedAvgResult
+        The common student's accuracy after each round, and what was sent.
 
     Raises
     ------

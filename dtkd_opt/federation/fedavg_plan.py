@@ -22,22 +22,18 @@ _TOLERANCE = 1e-12  # of a round's length, relative
 
 @dataclass(frozen=True, eq=False)
 class FedAvgPlan:
-    """One student for all, and the timeline of its federated averaging.
+    """One student for N users, and the timeline of the R rounds of its federated averaging."""
 
-    `epochs` are the local ones of each round, all together the task's. Rows are rounds (R),
-    columns users (N).
-    """
-
-    instance: Instance
-    student: str
-    epochs: tuple[int, ...]
-    server: Index  # (N,) of the greatest gain
-    device_hz: Array  # (N,) of the CPU, within its energy budget
-    uplink_hz: Array  # (R, N)
-    upload_s: Array  # (R, N)
-    download_s: Array  # (N,) of an average, which a server broadcasts to its users
-    delay_s: Array  # (N,) until a user has the last average
-    expected_accuracy: float
+    instance: Instance  # the problem
+    student: str  # name of the common student
+    epochs: tuple[int, ...]  # (R,) local ones of each round, all together the task's
+    server: Index  # (N,) number of the server of greatest gain
+    device_hz: Array  # (N,) of the CPU, within its energy budget [cycles/s]
+    uplink_hz: Array  # (R, N) shares of the servers' uplink bands [Hz]
+    upload_s: Array  # (R, N) [s]
+    download_s: Array  # (N,) of an average, which a server broadcasts to its users [s]
+    delay_s: Array  # (N,) until a user has the last average [s]
+    expected_accuracy: float  # of the common student, for every user
 
     def __repr__(self) -> str:
         rounds = f"{len(self.epochs)} rounds of {self.student}"
@@ -90,6 +86,11 @@ def plan_fedavg(
         the accuracy of hard labels at the samples of all users together, constant beyond the
         calibrated sizes (averaging is at most as good as one training on all); the instance's
         device accuracy where there is no calibration.
+
+    Returns
+    -------
+    FedAvgPlan
+        What :func:`dtkd_opt.federate.fedavg.fedavg` trains.
 
     Raises
     ------

@@ -33,7 +33,7 @@ def federate(
     Parameters
     ----------
     instance, solution
-        The problem and a feasible plan for it (or the result that has it); students must be
+        The problem, and a feasible plan for it (or the result that has it); students must be
         networks of this package.
     spec
         Data, seed, engine and so on; None: the defaults of :class:`FederationSpec`.
@@ -44,6 +44,11 @@ def federate(
         Go on with the users in `output`; failed ones are trained again.
     callback
         Called with the phase, how much of it is done and all.
+
+    Returns
+    -------
+    Federation
+        Predicted and realised figures; after Ctrl-C, of the users that were done by then.
 
     Raises
     ------

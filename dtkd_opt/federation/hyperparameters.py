@@ -72,7 +72,7 @@ def _nearest(
     if not matching:
         fault = f'choices: has none for "{student}" with {labels} labels'
         source = f"calibration of {calibration.data}"
-        raise InputError(source, [f"{fault}; calibrate it, or leave --table"])
+        raise InputError(source, [f"{fault}; calibrate it, or give no accuracy table"])
     return min(matching, key=lambda choice: abs(math.log(choice.samples / samples)))
 
 

@@ -16,9 +16,9 @@ class FederationPlan:
     A result of `solve` counts as its solution.
     """
 
-    instance: Instance
-    solution: Solution
-    labels: Labels = "soft"
+    instance: Instance  # the problem
+    solution: Solution  # its plan; a result of `solve` counts as its solution
+    labels: Labels = "soft"  # what the students learn from
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "solution", as_solution(self.solution))

@@ -15,23 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Federation:
-    """Each user's predicted and realised figures.
+    """Each user's predicted and realised figures."""
 
-    `users` has one row a user, with the columns of users.csv; those of the training are NaN for a
-    user that has not been trained. `expected_interval` are the ends of the mean's calibrated 95 %
-    interval, if known. `notes` are sentences on how the training differs from the plan.
-    `interrupted`: Ctrl-C came before all users were done, and `resume` goes on.
-    """
-
-    instance: Instance
-    data: str
-    engine: str
-    users: pd.DataFrame
-    timeline: Timeline
-    teacher_accuracy: float | None
-    expected_interval: Interval | None
-    notes: tuple[str, ...]
-    interrupted: bool
+    instance: Instance  # of the plan
+    data: str  # name of the data set
+    engine: str  # that trained
+    users: pd.DataFrame  # a row a user, as in users.csv; NaN where there is no training yet
+    timeline: Timeline  # each user's delay in stages, by the delay model
+    teacher_accuracy: float | None  # on the test split; None without
+    expected_interval: Interval | None  # ends of the mean's calibrated 95 % interval, if known
+    notes: tuple[str, ...]  # sentences on how the training differs from the plan
+    interrupted: bool  # Ctrl-C came before all users were done; `resume` goes on
 
     @property
     def done(self) -> pd.DataFrame:

@@ -16,12 +16,10 @@ Engine = Literal["in-process", "flower", "flower-simulation"]
 class FederationSpec(Record):
     """Data, seed and engine of a federation. Equal specs give equal accuracies on any engine."""
 
-    data: Text = "digits"
-    """As of :func:`dtkd_opt.distill.data.load_data`."""
+    data: Text = "digits"  # as of :func:`dtkd_opt.distill.data.load_data`
     data_dir: Path | None = None
     """Folder of Fashion-MNIST. None: where Debian's package has it."""
-    partition: Text = "iid"
-    """How the private samples are drawn: `iid` or `dirichlet(α)`."""
+    partition: Text = "iid"  # how the private samples are drawn: `iid` or `dirichlet(α)`
     seed: Annotated[int, Strict(), Field(ge=0, le=2**64 - 1)] = 0  # as many as torch takes
     """Of the private samples and, with each user's number, of the training."""
     calibration: Calibration | None = None

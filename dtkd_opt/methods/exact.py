@@ -31,10 +31,8 @@ class Exact(Record):
 
     fixing: Flag = True
     """Whether prices fix options and prove their bound; False: only HiGHS, on all options."""
-    max_rounds: Count = 1000
-    """Solves of the MILP, where the stop rule sets no limit."""
-    highs: HighsSettings = HighsSettings()
-    """HiGHS's own settings."""
+    max_rounds: Count = 1000  # solves of the MILP, where the stop rule sets no limit
+    highs: HighsSettings = HighsSettings()  # HiGHS's own settings
 
     def __call__(self, search: Search, seed: int) -> Termination:
         """Prove the search's gap, or stop at its limits; see the module's text for the steps."""

@@ -26,17 +26,19 @@ class Evaluation:
     """A plan's true figures."""
 
     objective: float  # J [s]
-    delay_s: Array  # (N,)
-    accuracy: Array  # (N,)
-    energy_j: Array  # (N,)
+    delay_s: Array  # (N,) T_n [s]
+    accuracy: Array  # (N,) a_n
+    energy_j: Array  # (N,) that each device spends [J]
     violations: tuple[str, ...]  # empty if and only if the plan is feasible to 1e-9
 
     @property
     def mean_accuracy(self) -> float:
+        """Mean of the users' accuracies."""
         return float(self.accuracy.mean())
 
     @property
     def total_delay_s(self) -> float:
+        """Sum of the users' delays [s]."""
         return float(self.delay_s.sum())
 
 
@@ -46,7 +48,7 @@ def evaluate(instance: Instance, plan: Plan) -> Evaluation:
     Parameters
     ----------
     instance, plan
-        The problem and what every user does.
+        The problem, and what every user does.
 
     Returns
     -------

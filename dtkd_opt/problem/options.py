@@ -25,29 +25,31 @@ _NEEDS = ("uplink_bits", "downlink_work", "server_cycles")  # of the pools
 class Options:
     """Flat arrays over the K options, sorted by user; all of shape (K,) unless said otherwise."""
 
-    user: Index
-    model: Index
-    place: Index  # DEVICE or SERVER
-    server: Index
-    accuracy: Array
+    user: Index  # its number, rising
+    model: Index  # number of the student model
+    place: Index  # DEVICE (0) or SERVER (1)
+    server: Index  # its number
+    accuracy: Array  # a_m^place(D) of the student
     error_cost_s: Array  # ρ (1 - a)
     device_delay_s: Array  # E_p D c_m / f on the device, else 0
     device_hz: Array  # the device's frequency, else 0
-    uplink_bits: Array
+    uplink_bits: Array  # to the server [bit]
     uplink_snr_hz: Array  # γ
     uplink_limit_s: Array  # longest upload within the energy budget, inf without
     downlink_work: Array  # bits over spectral efficiency [Hz s]
-    server_cycles: Array
+    server_cycles: Array  # at the server [cycles]
     deadline_s: Array  # inf without
     capacity: Array  # (3, S): uplink [Hz], downlink [Hz], CPU [cycles/s]
     start: Index  # (N + 1,): options of user n are start[n]:start[n + 1]
 
     @property
     def n_users(self) -> int:
+        """N."""
         return len(self.start) - 1
 
     @property
     def n_servers(self) -> int:
+        """S."""
         return int(self.capacity.shape[1])
 
     def __len__(self) -> int:
@@ -120,6 +122,16 @@ _COLUMNS = [f.name for f in fields(Options) if f.name not in ("user", "capacity"
 
 def build_options(instance: Instance) -> Options:
     """All admissible options of an instance.
+
+    Parameters
+    ----------
+    instance
+        The problem.
+
+    Returns
+    -------
+    Options
+        Those that no limit rules out by itself, sorted by user.
 
     Raises
     ------

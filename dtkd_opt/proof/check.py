@@ -23,6 +23,16 @@ def check(instance: Instance, solution: Solution | HasSolution) -> list[str]:
     accuracy floors) and every reported figure to a relative 1e-9. The bound is held against the
     plan only, and "optimal" against why the method stopped: the target of the gap is not in
     the file, so judge by `gap`.
+
+    Parameters
+    ----------
+    instance, solution
+        The problem, and what is stated of it.
+
+    Returns
+    -------
+    list of str
+        A line a fault.
     """
     solution = as_solution(solution)
     faults = list(_identity_faults(instance, solution))

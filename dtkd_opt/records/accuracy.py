@@ -30,8 +30,10 @@ class AccuracyTable(Record):
     ----------
     samples
         Grid points, increasing.
-    device, server
-        Accuracy in [0, 1] at each of them, when trained on the device and at the server.
+    device
+        Accuracy in [0, 1] at each of them, when trained on the device.
+    server
+        The same, when trained at the server.
     """
 
     samples: Annotated[tuple[Positive, ...], Field(min_length=1)]

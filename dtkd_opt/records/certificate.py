@@ -46,17 +46,17 @@ Option = tuple[Whole, Place, Whole]  # model, place, server
 class LeafNode(Record):
     """A case: J ≥ `bound` for all plans still allowed here, by one of the certificate's prices."""
 
-    prices: Whole
-    bound: Number
+    prices: Whole  # number of the set of prices
+    bound: Number  # on J [s]
 
 
 class SplitNode(Record):
     """Two cases: `user` takes one of `options` (node `inside`), or none of them (`outside`)."""
 
-    user: Whole
-    options: tuple[Option, ...]
-    inside: Whole
-    outside: Whole
+    user: Whole  # its number
+    options: tuple[Option, ...]  # (model, place, server) each, by number but the place
+    inside: Whole  # number of the node
+    outside: Whole  # number of the node
 
 
 Node = LeafNode | SplitNode
@@ -64,20 +64,17 @@ Node = LeafNode | SplitNode
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
-    """A claim about one instance: this plan costs at most `objective`, no plan less than `bound`.
+    """A claim: this plan costs at most `objective`, and no plan less than `bound`."""
 
-    `prices` holds P sets of pool prices, (P, 3, S) in s/Hz, s/Hz and s/(cycle/s).
-    """
-
-    instance: str
-    instance_sha256: str
-    version: str
-    objective: float
-    bound: float
-    gap: float
-    incumbent: PlanRows
-    prices: Array
-    tree: tuple[Node, ...]
+    instance: str  # its name
+    instance_sha256: str  # of the instance's file or contents
+    version: str  # of dtkd-opt
+    objective: float  # J that the incumbent costs at most [s]
+    bound: float  # J that every plan costs at least [s]
+    gap: float  # (objective - bound) / |objective|, at most
+    incumbent: PlanRows  # the plan
+    prices: Array  # (P, 3, S) sets of prices of the pools [s/Hz, s/Hz, s/(cycle/s)]
+    tree: tuple[Node, ...]  # of cases, from the root, which is node 0
 
     def __repr__(self) -> str:
         figures = f"objective {self.objective:.6g}, bound {self.bound:.6g}, gap {self.gap:.1e}"
@@ -85,6 +82,7 @@ class Certificate:
 
     @property
     def n_leaves(self) -> int:
+        """How many cases the proof has."""
         return sum(isinstance(node, LeafNode) for node in self.tree)
 
 
@@ -139,6 +137,16 @@ def read_certificate(path: str | Path) -> Certificate:
 
     Only its form is judged here; :func:`dtkd_opt.proof.verify.verify` judges what it claims.
 
+    Parameters
+    ----------
+    path
+        A JSON file in the format ``dtkd-opt/certificate/1``.
+
+    Returns
+    -------
+    Certificate
+        With its plan, also where that is in a Parquet file beside it.
+
     Raises
     ------
     InputError
@@ -176,7 +184,7 @@ def write_certificate(
     Parameters
     ----------
     certificate, path
-        What to write where.
+        What to write, and where.
     parquet
         Whether the incumbent goes to ``STEM.incumbent.parquet`` beside the file (written first);
         by default from 100,000 users on.

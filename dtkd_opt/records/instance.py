@@ -49,17 +49,23 @@ class Instance(Record):
 
     Parameters
     ----------
-    name, description
-        What it is called, and a text for readers or None.
+    name
+        What it is called.
+    description
+        A text for readers, or None.
     seconds_per_error
         ρ, the weight of the error against the delay [s].
-    task, servers, models
-        What is trained, where, and the students to choose from.
+    task
+        What is trained.
+    servers
+        Where, beside the devices: one or more.
+    models
+        The students to choose from: one or more.
     users
         One :class:`User` each, or :class:`Users` columns.
     """
 
-    format: Literal["dtkd-opt/instance/1"] = FORMAT
+    format: Literal["dtkd-opt/instance/1"] = FORMAT  # of its file
     name: Name
     description: Text | None = None
     seconds_per_error: Amount
@@ -205,6 +211,11 @@ def read_instance(path: str | Path) -> Instance:
     path
         A JSON file in the format ``dtkd-opt/instance/1``.
 
+    Returns
+    -------
+    Instance
+        Its `sha256` is of what was read.
+
     Raises
     ------
     InputError
@@ -237,7 +248,7 @@ def write_instance(
     Parameters
     ----------
     instance, path
-        What to write where.
+        What to write, and where.
     users
         "json": in the file. "parquet": as a table beside it, which is written first, with the
         file's name but for its ending. "auto": as a table from 100,000 users on.

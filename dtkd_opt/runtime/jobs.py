@@ -23,11 +23,11 @@ Job = tuple[Any, Record]  # a payload, which many jobs may share, and the spec
 class Row(Record):
     """The result of a job; `reason` says why an outcome is a failure."""
 
-    spec: Any
-    outcome: Text
-    reason: Text = ""
+    spec: Any  # all that decides the result
+    outcome: Text  # how the job ended
+    reason: Text = ""  # why, if it failed
     worker: Text = ""  # machine and process
-    versions: dict[Text, Text] = Field(default_factory=dict)
+    versions: dict[Text, Text] = Field(default_factory=dict)  # of the packages behind it
 
     def failed(self, reason: str) -> Self:
         """This row as that of a failed job."""

@@ -177,7 +177,7 @@ def test_rows_of_other_specs_are_refused(unbroken: Path, cache: Path) -> None:
     ):
         with pytest.raises(do.InputError, match=fault) as error:
             build_specs(**given)
-        assert str(error.value).endswith("; name another --output, or remove it")
+        assert str(error.value).endswith("; name another output, or remove it")
     assert (unbroken / "t.training.jsonl").read_bytes() == before
 
 

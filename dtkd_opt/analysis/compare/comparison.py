@@ -37,8 +37,8 @@ Kind = TypeVar("Kind")
 class Comparison:
     """The finished runs of a comparison, ordered by instance, label, seed."""
 
-    records: tuple[Run, ...]
-    interrupted: bool
+    records: tuple[Run, ...]  # one a run
+    interrupted: bool  # whether Ctrl-C came before all runs were done
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -79,7 +79,8 @@ def compare(
     Parameters
     ----------
     instances, methods
-        Instances of different names; names of methods, also of other packages, or of `settings`.
+        Instances of different names, and names of methods, also of other packages, or of
+        `settings`.
     settings
         Settings by method: the method itself, such as ``QLearning(cold=True)``, or a mapping. A
         mapping with a ``"method"`` may have any other name, by which `methods` calls that method
@@ -107,6 +108,7 @@ def compare(
     Returns
     -------
     Comparison
+        The runs that are finished, each checked.
 
     Raises
     ------

@@ -66,6 +66,11 @@ def verify(
     arithmetic
         "balls" (Arb, needs python-flint) or "arrays"; by default balls up to 10,000 users.
 
+    Returns
+    -------
+    list of str
+        A line for each claim without proof.
+
     Raises
     ------
     InputError
