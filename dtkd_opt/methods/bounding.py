@@ -31,11 +31,7 @@ def price_bound(
 
 
 def price_and_round(
-    search: Search,
-    tolerance: float = 1e-9,
-    *,
-    start: Array | None = None,
-    prove: bool = True,
+    search: Search, tolerance: float = 1e-9, *, start: Array | None = None, prove: bool = True
 ) -> DualPoint:
     """Raise the bound by prices, try the choices on the way, improve them by exchanges.
 

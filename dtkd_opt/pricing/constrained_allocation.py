@@ -113,10 +113,8 @@ class _Dual:
         Full steps are taken while they at least halve the error; others must raise the dual or,
         where rounding hides its rise, stop on its rising side.
         """
-        for direction in self._newton(point):
-            if (trial := self._along(point, direction)) is not None:
-                return trial
-        return None
+        trials = (self._along(point, direction) for direction in self._newton(point))
+        return next((trial for trial in trials if trial is not None), None)
 
     def _along(self, point: _Point, direction: Array) -> _Point | None:
         size = min(1.0, 3.0 / np.abs(direction).max())

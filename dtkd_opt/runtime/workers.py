@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from importlib import import_module
 from multiprocessing.resource_tracker import ensure_running
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.fields import Record
@@ -161,11 +161,10 @@ def _run_on_dask(
 
 def _result(future: Any, row_type: type[RowT], spec: Record) -> RowT:
     try:
-        row: RowT = future.result()
+        return cast("RowT", future.result())
     except Exception as error:  # a lost worker, or one without this package: a row of its own
-        failed = row_type(spec=spec, outcome="failed")
-        return failed.failed(f"Dask: {type(error).__name__}: {error}")
-    return row
+        row = row_type(spec=spec, outcome="failed")
+        return row.failed(f"Dask: {type(error).__name__}: {error}")
 
 
 def _connect(address: str) -> Any:
