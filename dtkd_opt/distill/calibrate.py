@@ -30,12 +30,7 @@ from dtkd_opt.distill.select_hyperparameters import (
     exclusion_reason,
     select_hyperparameters,
 )
-from dtkd_opt.distill.settings import (
-    CalibrationSettings,
-    check_grid,
-    default_sizes,
-    whole_numbers,
-)
+from dtkd_opt.distill.settings import CalibrationSettings, check_grid, default_sizes, whole_numbers
 from dtkd_opt.distill.teacher import Teacher, load_teacher
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.calibration import Calibration
@@ -151,10 +146,7 @@ def calibrate(
     names = STUDENTS if students is None else tuple(students)
     check_grid(dataset, sizes, names, seeds)
     callback = callback or (lambda phase, done, total: None)
-    with (
-        KeepOnCtrlC(pass_on=True) as ctrl_c,
-        workers(jobs, dask, execute, TrainingRow) as run_jobs,
-    ):
+    with KeepOnCtrlC(pass_on=True) as ctrl_c, workers(jobs, dask, execute, TrainingRow) as run_jobs:
         if path is not None:  # not before a Dask cluster has answered
             for phase in (SELECTION, TRAINING):
                 create_journal(journal_path(path, phase), TrainingRow, resume)

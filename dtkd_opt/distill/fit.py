@@ -73,8 +73,7 @@ def power_law(samples: Sequence[int], means: Sequence[float]) -> PowerLaw | None
     start = (a, max(a - float(mean[0]), 1e-3), 0.5)
 
     def curve(at: Array) -> Array:
-        values: Array = at[0] - at[1] * (size / scale) ** -at[2]
-        return values
+        return np.asarray(at[0] - at[1] * (size / scale) ** -at[2])
 
     bounds = ((0.0, 0.0, 1e-3), (1.0, 1.0, _MAX_C))
     best = least_squares(lambda at: curve(at) - mean, start, bounds=bounds, xtol=1e-12, ftol=1e-12)

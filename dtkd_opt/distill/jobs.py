@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from importlib.metadata import version
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -22,10 +20,9 @@ from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.calibration import CurveLabels
 from dtkd_opt.records.fields import Count, Fraction, Name, NonNegative, Number, Record, Text, Whole
 from dtkd_opt.records.version import __version__
-from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
+from dtkd_opt.runtime.jobs import Row, reason_of, this_worker, versions_of
 
 VERSION = f"dtkd-opt {__version__}, torch {torch.__version__}"
-_PACKAGES = ("numpy", "torch")
 _load = lru_cache(maxsize=1)(load_data)  # once a process
 
 
@@ -116,7 +113,6 @@ def _soft_labels(
     return training_data.logits[rows], mask
 
 
-@cache
 def versions() -> dict[str, str]:
     """Of Python and the packages that decide the result of a training."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    return versions_of("numpy", "torch")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from dtkd_opt.distill.fit import DIGITS
 from dtkd_opt.distill.jobs import TrainingRow
@@ -34,32 +34,29 @@ def select_hyperparameters(rows: Iterable[TrainingRow]) -> list[ChosenHyperparam
         spec, config = row.spec, row.spec.config
         tried = by_key[spec.student, kind_of(spec.labels), spec.samples]
         tried[config.learning_rate, config.batch_size].append(row)
-    best = [_best(*key, tried) for key, tried in by_key.items()]
-    return [choice for choice in best if choice is not None]
+    choices = []
+    for (student, labels, samples), tried in by_key.items():
+        means = {pair: _mean_accuracy(trainings) for pair, trainings in tried.items()}
+        if succeeded := {pair: mean for pair, mean in means.items() if mean is not None}:
+            (learning_rate, batch_size), mean = max(succeeded.items(), key=lambda item: item[1])
+            choice = ChosenHyperparameters(
+                student=student,
+                labels=labels,
+                samples=samples,
+                learning_rate=learning_rate,
+                batch_size=batch_size,
+                accuracy=round(mean, DIGITS),
+            )
+            choices.append(choice)
+    return choices
 
 
-def _best(
-    student: str,
-    labels: Labels,
-    samples: int,
-    tried: Mapping[tuple[float, int], Sequence[TrainingRow]],
-) -> ChosenHyperparameters | None:
-    means = {}
-    for hyperparameters, rows in tried.items():
-        values = [row.accuracy for row in rows if row.accuracy is not None]
-        if values and all(row.outcome != "diverged" for row in rows):
-            means[hyperparameters] = math.fsum(values) / len(values)
-    if not means:
+def _mean_accuracy(rows: Sequence[TrainingRow]) -> float | None:
+    """Of the trainings that succeeded; None if none did, or one diverged."""
+    values = [row.accuracy for row in rows if row.accuracy is not None]
+    if not values or any(row.outcome == "diverged" for row in rows):
         return None
-    learning_rate, batch_size = max(means, key=means.__getitem__)
-    return ChosenHyperparameters(
-        student=student,
-        labels=labels,
-        samples=samples,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        accuracy=round(means[learning_rate, batch_size], DIGITS),
-    )
+    return math.fsum(values) / len(values)
 
 
 def excluded(rows: Iterable[TrainingRow]) -> list[TrainingRow]:
@@ -97,7 +94,4 @@ def hyperparameters_for(
     if not matching:
         fault = f"{_no_success(student, labels)}; the journal of the trainings has the reasons"
         raise InputError("calibrate", [fault])
-    below = [choice for choice in matching if choice.samples <= samples]
-    if below:
-        return max(below, key=lambda choice: choice.samples)
-    return min(matching, key=lambda choice: choice.samples)
+    return min(matching, key=lambda c: (c.samples > samples, abs(c.samples - samples)))

@@ -12,15 +12,7 @@ from pydantic import Field, Strict, model_validator
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.networks import STUDENTS
 from dtkd_opt.errors import UsageError
-from dtkd_opt.records.fields import (
-    MAX_COUNT,
-    Count,
-    Fraction,
-    Positive,
-    Record,
-    Text,
-    raise_faults,
-)
+from dtkd_opt.records.fields import MAX_COUNT, Count, Fraction, Positive, Record, Text, raise_faults
 
 SIZES = {"digits": (100, 200, 400, 1000)}
 OTHER_SIZES = (100, 300, 1000, 3000)

@@ -34,6 +34,8 @@ except ImportError:
 ID = "dtkd_opt/Offloading-v0"
 Order = Literal["random", "instance"]
 Observation = NDArray[np.float32]
+Info = dict[str, Any]
+Step = tuple[Observation, SupportsFloat, bool, bool, Info]
 
 
 class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
@@ -114,7 +116,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    ) -> tuple[Observation, Info]:
         """Start an episode; a seed determines it and all that follow. `options` are ignored."""
         super().reset(seed=seed)
         self.instance, self.options = self._draw()
@@ -125,9 +127,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         self._episode, self._failed = Episode(self.options, order), False
         return self._observe(), self._info()
 
-    def step(
-        self, action: np.int64
-    ) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64) -> Step:
         """The current user takes the option of a slot; for failures see the class.
 
         UsageError where no episode is going on, or the action is not in the action space.
@@ -188,9 +188,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         instance = generate_instance(users, self._servers, seed, self._settings)
         return instance, build_options(instance)
 
-    def _fail(
-        self, reason: str, remaining: int
-    ) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
+    def _fail(self, reason: str, remaining: int) -> Step:
         self._failed = True
         info = {"action_mask": self.action_masks().astype(np.int8), reason: True}
         return self._observe(), -self._penalty * remaining, True, False, info
@@ -198,10 +196,10 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
     def _observe(self) -> Observation:
         return self._episode.observe(self._slots).astype(np.float32)
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self) -> Info:
         """The mask, the current user and the units; at the end the choice and its objective."""
         episode = self._episode
-        info: dict[str, Any] = {
+        info: Info = {
             "action_mask": self.action_masks().astype(np.int8),
             "user": episode.user,
             "reference_s": episode.reference_s,

@@ -77,9 +77,7 @@ class QTable:
         discount: float,
     ) -> None:
         """Q[n, s, k] += α (r + γ max_k' Q[n, s', k'] - Q[n, s, k]) of all users at once."""
-        target = reward
-        if discount:
-            target = reward + discount * self.best(next_state)[1]
+        target = reward + discount * self.best(next_state)[1]
         rows = self._offset(state) + choice
         self.visits[rows] += 1
         rate = np.maximum(learning_rate, 1 / self.visits[rows])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from numbers import Integral
 from typing import Any, Self, TypeVar
@@ -50,6 +52,12 @@ def reason_of(error: BaseException) -> str:
 def this_worker() -> str:
     """The machine and process that this runs in."""
     return f"{platform.node()}:{os.getpid()}"
+
+
+@cache
+def versions_of(*packages: str) -> dict[str, str]:
+    """The versions of Python and of packages."""
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
 def require(package: str, extra: str, what: str) -> None:

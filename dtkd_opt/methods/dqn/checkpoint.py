@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import numpy as np
 from pydantic import Field, Strict
@@ -80,9 +80,7 @@ class TrainState:
 
     @property
     def target_network(self) -> QNetwork:
-        network = self.target.module
-        assert isinstance(network, QNetwork)
-        return network
+        return cast("QNetwork", self.target.module)
 
     @property
     def progress(self) -> float:
@@ -180,13 +178,11 @@ def _load_networks(state: TrainState, tensors: _Tensors, path: Path) -> None:
     if any(name.startswith("adam.") for name in tensors):  # not before the first update
         for n, p in enumerate(state.network.parameters()):
             moments[n] = {"step": torch.zeros(()), "exp_avg": p, "exp_avg_sq": p}
-    names = {f"adam.{n}.{key}": (n, key) for n in moments for key in moments[n]}
-    expected = own | {name: moments[n][key] for name, (n, key) in names.items()}
-    check_tensors(tensors, expected, path, _MAX_FLOAT)
+    adam = {f"adam.{n}.{key}": value for n, m in moments.items() for key, value in m.items()}
+    check_tensors(tensors, own | adam, path, _MAX_FLOAT)
     for name, value in own.items():
         value.copy_(tensors[name])
-    for name, (n, key) in names.items():
-        moments[n][key] = tensors[name]
+    moments = {n: {key: tensors[f"adam.{n}.{key}"] for key in m} for n, m in moments.items()}
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 

@@ -6,15 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from dtkd_opt.methods.dqn.game import (
-    FEATURES,
-    Features,
-    GameState,
-    QValues,
-    observe,
-    rewards,
-    step,
-)
+from dtkd_opt.methods.dqn.game import FEATURES, Features, GameState, QValues, observe, rewards, step
 from dtkd_opt.methods.dqn.replay_buffer import Transitions
 from dtkd_opt.pricing.allocation import allocate
 from dtkd_opt.pricing.equal_shares import argmax_by_user

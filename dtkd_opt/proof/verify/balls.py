@@ -162,7 +162,7 @@ class Balls:
                 if math.isnan(gain[n, s]) or (k := self.option(n, m, p, s, min_hz)).impossible:
                     continue
                 at = prices[:, s].tolist()
-                late = k.cost(at, weight, deadline_hz) if weight > 1 else 0.0  # at any weight
+                late = k.cost(at, weight, deadline_hz) if weight > 1 else 0.0  # any weight bounds
                 costs[n, m, p, s] = max(0.0, k.cost(at, 1.0, free_hz), late)  # never negative
         return costs
 
