@@ -11,11 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
-from dtkd_opt.federate import Federation, federate, federate_all
-from dtkd_opt.federate.fedavg_plan import FedAvgPlan, plan_fedavg
-from dtkd_opt.federate.federation_spec import FederationSpec
-from dtkd_opt.federate.local_only import local_only
-from dtkd_opt.federate.plan import FederationPlan
+from dtkd_opt.federation import Federation, FederationPlan, FederationSpec, federate, federate_all
+from dtkd_opt.federation.fedavg_plan import FedAvgPlan, plan_fedavg
+from dtkd_opt.federation.local_only import local_only
 from dtkd_opt.methods.registry import METHODS, get_method
 from dtkd_opt.methods.result import Result
 from dtkd_opt.methods.search import Incumbent, NoPlanError, Search
@@ -75,8 +73,8 @@ if TYPE_CHECKING:
     from dtkd_opt.distill.jobs import TrainingRow, TrainingSpec
     from dtkd_opt.distill.settings import CalibrationSettings
     from dtkd_opt.distill.training import Diverged, TrainConfig
-    from dtkd_opt.federate.fedavg import FedAvgResult, FedAvgSpec, fedavg
-    from dtkd_opt.federate.timeline import Timeline
+    from dtkd_opt.federation.fedavg import FedAvgResult, FedAvgSpec, fedavg
+    from dtkd_opt.federation.timeline import Timeline
     from dtkd_opt.methods.baselines import AllDevice, AllServer, Greedy, Random
     from dtkd_opt.methods.dqn.checkpoint import TrainState
     from dtkd_opt.methods.dqn.learning_curve import CurveRow
@@ -98,7 +96,7 @@ _LATER = {  # the same, at run time: imported on first use
     "analysis.pareto": "ParetoFront pareto", "analysis.planner": "Planner",
     "distill.calibrate": "CalibrationResult calibrate", "distill.jobs": "TrainingRow TrainingSpec",
     "distill.settings": "CalibrationSettings", "distill.training": "Diverged TrainConfig",
-    "federate.fedavg": "FedAvgResult FedAvgSpec fedavg", "federate.timeline": "Timeline",
+    "federation.fedavg": "FedAvgResult FedAvgSpec fedavg", "federation.timeline": "Timeline",
     "methods.baselines": "AllDevice AllServer Greedy Random",
     "methods.dqn.checkpoint": "TrainState", "methods.dqn.learning_curve": "CurveRow",
     "methods.dqn.method": "DQN", "methods.dqn.settings": "DQNTrainSettings",

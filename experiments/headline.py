@@ -38,7 +38,7 @@ from headline_summary import MATCHED, Row, most_accurate_within
 
 import dtkd_opt as do
 from dtkd_opt.commands.console import progress_bar
-from dtkd_opt.federate.fedavg import FedAvgResult, execute, fedavg_job
+from dtkd_opt.federation.fedavg import FedAvgResult, execute, fedavg_job
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes
 from dtkd_opt.runtime.journal import Journal

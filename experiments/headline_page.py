@@ -39,7 +39,7 @@ def remarks(fedavg_plans: Sequence[do.FedAvgPlan], found: Sequence[Row]) -> Iter
     yield "  accuracy table; its predicted accuracy is that of hard labels with the samples of all"
     yield "  users, as far as the table goes. A round waits for its slowest user; the uplink is"
     yield "  shared so that all weights of a round are there at once, and averages go to all alike."
-    yield "  `tests/federate/test_fedavg.py` compares these rounds with those of Flower's `FedAvg`."
+    yield "  `tests/federation/test_fedavg.py` compares the rounds with those of Flower's `FedAvg`."
     if len({row["partition"] for row in found}) > 1:
         yield "- Predictions are of the same accuracy table, made with IID samples, in all parts."
     yield "- Students of the accuracy table were scored on the same test split. Plans are chosen by"

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import pyomo.core as pyo
 
-from dtkd_opt.formulations.perspective import SCALE, UPLINK
+from dtkd_opt.formulations.perspective import UPLINK
+from dtkd_opt.formulations.units import SCALE
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.problem.physics import LN2
+from dtkd_opt.records.arrays import Index
 
 
 def build(options: Options, choice: Index) -> pyo.ConcreteModel:
@@ -74,7 +76,7 @@ def _pool_delay(model: pyo.ConcreteModel, p: int, n: int) -> Any:
     if p != UPLINK:
         return model.delay[p, n] >= need / b
     snr = float(options.uplink_snr_hz[n] / SCALE[p])
-    return model.delay[p, n] >= need * float(np.log(2)) / (b * pyo.log(1 + snr / b))
+    return model.delay[p, n] >= need * LN2 / (b * pyo.log(1 + snr / b))
 
 
 def _total_delay(model: pyo.ConcreteModel, n: int) -> Any:

@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 import pyomo.core as pyo
 
+from dtkd_opt.formulations.units import GIGA, MEGA
 from dtkd_opt.problem import physics
+from dtkd_opt.problem.physics import LN2
 from dtkd_opt.records.instance import PLACES, Instance
 
-MEGA, GIGA = 1e6, 1e9
-LN2 = float(np.log(2))
 IDLE_SHARE = 1e-7  # of the uplink band: keeps the logarithm defined, far below any tolerance
 
 

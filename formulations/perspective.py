@@ -26,11 +26,12 @@ from typing import Any
 import numpy as np
 import pyomo.core as pyo
 
+from dtkd_opt.formulations.units import SCALE
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index, uplink_rate
+from dtkd_opt.problem.physics import LN2, uplink_rate
+from dtkd_opt.records.arrays import Array, Index
 
 UPLINK, DOWNLINK, CPU = 0, 1, 2
-SCALE = np.array([1e6, 1e6, 1e9])  # Hz in a MHz, Hz in a MHz, cycles in a Gcycle
 
 
 def build(options: Options) -> pyo.ConcreteModel:
@@ -161,7 +162,7 @@ def _uplink_rate(model: pyo.ConcreteModel, k: int) -> Any:
     """x r_ul(b / x) = b log2(1 + γ x / b) [Mbit/s], concave in (b, x); idle rates are free."""
     snr = float(model.options.uplink_snr_hz[k] / SCALE[UPLINK])
     b, x = model.share[UPLINK, k], model.x[k]
-    rate = b * pyo.log(1 + snr * x / b) / float(np.log(2))
+    rate = b * pyo.log(1 + snr * x / b) / LN2
     return model.uplink_rate[k] <= rate + model.uplink_rate[k].lb * (1 - x)
 
 
@@ -180,7 +181,7 @@ def tangent(options: Options, p: int, k: int, share: float) -> tuple[float, floa
         return 2 * delay, -delay / share * float(SCALE[p])
     snr = float(options.uplink_snr_hz[k])
     rate = float(uplink_rate(np.array(share), np.array(snr)))
-    rate_slope = rate / share - snr / (share + snr) / float(np.log(2))
+    rate_slope = rate / share - snr / (share + snr) / LN2
     delay = need / rate
     slope = -delay * rate_slope / rate
     return delay - slope * share, slope * float(SCALE[p])

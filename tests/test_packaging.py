@@ -46,7 +46,7 @@ def installed(wheel: Path, folder: Path) -> tuple[Path, Path, bool]:
     return Path(package), Path(formulation), named == "True"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sdist, unpacked."""
     folder = tmp_path_factory.mktemp("sdist")

@@ -32,15 +32,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
                 _names.update({module: [] for module in line.split()})
     package = griffe.load("dtkd_opt", search_paths=[ROOT])
     for name in public_names(package):
-        # `federate` is a package too, which griffe finds under this name
-        shadowed = package[name].is_module
-        origin = str(package[f"{name}.{name}" if shadowed else name].canonical_path)
+        origin = str(package[name].canonical_path)
         homes = [module for module in _names if f"{origin}.".startswith(f"{module}.")]
         if not homes:
             raise PluginError(f"no page of docs/reference names the module of {origin}")
-        anchor = f"[](){{#dtkd_opt.{name}}}\n\n" if shadowed else ""
-        path = f"dtkd_opt.{name}.{name}" if shadowed else f"dtkd_opt.{name}"
-        _names[max(homes, key=len)].append(f"{anchor}::: {path}")
+        _names[max(homes, key=len)].append(f"::: dtkd_opt.{name}")
     return files
 
 

@@ -44,7 +44,8 @@ def export(
 
     Returns
     -------
-    Of ``lp`` and ``mps`` the relative gap that the tangents reached; None for ``nl``.
+    float or None
+        Of ``lp`` and ``mps`` the relative gap that the tangents reached.
 
     Raises
     ------

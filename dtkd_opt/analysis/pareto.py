@@ -8,7 +8,6 @@ without being best for any ρ (unsupported); the sweep does not look for those.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,29 +18,25 @@ from dtkd_opt.errors import InfeasibleError, UsageError
 from dtkd_opt.methods.result import Result
 from dtkd_opt.methods.solve import solve
 from dtkd_opt.methods.stop import check_limits
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.instance import Instance, as_instance
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
+from dtkd_opt.runtime.runner import ProgressCallback
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SPAN = 10.0  # weights from the instance's divided by this to the instance's times this
 
-SweepCallback = Callable[[int, int], None]  # how many plans are done, and of how many
-
 
 @dataclass(frozen=True, eq=False)
 class ParetoFront:
-    """The plans of a sweep over ρ, by rising ρ, and the front that their bounds prove.
+    """The plans of a sweep over ρ, by rising ρ, and the front that their bounds prove."""
 
-    `interrupted`: Ctrl-C came, even if all weights were done.
-    """
-
-    instance: Instance
-    weights: Array
-    results: tuple[Result, ...]
-    interrupted: bool = False
+    instance: Instance  # as it was given
+    weights: Array  # (R,) ρ, rising [s]
+    results: tuple[Result, ...]  # one a weight
+    interrupted: bool = False  # whether Ctrl-C came, even if all weights were done
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -83,7 +78,7 @@ def pareto(
     max_weight: float | None = None,
     gap: float = 1e-6,
     time_limit: float | None = None,
-    callback: SweepCallback | None = None,
+    callback: ProgressCallback | None = None,
 ) -> ParetoFront:
     """Proven plans for a range of weights ρ, each started from the prices of the one before.
 
@@ -94,7 +89,7 @@ def pareto(
     points
         How many weights, at least 2, in equal ratios.
     min_weight, max_weight
-        Smallest and largest ρ [s]; by default the instance's divided by and times 10.
+        Smallest ρ [s], by default the instance's / 10, and largest, by default the instance's * 10.
     gap, time_limit
         As of :func:`solve`, for each plan.
     callback
@@ -132,7 +127,7 @@ def _sweep(
     weights: Array,
     gap: float,
     time_limit: float | None,
-    callback: SweepCallback | None,
+    callback: ProgressCallback | None,
     results: list[Result],
 ) -> bool:
     """Add a result for each weight to `results`; whether Ctrl-C ended it.

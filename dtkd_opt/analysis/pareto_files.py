@@ -11,8 +11,8 @@ import numpy as np
 from dtkd_opt.analysis.pareto import ParetoFront
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.problem.evaluate import Evaluation
-from dtkd_opt.problem.physics import Array
 from dtkd_opt.proof.check import check_plan
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.files import to_csv, write_atomic
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.outputs import check_output, check_writable

@@ -14,7 +14,7 @@ from dtkd_opt.methods.stop import Callback, check_limits
 from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.dominance import undominated
 from dtkd_opt.problem.options import Options, build_options
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.instance import Instance, as_instance
 
 

@@ -88,15 +88,13 @@ def calibrate(
         raise UsageError("give --output TABLE.json, or --models TABLE.json with --into INSTANCE")
     if accuracy is not None and into is None:
         raise UsageError("--accuracy says which accuracies --into takes; give --into INSTANCE")
-    failed, accuracy = False, accuracy or "mean"
+    accuracy = accuracy or "mean"
     kept = "" if output is None else "; finished trainings are kept, --resume goes on"
     with console.exit_on_ctrl_c(kept):
-        if output is not None:
-            failed = _calibrate(output, into, accuracy, given)
-        else:
+        if output is None:
             _insert_finished(models, into, accuracy)
-    if failed:
-        sys.exit(1)
+        elif _calibrate(output, into, accuracy, given):
+            sys.exit(1)
 
 
 def _insert_finished(models: Any, into: Path | None, accuracy: Accuracy) -> None:

@@ -95,22 +95,15 @@ def _close_stdout() -> None:
 @contextmanager
 def progress_bar() -> Iterator[PhaseCallback]:
     """A bar on a terminal's standard error, and the callback that moves it."""
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(),
+        rich.TextColumn("{task.description}"), rich.BarColumn(), rich.TaskProgressColumn(),
+        rich.TimeElapsedColumn(), rich.TextColumn("left"), rich.TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(
+    with rich.Progress(
         *columns, console=console, disable=not console.is_terminal, speed_estimate_period=1200
     ) as progress:
         phases: dict[str, Any] = {}

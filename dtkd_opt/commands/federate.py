@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from dtkd_opt.commands import console
-from dtkd_opt.federate.federation_spec import Engine
+from dtkd_opt.federation.spec import Engine
 
 if TYPE_CHECKING:
-    from dtkd_opt.federate import Federation
+    from dtkd_opt.federation import Federation
 
 
 @click.command()
@@ -67,8 +67,8 @@ def federate(
       dtkd-opt federate my.json my.solution.json --data fashion-mnist --table fashion-mnist.json \\
         --partition "dirichlet(0.3)" --engine flower --output my.federation
     """
-    from dtkd_opt.federate import FederationSpec
-    from dtkd_opt.federate import federate as run
+    from dtkd_opt.federation import FederationSpec
+    from dtkd_opt.federation import federate as run
     from dtkd_opt.records.calibration import read_calibration
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.records.solution import read_solution
@@ -90,7 +90,7 @@ def federate(
 
 
 def _print(result: Federation, output: Path) -> None:
-    from dtkd_opt.federate.report import result_paths
+    from dtkd_opt.federation.report import result_paths
 
     for name, value in (
         ("users done", f"{len(result.done)} of {len(result.users)}"),

@@ -68,15 +68,12 @@ def _table(front: ParetoFront) -> Table:
     """One line a weight."""
     from dtkd_opt.reporting.summary import make_table
 
-    rows = (
-        (
-            f"{row.seconds_per_error:.4g}",
-            f"{row.mean_accuracy:.2%}",
-            f"{row.total_delay_s:.2f}",
-            str(row.at_server),
-            f"{row.gap:.1e}",
-        )
-        for row in front.frame.itertuples()
-    )
-    headings = ["weight ρ (s)", "accuracy", "total delay (s)", "at the server", "gap"]
-    return make_table(front.instance.name, [], headings, rows)
+    columns = {  # heading: column, format
+        "weight ρ (s)": ("seconds_per_error", ".4g"),
+        "accuracy": ("mean_accuracy", ".2%"),
+        "total delay (s)": ("total_delay_s", ".2f"),
+        "at the server": ("at_server", ""),
+        "gap": ("gap", ".1e"),
+    }
+    cells = [front.frame[key].map(f"{{:{form}}}".format) for key, form in columns.values()]
+    return make_table(front.instance.name, [], list(columns), zip(*cells, strict=True))

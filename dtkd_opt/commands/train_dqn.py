@@ -42,14 +42,11 @@ def train_dqn(output: Path, resume: bool, device: str, **given: Any) -> None:
             output, settings, resume=resume, device=device,
             callback=lambda now: show(_progress_line(now)),
         )  # fmt: skip
-    done = state.progress >= 1
-    print_line(
-        _progress_line(state) if done else f"stopped: {_progress_line(state)}; go on with --resume"
-    )
+    line = _progress_line(state)
+    print_line(line if state.progress >= 1 else f"stopped: {line}; go on with --resume")
     if state.curve:
-        print_line(
-            f"written: {output / 'dqn.json'}, {output / 'dqn.safetensors'}, {output / 'curve.csv'}"
-        )
+        names = ("dqn.json", "dqn.safetensors", "curve.csv")
+        print_line(f"written: {', '.join(str(output / name) for name in names)}")
 
 
 def _progress_line(state: TrainState) -> str:

@@ -1,4 +1,4 @@
-"""From trainings to a calibration: statistics of each cell, curves, gains, and the models."""
+"""From trainings to a calibration: statistics of each size, curves, gains, and the models."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from dtkd_opt.records.calibration import (
     AccuracyStatistics,
     Calibration,
     ChosenHyperparameters,
+    CurveLabels,
     DistillationGain,
-    LabelKind,
     NetworkCosts,
 )
 from dtkd_opt.records.instance import Model, Task
@@ -28,7 +28,7 @@ from dtkd_opt.records.instance import Model, Task
 _LABEL_BITS = 32  # of each class of a soft label: one float
 
 # by student, labels and size: the accuracy by seed
-Accuracies = Mapping[tuple[str, LabelKind, int], Mapping[int, float]]
+Accuracies = Mapping[tuple[str, CurveLabels, int], Mapping[int, float]]
 
 
 def build_calibration(
@@ -47,7 +47,7 @@ def build_calibration(
         When no student has any size left.
     """
     rows = tuple(rows)
-    accuracies = _by_cell(rows)
+    accuracies = _accuracies(rows)
     curves = [curve for student in grid.students for curve in _curves(grid, student, accuracies)]
     if not curves:
         reason = next((row.reason for row in rows if row.outcome != "done"), "there are no runs")
@@ -76,13 +76,13 @@ def build_calibration(
     )
 
 
-def _by_cell(rows: Iterable[TrainingRow]) -> Accuracies:
-    by_cell: dict[tuple[str, LabelKind, int], dict[int, float]] = defaultdict(dict)
+def _accuracies(rows: Iterable[TrainingRow]) -> Accuracies:
+    by_key: dict[tuple[str, CurveLabels, int], dict[int, float]] = defaultdict(dict)
     for row in rows:
         if row.accuracy is not None:
             spec = row.spec
-            by_cell[spec.student, spec.labels, spec.samples][spec.seed] = row.accuracy
-    return by_cell
+            by_key[spec.student, spec.labels, spec.samples][spec.seed] = row.accuracy
+    return by_key
 
 
 def _curves(grid: TrainingGrid, student: str, accuracies: Accuracies) -> Iterator[AccuracyCurve]:
@@ -91,15 +91,15 @@ def _curves(grid: TrainingGrid, student: str, accuracies: Accuracies) -> Iterato
     ]
     for labels in LABELS if sizes else ():
         by_seed = [accuracies[student, labels, size] for size in sizes]
-        cells = curve_cells(sizes, [[one[seed] for seed in sorted(one)] for one in by_seed])
-        fit = power_law(sizes, [cell.mean for cell in cells])
-        yield AccuracyCurve(student=student, labels=labels, cells=cells, fit=fit)
+        figures = curve_statistics(sizes, [[one[seed] for seed in sorted(one)] for one in by_seed])
+        fit = power_law(sizes, [entry.mean for entry in figures])
+        yield AccuracyCurve(student=student, labels=labels, cells=figures, fit=fit)
 
 
-def curve_cells(
+def curve_statistics(
     sizes: Sequence[int], accuracies: Sequence[Sequence[float]]
 ) -> tuple[AccuracyStatistics, ...]:
-    """The cells of a curve from its sizes and the accuracies over seeds at each.
+    """The statistics of a curve from its sizes and the accuracies over seeds at each.
 
     The values in use never fall with more samples. A lower end of an interval is lowered to that of
     any larger size: raised, it would not hold any more.
@@ -131,14 +131,13 @@ def _gains(curves: Iterable[AccuracyCurve], accuracies: Accuracies) -> Iterator[
     for curve in curves:
         if curve.labels == "hard":
             continue
-        for cell in curve.cells:
-            soft = accuracies[curve.student, curve.labels, cell.samples]
-            hard = accuracies[curve.student, "hard", cell.samples]
-            both = sorted(soft.keys() & hard.keys())
-            if both:
+        for entry in curve.cells:
+            soft = accuracies[curve.student, curve.labels, entry.samples]
+            hard = accuracies[curve.student, "hard", entry.samples]
+            if both := sorted(soft.keys() & hard.keys()):
                 mean, _, low, high = mean_interval([soft[s] - hard[s] for s in both])
                 yield DistillationGain(
-                    student=curve.student, labels=curve.labels, samples=cell.samples,
+                    student=curve.student, labels=curve.labels, samples=entry.samples,
                     runs=len(both), mean=mean, lower95=low, upper95=high,
                 )  # fmt: skip
 
@@ -166,14 +165,12 @@ def _networks(grid: TrainingGrid, teacher: Teacher) -> Iterator[NetworkCosts]:
 
 def _models(grid: TrainingGrid, curves: Sequence[AccuracyCurve]) -> Iterator[Model]:
     by_labels = {(curve.student, curve.labels): curve for curve in curves}
-    for student in grid.students:
-        if (student, "device") not in by_labels:
-            continue
+    for student in dict.fromkeys(curve.student for curve in curves):
         device, server = by_labels[student, "device"], by_labels[student, "server"]
         accuracy = AccuracyTable(
-            samples=tuple(float(cell.samples) for cell in device.cells),
-            device=tuple(cell.used for cell in device.cells),
-            server=tuple(cell.used for cell in server.cells),
+            samples=tuple(float(entry.samples) for entry in device.cells),
+            device=tuple(entry.used for entry in device.cells),
+            server=tuple(entry.used for entry in server.cells),
         )
         costs = grid.costs[student]
         yield Model(

@@ -30,12 +30,7 @@ from dtkd_opt.distill.select_hyperparameters import (
     exclusion_reason,
     select_hyperparameters,
 )
-from dtkd_opt.distill.settings import (
-    CalibrationSettings,
-    check_grid,
-    default_sizes,
-    whole_numbers,
-)
+from dtkd_opt.distill.settings import CalibrationSettings, check_grid, default_sizes, whole_numbers
 from dtkd_opt.distill.teacher import Teacher, load_teacher
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.calibration import Calibration
@@ -51,14 +46,11 @@ TEACHER = "teacher"
 
 @dataclass(frozen=True, eq=False)
 class CalibrationResult:
-    """The calibration, and the trainings by which hyperparameters were chosen and it was made.
+    """The calibration, and the trainings by which hyperparameters were chosen and it was made."""
 
-    `calibration` is None if Ctrl-C came first; `resume` goes on then.
-    """
-
-    calibration: Calibration | None
-    selection: tuple[TrainingRow, ...]
-    trainings: tuple[TrainingRow, ...]
+    calibration: Calibration | None  # None if Ctrl-C came first; `resume` goes on then
+    selection: tuple[TrainingRow, ...]  # those by which hyperparameters were chosen
+    trainings: tuple[TrainingRow, ...]  # those that it was made from
 
     @property
     def failures(self) -> tuple[TrainingRow, ...]:
@@ -107,8 +99,8 @@ def calibrate(
     settings
         All other settings.
     jobs, dask
-        Processes at once, -1 for one a core; or a Dask scheduler's address. A worker reads the
-        data from its own disk.
+        Processes at once, -1 for one a core, and in their place a Dask scheduler's address. A
+        worker reads the data from its own disk.
     device
         `cpu` or `cuda`.
     output
@@ -120,6 +112,11 @@ def calibrate(
         Folder of trained teachers; by default in the user's cache.
     callback
         Called with the phase, how much of it is done and how much there is.
+
+    Returns
+    -------
+    CalibrationResult
+        The calibration with its trainings; after Ctrl-C, those that were done by then.
 
     Raises
     ------
@@ -149,10 +146,7 @@ def calibrate(
     names = STUDENTS if students is None else tuple(students)
     check_grid(dataset, sizes, names, seeds)
     callback = callback or (lambda phase, done, total: None)
-    with (
-        KeepOnCtrlC(pass_on=True) as ctrl_c,
-        workers(jobs, dask, execute, TrainingRow) as run_jobs,
-    ):
+    with KeepOnCtrlC(pass_on=True) as ctrl_c, workers(jobs, dask, execute, TrainingRow) as run_jobs:
         if path is not None:  # not before a Dask cluster has answered
             for phase in (SELECTION, TRAINING):
                 create_journal(journal_path(path, phase), TrainingRow, resume)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dtkd_opt.distill.data_files import array_faults, read_idx, read_npz
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 from dtkd_opt.runtime.jobs import require
 from dtkd_opt.runtime.threads import one_thread
 

@@ -42,9 +42,9 @@ def accuracy_figure(calibration: Calibration) -> Any:
 def _draw(curve: AccuracyCurve, axis: Any) -> None:
     colour, marker, label = _STYLES[curve.labels]
     shift = _SHIFT * (list(_STYLES).index(curve.labels) - 1)
-    samples = np.array([cell.samples for cell in curve.cells], float)
-    means = np.array([cell.mean for cell in curve.cells])
-    ends = np.array([(cell.lower95, cell.upper95) for cell in curve.cells], float)  # NaN for None
+    samples = np.array([entry.samples for entry in curve.cells], float)
+    means = np.array([entry.mean for entry in curve.cells])
+    ends = np.array([(one.lower95, one.upper95) for one in curve.cells], float)  # NaN for None
     errors = np.nan_to_num(np.abs(ends - means[:, None])).T
     axis.errorbar(
         samples * (1 + shift), 100 * means, yerr=100 * errors,
@@ -59,7 +59,7 @@ def _draw(curve: AccuracyCurve, axis: Any) -> None:
 def _label(figure: Any, calibration: Calibration) -> None:
     from matplotlib.ticker import NullLocator
 
-    sizes = sorted({cell.samples for curve in calibration.curves for cell in curve.cells})
+    sizes = sorted({entry.samples for curve in calibration.curves for entry in curve.cells})
     for axis in figure.axes:
         axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axis.xaxis.set_minor_locator(NullLocator())

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.calibration import PowerLaw
 
 DIGITS = 6  # of a calibration's figures
@@ -72,9 +72,8 @@ def power_law(samples: Sequence[int], means: Sequence[float]) -> PowerLaw | None
     a = min(0.999, float(mean.max()) + 0.02)
     start = (a, max(a - float(mean[0]), 1e-3), 0.5)
 
-    def curve(at: NDArray[np.float64]) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = at[0] - at[1] * (size / scale) ** -at[2]
-        return values
+    def curve(at: Array) -> Array:
+        return np.asarray(at[0] - at[1] * (size / scale) ** -at[2])
 
     bounds = ((0.0, 0.0, 1e-3), (1.0, 1.0, _MAX_C))
     best = least_squares(lambda at: curve(at) - mean, start, bounds=bounds, xtol=1e-12, ftol=1e-12)

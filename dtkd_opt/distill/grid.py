@@ -14,9 +14,9 @@ from dtkd_opt.distill.jobs import VERSION, TrainingSpec
 from dtkd_opt.distill.select_hyperparameters import hyperparameters_for
 from dtkd_opt.distill.settings import FIRST_SELECTION_SEED, CalibrationSettings
 from dtkd_opt.distill.training import TrainConfig
-from dtkd_opt.records.calibration import ChosenHyperparameters, LabelKind
+from dtkd_opt.records.calibration import ChosenHyperparameters, CurveLabels
 
-LABELS: tuple[LabelKind, ...] = ("hard", "device", "server")
+LABELS: tuple[CurveLabels, ...] = ("hard", "device", "server")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class TrainingGrid:
         settings = self.settings
         sizes = self.sizes[:-1] or self.sizes
         seeds = range(FIRST_SELECTION_SEED, FIRST_SELECTION_SEED + settings.selection_seeds)
-        kinds: tuple[LabelKind, ...] = ("hard", "server")
+        kinds: tuple[CurveLabels, ...] = ("hard", "server")
         rates, batches = settings.learning_rates, settings.batch_sizes
         cases = product(self.students, sizes, kinds, rates, batches, seeds)
         return [self._spec("validation", *case) for case in cases]
@@ -71,7 +71,7 @@ class TrainingGrid:
         scored_on: Literal["validation", "test"],
         student: str,
         samples: int,
-        labels: LabelKind,
+        labels: CurveLabels,
         learning_rate: float,
         batch_size: int,
         seed: int,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from importlib.metadata import version
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -18,14 +16,13 @@ from dtkd_opt.distill.networks import build_network
 from dtkd_opt.distill.partition import draw_private, mirrored
 from dtkd_opt.distill.training import Diverged, TrainConfig, accuracy, train
 from dtkd_opt.errors import DtkdError
-from dtkd_opt.problem.physics import Index
-from dtkd_opt.records.calibration import LabelKind
+from dtkd_opt.records.arrays import Index
+from dtkd_opt.records.calibration import CurveLabels
 from dtkd_opt.records.fields import Count, Fraction, Name, NonNegative, Number, Record, Text, Whole
 from dtkd_opt.records.version import __version__
-from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
+from dtkd_opt.runtime.jobs import Row, reason_of, this_worker, versions_of
 
 VERSION = f"dtkd-opt {__version__}, torch {torch.__version__}"
-_PACKAGES = ("numpy", "torch")
 _load = lru_cache(maxsize=1)(load_data)  # once a process
 
 
@@ -35,7 +32,7 @@ class TrainingSpec(Record):
     data: Name
     data_sha256: Text
     student: Name
-    labels: LabelKind
+    labels: CurveLabels
     samples: Count
     seed: Whole  # of the private samples, the first weights and the order of samples
     scored_on: Literal["validation", "test"]
@@ -116,7 +113,6 @@ def _soft_labels(
     return training_data.logits[rows], mask
 
 
-@cache
 def versions() -> dict[str, str]:
     """Of Python and the packages that decide the result of a training."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    return versions_of("numpy", "torch")

@@ -6,10 +6,9 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index, Mask
 
 
 def concentration(partition: str) -> float | None:
@@ -23,9 +22,7 @@ def concentration(partition: str) -> float | None:
     return alpha
 
 
-def draw_private(
-    labels: NDArray[np.int64], pool: Index, samples: int, partition: str, seed: int
-) -> Index:
+def draw_private(labels: Index, pool: Index, samples: int, partition: str, seed: int) -> Index:
     """One user's private samples.
 
     Parameters
@@ -56,7 +53,7 @@ def draw_private(
 
 
 def split_private(
-    labels: NDArray[np.int64], pool: Index, sizes: Sequence[int], partition: str, seed: int
+    labels: Index, pool: Index, sizes: Sequence[int], partition: str, seed: int
 ) -> list[Index]:
     """Disjoint private samples of several users, as many as `sizes` says.
 
@@ -78,7 +75,7 @@ def split_private(
     return parts
 
 
-def _order(labels: NDArray[np.int64], rows: Index, counts: Index) -> Index:
+def _order(labels: Index, rows: Index, counts: Index) -> Index:
     """The same rows, first the first ones of each class, as many as `counts` (K,) says."""
     classes = labels[rows]
     order = np.argsort(classes, kind="stable")
@@ -87,7 +84,7 @@ def _order(labels: NDArray[np.int64], rows: Index, counts: Index) -> Index:
     return rows[np.argsort(rank >= counts[classes], kind="stable")]
 
 
-def _check_classes(labels: NDArray[np.int64], drawn: Index, alpha: float | None) -> None:
+def _check_classes(labels: Index, drawn: Index, alpha: float | None) -> None:
     """InputError where a private set lacks the classes without which its training is idle."""
     counts = np.bincount(labels[drawn], minlength=labels.max() + 1)
     if np.count_nonzero(counts) < 2:
@@ -98,7 +95,7 @@ def _check_classes(labels: NDArray[np.int64], drawn: Index, alpha: float | None)
         raise InputError("partition", [fault])
 
 
-def mirrored(samples: int, fresh_fraction: float) -> NDArray[np.bool_]:
+def mirrored(samples: int, fresh_fraction: float) -> Mask:
     """(samples,) which samples the twin has; the first round(φ D) are fresh, at random places."""
     fresh = round(fresh_fraction * samples)
     return np.arange(samples) >= fresh

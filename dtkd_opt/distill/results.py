@@ -21,7 +21,7 @@ from dtkd_opt.runtime.journal import Journal
 if TYPE_CHECKING:
     import pandas as pd
 
-ADVICE = "name another --output, or remove it"  # where a file holds other trainings
+ADVICE = "name another output, or remove it"  # where a file holds other trainings
 SELECTION, TRAINING = "choosing", "training"  # phases, and names of their journals
 
 

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
 
 from dtkd_opt.distill.fit import DIGITS
 from dtkd_opt.distill.jobs import TrainingRow
 from dtkd_opt.errors import InputError
-from dtkd_opt.records.calibration import ChosenHyperparameters
-
-Kind = Literal["hard", "soft"]
+from dtkd_opt.records.calibration import ChosenHyperparameters, Labels
 
 
-def kind_of(labels: str) -> Kind:
+def kind_of(labels: str) -> Labels:
     """Both places distil from soft labels and share their hyperparameters."""
     return "hard" if labels == "hard" else "soft"
 
@@ -30,39 +27,36 @@ def select_hyperparameters(rows: Iterable[TrainingRow]) -> list[ChosenHyperparam
     Those with which a training diverged do not count; of equal ones the first does. A size at which
     none is left is skipped.
     """
-    by_cell: dict[tuple[str, Kind, int], dict[tuple[float, int], list[TrainingRow]]] = defaultdict(
+    by_key: dict[tuple[str, Labels, int], dict[tuple[float, int], list[TrainingRow]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for row in rows:
         spec, config = row.spec, row.spec.config
-        tried = by_cell[spec.student, kind_of(spec.labels), spec.samples]
+        tried = by_key[spec.student, kind_of(spec.labels), spec.samples]
         tried[config.learning_rate, config.batch_size].append(row)
-    best = [_best(*cell, tried) for cell, tried in by_cell.items()]
-    return [choice for choice in best if choice is not None]
+    choices = []
+    for (student, labels, samples), tried in by_key.items():
+        means = {pair: _mean_accuracy(trainings) for pair, trainings in tried.items()}
+        if succeeded := {pair: mean for pair, mean in means.items() if mean is not None}:
+            (learning_rate, batch_size), mean = max(succeeded.items(), key=lambda item: item[1])
+            choice = ChosenHyperparameters(
+                student=student,
+                labels=labels,
+                samples=samples,
+                learning_rate=learning_rate,
+                batch_size=batch_size,
+                accuracy=round(mean, DIGITS),
+            )
+            choices.append(choice)
+    return choices
 
 
-def _best(
-    student: str,
-    labels: Kind,
-    samples: int,
-    tried: Mapping[tuple[float, int], Sequence[TrainingRow]],
-) -> ChosenHyperparameters | None:
-    means = {}
-    for hyperparameters, rows in tried.items():
-        values = [row.accuracy for row in rows if row.accuracy is not None]
-        if values and all(row.outcome != "diverged" for row in rows):
-            means[hyperparameters] = math.fsum(values) / len(values)
-    if not means:
+def _mean_accuracy(rows: Sequence[TrainingRow]) -> float | None:
+    """Of the trainings that succeeded; None if none did, or one diverged."""
+    values = [row.accuracy for row in rows if row.accuracy is not None]
+    if not values or any(row.outcome == "diverged" for row in rows):
         return None
-    learning_rate, batch_size = max(means, key=means.__getitem__)
-    return ChosenHyperparameters(
-        student=student,
-        labels=labels,
-        samples=samples,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        accuracy=round(means[learning_rate, batch_size], DIGITS),
-    )
+    return math.fsum(values) / len(values)
 
 
 def excluded(rows: Iterable[TrainingRow]) -> list[TrainingRow]:
@@ -100,7 +94,4 @@ def hyperparameters_for(
     if not matching:
         fault = f"{_no_success(student, labels)}; the journal of the trainings has the reasons"
         raise InputError("calibrate", [fault])
-    below = [choice for choice in matching if choice.samples <= samples]
-    if below:
-        return max(below, key=lambda choice: choice.samples)
-    return min(matching, key=lambda choice: choice.samples)
+    return min(matching, key=lambda c: (c.samples > samples, abs(c.samples - samples)))

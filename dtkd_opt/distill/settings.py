@@ -12,38 +12,27 @@ from pydantic import Field, Strict, model_validator
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.networks import STUDENTS
 from dtkd_opt.errors import UsageError
-from dtkd_opt.records.fields import (
-    MAX_COUNT,
-    Count,
-    Fraction,
-    Positive,
-    Record,
-    Text,
-    raise_faults,
-)
+from dtkd_opt.records.fields import MAX_COUNT, Count, Fraction, Positive, Record, Text, raise_faults
 
 SIZES = {"digits": (100, 200, 400, 1000)}
 OTHER_SIZES = (100, 300, 1000, 3000)
 FIRST_SELECTION_SEED = 1_000_000  # those of the calibration itself begin at 0
 
-_BatchSize = Annotated[int, Strict(), Field(ge=2, le=MAX_COUNT)]  # as of TrainConfig
+BatchSize = Annotated[int, Strict(), Field(ge=2, le=MAX_COUNT)]  # as of TrainConfig
 
 
 class CalibrationSettings(Record):
-    """Settings of a calibration; `learning_rates` and `batch_sizes` are those to choose from.
+    """Settings of a calibration."""
 
-    `fresh_fraction` of the samples on the device have hard labels only; `partition` is that of
-    :func:`dtkd_opt.distill.partition.draw_private`.
-    """
-
-    epochs: Count = 40
+    epochs: Count = 40  # of each training
     learning_rates: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1e-3, 3e-3, 1e-2)
-    batch_sizes: Annotated[tuple[_BatchSize, ...], Field(min_length=1)] = (16, 32)
-    tau: Positive = 4.0
-    alpha: Fraction = 0.9
-    fresh_fraction: Fraction = 0.3
-    partition: Text = "iid"
-    selection_seeds: Count = 2
+    """Of Adam, to choose from on the validation split, as are the batch sizes."""
+    batch_sizes: Annotated[tuple[BatchSize, ...], Field(min_length=1)] = (16, 32)  # each 2 or more
+    tau: Positive = 4.0  # τ, temperature of the soft labels
+    alpha: Fraction = 0.9  # α, their weight in the loss; hard labels have 1 - α
+    fresh_fraction: Fraction = 0.3  # of the samples, with hard labels only on the device
+    partition: Text = "iid"  # how private samples are drawn: `iid` or `dirichlet(α)`
+    selection_seeds: Count = 2  # how many, for the choice
 
     @model_validator(mode="after")
     def _check(self) -> CalibrationSettings:

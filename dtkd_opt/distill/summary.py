@@ -9,45 +9,39 @@ from dtkd_opt.distill.jobs import TrainingRow
 from dtkd_opt.distill.select_hyperparameters import excluded, exclusion_reason
 from dtkd_opt.records.calibration import AccuracyStatistics, Calibration, DistillationGain
 
+_Cells = Mapping[tuple[str, str, int], str]  # by student, labels and size
+
 
 def summary(calibration: Calibration, rows: Sequence[TrainingRow]) -> str:
     """A page of Markdown: settings, accuracies, gains, choices, adjustments and failures."""
-    tables: dict[tuple[str, str], dict[tuple[str, str, int], str]] = {
-        ("Test accuracy in % (mean ± half of its 95 % interval)", "labels"): {
-            (curve.student, curve.labels, cell.samples): _cell(cell)
-            for curve in calibration.curves
-            for cell in curve.cells
-        },
-        ("Gain of soft labels over hard ones in points, paired by seed", "at"): {
-            (gain.student, gain.labels, gain.samples): _gain(gain) for gain in calibration.lifts
-        },
-        ("Chosen on the validation split: learning rate, batch size", "labels"): {
-            (c.student, c.labels, c.samples): f"{c.learning_rate:g}, {c.batch_size}"
-            for c in calibration.choices
-        },
+    accuracies: _Cells = {
+        (curve.student, curve.labels, entry.samples): _mean(entry)
+        for curve in calibration.curves
+        for entry in curve.cells
     }
-    accuracies, gains, choices = (
-        list(_table(*heads, _sizes(calibration), cells)) for heads, cells in tables.items()
-    )
-    return "\n".join(
-        [
-            *_settings(calibration, rows),
-            *accuracies,
-            *gains,
-            *_fits(calibration),
-            *choices,
-            *_choice_notes(calibration, rows),
-            *_notes(calibration, rows),
-            "",
-        ]
-    )
+    gains: _Cells = {(g.student, g.labels, g.samples): _gain(g) for g in calibration.lifts}
+    choices: _Cells = {
+        (c.student, c.labels, c.samples): f"{c.learning_rate:g}, {c.batch_size}"
+        for c in calibration.choices
+    }
+    sizes = _sizes(calibration)
+    lines = [
+        *_settings(calibration, rows),
+        *("", "## Test accuracy in % (mean ± half of its 95 % interval)", ""),
+        *_table("labels", sizes, accuracies),
+        *("", "## Gain of soft labels over hard ones in points, paired by seed", ""),
+        *_table("at", sizes, gains),
+        *_fits(calibration),
+        *("", "## Chosen on the validation split: learning rate, batch size", ""),
+        *_table("labels", sizes, choices),
+        *_choice_notes(calibration, rows),
+        *_notes(calibration, rows),
+    ]
+    return "\n".join(lines) + "\n"
 
 
-def _table(
-    title: str, second: str, sizes: Sequence[int], cells: Mapping[tuple[str, str, int], str]
-) -> Iterator[str]:
+def _table(second: str, sizes: Sequence[int], cells: _Cells) -> Iterator[str]:
     """A table with a row for each student and kind of labels, a column for each size."""
-    yield from ("", f"## {title}", "")
     heads = " | ".join(f"{size:,}" for size in sizes)
     yield from (f"| student | {second} | {heads} |", "|---|---|" + "--:|" * len(sizes))
     for student, labels in dict.fromkeys(key[:2] for key in cells):
@@ -70,9 +64,9 @@ def _settings(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iterator
     )
 
 
-def _cell(cell: AccuracyStatistics) -> str:
+def _mean(entry: AccuracyStatistics) -> str:
     # not from the ends, which are cut at 0 and 1
-    return _interval(cell.mean, None if cell.std is None else half_width(cell.std, cell.runs))
+    return _interval(entry.mean, None if entry.std is None else half_width(entry.std, entry.runs))
 
 
 def _interval(mean: float, half: float | None, sign: str = "") -> str:
@@ -103,12 +97,11 @@ def _choice_notes(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iter
     for name in ("learning_rate", "batch_size"):
         values = sorted({getattr(config, name) for config in tried})
         for end, value in (("smallest", values[0]), ("largest", values[-1])) if values[2:] else ():
-            count = sum(getattr(choice, name) == value for choice in calibration.choices)
-            if count:
-                yield "\n" + (
-                    f"Of {len(calibration.choices)} choices {count} are at an end of the grid: the "
-                    f"{end} {name.replace('_', ' ')} tried, {value:g}. Beyond it may be a better "
-                    "one."
+            if count := sum(getattr(choice, name) == value for choice in calibration.choices):
+                yield (
+                    f"\nOf {len(calibration.choices)} choices {count} are at an end of the grid: "
+                    f"the {end} {name.replace('_', ' ')} tried, {value:g}. "
+                    "Beyond it may be a better one."
                 )
     chosen, largest = [choice.samples for choice in calibration.choices], _sizes(calibration)[-1]
     if chosen and max(chosen) < largest:
@@ -117,13 +110,13 @@ def _choice_notes(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iter
 
 def _notes(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iterator[str]:
     changed = [
-        f"- {curve.student}, {curve.labels}, {cell.samples} samples: used {used:.6f} "
+        f"- {curve.student}, {curve.labels}, {entry.samples} samples: used {used:.6f} "
         f"for the {what} {measured:.6f}, so that accuracy does not fall with more samples"
         for curve in calibration.curves
-        for cell in curve.cells
+        for entry in curve.cells
         for what, used, measured in (
-            ("mean", cell.used, cell.mean),
-            ("lower end", cell.used_lower95, cell.lower95),
+            ("mean", entry.used, entry.mean),
+            ("lower end", entry.used_lower95, entry.lower95),
         )
         if used != measured
     ]
@@ -153,11 +146,11 @@ def accuracy_lines(calibration: Calibration) -> list[str]:
     sizes = _sizes(calibration)
     lines = [f"{'student':9}{'labels':8}" + "".join(f"{size:>9,}" for size in sizes)]
     for curve in calibration.curves:
-        cells = {cell.samples: f"{cell.mean:.2%}" for cell in curve.cells}
+        cells = {entry.samples: f"{entry.mean:.2%}" for entry in curve.cells}
         values = "".join(f"{cells.get(size, '-'):>9}" for size in sizes)
         lines.append(f"{curve.student:9}{curve.labels:8}{values}")
     return lines
 
 
 def _sizes(calibration: Calibration) -> list[int]:
-    return sorted({cell.samples for curve in calibration.curves for cell in curve.cells})
+    return sorted({entry.samples for curve in calibration.curves for entry in curve.cells})

@@ -18,7 +18,7 @@ from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.networks import TEACHER, build_network
 from dtkd_opt.distill.training import TrainConfig, predict, train
 from dtkd_opt.errors import InputError
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.fields import Record, Text
 from dtkd_opt.records.files import read_bytes, sha256, write_atomic
 
@@ -132,16 +132,12 @@ def load_teacher(
     samples = (data.images[rows], data.labels[rows])
     train(network, *samples, config=config, seed=seed, device=device, callback=callback)
     logits = predict(network, data.images, device)
-    tensors = _tensors(network.cpu(), logits)
+    weights = {f"network.{k}": v.contiguous() for k, v in network.cpu().state_dict().items()}
+    tensors = weights | {_LOGITS: logits}
     teacher = Teacher(key, network, logits, _digest(tensors))
     header = {"key": key.model_dump(mode="json"), "sha256": teacher.sha256}
     write_atomic(path, safetensors.torch.save(tensors, {"teacher": json.dumps(header)}))
     return teacher
-
-
-def _tensors(network: nn.Module, logits: Tensor) -> dict[str, Tensor]:
-    weights = {f"network.{k}": v.contiguous() for k, v in network.state_dict().items()}
-    return weights | {_LOGITS: logits}
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:

@@ -18,6 +18,7 @@ from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
 from dtkd_opt.problem.options import Options, build_options
+from dtkd_opt.records.arrays import Index, Mask
 from dtkd_opt.records.calibration import shipped_calibration
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.plan import Plan
@@ -34,6 +35,8 @@ except ImportError:
 ID = "dtkd_opt/Offloading-v0"
 Order = Literal["random", "instance"]
 Observation = NDArray[np.float32]
+Info = dict[str, Any]
+Step = tuple[Observation, SupportsFloat, bool, bool, Info]
 
 
 class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
@@ -114,7 +117,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    ) -> tuple[Observation, Info]:
         """Start an episode; a seed determines it and all that follow. `options` are ignored."""
         super().reset(seed=seed)
         self.instance, self.options = self._draw()
@@ -125,9 +128,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         self._episode, self._failed = Episode(self.options, order), False
         return self._observe(), self._info()
 
-    def step(
-        self, action: np.int64
-    ) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64) -> Step:
         """The current user takes the option of a slot; for failures see the class.
 
         UsageError where no episode is going on, or the action is not in the action space.
@@ -148,14 +149,14 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         reward, terminated = saved_s / self._episode.unit_s, self._episode.terminated
         return self._observe(), reward, terminated, False, self._info()
 
-    def action_masks(self) -> NDArray[np.bool_]:
+    def action_masks(self) -> Mask:
         """(slots,) which of them the current user has, as sb3-contrib's MaskablePPO expects."""
         if not hasattr(self, "_episode"):
             raise UsageError("there is no current user before the first reset()")
-        mask: NDArray[np.bool_] = self._slots.rows[self._episode.user] >= 0
+        mask: Mask = self._slots.rows[self._episode.user] >= 0
         return mask
 
-    def choice(self) -> NDArray[np.int64]:
+    def choice(self) -> Index:
         """(N,) rows of `options` that the users chose; UsageError before a plan is complete."""
         if self._failed or not self._episode.terminated:
             raise UsageError("there is a plan only after an episode in which all users decided")
@@ -188,9 +189,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         instance = generate_instance(users, self._servers, seed, self._settings)
         return instance, build_options(instance)
 
-    def _fail(
-        self, reason: str, remaining: int
-    ) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
+    def _fail(self, reason: str, remaining: int) -> Step:
         self._failed = True
         info = {"action_mask": self.action_masks().astype(np.int8), reason: True}
         return self._observe(), -self._penalty * remaining, True, False, info
@@ -198,10 +197,10 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
     def _observe(self) -> Observation:
         return self._episode.observe(self._slots).astype(np.float32)
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self) -> Info:
         """The mask, the current user and the units; at the end the choice and its objective."""
         episode = self._episode
-        info: dict[str, Any] = {
+        info: Info = {
             "action_mask": self.action_masks().astype(np.int8),
             "user": episode.user,
             "reference_s": episode.reference_s,

@@ -20,8 +20,8 @@ from dtkd_opt.pricing.allocation import allocate
 from dtkd_opt.pricing.equal_shares import equal_share_choice, without_limits
 from dtkd_opt.pricing.response import respond
 from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.problem.server_ranking import server_ranks, strongest_servers
+from dtkd_opt.records.arrays import Array, Index
 
 FEATURES = ("admissible", "device", "uplink", "downlink", "CPU", "error")  # of an option
 POOL_FEATURES = 3  # of a server

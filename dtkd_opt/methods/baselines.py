@@ -13,7 +13,7 @@ from dtkd_opt.methods.bounding import price_bound
 from dtkd_opt.methods.search import NoPlanError, Search
 from dtkd_opt.pricing.bundle import MAX_STEPS
 from dtkd_opt.pricing.equal_shares import cheapest_options, equal_share_cost, without_limits
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.fields import Record
 from dtkd_opt.records.instance import DEVICE, PLACES, SERVER
 from dtkd_opt.records.solution import Termination

@@ -12,7 +12,7 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.bundle import LARGE, MAX_STEPS, maximise_bound
 from dtkd_opt.pricing.equal_shares import equal_share_choice
 from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.instance import POOLS
 
 _MAX_CHOICES = 64  # choices of the last priced points, to be tried as incumbents
@@ -31,11 +31,7 @@ def price_bound(
 
 
 def price_and_round(
-    search: Search,
-    tolerance: float = 1e-9,
-    *,
-    start: Array | None = None,
-    prove: bool = True,
+    search: Search, tolerance: float = 1e-9, *, start: Array | None = None, prove: bool = True
 ) -> DualPoint:
     """Raise the bound by prices, try the choices on the way, improve them by exchanges.
 
@@ -96,8 +92,7 @@ def _maximise(
 
 def _check_feasible(search: Search, prices: Array) -> None:
     """Raise InfeasibleError if these prices prove that no choice keeps the limits."""
-    proof = find_infeasibility_proof(search.options, prices)
-    if proof is None:
+    if (proof := find_infeasibility_proof(search.options, prices)) is None:
         return
     instance = search.instance
     p, s = np.unravel_index(int(np.argmax(proof.value)), proof.value.shape)

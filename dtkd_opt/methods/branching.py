@@ -19,14 +19,13 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import ChoiceInfeasible, allocate
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian, price
 from dtkd_opt.pricing.masters import make_bundle
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.solution import Termination
 
 _MAX_STEPS = 200  # of a node's prices
 _EXCHANGE_EVERY = 50  # one node in so many improves its plan by exchanges
-_MIN_PROGRESS = (
-    0.02  # of what remains to the cutoff: a node's prices stop where they are predicted less
-)
+# of what remains to the cutoff: a node's prices stop where they are predicted less
+_MIN_PROGRESS = 0.02
 
 
 @dataclass(order=True)
@@ -92,12 +91,10 @@ class Branching:
         """Drop what reduced costs exclude, then split one user's options in two."""
         number, rows = self._fix_by_reduced_cost(node)
         left = np.bincount(self.options.user[rows], minlength=self.options.n_users)
-        share = node.fractions * (left[self.options.user] > 1)
-        share[np.setdiff1d(np.arange(len(share)), rows)] = 0.0
         if (left <= 1).all():
             self._fathom(number, rows, node.point)
             return
-        row = self._branching_option(share, rows, left)
+        row = self._branching_option(node.fractions[rows], rows, left)
         user = self.options.user[row]
         first, second = self.tree.split(number, int(user), np.array([row]))
         kept = rows[(self.options.user[rows] != user) | (rows == row)]
@@ -106,10 +103,10 @@ class Branching:
 
     def _branching_option(self, share: Array, rows: Index, left: Index) -> int:
         """The option to branch on: the one whose share is nearest to one half."""
-        row = int(np.argmax(np.minimum(share, 1 - share)))
-        if min(share[row], 1 - share[row]) < 1e-6:  # nothing is split: any user with a choice
-            row = int(rows[left[self.options.user[rows]] > 1][0])
-        return row
+        several = left[self.options.user[rows]] > 1
+        distance = np.where(several, np.minimum(share, 1 - share), 0.0)
+        # where nothing is split, any user with a choice
+        return int(rows[np.argmax(distance if distance.max() >= 1e-6 else several)])
 
     def _fix_by_reduced_cost(self, node: _OpenNode) -> tuple[int, Index]:
         """Options that a better plan could still take, and the node where they are left."""

@@ -18,7 +18,7 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.milp.master_problem import MasterProblem
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.lagrangian import DualPoint
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.fields import Count, Flag, Record
 from dtkd_opt.records.solution import Termination
 from dtkd_opt.solvers.highs import HighsSettings, MilpOutcome
@@ -31,10 +31,8 @@ class Exact(Record):
 
     fixing: Flag = True
     """Whether prices fix options and prove their bound; False: only HiGHS, on all options."""
-    max_rounds: Count = 1000
-    """Solves of the MILP, where the stop rule sets no limit."""
-    highs: HighsSettings = HighsSettings()
-    """HiGHS's own settings."""
+    max_rounds: Count = 1000  # solves of the MILP, where the stop rule sets no limit
+    highs: HighsSettings = HighsSettings()  # HiGHS's own settings
 
     def __call__(self, search: Search, seed: int) -> Termination:
         """Prove the search's gap, or stop at its limits; see the module's text for the steps."""

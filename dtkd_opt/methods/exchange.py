@@ -19,7 +19,7 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
 from dtkd_opt.pricing.response import respond
 from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 
 _CANDIDATES = 400  # options that pairs are made of
 _TRIALS = 4  # moves that are allocated exactly before a round gives up
@@ -43,8 +43,7 @@ def improve(search: Search, allocated: tuple[Index, Allocation] | None = None) -
         best = mean_cost(search.options, choice, allocated[1])
     for _ in range(_ROUNDS):
         search.check_time()
-        better = _first_better(search.options, choice, prices, best)
-        if better is None:
+        if (better := _first_better(search.options, choice, prices, best)) is None:
             break
         choice, allocation, best = better
         prices = allocation.prices
@@ -71,8 +70,8 @@ def _first_better(
 
 def _moves(options: Options, choice: Index, prices: Array) -> Iterator[Index]:
     """Sets of one or two options predicted to be better, best first."""
-    idle = prices <= 0
-    response = respond(options, np.where(idle, _positive_prices(options, prices), prices))
+    positive = np.where(prices > 0, prices, _positive_prices(options, prices))
+    response = respond(options, positive)
     cost, shares = _costs(options, prices, response.shares)
     change = cost - np.repeat(cost[choice], np.diff(options.start))
     candidates = _cheapest(change, choice, _CANDIDATES)
@@ -112,21 +111,16 @@ def _cheapest(change: Array, choice: Index, count: int) -> Index:
     change = change.copy()
     change[choice] = np.inf
     count = min(count, int(np.isfinite(change).sum()))
-    rows: Index = np.argpartition(change, max(count - 1, 0))[:count] if count else np.array([], int)
+    rows: Index = np.argpartition(change, max(count - 1, 0))[:count]
     return rows
 
 
 def _demand_changes(options: Options, choice: Index, candidates: Index, shares: Array) -> Array:
     """(M, 3 S) what each candidate adds to the pools' demand, its user's old option gone."""
     demand = np.zeros((len(candidates), 3, options.n_servers))
-    rows = np.arange(len(candidates))
-    old = choice[options.user[candidates]]
-    for sign, rows_moved in ((1.0, candidates), (-1.0, old)):
-        np.add.at(
-            demand,
-            (rows[:, None], np.arange(3)[None, :], options.server[rows_moved][:, None]),
-            sign * shares[:, rows_moved].T,
-        )
+    numbers, old = np.arange(len(candidates)), choice[options.user[candidates]]
+    demand[numbers, :, options.server[candidates]] += shares[:, candidates].T
+    demand[numbers, :, options.server[old]] -= shares[:, old].T
     return demand.reshape(len(candidates), -1)
 
 

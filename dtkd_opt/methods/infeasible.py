@@ -14,7 +14,7 @@ from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof
 from dtkd_opt.pricing.response import respond
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 
 _MAX_PARTS = 2000
 _MAX_STEPS = 60  # of prices for each part: where they prove it, they do so early
@@ -51,13 +51,11 @@ def prove_infeasible(search: Search, prices: Array) -> bool:
         search.check_time()
         rows, start = parts.pop()
         part = search.options.select_rows(rows)
-        point = _price_part(part, start, search.ends_at)
-        if point is None:
+        if (point := _price_part(part, start, search.ends_at)) is None:
             continue
         if search.try_if_feasible(rows[point.choice]) is not None:
             return False
-        split = _split(part, point)
-        if not split:
+        if not (split := _split(part, point)):
             return False  # neither a plan nor a proof: rounding
         parts += [(rows[own], point.prices) for own in split]
     return False

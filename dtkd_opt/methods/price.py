@@ -15,8 +15,8 @@ from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.proof_tree import ProofTree
 from dtkd_opt.methods.search import Search
 from dtkd_opt.methods.stop import TimeIsUp
-from dtkd_opt.problem.physics import Array
-from dtkd_opt.records.fields import NonNegative, Record
+from dtkd_opt.records.arrays import Array
+from dtkd_opt.records.fields import NonNegatives, Record
 from dtkd_opt.records.solution import Termination
 
 _NODES = 500  # before HiGHS; proofs that end take some hundred, and HiGHS takes a second to build
@@ -24,13 +24,10 @@ _NODES_CONSTRAINED = 50  # with limits, where a node takes ten times as long
 _HIGHS_OPTIONS = 20_000  # more than these HiGHS does not close in any reasonable time
 
 
-_Row = tuple[NonNegative, ...]
-
-
 class Price(Record):
     """`price`: prove the gap by prices, at any size."""
 
-    start: tuple[_Row, _Row, _Row] | None = None
+    start: tuple[NonNegatives, NonNegatives, NonNegatives] | None = None
     """Prices to start from, (3, S) [s per Hz, Hz, cycle/s], such as those of a similar instance."""
 
     def __call__(self, search: Search, seed: int) -> Termination:

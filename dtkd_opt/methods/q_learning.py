@@ -39,34 +39,37 @@ from dtkd_opt.pricing.allocation import Allocation, allocate, mean_cost
 from dtkd_opt.pricing.equal_shares import without_limits
 from dtkd_opt.pricing.response import free_shares, min_upload_log_shares
 from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.problem.physics import Array, Index
-from dtkd_opt.records.fields import Amount, Count, Flag, Fraction, Record, raise_faults
+from dtkd_opt.records.arrays import Array, Index
+from dtkd_opt.records.fields import (
+    Amount,
+    Count,
+    Flag,
+    Fraction,
+    PositiveFraction,
+    Record,
+    raise_faults,
+)
 from dtkd_opt.records.solution import Termination
 
 _PRICE_STEPS = 4  # with limits
-_Part = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
 
 
 class QLearning(Record):
     """`q-learning`: every user learns from rewards that the convex subproblem pays in prices."""
 
-    cold: Flag = False
-    """Start from empty tables, as in the paper, instead of the prices' costs."""
-    rounds: Count = 10_000
-    learning_rate: _Part = 0.1
-    """α, after first visits of 1, 1/2, 1/3, … that average."""
+    cold: Flag = False  # start from empty tables, as in the paper, instead of the prices' costs
+    rounds: Count = 10_000  # of choices, allocations and updates
+    learning_rate: PositiveFraction = 0.1  # α, after first visits of 1, 1/2, 1/3, … that average
     epsilon: Fraction = 0.5
     """ε of the first round; it falls geometrically to `final_epsilon`. 0: nobody ever explores."""
-    final_epsilon: _Part = 0.002
+    final_epsilon: PositiveFraction = 0.002
     """ε of the last round that is played, at most the first's; not used where that is 0."""
-    discount: Annotated[float, Strict(), Field(ge=0, lt=1, allow_inf_nan=False)] = 0.5
-    """γ."""
+    discount: Annotated[float, Strict(), Field(ge=0, lt=1, allow_inf_nan=False)] = 0.5  # γ, below 1
     levels: Annotated[int, Strict(), Field(ge=1, le=9)] = 3
     """Levels of a server's congestion that a user distinguishes."""
     penalty: Amount = 1.0
     """What a user pays for being late by once its deadline, relative to its cost."""
-    greedy_every: Count = 10
-    """Rounds from one greedy choice that is tried as a plan to the next."""
+    greedy_every: Count = 10  # rounds from one greedy choice that is tried as a plan to the next
 
     @model_validator(mode="after")
     def _check_epsilon(self) -> Self:

@@ -6,8 +6,8 @@ import numpy as np
 
 from dtkd_opt.pricing.equal_shares import argmax_by_user, first_prices
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.problem.server_ranking import strongest_servers
+from dtkd_opt.records.arrays import Array, Index
 
 _STEP = 1.25  # between two levels of congestion
 _MAX_STATES = 100  # of one user: of many servers only the strongest count
@@ -77,9 +77,7 @@ class QTable:
         discount: float,
     ) -> None:
         """Q[n, s, k] += α (r + γ max_k' Q[n, s', k'] - Q[n, s, k]) of all users at once."""
-        target = reward
-        if discount:
-            target = reward + discount * self.best(next_state)[1]
+        target = reward + discount * self.best(next_state)[1]
         rows = self._offset(state) + choice
         self.visits[rows] += 1
         rate = np.maximum(learning_rate, 1 / self.visits[rows])

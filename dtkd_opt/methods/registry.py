@@ -5,7 +5,8 @@ choices as incumbents of the search, may raise its bound, and ends by itself or 
 stop rule says so. A plain function ``(search, seed, params)`` is accepted too; the annotation of
 `params` names the record of its settings (`MySettings`, `MySettings | None`), or is None.
 
-A package adds its own by an entry point in the group ``dtkd_opt.methods``; see CONTRIBUTING.md.
+A package adds its own by an entry point in the group ``dtkd_opt.methods``
+(docs/how-to/own-method.md).
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ _OWN = {
     "random": "dtkd_opt.methods.baselines:Random",
 }
 METHODS = ("auto", *_OWN)
+"""The names of our own methods; `auto` is `price`."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,26 @@ def method_version(name: str) -> str:
 
 
 def get_method(name: str, /, **settings: Any) -> Method:
-    """A method by its name, with some of its settings.
+    """A method by its name: ``get_method("exact", fixing=False)`` is ``Exact(fixing=False)``.
 
-    ``get_method("exact", fixing=False)`` is ``Exact(fixing=False)``; for methods of other packages,
-    plain functions with a record of settings included, it saves their import. UsageError: see
-    :func:`find_method`; InputError for settings that are unknown or out of their range.
+    Parameters
+    ----------
+    name
+        One of ``dtkd_opt.METHODS``, or another package's, plain functions included.
+    settings
+        Fields of its record; the others have their defaults.
+
+    Returns
+    -------
+    Method
+        What :func:`solve` takes.
+
+    Raises
+    ------
+    UsageError
+        When there is no method of that name, or it cannot be used, or takes no settings.
+    InputError
+        When settings are unknown or out of their range.
     """
     return make_method(name, settings, name)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dtkd_opt.methods.search import Incumbent, Search
 from dtkd_opt.methods.stop import Progress
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.plan import Plan
 from dtkd_opt.records.solution import Solution, Status, Termination, UserPlans
@@ -17,28 +17,17 @@ from dtkd_opt.records.version import __version__
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """What :func:`solve` found; ``print(result)`` shows the tables that the command prints.
+    """What :func:`solve` found; ``print(result)`` shows the tables that the command prints."""
 
-    Attributes
-    ----------
-    instance, solution
-        The problem, and the record that :func:`write_solution` writes.
-    incumbent
-        The best choice with its plan, figures and prices; None without a plan.
-    history
-        The progress whenever bound, incumbent or phase changed.
-    reason
-        Why there is no plan; empty when there is one.
-    """
-
-    instance: Instance
-    solution: Solution
-    incumbent: Incumbent | None
-    history: tuple[Progress, ...]
-    reason: str
+    instance: Instance  # the problem
+    solution: Solution  # the record that :func:`write_solution` writes
+    incumbent: Incumbent | None  # the best choice, its plan, figures, prices; None without a plan
+    history: tuple[Progress, ...]  # the progress whenever bound, incumbent or phase changed
+    reason: str  # why there is no plan; empty when there is one
 
     @property
     def status(self) -> Status:
+        """What is held: "optimal" to the gap that was asked for, "feasible", …"""
         return self.solution.status
 
     @property

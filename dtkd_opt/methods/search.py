@@ -18,7 +18,7 @@ from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, 
 from dtkd_opt.pricing.lagrangian import DualPoint
 from dtkd_opt.problem.evaluate import Evaluation, evaluate
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 from dtkd_opt.records.plan import Plan
 
@@ -40,10 +40,16 @@ class Search:
 
     Attributes
     ----------
-    instance, options, stop
-        The problem, what its users choose from, and the rule that ends the run.
-    incumbent, dual_point
-        The best plan and the best point of the prices so far, or None.
+    instance
+        The problem.
+    options
+        What its users choose from.
+    stop
+        The rule that ends the run.
+    incumbent
+        The best plan so far, or None.
+    dual_point
+        The best point of the prices so far, or None.
     bound
         The best lower bound on J [s].
     bound_invalid
@@ -79,6 +85,7 @@ class Search:
 
     @property
     def gap(self) -> float:
+        """(incumbent - bound) / |incumbent|; inf while either is missing."""
         return relative_gap(self.objective, self.bound)
 
     @property
@@ -96,14 +103,17 @@ class Search:
 
     @property
     def proven(self) -> bool:
+        """Whether a valid bound has reached the `cutoff`."""
         return self.bound >= self.cutoff and not self.bound_invalid
 
     @property
     def elapsed_s(self) -> float:
+        """Since the search began [s]."""
         return time.monotonic() - self.started
 
     @property
     def remaining_s(self) -> float:
+        """Until the time limit [s], negative after it; inf without one."""
         return self.stop.time_limit - self.elapsed_s
 
     @property

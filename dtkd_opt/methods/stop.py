@@ -14,9 +14,9 @@ from dtkd_opt.errors import DtkdError, UsageError
 class Stop:
     """When a method ends: a proven relative gap, seconds, or rounds of its own."""
 
-    gap: float = 1e-6
-    time_limit: float = math.inf
-    iterations: int | None = None
+    gap: float = 1e-6  # proven relative gap
+    time_limit: float = math.inf  # since the search began [s]
+    iterations: int | None = None  # rounds of the method's own; None: no limit
 
 
 class TimeIsUp(DtkdError):
@@ -32,13 +32,14 @@ class Progress:
     ``str(progress)`` is one readable line.
     """
 
-    phase: str
-    bound: float
-    incumbent: float
-    elapsed_s: float
+    phase: str  # what the method does now
+    bound: float  # lower bound on J [s]
+    incumbent: float  # J of the best plan [s]
+    elapsed_s: float  # since the search began [s]
 
     @property
     def gap(self) -> float:
+        """(incumbent - bound) / |incumbent|; inf while either is missing."""
         return relative_gap(self.incumbent, self.bound)
 
     def __str__(self) -> str:

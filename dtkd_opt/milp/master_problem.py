@@ -15,7 +15,7 @@ import numpy as np
 from dtkd_opt.pricing.constrained_allocation import Conflict
 from dtkd_opt.pricing.response import respond
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.solvers.highs import HighsSettings, MilpOutcome, PersistentMilp
 
 _CHUNK = 2000  # options whose tangents are added between two checks of the time
@@ -56,11 +56,7 @@ class MasterProblem:
         self._milp = PersistentMilp(self.model, settings, seed)
 
     def solve(
-        self,
-        start: Index | None,
-        gap: float,
-        time_limit: float,
-        callback: Callable[[float], None],
+        self, start: Index | None, gap: float, time_limit: float, callback: Callable[[float], None]
     ) -> MilpOutcome:
         """Solve it with the cuts so far, from a choice (N,) or None, to a relative gap or seconds.
 
@@ -85,9 +81,8 @@ class MasterProblem:
         for first in range(0, len(own_rows), _CHUNK):  # on large ones this takes seconds
             self._check_time()
             chunk = slice(first, first + _CHUNK)
-            self._milp.add(
-                self._algebra.add_tangents(self.model, own_rows[chunk], shares[:, chunk])
-            )
+            tangents = self._algebra.add_tangents(self.model, own_rows[chunk], shares[:, chunk])
+            self._milp.add(tangents)
 
     def add_tangents_everywhere(self, shares: Array) -> None:
         """Tangents of all its options at their shares, (3, len(rows))."""
@@ -103,11 +98,6 @@ class MasterProblem:
         prices = np.tile(conflict.prices[:, None], (1, self.options.n_servers))
         cost: Array = respond(self.options.select_rows(at_server), prices, min_cost=True).cost
         own = np.searchsorted(self.rows, choice[conflict.users])
-        self._milp.add(
-            [
-                self._algebra.add_conflict(self.model, at_server, cost),
-                self._algebra.add_conflict(
-                    self.model, own, np.full(len(own), 1 / (len(own) - 0.5))
-                ),
-            ]
-        )
+        weight = np.full(len(own), 1 / (len(own) - 0.5))
+        cuts = ((at_server, cost), (own, weight))
+        self._milp.add([self._algebra.add_conflict(self.model, *cut) for cut in cuts])

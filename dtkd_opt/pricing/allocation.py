@@ -16,7 +16,7 @@ from dtkd_opt.errors import DtkdError
 from dtkd_opt.pricing import uplink
 from dtkd_opt.pricing.constrained_allocation import Conflict, solve_server
 from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.validation import counted
 
 _MAX_STEPS = 100

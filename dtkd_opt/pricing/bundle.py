@@ -11,7 +11,7 @@ from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian
 from dtkd_opt.pricing.masters import make_bundle
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 
 MAX_STEPS = 600
 LARGE = 300_000  # options; beyond it only what is left after screening is priced again and again
@@ -82,7 +82,8 @@ def _maximise_large(
     width = BOX_WIDTH
     best: DualPoint | None = None
     while True:
-        centre = _positive(options, start)
+        values = start * options.capacity
+        centre = np.maximum(values, 1e-9 * values.sum()) / options.capacity  # none is zero
         low, high = centre * (1 - width), centre * (1 + width)
         screened = options.select_rows(lagrangian.screen(low, high))
         bundle = make_bundle(Lagrangian(screened), centre)
@@ -99,10 +100,3 @@ def _maximise_large(
         if inside or best.value >= target or time.monotonic() > ends_at:
             return best
         width = min(2 * width, _MAX_BOX_WIDTH)
-
-
-def _positive(options: Options, prices: Array) -> Array:
-    """Prices with those that are zero or next to it raised a little."""
-    values = prices * options.capacity
-    positive: Array = np.maximum(values, 1e-9 * values.sum()) / options.capacity
-    return positive

@@ -14,7 +14,7 @@ import numpy as np
 
 from dtkd_opt.pricing.response import Response, respond
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.instance import POOLS
 
 _MAX_STEPS = 200
@@ -57,10 +57,9 @@ def solve_server(options: Options, server: int, rows: Index) -> tuple[Array, Res
             conflict = find_conflict(options, dual.spread(point.prices), server, rows)
             if conflict is not None:
                 return conflict
-        next_point = dual.search(point)
-        if next_point is None:
+        if (trial := dual.search(point)) is None:
             break
-        point = next_point
+        point = trial
     if (residual := point.residual) > _MAX_ERROR:
         raise ArithmeticError(f"allocation on server {server} stopped {residual:.1e} off its pools")
     return np.where(dual.used, point.prices, 0.0), point.response
@@ -113,10 +112,8 @@ class _Dual:
         Full steps are taken while they at least halve the error; others must raise the dual or,
         where rounding hides its rise, stop on its rising side.
         """
-        for direction in self._newton(point):
-            if (trial := self._along(point, direction)) is not None:
-                return trial
-        return None
+        trials = (self._along(point, direction) for direction in self._newton(point))
+        return next((trial for trial in trials if trial is not None), None)
 
     def _along(self, point: _Point, direction: Array) -> _Point | None:
         size = min(1.0, 3.0 / np.abs(direction).max())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dtkd_opt.pricing.allocation import allocate
 from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 
 
 def argmax_by_user(value: NDArray[np.floating], start: Index) -> Index:

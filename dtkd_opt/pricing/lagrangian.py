@@ -16,9 +16,10 @@ from functools import cached_property
 import numpy as np
 
 from dtkd_opt.pricing import uplink
+from dtkd_opt.pricing.equal_shares import argmax_by_user
 from dtkd_opt.pricing.response import Response, min_upload_log_shares, respond
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 
 _ROUNDING = 1e-13  # relative: hundreds of units in the last place
 BLOCK = 100_000  # options priced at a time: what fits a processor's cache
@@ -98,8 +99,7 @@ class _Block:
         self.users = users
         self.rows = slice(int(options.start[users.start]), int(options.start[users.stop]))
         own = options if self.rows == slice(0, len(options)) else options.slice_users(users)
-        self.options, self.start = own, own.start[:-1]
-        self.sizes = np.diff(own.start)
+        self.options = own
         self.fixed = own.device_delay_s + own.error_cost_s
         self.roots = np.sqrt(np.array([own.downlink_work, own.server_cycles]))
         self._group_uploads()
@@ -136,15 +136,14 @@ class _Block:
                 constrained.cost + constrained.weight * constrained.delay + own.error_cost_s[late]
             )
             cost[late] = constrained.cost + own.error_cost_s[late] - _ROUNDING * size
-        cheapest = np.minimum.reduceat(cost, self.start)
-        choice = self._first_rows(cost <= np.repeat(cheapest, self.sizes))
+        choice = argmax_by_user(-cost, own.start)
         shares = self._shares(choice, log_z, pools, prices)
         if constrained is not None:
             position = np.searchsorted(late, choice)
             users = np.flatnonzero(late[np.minimum(position, len(late) - 1)] == choice)
             shares[:, users] = constrained.shares[:, position[users]]
         demand = [np.bincount(own.server[choice], x, minlength=own.n_servers) for x in shares]
-        return cost, cheapest, choice + self.rows.start, np.array(demand)
+        return cost, cost[choice], choice + self.rows.start, np.array(demand)
 
     def screen(self, low: Array, high: Array) -> Index:
         """Rows whose cost may fall below that of their user's cheapest at the mean prices.
@@ -154,7 +153,8 @@ class _Block:
         and their uploads not at all when they are the same; that makes the comparison tight.
         """
         own = self.options
-        cheapest = np.repeat(self.at((low + high) / 2)[2] - self.rows.start, self.sizes)
+        choice = self.at((low + high) / 2)[2] - self.rows.start
+        cheapest = np.repeat(choice, np.diff(own.start))
         min_difference = self.fixed - self.fixed[cheapest]
         for p in range(2):
             change = 2 * (self.roots[p] - self.roots[p, cheapest])
@@ -190,22 +190,14 @@ class _Block:
         late: Index = timed[delay > own.deadline_s[timed]]
         return late
 
-    def _first_rows(self, cheapest: Array) -> Index:
-        """(N,) the first marked row of each user."""
-        rows = np.flatnonzero(cheapest)
-        user = self.options.user[rows]
-        first: Index = rows[np.append(True, user[1:] != user[:-1])]
-        return first
-
     def _shares(self, choice: Index, log_z: Array, pools: Array, prices: Array) -> Array:
         """(3, N) what the users' cheapest options buy where no deadline binds."""
         own = self.options
         group = np.searchsorted(np.cumsum(self.group_sizes), choice, side="right")
-        position = np.full(len(self.group_sizes), -1)
-        position[self.uploads] = np.arange(len(self.uploads))
-        z = np.append(np.exp(log_z), 0.0)[position[group]]
+        z = np.zeros(len(self.group_sizes))
+        z[self.uploads] = np.exp(log_z)
         price = prices[1:, own.server[choice]]
-        return np.array([own.uplink_snr_hz[choice] * z, *(pools[:, choice] / price)])
+        return np.array([own.uplink_snr_hz[choice] * z[group], *(pools[:, choice] / price)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.solvers.clarabel import MasterQP
 from dtkd_opt.solvers.highs import MasterLP
 
@@ -28,13 +28,12 @@ Master = TypeVar("Master", MasterQP, MasterLP)
 class Bundle(ABC, Generic[Master]):
     """The points priced so far, in pool values v = λ C [s], and a master that proposes the next."""
 
-    best: DualPoint
-    last: DualPoint
-
-    def __init__(self, lagrangian: Lagrangian, master: Master):
+    def __init__(self, lagrangian: Lagrangian, master: Master, first: Array):
         self.lagrangian = lagrangian
         self.master: Master = master
         self.choices: list[Index] = []
+        self.last = self.best = self._price(first)
+        self.base = self.best.value  # keeps the master's numbers small
 
     @abstractmethod
     def advance(self, tolerance: float) -> bool:
@@ -58,11 +57,9 @@ class QuadraticBundle(Bundle[MasterQP]):
 
     def __init__(self, lagrangian: Lagrangian, start: Array):
         values = (start * lagrangian.options.capacity).ravel()
-        super().__init__(lagrangian, MasterQP(values.size))
         self.unit_s = max(float(values.sum()), 1e-6 * lagrangian.options.n_users)
         roots = np.sqrt(np.maximum(values / self.unit_s, 1e-3))
-        self.last = self.best = self._price(roots**2 * self.unit_s)
-        self.base = self.best.value  # keeps the master's numbers small
+        super().__init__(lagrangian, MasterQP(values.size), roots**2 * self.unit_s)
         self._add_cut(roots)
 
     def advance(self, tolerance: float) -> bool:
@@ -88,16 +85,13 @@ class BoxstepBundle(Bundle[MasterLP]):
     """The cutting planes collected so far and the box in which the next point is sought."""
 
     def __init__(self, lagrangian: Lagrangian, start: Array):
-        options = lagrangian.options
-        values = (start * options.capacity).ravel()
-        super().__init__(lagrangian, MasterLP(values.size))
+        values = (start * lagrangian.options.capacity).ravel()
         self.width = 0.5
-        self.total = max(float(values.sum()), 1e-6 * options.n_users)
+        self.total = max(float(values.sum()), 1e-6 * lagrangian.options.n_users)
         self.floor = 1e-9 * self.total
         self.centre = np.maximum(values, 1e-3 * self.total)
         self.scale = np.maximum(self.centre, 1e-2 * self.total)
-        self.last = self.best = self._price(self.centre)
-        self.base = self.best.value  # keeps the master's numbers small
+        super().__init__(lagrangian, MasterLP(values.size), self.centre)
         self._add_cut(self.centre)
 
     def advance(self, tolerance: float) -> bool:

@@ -19,7 +19,8 @@ import numpy as np
 
 from dtkd_opt.pricing import uplink
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.problem.physics import LN2
+from dtkd_opt.records.arrays import Array, Index
 
 _MAX_STEPS = 60
 
@@ -84,7 +85,7 @@ def min_upload_log_shares(options: Options, rows: Index | slice = slice(None)) -
     limit = options.uplink_limit_s[rows]
     constrained = np.flatnonzero((bits > 0) & (limit > 0) & np.isfinite(limit))
     log_z = np.full(len(bits), -np.inf)
-    fastest = bits[constrained] / snr[constrained] * uplink.LN2  # over an infinite band
+    fastest = bits[constrained] / snr[constrained] * LN2  # over an infinite band
     log_z[constrained] = uplink.inverse_phi(np.log(limit[constrained]) - np.log(fastest))
     return log_z
 
@@ -156,13 +157,13 @@ def _meet_deadlines(curves: _Curves, rows: Index) -> Array:
     options, unit = curves.options, curves.unit_s[rows]
     deadline = options.deadline_s[rows] - options.device_delay_s[rows]
     smallest = np.finfo(float).eps * options.deadline_s[rows]  # what rounding leaves of a deadline
-    target = np.log(np.maximum(deadline - unit * uplink.LN2, smallest))
+    target = np.log(np.maximum(deadline - unit * LN2, smallest))
     log_weight = np.zeros(len(rows))
     for _ in range(_MAX_STEPS):
         pools, log_z, elasticity = curves.at(log_weight, rows, with_limit=False)
         w = np.exp(-np.where(np.isneginf(log_z), 0.0, log_z))
         rest = pools[1:].sum(axis=0)
-        excess = unit * uplink.LN2 * uplink.phi_excess(w) + rest
+        excess = unit * LN2 * uplink.phi_excess(w) + rest
         slope = unit * uplink.phi_slope(w) * -elasticity[0] + rest / 2
         step = (np.log(excess) - target) * excess / slope
         log_weight = log_weight + step

@@ -15,9 +15,9 @@ from functools import cache
 
 import numpy as np
 
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.problem.physics import LN2
+from dtkd_opt.records.arrays import Array
 
-LN2 = float(np.log(2))
 _MAX_STEPS = 50
 _SERIES = 0.02  # below this argument, series: the closed forms would cancel
 _MAX_LOG_C, _PER_UNIT = 80.0, 32  # the interpolated curve: range of |log c|, points per unit

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.demands import Demands
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dtkd_opt.problem import physics
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index, Mask
 from dtkd_opt.records.instance import PLACES, SERVER, Instance
 from dtkd_opt.records.plan import Plan
 
@@ -40,8 +39,8 @@ class Demands:
         return Demands(self.instance, *(column[rows] for column in columns))
 
     @property
-    def on_server(self) -> NDArray[np.bool_]:
-        served: NDArray[np.bool_] = self.place == SERVER
+    def on_server(self) -> Mask:
+        served: Mask = self.place == SERVER
         return served
 
     def of_user(self, key: str) -> Array:

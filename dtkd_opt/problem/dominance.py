@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 
 
 def undominated(options: Options) -> Index:

@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dtkd_opt.errors import KEPT_FAULTS
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.delays import stage_delays
 from dtkd_opt.problem.demands import Demands, pool_capacity
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array, Mask
 from dtkd_opt.records.instance import DEVICE, POOLS, Instance, as_instance
 from dtkd_opt.records.plan import Plan
 from dtkd_opt.records.validation import as_kind
@@ -28,17 +27,19 @@ class Evaluation:
     """A plan's true figures."""
 
     objective: float  # J [s]
-    delay_s: Array  # (N,)
-    accuracy: Array  # (N,)
-    energy_j: Array  # (N,)
+    delay_s: Array  # (N,) T_n [s]
+    accuracy: Array  # (N,) a_n
+    energy_j: Array  # (N,) that each device spends [J]
     violations: tuple[str, ...]  # empty if and only if the plan is feasible to 1e-9
 
     @property
     def mean_accuracy(self) -> float:
+        """Mean of the users' accuracies."""
         return float(self.accuracy.mean())
 
     @property
     def total_delay_s(self) -> float:
+        """Sum of the users' delays [s]."""
         return float(self.delay_s.sum())
 
 
@@ -48,7 +49,7 @@ def evaluate(instance: Instance, plan: Plan) -> Evaluation:
     Parameters
     ----------
     instance, plan
-        The problem and what every user does.
+        The problem, and what every user does.
 
     Returns
     -------
@@ -95,7 +96,7 @@ def _limit_violations(
 
 def _violated_limits(
     instance: Instance, plan: Plan, delay: Array, accuracy: Array, energy: Array
-) -> list[tuple[NDArray[np.bool_], Callable[[int], str]]]:
+) -> list[tuple[Mask, Callable[[int], str]]]:
     """For each kind of limit: the users that break it, and the words for one of them."""
     users, servers, more = instance.users, instance.servers, 1 + TOLERANCE
     shares = (plan.uplink_hz, plan.downlink_hz, plan.cpu_hz, plan.device_hz)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.problem.options import Options, build_options, pool_delays
-from dtkd_opt.problem.physics import Array
 from dtkd_opt.records.accuracy import AccuracyTable, best_accuracy
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.calibration import Accuracy, Calibration, as_calibration, shipped_calibration
 from dtkd_opt.records.elements import Server
 from dtkd_opt.records.fields import Amount, Count, Fraction, Positive, Record
@@ -23,21 +23,17 @@ MAX_SIZE = 10**6  # users, servers
 
 
 class GeneratorSettings(Record):
-    """What a random instance looks like; fractions say which share of the users has a limit."""
+    """What a random instance looks like."""
 
-    seconds_per_error: Amount = 100.0
-    reach: Count = 2
-    """To how many servers a user has a channel, the strongest ones."""
-    deadlines: Fraction = 0.0
-    energy_budgets: Fraction = 0.0
-    accuracy_floors: Fraction = 0.0
-    uplink_hz: Positive = 20e6
-    """Of each server, as is `downlink_hz`."""
-    downlink_hz: Positive = 20e6
-    server_hz_per_user: Positive = 4e9
-    """CPU of the servers, [cycles/s] for each user."""
-    radius_m: Positive = 500.0
-    """Of a server's cell."""
+    seconds_per_error: Amount = 100.0  # ρ, the weight of the error against the delay [s]
+    reach: Count = 2  # to how many servers a user has a channel, the strongest ones
+    deadlines: Fraction = 0.0  # share of the users with a deadline
+    energy_budgets: Fraction = 0.0  # share with an energy budget
+    accuracy_floors: Fraction = 0.0  # share with a lowest accuracy
+    uplink_hz: Positive = 20e6  # of each server [Hz]
+    downlink_hz: Positive = 20e6  # of each server [Hz]
+    server_hz_per_user: Positive = 4e9  # CPU of the servers, [cycles/s] for each user
+    radius_m: Positive = 500.0  # of a server's cell [m]
 
 
 def generate_instance(
@@ -62,8 +58,13 @@ def generate_instance(
     name
         The instance's name; by default n<users>, with -s<servers> where there are several.
     calibration, accuracy
-        Models and task are those of a calibration, with its "mean", "lower95" or "fitted" accuracy;
-        by default those of :func:`shipped_calibration`.
+        Where models and task are from, by default :func:`shipped_calibration`, and which of its
+        accuracies: "mean", "lower95" or "fitted".
+
+    Returns
+    -------
+    Instance
+        Named and described by its arguments.
 
     Raises
     ------

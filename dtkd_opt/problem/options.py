@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dtkd_opt.errors import InfeasibleError, printable
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.demands import Demands, pool_capacity
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index, Mask
 from dtkd_opt.records.instance import DEVICE, SERVER, Instance, as_instance
 from dtkd_opt.records.validation import counted
 
@@ -27,29 +26,31 @@ _NEEDS = ("uplink_bits", "downlink_work", "server_cycles")  # of the pools
 class Options:
     """Flat arrays over the K options, sorted by user; all of shape (K,) unless said otherwise."""
 
-    user: Index
-    model: Index
-    place: Index  # DEVICE or SERVER
-    server: Index
-    accuracy: Array
+    user: Index  # its number, rising
+    model: Index  # number of the student model
+    place: Index  # DEVICE (0) or SERVER (1)
+    server: Index  # its number
+    accuracy: Array  # a_m^place(D) of the student
     error_cost_s: Array  # ρ (1 - a)
     device_delay_s: Array  # E_p D c_m / f on the device, else 0
     device_hz: Array  # the device's frequency, else 0
-    uplink_bits: Array
+    uplink_bits: Array  # to the server [bit]
     uplink_snr_hz: Array  # γ
     uplink_limit_s: Array  # longest upload within the energy budget, inf without
     downlink_work: Array  # bits over spectral efficiency [Hz s]
-    server_cycles: Array
+    server_cycles: Array  # at the server [cycles]
     deadline_s: Array  # inf without
     capacity: Array  # (3, S): uplink [Hz], downlink [Hz], CPU [cycles/s]
     start: Index  # (N + 1,): options of user n are start[n]:start[n + 1]
 
     @property
     def n_users(self) -> int:
+        """N."""
         return len(self.start) - 1
 
     @property
     def n_servers(self) -> int:
+        """S."""
         return int(self.capacity.shape[1])
 
     def __repr__(self) -> str:
@@ -65,7 +66,7 @@ class Options:
         return np.array([getattr(self, name) for name in _NEEDS])
 
     @property
-    def constrained_rows(self) -> NDArray[np.bool_]:
+    def constrained_rows(self) -> Mask:
         """(K,) which options have a deadline or an upload limit."""
         return np.isfinite(self.deadline_s) | np.isfinite(self.uplink_limit_s)
 
@@ -74,7 +75,7 @@ class Options:
         """Whether any option has a deadline or an upload limit."""
         return bool(self.constrained_rows.any())
 
-    def select_rows(self, rows: Index | NDArray[np.bool_]) -> Options:
+    def select_rows(self, rows: Index | Mask) -> Options:
         """Some of the options (a mask or sorted indices); users keep their numbers."""
         flat = {name: getattr(self, name)[rows] for name in ("user", *_COLUMNS)}
         start = np.searchsorted(flat["user"], np.arange(self.n_users + 1))
@@ -126,6 +127,16 @@ _COLUMNS = [f.name for f in fields(Options) if f.name not in ("user", "capacity"
 
 def build_options(instance: Instance) -> Options:
     """All admissible options of an instance.
+
+    Parameters
+    ----------
+    instance
+        The problem.
+
+    Returns
+    -------
+    Options
+        Those that no limit rules out by itself, sorted by user.
 
     Raises
     ------
@@ -234,7 +245,7 @@ def pool_delays(options: Options, shares: Array, rows: slice = slice(None)) -> A
     )
 
 
-def _violated_limits(options: Options, instance: Instance) -> list[tuple[str, NDArray[np.bool_]]]:
+def _violated_limits(options: Options, instance: Instance) -> list[tuple[str, Mask]]:
     """For each kind of limit, which options break it even with the whole pools."""
     floor = instance.users.min_accuracy[options.user]
     energy, late = np.zeros(len(options), bool), np.zeros(len(options), bool)
@@ -247,7 +258,7 @@ def _violated_limits(options: Options, instance: Instance) -> list[tuple[str, ND
 
 def _explain_infeasible(
     options: Options,
-    violated_limits: list[tuple[str, NDArray[np.bool_]]],
+    violated_limits: list[tuple[str, Mask]],
     empty: Index,
     instance: Instance,
 ) -> str:

@@ -5,14 +5,13 @@ All arguments broadcast as NumPy arrays; units are SI.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
-Index: TypeAlias = NDArray[np.int64]
+from dtkd_opt.records.arrays import Array
 
+LN2 = math.log(2)
 FLOPS_PER_CYCLE = 16  # two 128-bit fused multiply-add pipes
 PASSES = 3  # forward and backward: a training sample costs three forward passes
 
@@ -27,7 +26,7 @@ def uplink_rate(bandwidth_hz: Array, snr_hz: Array) -> Array:
     b = np.asarray(bandwidth_hz, float)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         ratio = np.minimum(snr_hz / b, np.finfo(float).max)  # of a share so small it overflows
-        rate = b * np.log1p(ratio) / np.log(2)
+        rate = b * np.log1p(ratio) / LN2
     return np.where(b > 0, rate, 0.0)
 
 
@@ -35,7 +34,7 @@ def downlink_efficiency(
     tx_power_w: Array, gain: Array, noise_w_per_hz: Array, band_hz: Array
 ) -> Array:
     """e = log2(1 + P g / (N0 B_dl)) [bit/s/Hz]: constant density over the server's whole band."""
-    efficiency: Array = np.log1p(tx_power_w * gain / (noise_w_per_hz * band_hz)) / np.log(2)
+    efficiency: Array = np.log1p(tx_power_w * gain / (noise_w_per_hz * band_hz)) / LN2
     return efficiency
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 
 
 def server_ranks(options: Options) -> tuple[Index, Index]:

@@ -9,8 +9,8 @@ from dtkd_opt.methods.proof_tree import OptionSplit, PricedLeaf, ProofTree
 from dtkd_opt.methods.search import Search
 from dtkd_opt.methods.stop import Callback, Stop, check_limits
 from dtkd_opt.problem.options import Options, build_options
-from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.proof.check import check_plan
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.certificate import Certificate, LeafNode, Node, SplitNode, gap_above
 from dtkd_opt.records.instance import DEVICE, PLACES, Instance
 from dtkd_opt.records.plan import PlanRows
@@ -79,7 +79,7 @@ def certify(
         objective=objective,
         bound=bound,
         gap=gap_above(objective, bound),
-        incumbent=PlanRows({key: getattr(solution.users, key) for key in PlanRows.keys}),
+        incumbent=PlanRows.from_plan(instance, solution.users.to_plan(instance)),
         prices=prices,
         tree=nodes,
     )

@@ -9,8 +9,7 @@ import numpy as np
 from dtkd_opt.errors import KEPT_FAULTS
 from dtkd_opt.methods.stop import relative_gap
 from dtkd_opt.problem.evaluate import Evaluation, evaluate
-from dtkd_opt.problem.physics import Array
-from dtkd_opt.records.columns import Mask
+from dtkd_opt.records.arrays import Array, Mask
 from dtkd_opt.records.instance import Instance, as_instance
 from dtkd_opt.records.solution import HasSolution, Solution, as_solution
 
@@ -24,6 +23,16 @@ def check(instance: Instance, solution: Solution | HasSolution) -> list[str]:
     accuracy floors) and every reported figure to a relative 1e-9. The bound is held against the
     plan only, and "optimal" against why the method stopped: the target of the gap is not in
     the file, so judge by `gap`.
+
+    Parameters
+    ----------
+    instance, solution
+        The problem, and what is stated of it.
+
+    Returns
+    -------
+    list of str
+        A line a fault.
     """
     solution = as_solution(solution)
     faults = list(_identity_faults(as_instance(instance), solution))
@@ -48,8 +57,7 @@ def check_plan(
     The solution's own figures, and which file it was made for, do not matter.
     """
     solution = as_solution(solution)
-    faults = list(_name_faults(as_instance(instance), solution))
-    if faults:
+    if faults := list(_name_faults(as_instance(instance), solution)):
         return None, faults
     evaluation = evaluate(instance, solution.users.to_plan(instance))
     return evaluation, list(evaluation.violations)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeAlias, overload
+from typing import Annotated, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import (
     Fraction,
     Numbers,
@@ -20,7 +21,6 @@ from dtkd_opt.records.fields import (
 
 Place = Literal["device", "server"]
 PLACES: tuple[Place, Place] = ("device", "server")
-Array: TypeAlias = NDArray[np.float64]
 
 
 class AccuracyTable(Record):
@@ -30,8 +30,10 @@ class AccuracyTable(Record):
     ----------
     samples
         Grid points, increasing.
-    device, server
-        Accuracy in [0, 1] at each of them, when trained on the device and at the server.
+    device
+        Accuracy in [0, 1] at each of them, when trained on the device.
+    server
+        The same, when trained at the server.
     """
 
     samples: Annotated[tuple[Positive, ...], Field(min_length=1)]

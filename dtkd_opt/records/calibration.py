@@ -30,47 +30,41 @@ from dtkd_opt.records.validation import as_kind, validate
 
 FORMAT: Literal["dtkd-opt/accuracy/1"] = "dtkd-opt/accuracy/1"
 
-LabelKind = Literal["hard", "device", "server"]  # what a student is trained with
+CurveLabels = Literal["hard", "device", "server"]  # with soft labels a curve for each place
+Labels = Literal["hard", "soft"]  # what a student learns from
 _DATA = Path(__file__).parent / "data"
 Accuracy = Literal["mean", "lower95", "fitted"]
 
 
 class AccuracyStatistics(Record):
-    """The test accuracies of one student, kind of labels and size, over seeds.
+    """The test accuracies of one student, kind of labels and size, over seeds."""
 
-    `std` and the 95 % interval of the mean (Student's t) need two runs. Where they would fall with
-    more samples, `used` is `mean` raised or lowered, and `used_lower95` is `lower95` lowered.
-    """
-
-    samples: Count
-    runs: Count
-    mean: Fraction
-    std: NonNegative | None
-    lower95: Fraction | None
-    upper95: Fraction | None
-    used: Fraction
-    used_lower95: Fraction | None
+    samples: Count  # D, of the student
+    runs: Count  # seeds with a result
+    mean: Fraction  # over the runs
+    std: NonNegative | None  # over the runs, of two or more
+    lower95: Fraction | None  # lower end of the mean's 95 % interval (Student's t)
+    upper95: Fraction | None  # upper end
+    used: Fraction  # mean, raised or lowered where it would fall with more samples
+    used_lower95: Fraction | None  # lower95, lowered where it would fall with more samples
 
 
 class PowerLaw(Record):
-    """a − b D^−c through a curve's means; `fitted` are its values at the sizes, no others.
+    """a − b D^−c through a curve's means; D is the number of samples."""
 
-    `residuals` are mean − fitted.
-    """
-
-    a: Fraction
-    b: NonNegative
-    c: Positive
-    fitted: tuple[Fraction, ...]
-    residuals: tuple[Number, ...]
+    a: Fraction  # limit of many samples
+    b: NonNegative  # distance to it at one sample
+    c: Positive  # how fast that falls
+    fitted: tuple[Fraction, ...]  # values at the curve's sizes, no others
+    residuals: tuple[Number, ...]  # mean - fitted at these
 
 
 class AccuracyCurve(Record):
     """Accuracy against samples of one student and kind of labels."""
 
-    student: Name
-    labels: LabelKind
-    cells: Annotated[tuple[AccuracyStatistics, ...], Field(min_length=1)]
+    student: Name  # its name
+    labels: CurveLabels  # what it learned from: hard labels, or those of a place
+    cells: Annotated[tuple[AccuracyStatistics, ...], Field(min_length=1)]  # one a size, rising
     fit: PowerLaw | None  # of four sizes or more
 
     @model_validator(mode="after")
@@ -86,61 +80,61 @@ class AccuracyCurve(Record):
         """One value a size; None where it cannot be had."""
         if accuracy == "fitted":
             return [None] * len(self.cells) if self.fit is None else [*self.fit.fitted]
-        return [cell.used if accuracy == "mean" else cell.used_lower95 for cell in self.cells]
+        return [entry.used if accuracy == "mean" else entry.used_lower95 for entry in self.cells]
 
 
 class DistillationGain(Record):
     """Accuracy with soft labels minus that with hard ones, same seed, weights and samples."""
 
-    student: Name
-    labels: Literal["device", "server"]
-    samples: Count
-    runs: Count
-    mean: Number
-    lower95: Number | None
-    upper95: Number | None
+    student: Name  # its name
+    labels: Literal["device", "server"]  # the place whose labels it had
+    samples: Count  # D, of the student
+    runs: Count  # seeds with both trainings
+    mean: Number  # over the runs
+    lower95: Number | None  # lower end of the mean's 95 % interval; of two runs or more
+    upper95: Number | None  # upper end
 
 
 class ChosenHyperparameters(Record):
     """What validation chose for one student, hard or soft labels, and size."""
 
-    student: Name
-    labels: Literal["hard", "soft"]
-    samples: Count
-    learning_rate: Positive
-    batch_size: Count
+    student: Name  # its name
+    labels: Labels  # both places' soft labels share a choice
+    samples: Count  # D, of the student
+    learning_rate: Positive  # of Adam, at the start
+    batch_size: Count  # samples of a step, at most
     accuracy: Fraction  # on the validation split
 
 
 class NetworkCosts(Record):
-    """The size of a teacher or student, and the `flops` of its forward pass of one sample."""
+    """The size of a teacher or student, and what it computes."""
 
-    name: Name
-    parameters: Count
-    flops: Count
+    name: Name  # of the student, or `teacher`
+    parameters: Count  # how many weights
+    flops: Count  # of a forward pass of one sample
     accuracy: Fraction | None = None  # of the teacher, on the test split
 
 
 class Calibration(Record):
     """Everything that a calibration found; `models`, ready for an instance, hold the means."""
 
-    format: Literal["dtkd-opt/accuracy/1"] = FORMAT
-    data: Name
-    data_sha256: Text
-    version: Text
-    device: Text
-    seeds: Count
-    partition: Text
+    format: Literal["dtkd-opt/accuracy/1"] = FORMAT  # of its file
+    data: Name  # name of the data set
+    data_sha256: Text  # of its contents
+    version: Text  # of dtkd-opt and torch
+    device: Text  # where torch computed
+    seeds: Count  # how many, from 0 on
+    partition: Text  # how private samples were drawn: `iid` or `dirichlet(α)`
     fresh_fraction: Fraction  # hard labels only, in runs on the device
-    tau: Positive
-    alpha: Fraction
-    teacher_sha256: Text
-    task: Task
-    networks: tuple[NetworkCosts, ...]
-    models: Annotated[tuple[Model, ...], Field(min_length=1)]
-    curves: tuple[AccuracyCurve, ...]
-    lifts: tuple[DistillationGain, ...]
-    choices: tuple[ChosenHyperparameters, ...]
+    tau: Positive  # τ, temperature of the soft labels
+    alpha: Fraction  # α, their weight in the loss
+    teacher_sha256: Text  # of the trained teacher
+    task: Task  # epochs, bits and cycles of an instance with its models
+    networks: tuple[NetworkCosts, ...]  # the students and the teacher
+    models: Annotated[tuple[Model, ...], Field(min_length=1)]  # with the used means
+    curves: tuple[AccuracyCurve, ...]  # of each student: hard labels, device, server
+    lifts: tuple[DistillationGain, ...]  # what soft labels add to hard ones
+    choices: tuple[ChosenHyperparameters, ...]  # what validation chose
 
     @property
     def curves_by_student(self) -> dict[tuple[str, str], AccuracyCurve]:
@@ -153,7 +147,7 @@ class Calibration(Record):
         for i, model in enumerate(self.models):
             for place in PLACES:
                 curve = curves.get((model.name, place))
-                if curve is None or [cell.samples for cell in curve.cells] != [
+                if curve is None or [entry.samples for entry in curve.cells] != [
                     *model.accuracy.samples
                 ]:
                     faults.append(f"models[{i}]: must have a curve with its samples for {place}")
@@ -237,7 +231,17 @@ def check_epochs(instance: Instance, epochs: int, source: str = "instance") -> N
 
 
 def read_calibration(path: str | Path) -> Calibration:
-    """Read and validate a calibration in the format ``dtkd-opt/accuracy/1``.
+    """Read and validate a calibration.
+
+    Parameters
+    ----------
+    path
+        A JSON file in the format ``dtkd-opt/accuracy/1``.
+
+    Returns
+    -------
+    Calibration
+        Its method `into` gives an instance its task and models.
 
     Raises
     ------
@@ -250,7 +254,13 @@ def read_calibration(path: str | Path) -> Calibration:
 
 @cache
 def shipped_calibration() -> Calibration:
-    """The calibration on Fashion-MNIST that comes with dtkd-opt (experiments/README.md)."""
+    """The calibration on Fashion-MNIST that comes with dtkd-opt (experiments/README.md).
+
+    Returns
+    -------
+    Calibration
+        That behind a generated instance where no other is given.
+    """
     return read_calibration(_DATA / "fashion-mnist.json")
 
 
@@ -261,6 +271,11 @@ def shipped_models(data: str) -> tuple[Model, ...]:
     ----------
     data
         "fashion-mnist".
+
+    Returns
+    -------
+    tuple of Model
+        Their accuracies are means over the seeds.
 
     Raises
     ------
@@ -274,5 +289,16 @@ def shipped_models(data: str) -> tuple[Model, ...]:
 
 
 def write_calibration(calibration: Calibration, path: str | Path) -> None:
-    """Write a calibration atomically; :func:`read_calibration` gives back an equal record."""
+    """Write a calibration atomically; :func:`read_calibration` gives back an equal record.
+
+    Parameters
+    ----------
+    calibration, path
+        What to write, and where.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written.
+    """
     write_atomic(Path(path), calibration.to_bytes())

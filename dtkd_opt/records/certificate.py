@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError, field_validator
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.accuracy import Place
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import (
     Name,
     NonNegative,
@@ -36,7 +36,7 @@ from dtkd_opt.records.parquet import (
     write_parquet,
 )
 from dtkd_opt.records.plan import PlanRows
-from dtkd_opt.records.validation import fault_lines, validate
+from dtkd_opt.records.validation import as_kind, fault_lines, validate
 
 FORMAT: Literal["dtkd-opt/certificate/1"] = "dtkd-opt/certificate/1"
 
@@ -46,17 +46,17 @@ Option = tuple[Whole, Place, Whole]  # model, place, server
 class LeafNode(Record):
     """A case: J ≥ `bound` for all plans still allowed here, by one of the certificate's prices."""
 
-    prices: Whole
-    bound: Number
+    prices: Whole  # number of the set of prices
+    bound: Number  # on J [s]
 
 
 class SplitNode(Record):
     """Two cases: `user` takes one of `options` (node `inside`), or none of them (`outside`)."""
 
-    user: Whole
-    options: tuple[Option, ...]
-    inside: Whole
-    outside: Whole
+    user: Whole  # its number
+    options: tuple[Option, ...]  # (model, place, server) each, by number but the place
+    inside: Whole  # number of the node
+    outside: Whole  # number of the node
 
 
 Node = LeafNode | SplitNode
@@ -64,20 +64,17 @@ Node = LeafNode | SplitNode
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
-    """A claim about one instance: this plan costs at most `objective`, no plan less than `bound`.
+    """A claim: this plan costs at most `objective`, and no plan less than `bound`."""
 
-    `prices` holds P sets of pool prices, (P, 3, S) in s/Hz, s/Hz and s/(cycle/s).
-    """
-
-    instance: str
-    instance_sha256: str
-    version: str
-    objective: float
-    bound: float
-    gap: float
-    incumbent: PlanRows
-    prices: NDArray[np.float64]
-    tree: tuple[Node, ...]
+    instance: str  # its name
+    instance_sha256: str  # of the instance's file or contents
+    version: str  # of dtkd-opt
+    objective: float  # J that the incumbent costs at most [s]
+    bound: float  # J that every plan costs at least [s]
+    gap: float  # (objective - bound) / |objective|, at most
+    incumbent: PlanRows  # the plan
+    prices: Array  # (P, 3, S) sets of prices of the pools [s/Hz, s/Hz, s/(cycle/s)]
+    tree: tuple[Node, ...]  # of cases, from the root, which is node 0
 
     def __repr__(self) -> str:
         figures = f"objective {self.objective:.6g}, bound {self.bound:.6g}, gap {self.gap:.1e}"
@@ -85,6 +82,7 @@ class Certificate:
 
     @property
     def n_leaves(self) -> int:
+        """How many cases the proof has."""
         return sum(isinstance(node, LeafNode) for node in self.tree)
 
 
@@ -134,10 +132,25 @@ class CertificateFile(Record):
         return nodes
 
 
+def as_certificate(given: Certificate) -> Certificate:
+    """The certificate itself; UsageError where it is none."""
+    return as_kind(Certificate, given, "certificate must be a Certificate: read_certificate(...)")
+
+
 def read_certificate(path: str | Path) -> Certificate:
     """Read and validate a certificate file.
 
     Only its form is judged here; :func:`dtkd_opt.proof.verify.verify` judges what it claims.
+
+    Parameters
+    ----------
+    path
+        A JSON file in the format ``dtkd-opt/certificate/1``.
+
+    Returns
+    -------
+    Certificate
+        With its plan, also where that is in a Parquet file beside it.
 
     Raises
     ------
@@ -154,7 +167,7 @@ def read_certificate(path: str | Path) -> Certificate:
     return Certificate(**held)
 
 
-def _price_array(sets: Sequence[Sequence[Pool]], source: str) -> NDArray[np.float64]:
+def _price_array(sets: Sequence[Sequence[Pool]], source: str) -> Array:
     widths = {len(pool) for pools in sets for pool in pools}
     faults = [
         f"prices[{i}]: must be 3 lists (uplink, downlink, CPU), got {len(pools)}"
@@ -176,7 +189,7 @@ def write_certificate(
     Parameters
     ----------
     certificate, path
-        What to write where.
+        What to write, and where.
     parquet
         Whether the incumbent goes to ``STEM.incumbent.parquet`` beside the file (written first);
         by default from 100,000 users on.

@@ -16,11 +16,11 @@ from pydantic import GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from dtkd_opt.errors import KEPT_FAULTS, InputError
+from dtkd_opt.records.arrays import Array, Mask
 from dtkd_opt.records.fields import Record
 from dtkd_opt.records.validation import fault_lines
 
 Texts: TypeAlias = NDArray[np.object_]
-Mask: TypeAlias = NDArray[np.bool_]
 R = TypeVar("R", bound=Record)
 
 
@@ -102,7 +102,7 @@ def _objects(values: Sequence[Any]) -> NDArray[Any]:
     return array
 
 
-def pack_list(row: Sequence[float | None]) -> NDArray[np.float64]:
+def pack_list(row: Sequence[float | None]) -> Array:
     """Null becomes NaN."""
     return np.array([np.nan if value is None else value for value in row], float)
 

@@ -176,9 +176,11 @@ Positive = Annotated[
     GetPydanticSchema(_bounded),
 ]
 NonNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
+NonNegatives = tuple[NonNegative, ...]
 Amount = Annotated[float, Strict(), Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
+PositiveFraction = Annotated[float, Strict(), Field(gt=0, le=1, allow_inf_nan=False)]
 Share = Annotated[Fraction, AfterValidator(_zero_or_noticeable)]
 Count = Annotated[int, Strict(), Field(ge=1, le=MAX_COUNT)]
 Whole = Annotated[int, Strict(), Field(ge=0)]

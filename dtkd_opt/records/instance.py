@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, model_validator
 
 from dtkd_opt.errors import KEPT_FAULTS, InputError
 from dtkd_opt.records.accuracy import PLACES as PLACES
 from dtkd_opt.records.accuracy import AccuracyTable as AccuracyTable
-from dtkd_opt.records.accuracy import Array, best_accuracy
 from dtkd_opt.records.accuracy import Place as Place
-from dtkd_opt.records.columns import Mask
+from dtkd_opt.records.accuracy import best_accuracy
+from dtkd_opt.records.arrays import Array, Index, Mask
 from dtkd_opt.records.elements import Model as Model
 from dtkd_opt.records.elements import Server as Server
 from dtkd_opt.records.elements import Task as Task
@@ -50,17 +49,23 @@ class Instance(Record):
 
     Parameters
     ----------
-    name, description
-        What it is called, and a text for readers or None.
+    name
+        What it is called.
+    description
+        A text for readers, or None.
     seconds_per_error
         ρ, the weight of the error against the delay [s].
-    task, servers, models
-        What is trained, where, and the students to choose from.
+    task
+        What is trained.
+    servers
+        Where, beside the devices: one or more.
+    models
+        The students to choose from: one or more.
     users
         One :class:`User` each, or :class:`Users` columns.
     """
 
-    format: Literal["dtkd-opt/instance/1"] = FORMAT
+    format: Literal["dtkd-opt/instance/1"] = FORMAT  # of its file
     name: Name
     description: Text | None = None
     seconds_per_error: Amount
@@ -189,7 +194,7 @@ def _repeated(kind: str, names: list[str]) -> Iterator[str]:
         seen.add(name)
 
 
-def _gains(users: Users) -> tuple[NDArray[np.int64], Mask]:
+def _gains(users: Users) -> tuple[Index, Mask]:
     """(N,) how many entries a user's `channel_gain` has, and whether all are null."""
     gain = users.channel_gain
     if gain.dtype == object:  # lists of several lengths
@@ -210,6 +215,11 @@ def read_instance(path: str | Path) -> Instance:
     ----------
     path
         A JSON file in the format ``dtkd-opt/instance/1``.
+
+    Returns
+    -------
+    Instance
+        Its `sha256` is of what was read.
 
     Raises
     ------
@@ -243,7 +253,7 @@ def write_instance(
     Parameters
     ----------
     instance, path
-        What to write where.
+        What to write, and where.
     users
         "json": in the file. "parquet": as a table beside it, which is written first, with the
         file's name but for its ending. "auto": as a table from 100,000 users on.

@@ -30,7 +30,7 @@ def check_output(files: Sequence[Path], ending: str, reads: Iterable[Path] = ())
         raise UsageError(f"{files[0]} {fault}")
     for path in reads:
         if os.path.realpath(path) in real and path.exists():
-            raise UsageError(f"{path} would be overwritten; name another --output")
+            raise UsageError(f"{path} would be overwritten; name another output")
 
 
 def check_writable(path: Path) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt.errors import KEPT_FAULTS, InputError, UsageError
-from dtkd_opt.records.columns import Column, Columns, Mask
+from dtkd_opt.records.arrays import Array, Index, Mask
+from dtkd_opt.records.columns import Column, Columns
 from dtkd_opt.records.files import read_bytes, write_atomic
 from dtkd_opt.records.validation import at_path
 
@@ -186,7 +187,7 @@ def _unpack(pa: Any, kind: type[Columns[Any]], arrow: Any) -> tuple[dict[str, ND
     return columns, invalid
 
 
-def _whole(pa: Any, column: Column, values: Any) -> NDArray[np.int64]:
+def _whole(pa: Any, column: Column, values: Any) -> Index:
     """Null becomes 0; what is too large becomes a little too large."""
     if pa.types.is_null(values.type):
         return np.zeros(len(values), np.int64)
@@ -196,7 +197,7 @@ def _whole(pa: Any, column: Column, values: Any) -> NDArray[np.int64]:
     return np.array(plain, np.int64)
 
 
-def _numbers(pa: Any, column: Column, values: Any) -> tuple[NDArray[np.float64], Mask]:
+def _numbers(pa: Any, column: Column, values: Any) -> tuple[Array, Mask]:
     """Numbers with nulls as in the column, and where a number says what stands for null."""
     missing = values.is_null().to_numpy(zero_copy_only=False)
     plain = np.array(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), float)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, ClassVar, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dtkd_opt.records.accuracy import Array
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.columns import Column, Columns, Texts
 from dtkd_opt.records.fields import Name, NonNegative, Record
 from dtkd_opt.records.instance import DEVICE, PLACES, SERVER, Instance, Place
 
-Index: TypeAlias = NDArray[np.int64]
 MAX_FLOAT = float(np.finfo(float).max)
 _ANY_AMOUNT = Column("number", 0, MAX_FLOAT)
 
@@ -24,11 +23,11 @@ _ANY_AMOUNT = Column("number", 0, MAX_FLOAT)
 class Plan:
     """What every user does; all arrays of shape (N,), in the instance's order."""
 
-    model: Index
-    place: Index  # DEVICE or SERVER
-    server: Index
-    uplink_hz: Array
-    downlink_hz: Array
+    model: Index  # number of the student model
+    place: Index  # DEVICE (0) or SERVER (1)
+    server: Index  # number of the server
+    uplink_hz: Array  # share of the server's uplink band [Hz]
+    downlink_hz: Array  # share of its downlink band [Hz]
     cpu_hz: Array  # share of the server's CPU [cycles/s], 0 on the device
     device_hz: Array  # frequency of the device's CPU [cycles/s], 0 at the server
 
@@ -73,18 +72,15 @@ class Plan:
 
 
 class PlanRow(Record):
-    """What one user does: the option it takes and its shares of the pools.
+    """What one user does: the option it takes and its shares of the pools."""
 
-    `cpu_hz` is the server's share, or on the device the frequency of the device's own CPU.
-    """
-
-    name: Name
-    model: Name
-    place: Place
-    server: Name
-    uplink_hz: NonNegative
-    downlink_hz: NonNegative
-    cpu_hz: NonNegative
+    name: Name  # of the user
+    model: Name  # name of its student model
+    place: Place  # "device" or "server": where it is trained
+    server: Name  # name of the server
+    uplink_hz: NonNegative  # share of the server's uplink band [Hz]
+    downlink_hz: NonNegative  # share of its downlink band [Hz]
+    cpu_hz: NonNegative  # share of the server's CPU, or frequency of the device's [cycles/s]
 
 
 P = TypeVar("P", bound=PlanRow)

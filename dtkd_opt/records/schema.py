@@ -34,6 +34,11 @@ def json_schema(file: File) -> dict[str, Any]:
     file
         "instance", "solution", "certificate" or "accuracy".
 
+    Returns
+    -------
+    dict
+        As ``json.dumps`` takes it.
+
     Raises
     ------
     UsageError

@@ -33,9 +33,9 @@ Termination = Literal[
 class UserPlan(PlanRow):
     """What one user does, and what follows from it."""
 
-    delay_s: NonNegative
-    accuracy: Fraction
-    energy_j: NonNegative
+    delay_s: NonNegative  # T_n, until its student is trained and there [s]
+    accuracy: Fraction  # of its student
+    energy_j: NonNegative  # what its device spends [J]
 
 
 class UserPlans(PlanColumns[UserPlan]):
@@ -43,7 +43,7 @@ class UserPlans(PlanColumns[UserPlan]):
 
     __slots__ = ()
     record = UserPlan
-    keys: ClassVar[Mapping[str, Column]] = {
+    keys: ClassVar[Mapping[str, Column]] = {  # what each column may hold
         **PlanColumns.keys,
         "delay_s": Column("number", 0, MAX_FLOAT),
         "accuracy": Column("number", 0, 1),
@@ -58,21 +58,21 @@ class Solution(Record):
     (`infeasible`, `unknown`) `users` is empty and the plan's figures are null.
     """
 
-    format: Literal["dtkd-opt/solution/1"] = FORMAT
-    instance: Name
-    instance_sha256: Text
-    method: Name
-    seed: Whole
-    termination: Termination
-    status: Status
-    incumbent_objective: Number | None
-    objective_bound: Number | None
-    gap: NonNegative | None
-    mean_accuracy: Fraction | None
-    total_delay_s: NonNegative | None
-    runtime_s: NonNegative
-    version: Text
-    users: UserPlans
+    format: Literal["dtkd-opt/solution/1"] = FORMAT  # of its file
+    instance: Name  # its name
+    instance_sha256: Text  # of the instance's file or contents (:attr:`Instance.sha256`)
+    method: Name  # its name
+    seed: Whole  # of the method's randomness
+    termination: Termination  # why the method stopped
+    status: Status  # what is held: optimal to the gap that was asked for, feasible, …
+    incumbent_objective: Number | None  # J of the plan [s]
+    objective_bound: Number | None  # proven lower bound on J [s], if any
+    gap: NonNegative | None  # (objective - bound) / |objective|
+    mean_accuracy: Fraction | None  # over the users
+    total_delay_s: NonNegative | None  # sum of the users' delays [s]
+    runtime_s: NonNegative  # what the method took [s]
+    version: Text  # of dtkd-opt
+    users: UserPlans  # a row a user, in the instance's order; empty without a plan
 
     def to_bytes(self, user_table: str | None = None) -> bytes:
         """The solution as JSON, a line a user; `user_table` names a Parquet file of its users."""
@@ -104,6 +104,16 @@ def as_solution(given: Solution | HasSolution) -> Solution:
 def read_solution(path: str | Path) -> Solution:
     """Read and validate a solution file, with the table of its users where it names one.
 
+    Parameters
+    ----------
+    path
+        A JSON file in the format ``dtkd-opt/solution/1``.
+
+    Returns
+    -------
+    Solution
+        As the file says; :func:`dtkd_opt.proof.check.check` judges whether it is true.
+
     Raises
     ------
     InputError
@@ -124,7 +134,7 @@ def write_solution(
     Parameters
     ----------
     solution, path
-        What to write where; a result counts as its solution.
+        What to write (a result counts as its solution), and where.
     users
         "json": in the file. "parquet": as a table beside it, which is written first, with the
         file's name but for its ending. "auto": as a table from 100,000 users on, if pyarrow is

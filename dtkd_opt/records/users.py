@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.columns import Column, Columns, Texts
 from dtkd_opt.records.fields import (
     LARGEST,
@@ -33,17 +33,26 @@ class User(Record):
 
     Parameters
     ----------
-    name, samples
-        Its name, and how many private samples it holds, D.
+    name
+        Unique among the users.
+    samples
+        D, how many private samples it holds.
     fresh_fraction
         Share φ of them that is new, whose labels only the teacher has: 0, or 1e-12 to 1.
-    cpu_hz, tx_power_w, kappa
-        Highest CPU frequency [cycles/s], transmission power [W], and energy per cycle and squared
-        frequency [J s² / cycle³].
+    cpu_hz
+        Highest frequency of its CPU [cycles/s].
+    tx_power_w
+        p, power of its uploads [W].
+    kappa
+        κ, energy per cycle and squared frequency [J s² / cycle³].
     channel_gain
         Linear power gain to each server; None, or NaN in an array, where it does not reach one.
-    energy_j, deadline_s, min_accuracy
-        Limits of its plan, or None.
+    energy_j
+        What the device may spend [J], or None.
+    deadline_s
+        How long its plan may take [s], or None.
+    min_accuracy
+        The lowest accuracy of its student, or None.
     """
 
     name: Name
@@ -82,7 +91,7 @@ class Users(Columns[User]):
 
     __slots__ = ()
     record = User
-    keys: ClassVar[Mapping[str, Column]] = {
+    keys: ClassVar[Mapping[str, Column]] = {  # what each column may hold
         "name": Column("text"),
         "samples": Column("whole", 1, MAX_COUNT),
         "fresh_fraction": Column("number", 0, 1, min_positive=MIN_FRACTION),
@@ -95,16 +104,16 @@ class Users(Columns[User]):
         "min_accuracy": Column("number", 0, 1, null=-np.inf),
     }
 
-    name: Texts
-    samples: NDArray[np.int64]
-    fresh_fraction: NDArray[np.float64]
-    cpu_hz: NDArray[np.float64]  # cycles/s
-    tx_power_w: NDArray[np.float64]
-    kappa: NDArray[np.float64]  # J s² / cycle³
-    channel_gain: NDArray[np.float64]  # (N, S); (N,) tuples while the lengths of the lists differ
-    energy_j: NDArray[np.float64]
-    deadline_s: NDArray[np.float64]
-    min_accuracy: NDArray[np.float64]
+    name: Texts  # (N,) unique
+    samples: Index  # (N,) D, private samples
+    fresh_fraction: Array  # (N,) φ, share of them that is new
+    cpu_hz: Array  # (N,) highest frequency of the device's CPU [cycles/s]
+    tx_power_w: Array  # (N,) p, transmission power [W]
+    kappa: Array  # (N,) κ, energy per cycle and squared frequency [J s² / cycle³]
+    channel_gain: Array  # (N, S); (N,) tuples while the lengths of the lists differ
+    energy_j: Array  # (N,) energy budget of the device [J]
+    deadline_s: Array  # (N,) longest delay [s]
+    min_accuracy: Array  # (N,) lowest accuracy
 
     def update_hash(self, digest: hashlib._Hash) -> None:
         """Hash the contents: the names as a JSON list, the numbers as little-endian 8 bytes."""

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.instance import POOLS, Instance
 from dtkd_opt.records.solution import Solution
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from numbers import Integral
 from typing import Any, Self, TypeVar
@@ -23,11 +25,11 @@ Job = tuple[Any, Record]  # a payload, which many jobs may share, and the spec
 class Row(Record):
     """The result of a job; `reason` says why an outcome is a failure."""
 
-    spec: Any
-    outcome: Text
-    reason: Text = ""
+    spec: Any  # all that decides the result
+    outcome: Text  # how the job ended
+    reason: Text = ""  # why, if it failed
     worker: Text = ""  # machine and process
-    versions: dict[Text, Text] = Field(default_factory=dict)
+    versions: dict[Text, Text] = Field(default_factory=dict)  # of the packages behind it
 
     def failed(self, reason: str) -> Self:
         """This row as that of a failed job."""
@@ -50,6 +52,12 @@ def reason_of(error: BaseException) -> str:
 def this_worker() -> str:
     """The machine and process that this runs in."""
     return f"{platform.node()}:{os.getpid()}"
+
+
+@cache
+def versions_of(*packages: str) -> dict[str, str]:
+    """The versions of Python and of packages."""
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
 def require(package: str, extra: str, what: str) -> None:

@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from importlib import import_module
 from multiprocessing.resource_tracker import ensure_running
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.fields import Record
@@ -114,9 +114,8 @@ def _ctrl_c_delayed() -> Iterator[None]:
     """Ctrl-C waits for the end of this block, and cannot reach processes that are started in it."""
     pressed: list[int] = []
     main = threading.current_thread() is threading.main_thread()
-    handler = (
-        signal.signal(signal.SIGINT, lambda number, _: pressed.append(number)) if main else None
-    )
+    if main:
+        handler = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
     ensure_running()  # Python's tracker of resources would unblock it when it starts
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes inherit it
     try:
@@ -161,11 +160,10 @@ def _run_on_dask(
 
 def _result(future: Any, row_type: type[RowT], spec: Record) -> RowT:
     try:
-        row: RowT = future.result()
+        return cast("RowT", future.result())
     except Exception as error:  # a lost worker, or one without this package: a row of its own
-        failed = row_type(spec=spec, outcome="failed")
-        return failed.failed(f"Dask: {type(error).__name__}: {error}")
-    return row
+        row = row_type(spec=spec, outcome="failed")
+        return row.failed(f"Dask: {type(error).__name__}: {error}")
 
 
 def _connect(address: str) -> Any:
@@ -192,6 +190,5 @@ def _cluster_fault(client: Any) -> str:
     except TimeoutError:
         return "has no workers; start some: dask worker"
     threads = max(w["nthreads"] for w in client.scheduler_info(-1)["workers"].values())
-    return (
-        f"a worker has {threads} threads; runs share none: give --nthreads 1" if threads > 1 else ""
-    )
+    fault = f"a worker has {threads} threads; runs share none: give --nthreads 1"
+    return fault if threads > 1 else ""

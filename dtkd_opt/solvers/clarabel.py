@@ -9,7 +9,7 @@ import clarabel
 import numpy as np
 from scipy import sparse
 
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 
 _TOLERANCE = 1e-13
 

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field, Strict
 
 from dtkd_opt.errors import UsageError
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import NonNegative, Positive, Record, Text
 
 INF = highspy.kHighsInf
@@ -25,16 +25,13 @@ _CALLBACKS = ("cbMipInterrupt", "cbSimplexInterrupt", "cbIpmInterrupt")
 
 
 class HighsSettings(Record):
-    """HiGHS's settings for the MILPs of the `exact` method.
+    """HiGHS's settings for the MILPs of the `exact` method."""
 
-    `mip_rel_gap` is left to the method when None; `log_file` receives HiGHS's own log.
-    """
-
-    threads: Annotated[int, Strict(), Field(ge=0, le=256)] = 0
-    log_file: Text = ""
-    mip_rel_gap: NonNegative | None = None
-    feasibility_tolerance: Positive = 1e-9
-    options: dict[str, Any] = Field(default_factory=dict)
+    threads: Annotated[int, Strict(), Field(ge=0, le=256)] = 0  # of HiGHS; 0: it chooses
+    log_file: Text = ""  # where HiGHS writes its log; "": nowhere
+    mip_rel_gap: NonNegative | None = None  # at which a solve stops; None: the method decides
+    feasibility_tolerance: Positive = 1e-9  # of HiGHS, for rows and whole numbers
+    options: dict[str, Any] = Field(default_factory=dict)  # more of HiGHS's own, by name
 
 
 @dataclass(frozen=True)

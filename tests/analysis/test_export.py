@@ -45,7 +45,7 @@ print(json.dumps([solver.getPrimalBound(), solver.getGlobalDualBound()]), file=a
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def optima() -> dict[str, Result]:
     found = {name: do.solve(x, "exact", gap=1e-9) for name, x in INSTANCES.items()}
     assert all(result.status == "optimal" for result in found.values())

@@ -37,7 +37,7 @@ def test_the_table_and_the_figure_are_written(front: do.ParetoFront, tmp_path: P
     ("output", "error", "said"),
     [
         ("x.svg", do.UsageError, "x.svg is also the name of a file beside the table; name it .csv"),
-        ("n5.json", do.UsageError, "n5.json would be overwritten; name another --output"),
+        ("n5.json", do.UsageError, "n5.json would be overwritten; name another output"),
         ("./n5.json", do.UsageError, "n5.json would be overwritten"),
         ("n.parquet", do.UsageError, "n.parquet is named like a table of users; name it .csv"),
         ("greedy.csv", do.UsageError, "greedy.svg would be overwritten"),

@@ -34,7 +34,7 @@ def test_the_instance_is_not_overwritten_by_the_table(into: str, tmp_path: Path)
     (tmp_path / "link.json").symlink_to(tmp_path / "i.json")
     before = (tmp_path / "i.json").read_bytes()
     done = run(tmp_path, "calibrate", "--output", "i.json", "--into", into)
-    said = f"{Path(into)} would be overwritten; name another --output\n"
+    said = f"{Path(into)} would be overwritten; name another output\n"
     assert (done.returncode, done.stderr) == (2, said)
     assert (tmp_path / "i.json").read_bytes() == before
 

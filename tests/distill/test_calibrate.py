@@ -21,13 +21,14 @@ import dtkd_opt as do
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.jobs import TrainingData, TrainingRow, execute
 from dtkd_opt.distill.teacher import load_teacher
+from tests.support import calibrating
 from tests.support.calibrating import PROGRAM, quick
 from tests.support.comparing import dask, wait_for
 
 SMALL: dict[str, Any] = {"students": ["logreg"], "sizes": [100, 200], "seeds": 3}
-SETTINGS = do.CalibrationSettings(learning_rates=(1e-2,), batch_sizes=(16,))
+SETTINGS = do.CalibrationSettings(epochs=10, learning_rates=(1e-2,), batch_sizes=(16,))
 WORDS = ["--students", "logreg", "--sizes", "100,200", "--seeds", "3",
-         "--learning-rates", "1e-2", "--batch-sizes", "16"]  # fmt: skip
+         "--epochs", "10", "--learning-rates", "1e-2", "--batch-sizes", "16"]  # fmt: skip
 FILES = ["t.choosing.jsonl", "t.csv", "t.json", "t.md", "t.svg", "t.training.jsonl"]
 N_SELECTION, N_TRAINING = 4, 18
 
@@ -49,7 +50,7 @@ def specs(path: Path) -> list[str]:
     return [json.dumps(row["spec"], sort_keys=True) for row in lines(path)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def unbroken(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """A folder with all files of a calibration."""
     folder = tmp_path_factory.mktemp("unbroken")
@@ -69,11 +70,11 @@ def test_files_and_figures(unbroken: Path) -> None:
     scored = runs[runs.scored_on == "test"].set_index("seed")
     calibration = do.read_calibration(unbroken / "t.json")
     for curve in calibration.curves:
-        for cell in curve.cells:
-            part = scored[(scored.labels == curve.labels) & (scored.samples == cell.samples)]
+        for entry in curve.cells:
+            part = scored[(scored.labels == curve.labels) & (scored.samples == entry.samples)]
             low, high = stats.t.interval(0.95, 2, part.accuracy.mean(), stats.sem(part.accuracy))
             expected = [part.accuracy.mean(), part.accuracy.std(), low, min(high, 1)]
-            found = [cell.mean, cell.std, cell.lower95, cell.upper95]
+            found = [entry.mean, entry.std, entry.lower95, entry.upper95]
             assert found == pytest.approx(expected, abs=1e-6)
     for gain in calibration.lifts:
         part = scored[scored.samples == gain.samples]
@@ -85,7 +86,7 @@ def test_files_and_figures(unbroken: Path) -> None:
         (labels, size) for labels in ("device", "server") for size in (100, 200)
     ]
     assert calibration.task.model_dump() == {
-        "epochs": 40, "bits_per_sample": 512, "bits_per_label": 320,
+        "epochs": 10, "bits_per_sample": 512, "bits_per_label": 320,
         "teacher_cycles_per_sample": calibration.networks[-1].flops / 16,
     }  # fmt: skip
     assert calibration.models[0].cycles_per_sample == 3 * 2 * 64 * 10 / 16
@@ -169,14 +170,14 @@ def test_rows_of_other_specs_are_refused(unbroken: Path, cache: Path) -> None:
     for given, fault in (
         ({**SMALL, "settings": SETTINGS, "seeds": 2}, "seed 2 where now"),
         (
-            {**SMALL, "settings": SETTINGS.replace(epochs=39)},
-            "config.epochs 40 where",
+            {**SMALL, "settings": SETTINGS.replace(epochs=9)},
+            "config.epochs 10 where",
         ),
         ({**SMALL, "settings": SETTINGS, "students": ["mlp16"]}, "student logreg where now mlp16"),
     ):
         with pytest.raises(do.InputError, match=fault) as error:
             build_specs(**given)
-        assert str(error.value).endswith("; name another --output, or remove it")
+        assert str(error.value).endswith("; name another output, or remove it")
     assert (unbroken / "t.training.jsonl").read_bytes() == before
 
 
@@ -266,7 +267,7 @@ def test_command_line_faults_are_one_line(tmp_path: Path, monkeypatch: pytest.Mo
         (["--output", "/dev/null/t.json"], 1, "/dev/null/t.choosing.jsonl: cannot be written"),
         (["--output", "no/t.json", "--data", "fashion-mnist", "--data-dir", "."], 1, "apt-get"),
     ):
-        done = run([*PROGRAM, "calibrate", *given], cwd=tmp_path)
+        done = calibrating.run(tmp_path, "calibrate", *given)
         assert (done.returncode, part in done.stderr) == (code, True), done.stderr
         assert "Traceback" not in done.stderr
     assert os.listdir(tmp_path) == []
@@ -293,6 +294,6 @@ def test_the_figure_shows_every_cell(unbroken: Path) -> None:
     (axis,) = accuracy_figure(calibration).axes
     heights = sorted(line.get_ydata()[i] for bars in axis.containers for line in bars[:1]
                      for i in range(2))  # fmt: skip
-    means = sorted(100 * cell.mean for curve in calibration.curves for cell in curve.cells)
+    means = sorted(100 * entry.mean for curve in calibration.curves for entry in curve.cells)
     assert heights == pytest.approx(means)
     assert np.all(np.array(means) > 50)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dtkd_opt.distill.build_calibration import curve_cells
+from dtkd_opt.distill.build_calibration import curve_statistics
 from dtkd_opt.distill.summary import summary
 from dtkd_opt.records.calibration import AccuracyCurve
 from tests.records.test_calibration import make_calibration
@@ -13,9 +13,9 @@ from tests.support.calibrating import quick
 
 def test_half_of_an_interval_that_is_cut_at_0() -> None:
     """t(0.975, 1) is 12.7062, and √2 of it times the spread of two values."""
-    cells = curve_cells([100], [[0.1, 0.3]])
-    assert cells[0].lower95 == 0.0
-    curve = AccuracyCurve(student="mlp16", labels="hard", cells=cells, fit=None)
+    statistics = curve_statistics([100], [[0.1, 0.3]])
+    assert statistics[0].lower95 == 0.0
+    curve = AccuracyCurve(student="mlp16", labels="hard", cells=statistics, fit=None)
     calibration = make_calibration()
     page = summary(calibration.replace(curves=(*calibration.curves, curve)), [])
     assert "| mlp16 | hard | 20.00 ± 127.06 |" in page

@@ -16,7 +16,7 @@ from dtkd_opt.distill.training import TrainConfig, predict
 from tests.support.calibrating import SHORT
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def few(digits: Dataset) -> Dataset:
     """The first of the digits: a teacher of them is trained in no time."""
     parts = {"train": np.arange(90), "validation": np.arange(90, 100), "test": np.arange(100, 120)}

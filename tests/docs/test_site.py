@@ -6,15 +6,17 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
+import griffe
 import pytest
 
 import dtkd_opt as do
 from tests.support.paths import ROOT
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site; a name without a page, a dead link or a wrong docstring is an error."""
     folder = tmp_path_factory.mktemp("site")
@@ -54,3 +56,48 @@ def test_docstrings_show_no_markup(site: Path) -> None:
     for page in (site / "reference").rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         assert not re.search(r":(?:func|class|meth|mod|attr):|Sentinel\.UNSET", text), page
+
+
+@cache
+def documented() -> dict[str, griffe.Object]:
+    """The public names, with docstrings and signatures as the site shows them."""
+    hook = griffe.load_extensions(ROOT / "docs" / "hooks" / "docstrings.py")
+    package = griffe.load("dtkd_opt", search_paths=[ROOT], extensions=hook)
+    found = {}
+    for name in do.__all__:
+        thing = package[name]
+        thing = thing[name] if thing.is_module else thing  # `federate` is a package, too
+        found[name] = thing.final_target if thing.is_alias else thing
+    return found
+
+
+def sections(thing: griffe.Object) -> dict[str, dict[str, str]]:
+    """The descriptions by name in each section of a docstring."""
+    assert thing.docstring is not None, thing.path
+    return {
+        section.kind.value: {item.name: item.description for item in section.value}
+        for section in thing.docstring.parse("numpy")
+        if section.kind.value in ("parameters", "attributes", "returns")
+    }
+
+
+@pytest.mark.parametrize("name", do.__all__)
+def test_what_is_public_is_described(name: str) -> None:
+    """The fields and properties of a class; the parameters of a function and what it returns."""
+    thing = documented()[name]
+    found = sections(thing)
+    assert all(all(items.values()) for items in found.values()), found
+    if thing.is_function:
+        assert [*found.get("parameters", {})] == [p.name.lstrip("*") for p in thing.parameters]
+        assert ("returns" in found) == (str(thing.returns) != "None")
+    for member in thing.members.values() if thing.is_class else ():
+        if member.is_attribute and member.annotation and not member.name.startswith("_"):
+            assert member.name in found.get("attributes", {}) or member.has_docstring, member.path
+
+
+@pytest.mark.parametrize("name", do.__all__)
+def test_signatures_show_keywords_and_types_of_known_names(name: str) -> None:
+    thing = documented()[name]
+    for parameter in thing.parameters if thing.is_class else ():
+        assert parameter.kind is not griffe.ParameterKind.var_positional
+        assert not re.search(r"\b_|Strict", str(parameter.annotation)), parameter

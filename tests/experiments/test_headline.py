@@ -41,7 +41,7 @@ def headline(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
         sys.modules.pop(name, None)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def front() -> do.ParetoFront:
     return do.pareto(do.read_instance(INSTANCES / "n10.json"), points=5)
 

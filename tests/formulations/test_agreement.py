@@ -15,6 +15,7 @@ import pytest
 
 import dtkd_opt as do
 from dtkd_opt.formulations import allocation, minlp, perspective
+from dtkd_opt.formulations.units import SCALE
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.problem.options import Options, pool_delays
@@ -206,9 +207,9 @@ def test_tangents_touch_from_below() -> None:
             at = 0.3 * capacity
             level, slope = perspective.tangent(options, p, int(k), at)
             for share in capacity * np.geomspace(1e-4, 1, 20):
-                line = level + slope * share / perspective.SCALE[p]
+                line = level + slope * share / SCALE[p]
                 assert line <= delay(options, p, int(k), share) * (1 + 1e-12)
-            touch = level + slope * at / perspective.SCALE[p]
+            touch = level + slope * at / SCALE[p]
             assert touch == pytest.approx(delay(options, p, int(k), at), rel=1e-12)
 
 

@@ -191,7 +191,6 @@ def at_call(
         "_evaluate",
         "_try",
         "_close",
-        "_raise_bound",
     ],
 )
 def test_a_proof_cut_short_is_whole(

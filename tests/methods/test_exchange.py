@@ -16,7 +16,8 @@ from dtkd_opt.methods.exchange import improve
 from dtkd_opt.methods.search import Search
 from dtkd_opt.methods.stop import Stop, TimeIsUp
 from dtkd_opt.pricing.response import respond
-from dtkd_opt.problem.options import Index, Options
+from dtkd_opt.problem.options import Options
+from dtkd_opt.records.arrays import Index
 from tests.support.instances import trial_calibration
 from tests.support.options import mean_objective, random_choice, random_options
 from tests.support.paths import INSTANCES

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dtkd_opt.methods.q_table import Congestion, QTable
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from tests.support.options import random_options
 
 

@@ -21,7 +21,7 @@ EXAMPLE = ROOT / "experiments" / "own_method"
 CLI = "from dtkd_opt.commands.main import main; main()"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that the example package was installed into, as pip does it from its source."""
     source, target = (tmp_path_factory.mktemp(name) for name in ("source", "site"))

@@ -11,7 +11,8 @@ import pytest
 import dtkd_opt as do
 from dtkd_opt.milp.master_problem import MasterProblem
 from dtkd_opt.pricing.constrained_allocation import Conflict
-from dtkd_opt.problem.options import Index, Options
+from dtkd_opt.problem.options import Options
+from dtkd_opt.records.arrays import Index
 from dtkd_opt.solvers.highs import PersistentMilp
 from tests.support.options import mean_objective, random_choice
 

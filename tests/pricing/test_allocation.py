@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import dtkd_opt as do
-from dtkd_opt.problem.options import DEVICE, SERVER, Index, Options, pool_delays
+from dtkd_opt.problem.options import DEVICE, SERVER, Options, pool_delays
 from dtkd_opt.problem.physics import uplink_rate
+from dtkd_opt.records.arrays import Index
 from tests.support.duality import dual_value
 from tests.support.instances import small_instance, user
 from tests.support.options import (

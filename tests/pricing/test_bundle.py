@@ -12,7 +12,7 @@ from dtkd_opt.pricing import bundle
 from dtkd_opt.pricing import lagrangian as prices
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian, price
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from tests.support.options import all_choices, constrained_options, mean_objective, random_options
 
 LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.5)

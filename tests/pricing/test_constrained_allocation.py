@@ -12,8 +12,8 @@ from scipy.optimize import minimize_scalar
 import dtkd_opt as do
 from dtkd_opt.pricing.constrained_allocation import Conflict, find_conflict
 from dtkd_opt.pricing.equal_shares import first_prices
-from dtkd_opt.problem.options import SERVER, Index, Options, pool_delays
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.problem.options import SERVER, Options, pool_delays
+from dtkd_opt.records.arrays import Array, Index
 from tests.support.duality import share_for_delay
 from tests.support.instances import small_instance, user
 from tests.support.options import (
@@ -53,7 +53,7 @@ def min_cost(options: Options, k: int, price: Array) -> float:
     return min(float(inner.fun), cost(high))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def conflicts() -> Conflicts:
     """25 proofs."""
     found = []

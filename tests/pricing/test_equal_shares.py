@@ -16,7 +16,7 @@ from dtkd_opt.pricing.equal_shares import (
     without_limits,
 )
 from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from tests.support.options import constrained_options, random_options
 
 

@@ -17,7 +17,7 @@ from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian, find_infeasibility_proof, price
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from tests.support.options import (
     all_choices,
     constrained_options,

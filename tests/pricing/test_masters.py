@@ -16,7 +16,7 @@ from dtkd_opt.pricing.lagrangian import Lagrangian
 from dtkd_opt.pricing.masters import BoxstepBundle, Bundle, QuadraticBundle, make_bundle
 from dtkd_opt.pricing.response import respond
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from tests.support.options import (
     all_choices,
     constrained_options,

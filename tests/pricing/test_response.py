@@ -9,7 +9,7 @@ import pytest
 
 from dtkd_opt.pricing.response import free_shares, min_upload_log_shares, respond
 from dtkd_opt.problem.options import SERVER, Options, pool_delays
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from tests.support.options import constrained_options, random_options, random_prices, whole_pools
 
 

@@ -11,7 +11,7 @@ import dtkd_opt as do
 from dtkd_opt.methods.search import make_plan
 from dtkd_opt.problem.evaluate import evaluate
 from dtkd_opt.problem.options import DEVICE, SERVER
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.instance import PLACES, Instance
 from tests.support.equations import figures
 from tests.support.instances import small_instance, user

@@ -28,7 +28,7 @@ def test_what_is_read_is_not_overwritten(tmp_path: Path) -> None:
     data = tmp_path / "data.npz"
     check_output((data,), ".json", [data])  # nothing is there yet
     data.write_bytes(b"")
-    with pytest.raises(UsageError, match=r"data\.npz would be overwritten; name another --output"):
+    with pytest.raises(UsageError, match=r"data\.npz would be overwritten; name another output"):
         check_output((tmp_path / "t.json", data), ".json", [data])
 
 

@@ -13,6 +13,7 @@ import dtkd_opt as do
 from dtkd_opt.distill.calibrate import CalibrationResult
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.training import TrainConfig
+from tests.support import command_line
 
 PROGRAM = [sys.executable, "-m", "dtkd_opt"]
 
@@ -22,8 +23,7 @@ SHORT = TrainConfig(epochs=2, batch_size=16, learning_rate=2e-3)
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    given = [*PROGRAM, *words]
-    return subprocess.run(given, cwd=folder, capture_output=True, text=True, timeout=300)
+    return command_line.run(*words, cwd=folder)
 
 
 def quick(cache: Path, **more: Any) -> CalibrationResult:

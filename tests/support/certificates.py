@@ -12,7 +12,7 @@ from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.pricing.lagrangian import price
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.certificate import Certificate, LeafNode, Node, SplitNode, gap_above
 from dtkd_opt.records.instance import PLACES
 from dtkd_opt.records.plan import PlanRows

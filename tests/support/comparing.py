@@ -46,7 +46,7 @@ def lines(output: Path) -> list[dict[str, Any]]:
 
 
 def wait_for(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not what():
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -6,7 +6,8 @@ import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
 import dtkd_opt as do
-from dtkd_opt.problem.options import Index, Options
+from dtkd_opt.problem.options import Options
+from dtkd_opt.records.arrays import Index
 
 
 def upload_delay(options: Options, k: int, log_b: float) -> float:

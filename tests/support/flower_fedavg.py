@@ -23,11 +23,11 @@ from flwr.simulation import run_simulation
 
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.networks import build_network
-from dtkd_opt.federate.fedavg import FedAvgSpec, first_weights, train_locally
-from dtkd_opt.federate.party_data import Common, Samples, common_of, samples_at
-from dtkd_opt.federate.protocol import receive
-from dtkd_opt.federate.serialization import pack_weights
-from dtkd_opt.federate.shards import partition_data
+from dtkd_opt.federation.fedavg import FedAvgSpec, first_weights, train_locally
+from dtkd_opt.federation.party_data import Common, Samples, common_of, samples_at
+from dtkd_opt.federation.protocol import receive
+from dtkd_opt.federation.serialization import pack_weights
+from dtkd_opt.federation.shards import partition_data
 from dtkd_opt.records.instance import read_instance
 
 FOLDER = Path(os.environ["FEDAVG"])

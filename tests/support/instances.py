@@ -6,7 +6,7 @@ import csv
 from collections.abc import Sequence
 
 import dtkd_opt as do
-from dtkd_opt.records.calibration import LabelKind
+from dtkd_opt.records.calibration import CurveLabels
 from dtkd_opt.records.instance import AccuracyTable, Instance, Model, Server, Task, User
 from tests.support.paths import INSTANCES
 
@@ -94,7 +94,7 @@ def trial_calibration() -> do.Calibration:
 
 
 def _curve(
-    student: str, labels: LabelKind, sizes: Sequence[int], means: Sequence[float]
+    student: str, labels: CurveLabels, sizes: Sequence[int], means: Sequence[float]
 ) -> do.AccuracyCurve:
     """A curve of one run at each size."""
     cells = [

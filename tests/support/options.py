@@ -14,7 +14,7 @@ import dtkd_opt as do
 from dtkd_opt.pricing.constrained_allocation import Conflict
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.instance import SERVER
 
 Case = tuple[Options, Index]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import dtkd_opt as do
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array, Index
 from dtkd_opt.proof.verify.arrays import Arrays
 from dtkd_opt.proof.verify.balls import Balls
+from dtkd_opt.records.arrays import Array, Index
 from tests.support.paths import ROOT as ROOT
 from tests.support.strategies import instances
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
 from typing import Literal, Self
 
 from pydantic import model_validator
@@ -21,7 +19,7 @@ from dtkd_opt.proof.check import TOLERANCE, check
 from dtkd_opt.records.fields import Fraction, NonNegative, Number, Text, raise_faults
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import Status, Termination
-from dtkd_opt.runtime.jobs import Row, one_line, reason_of, this_worker
+from dtkd_opt.runtime.jobs import Row, one_line, reason_of, this_worker, versions_of
 
 Outcome = Literal["plan", "no_plan", "failed"]
 # phase, seconds, bound, incumbent
@@ -71,7 +69,7 @@ class Run(Row):
 
 def execute(instance: Instance, spec: RunSpec) -> Run:
     """Solve and check; whatever the method raises becomes the row's reason."""
-    row = Run(spec=spec, outcome="no_plan", worker=this_worker(), versions=_versions())
+    row = Run(spec=spec, outcome="no_plan", worker=this_worker(), versions=versions_of(*_PACKAGES))
     try:
         installed = method_version(spec.method)
         if installed != spec.version:
@@ -111,8 +109,7 @@ def _row(row: Run, result: Result) -> Run:
         return row.failed("was interrupted")
     if not solution.users:
         return row
-    faults = check(result.instance, solution)
-    if faults:
+    if faults := check(result.instance, solution):
         rest = f" (and {len(faults) - _MAX_SHOWN} more)" if len(faults) > _MAX_SHOWN else ""
         return row.failed("check: " + "; ".join(faults[:_MAX_SHOWN]) + rest)
     return row.replace(
@@ -129,11 +126,6 @@ def _load(method: str) -> None:
     """Solve three users once a process, so that no run's time holds the imports of solvers."""
     with suppress(Exception, SystemExit):  # a failure is reported by the run
         solve(generate_instance(3), method, iterations=1)
-
-
-@cache
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
 
 
 def _finite(value: float) -> float | None:

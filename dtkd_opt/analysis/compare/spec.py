@@ -45,7 +45,7 @@ class RunSpec(Record):
     version: Text
 
 
-Task = tuple[Instance, RunSpec]
+RunJob = tuple[Instance, RunSpec]
 _OTHER_LABEL = 'name others in settings: {"label": {"method": …}}'
 
 
@@ -55,7 +55,7 @@ def build_specs(
     settings: Mapping[str, Any],
     seeds: int,
     limits: tuple[float, float | None, int | None],
-) -> list[Task]:
+) -> list[RunJob]:
     """All runs in their order: instance, label, seed.
 
     Parameters

@@ -96,11 +96,8 @@ def summary_table(runs: pd.DataFrame) -> pd.DataFrame:
         count = group.outcome.value_counts()
         row = dict(zip(keys, names, strict=True)) | {"runs": len(group)}
         row |= {outcome: int(count.get(outcome, 0)) for outcome in ("failed", "no_plan")}
-        for metric in METRICS:
-            values = group.loc[group.outcome == "plan", metric]
-            row |= {
-                f"{metric}_{name}": getattr(values, name)() for name in ("median", "min", "max")
-            }
+        values = group.loc[group.outcome == "plan", list(METRICS)].agg(["median", "min", "max"])
+        row |= {f"{metric}_{name}": value for (metric, name), value in values.unstack().items()}
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import numpy as np
 from pydantic import Field, Strict
@@ -33,7 +33,7 @@ _Step = Annotated[int, Strict(), Field(ge=0)]
 _Tensors = dict[str, torch.Tensor]
 
 
-class Stage(Record):
+class TrainStage(Record):
     """An earlier part of a training that was resumed."""
 
     steps: Count  # its setting
@@ -50,7 +50,7 @@ class CheckpointHeader(Record):
     step: _Step
     elapsed_s: NonNegative
     curve: list[CurveRow]
-    stages: list[Stage]
+    stages: list[TrainStage]
 
 
 class TrainState:
@@ -76,13 +76,11 @@ class TrainState:
         self.losses: list[float] = []  # since the last row of the curve
         self.rewards: list[float] = []
         self.curve: list[CurveRow] = []
-        self.stages: list[Stage] = []
+        self.stages: list[TrainStage] = []
 
     @property
     def target_network(self) -> QNetwork:
-        network = self.target.module
-        assert isinstance(network, QNetwork)
-        return network
+        return cast("QNetwork", self.target.module)
 
     @property
     def progress(self) -> float:
@@ -139,7 +137,7 @@ def load(state: TrainState, folder: Path) -> None:
     state.step, state.elapsed_s = header.step, header.elapsed_s
     state.curve, state.stages = list(header.curve), list(header.stages)
     if state.progress < 1:
-        state.stages.append(Stage(steps=old.steps, minutes=old.minutes, until=header.step))
+        state.stages.append(TrainStage(steps=old.steps, minutes=old.minutes, until=header.step))
     elif (old.steps, old.minutes) != (new.steps, new.minutes):
         at = f"step {header.step}, after {header.elapsed_s / 60:.2g} minutes"
         raise UsageError(f"{path} is at {at}; resume with more steps or minutes than that")
@@ -180,13 +178,11 @@ def _load_networks(state: TrainState, tensors: _Tensors, path: Path) -> None:
     if any(name.startswith("adam.") for name in tensors):  # not before the first update
         for n, p in enumerate(state.network.parameters()):
             moments[n] = {"step": torch.zeros(()), "exp_avg": p, "exp_avg_sq": p}
-    names = {f"adam.{n}.{key}": (n, key) for n in moments for key in moments[n]}
-    expected = own | {name: moments[n][key] for name, (n, key) in names.items()}
-    check_tensors(tensors, expected, path, _MAX_FLOAT)
+    adam = {f"adam.{n}.{key}": value for n, m in moments.items() for key, value in m.items()}
+    check_tensors(tensors, own | adam, path, _MAX_FLOAT)
     for name, value in own.items():
         value.copy_(tensors[name])
-    for name, (n, key) in names.items():
-        moments[n][key] = tensors[name]
+    moments = {n: {key: tensors[f"adam.{n}.{key}"] for key in m} for n, m in moments.items()}
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 

@@ -35,7 +35,7 @@ from dtkd_opt.pricing.equal_shares import (
 )
 from dtkd_opt.pricing.response import free_shares, respond
 from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.problem.physics import Array, Index
+from dtkd_opt.records.arrays import Array, Index
 
 FEATURES = (
     "device",  # delay of the device's own work

@@ -14,7 +14,7 @@ from dtkd_opt.pricing.allocation import Allocation, allocate, mean_cost
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
 from dtkd_opt.problem.options import Options, build_options
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 
 VALIDATION_SEED = 500_000  # of the first instance that networks are compared on
 TRAINING_SEED = 1_000_000  # instances to train with have seeds from here on

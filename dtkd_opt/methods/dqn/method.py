@@ -13,10 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field, Strict
 
 from dtkd_opt.methods.bounding import price_bound
 from dtkd_opt.methods.dqn.game import (
@@ -32,7 +30,7 @@ from dtkd_opt.methods.dqn.network import QNetwork, read_network
 from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import allocate
-from dtkd_opt.records.fields import Count, Record
+from dtkd_opt.records.fields import Count, PositiveFraction, Record
 from dtkd_opt.records.files import read_bytes, sha256
 from dtkd_opt.records.solution import Termination
 from dtkd_opt.runtime.threads import one_thread
@@ -40,7 +38,6 @@ from dtkd_opt.runtime.threads import one_thread
 SHIPPED = Path(__file__).parent / "data" / "dqn.json"
 
 _BOUND_TOL = 1e-7  # of the bound, relative: plans are mostly a hundred times farther from it
-_Probability = Annotated[float, Strict(), Field(gt=0, le=1)]
 
 
 class DQN(Record):
@@ -48,11 +45,10 @@ class DQN(Record):
 
     network: Path | None = None
     """JSON file of a trained network, its weights beside it; None: the one that ships."""
-    rounds: Count = 40
-    active_fraction: _Probability = 0.4
+    rounds: Count = 40  # of the game
+    active_fraction: PositiveFraction = 0.4
     """Probability that a user is active in the first round; it falls geometrically."""
-    final_active_fraction: _Probability = 0.05
-    """The same of the last round."""
+    final_active_fraction: PositiveFraction = 0.05  # the same of the last round
     sample_users: Count = 5000
     """Of more than twice as many users, about so many play for all until the last rounds."""
 

@@ -17,7 +17,7 @@ from pydantic import Field, Strict
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.methods.dqn.game import FEATURES, FEATURES_VERSION, Features
-from dtkd_opt.problem.physics import Array
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import Name, Record, Text
 from dtkd_opt.records.files import parse_json, read_bytes, write_atomic
 from dtkd_opt.records.validation import validate

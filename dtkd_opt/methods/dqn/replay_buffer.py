@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt.methods.dqn.game import FEATURES, Features
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 
 
 class Transitions(NamedTuple):

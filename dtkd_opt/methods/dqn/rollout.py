@@ -6,19 +6,11 @@ from functools import partial
 
 import numpy as np
 
-from dtkd_opt.methods.dqn.game import (
-    FEATURES,
-    Features,
-    GameState,
-    QValues,
-    observe,
-    rewards,
-    step,
-)
+from dtkd_opt.methods.dqn.game import FEATURES, Features, GameState, QValues, observe, rewards, step
 from dtkd_opt.methods.dqn.replay_buffer import Transitions
 from dtkd_opt.pricing.allocation import allocate
 from dtkd_opt.pricing.equal_shares import argmax_by_user
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 
 _ANY_OPTION = 0.1  # probability that an exploratory action is any option, not the cheapest
 

@@ -37,7 +37,7 @@ from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.threads import one_thread
 
 CLI_SETTINGS = ("seed", "steps", "minutes", "users")  # that the command line has
-Callback = Callable[[TrainState], None]
+TrainCallback = Callable[[TrainState], None]
 
 
 def train_dqn(
@@ -46,7 +46,7 @@ def train_dqn(
     *,
     resume: bool = False,
     device: str = "cpu",
-    callback: Callback | None = None,
+    callback: TrainCallback | None = None,
 ) -> TrainState:
     """Train a network for `dqn` and write it, its checkpoint and its learning curve.
 
@@ -89,7 +89,9 @@ def train_dqn(
     return state
 
 
-def _train(state: TrainState, folder: Path, callback: Callback | None, ctrl_c: KeepOnCtrlC) -> None:
+def _train(
+    state: TrainState, folder: Path, callback: TrainCallback | None, ctrl_c: KeepOnCtrlC
+) -> None:
     """The loop: a round of a game, an update, and now and then a validation."""
     settings, buffer = state.settings, state.replay_buffer
     validation = Validation(settings.validation_instances, settings.users)

@@ -39,15 +39,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dtkd_opt.proof.verify import candidates
 from dtkd_opt.proof.verify.candidates import Demand
 from dtkd_opt.records.accuracy import AccuracyTable
+from dtkd_opt.records.arrays import Array, Index, Mask
 from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 MIN_AMOUNT, MAX_AMOUNT = 1e-100, 1e100
 CHUNK = 10_000  # users priced at a time
 SLACK = 64 * 2.0**-53
@@ -265,13 +263,13 @@ class Arrays:
             slack_s=self.users.deadline_s[n] - self._device_delay(needs, rows),
         )
 
-    def _impossible(self, needs: Needs, rows: Rows) -> NDArray[np.bool_]:
+    def _impossible(self, needs: Needs, rows: Rows) -> Mask:
         """Which rows certainly break a limit, even with all pools to themselves."""
         users, n = self.users, rows.user
         pools = self.capacity[:, rows.server]
         upload = upload_delay(needs.bits, needs.snr_hz, pools[0])
         fastest = self._device_delay(needs, rows) + upload + (needs.work / pools[1:]).sum(axis=0)
-        impossible: NDArray[np.bool_] = (
+        impossible: Mask = (
             (needs.accuracy + SLACK < users.min_accuracy[n])
             | (upload * (1 - SLACK) > users.energy_j[n] / users.tx_power_w[n] * (1 + SLACK))
             | (fastest * (1 - SLACK) > users.deadline_s[n])

@@ -11,9 +11,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from dtkd_opt.records.arrays import Array, Mask
 
 MAX_WEIGHT = 1e10  # beyond it rounding eats what a deadline adds
 _LN2 = math.log(2)
@@ -33,7 +32,7 @@ class Demand:
     prices: Array  # (2, K) [s/Hz, s/(cycle/s)]
     slack_s: Array  # deadline less what the device computes, inf without
 
-    def select_rows(self, rows: NDArray[np.bool_]) -> Demand:
+    def select_rows(self, rows: Mask) -> Demand:
         """Some of the options."""
         return Demand(**{name: values[..., rows] for name, values in vars(self).items()})
 

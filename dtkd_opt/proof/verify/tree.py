@@ -13,9 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dtkd_opt.records.accuracy import Array
+from dtkd_opt.records.arrays import Array, Mask
 from dtkd_opt.records.certificate import Certificate, LeafNode, Node, SplitNode
 from dtkd_opt.records.instance import PLACES, Instance
 
@@ -74,7 +73,7 @@ def leaf_sums(
         if isinstance(node, SplitNode) and not needed.isdisjoint((node.inside, node.outside)):
             needed.add(v)
     sums: dict[int, Fraction] = {}
-    left: dict[int, NDArray[np.bool_]] = {}  # by user, on the path to the node at hand
+    left: dict[int, Mask] = {}  # by user, on the path to the node at hand
     all_options = np.ones(costs.shape[1:], bool)
     stack = [(0, total, -1, all_options)]
     while stack:

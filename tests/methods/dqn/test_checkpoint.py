@@ -159,7 +159,7 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(
     assert CHECKPOINT in str(error.value)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The checkpoint of a short training."""
     folder = tmp_path_factory.mktemp("trained")

@@ -22,7 +22,7 @@ from dtkd_opt.methods.dqn.game import (
 )
 from dtkd_opt.pricing.equal_shares import argmax_by_user
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 from tests.support.options import (
     all_choices,
     constrained_options,

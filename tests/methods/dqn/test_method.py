@@ -9,7 +9,7 @@ from hypothesis import given, settings
 import dtkd_opt as do
 from dtkd_opt.methods.dqn.game import initial_choices, observe, reset, reset_feasible
 from dtkd_opt.methods.dqn.network import QNetwork, torch
-from dtkd_opt.problem.physics import Index
+from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.instance import SERVER
 from tests.support.instances import small_instance, user
 from tests.support.options import all_choices, mean_objective, random_options, with_limits

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 import dtkd_opt as do
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.problem.options import pool_delays
-from dtkd_opt.problem.physics import Array
 from dtkd_opt.proof.verify.arrays import Arrays
 from dtkd_opt.proof.verify.balls import Balls, Option, accuracy_at
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.instance import PLACES
 from tests.support.certificates import incumbent_of
 from tests.support.options import random_choice

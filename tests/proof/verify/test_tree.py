@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import dtkd_opt as do
 from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import Array
 from dtkd_opt.proof.verify import verify
 from dtkd_opt.proof.verify.tree import leaf_sums
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.certificate import LeafNode, Node, SplitNode
 from dtkd_opt.records.instance import PLACES
 from tests.support.certificates import (
