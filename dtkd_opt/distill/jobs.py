@@ -29,31 +29,31 @@ _load = lru_cache(maxsize=1)(load_data)  # once a process
 class TrainingSpec(Record):
     """All that decides the result of a training: two trainings of equal specs are one."""
 
-    data: Name
-    data_sha256: Text
-    student: Name
-    labels: CurveLabels
-    samples: Count
+    data: Name  # name of the data set
+    data_sha256: Text  # hash of its samples
+    student: Name  # name of the network
+    labels: CurveLabels  # what it learns from
+    samples: Count  # how many private ones
     seed: Whole  # of the private samples, the first weights and the order of samples
-    scored_on: Literal["validation", "test"]
-    config: TrainConfig
-    partition: Text
+    scored_on: Literal["validation", "test"]  # the split
+    config: TrainConfig  # how it is trained
+    partition: Text  # how the private samples are drawn
     fresh_fraction: Fraction  # without soft labels; 0 but on the device
     teacher_sha256: Text | None  # None with hard labels
-    device: Text
-    version: Text
+    device: Text  # where torch computes
+    version: Text  # of this package and torch
 
 
 class TrainingRow(Row):
     """The result of a training; `outcome` is "failed" by any fault other than "diverged"."""
 
-    spec: TrainingSpec
-    outcome: Literal["done", "diverged", "failed"]
-    accuracy: Fraction | None = None
+    spec: TrainingSpec  # all that decides it
+    outcome: Literal["done", "diverged", "failed"]  # how it ended
+    accuracy: Fraction | None = None  # on the split
     loss: Number | None = None  # of the last batch
-    steps: Count | None = None
-    seconds: NonNegative | None = None
-    cpu_s: NonNegative | None = None
+    steps: Count | None = None  # updates of the weights
+    seconds: NonNegative | None = None  # of the training
+    cpu_s: NonNegative | None = None  # of the same, on all cores
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,11 +35,11 @@ class TrainConfig(Record):
     come within half a point of each other.
     """
 
-    epochs: Count = 40
-    batch_size: Annotated[Count, Field(ge=2)] = 32
-    learning_rate: Positive = 3e-3
-    tau: Positive = 4.0
-    alpha: Fraction = 0.9
+    epochs: Count = 40  # visits of each sample
+    batch_size: Annotated[Count, Field(ge=2)] = 32  # samples of a step, at most
+    learning_rate: Positive = 3e-3  # the first, of Adam
+    tau: Positive = 4.0  # temperature τ
+    alpha: Fraction = 0.9  # weight of the soft labels
 
     def steps(self, samples: int) -> int:
         """Updates of the weights that a training with so many samples takes."""

@@ -39,14 +39,11 @@ Source = tuple[Instance, FederationSpec]  # by which a job finds its users' samp
 
 
 class FedAvgSpec(StudentSpec):
-    """All that decides the result of a federated averaging; `config` has the epochs of all rounds.
+    """All that decides the result of federated averaging; `config` has the epochs of all rounds."""
 
-    `epochs` are those of each round.
-    """
-
-    epochs: Annotated[tuple[Count, ...], Field(min_length=1)]
-    users: Count
-    shards_sha256: Text
+    epochs: Annotated[tuple[Count, ...], Field(min_length=1)]  # of each round
+    users: Count  # how many
+    shards_sha256: Text  # hash of all their samples
 
 
 class FedAvgResult(Row):

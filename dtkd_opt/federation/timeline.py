@@ -21,8 +21,8 @@ _ORDER = {False: ("download", "train"), True: STAGES}  # at the server?
 class Timeline:
     """Seconds that each user needs for each stage, (N,) each; all users start at 0."""
 
-    place: Index  # DEVICE or SERVER
-    seconds: dict[str, Array]
+    place: Index  # (N,) DEVICE or SERVER
+    seconds: dict[str, Array]  # (N,) by stage
 
     @property
     def delay_s(self) -> Array:

@@ -13,12 +13,12 @@ from dtkd_opt.runtime.jobs import Row
 class StudentSpec(Record):
     """What decides a network's first weights and its training, of whatever method it is part."""
 
-    student: Name
-    config: TrainConfig
+    student: Name  # name of the network
+    config: TrainConfig  # how it is trained
     seed: Whole  # of the first weights and the order of samples
-    data: Name
-    data_sha256: Text
-    version: Text
+    data: Name  # name of the data set
+    data_sha256: Text  # hash of its samples
+    version: Text  # of this package and torch
 
 
 class UserTraining(StudentSpec):

@@ -29,10 +29,10 @@ BOUND_TOL = 1e-7  # relative; by rounding, a solver's bound may exceed a plan by
 class Incumbent:
     """The best plan so far, with the choice and allocation behind it."""
 
-    choice: Index
-    plan: Plan
-    evaluation: Evaluation
-    prices: Array
+    choice: Index  # (N,) a row of the options for each user
+    plan: Plan  # the same with its shares
+    evaluation: Evaluation  # its figures
+    prices: Array  # (3, S) of the pools [s per Hz, Hz, cycle/s]
 
 
 class Search:

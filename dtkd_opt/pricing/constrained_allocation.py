@@ -30,7 +30,7 @@ class Conflict:
     `users` that is more than the pools are worth (`prices @ capacity`).
     """
 
-    server: int
+    server: int  # its number
     pool: int  # the pool with the largest part of the price: the scarcest
     users: Index  # a smallest set, by cost, that already asks for too much
     prices: Array  # (3,), normalised so that prices @ capacity = 1

@@ -39,7 +39,18 @@ def equal_share_cost(options: Options) -> Array:
 
 
 def equal_share_choice(options: Options) -> Index:
-    """(N,) each user's best option at equal shares, whether it keeps its limits or not."""
+    """Each user's best option at equal shares, whether it keeps its limits or not.
+
+    Parameters
+    ----------
+    options
+        What the users choose from.
+
+    Returns
+    -------
+    array
+        (N,) a row of the options for each user.
+    """
     return cheapest_options(options, equal_share_cost(without_limits(options)))
 
 

@@ -29,7 +29,7 @@ BLOCK = 100_000  # options priced at a time: what fits a processor's cache
 class DualPoint:
     """The Lagrangian at one set of prices."""
 
-    options: Options
+    options: Options  # what the users choose from
     prices: Array  # (3, S) [s per Hz, s per Hz, s per cycle/s]
     value: float  # L(λ) [s], a lower bound on N · J
     demand: Array  # (3, S) what the users' cheapest options buy
@@ -54,7 +54,20 @@ class DualPoint:
 
 
 def price(options: Options, prices: Array) -> DualPoint:
-    """Lagrangian value, demand, choice and costs at positive prices of shape (3, S)."""
+    """Lagrangian value, demand, choice and costs at some prices.
+
+    Parameters
+    ----------
+    options
+        What the users choose from.
+    prices
+        (3, S) positive ones of the pools.
+
+    Returns
+    -------
+    DualPoint
+        With a lower bound on N · J.
+    """
     return Lagrangian(options).at(prices)
 
 

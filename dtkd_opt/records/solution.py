@@ -28,6 +28,7 @@ Termination = Literal[
     "gap_reached", "heuristic_end", "time_limit", "iteration_limit", "interrupted",
     "infeasible", "no_plan_found", "stalled",
 ]  # fmt: skip
+"""Why a method stopped."""
 
 
 class UserPlan(PlanRow):

@@ -98,6 +98,8 @@ def test_what_is_public_is_described(name: str) -> None:
 @pytest.mark.parametrize("name", do.__all__)
 def test_signatures_show_keywords_and_types_of_known_names(name: str) -> None:
     thing = documented()[name]
+    if name == "Record":  # takes what its subclasses say
+        return
     for parameter in thing.parameters if thing.is_class else ():
         assert parameter.kind is not griffe.ParameterKind.var_positional
         assert not re.search(r"\b_|Strict", str(parameter.annotation)), parameter

@@ -35,17 +35,17 @@ class Run(Row):
     "failed" where it raised or `check` found faults. `reason` explains the latter two.
     """
 
-    spec: RunSpec
-    outcome: Outcome
-    status: Status | None = None
-    termination: Termination | None = None
-    incumbent_objective: Number | None = None
-    objective_bound: Number | None = None
-    gap: NonNegative | None = None
-    mean_accuracy: Fraction | None = None
-    total_delay_s: NonNegative | None = None
-    runtime_s: NonNegative | None = None
-    history: tuple[HistoryEntry, ...] = ()
+    spec: RunSpec  # all that decides it
+    outcome: Outcome  # how it ended
+    status: Status | None = None  # as of the solution, as are the next ones
+    termination: Termination | None = None  # why the method stopped
+    incumbent_objective: Number | None = None  # J of the plan [s]
+    objective_bound: Number | None = None  # lower bound on J [s]
+    gap: NonNegative | None = None  # relative, of the two
+    mean_accuracy: Fraction | None = None  # of the plan
+    total_delay_s: NonNegative | None = None  # of the plan, over all users
+    runtime_s: NonNegative | None = None  # of the method
+    history: tuple[HistoryEntry, ...] = ()  # phase, seconds, bound and J as they changed
 
     @model_validator(mode="after")
     def _check_figures(self) -> Self:

@@ -32,17 +32,17 @@ class RunSpec(Record):
     `files` are the hashes of the files that these depend on, by name.
     """
 
-    instance: Name
-    instance_sha256: Text
-    label: Name
-    method: Name
-    settings: dict[Text, Any]
-    files: dict[Text, Text] = Field(default_factory=dict)
-    seed: Whole
-    gap_target: NonNegative
-    time_limit_s: Positive | None
-    iterations: Annotated[Whole, Field(ge=1)] | None
-    version: Text
+    instance: Name  # its name
+    instance_sha256: Text  # its hash
+    label: Name  # of the method with its settings
+    method: Name  # its name
+    settings: dict[Text, Any]  # of the method
+    files: dict[Text, Text] = Field(default_factory=dict)  # hashes by name
+    seed: Whole  # of all randomness
+    gap_target: NonNegative  # at which the method stops
+    time_limit_s: Positive | None  # the same in seconds
+    iterations: Annotated[Whole, Field(ge=1)] | None  # the same in rounds of its own
+    version: Text  # of the package that has the method
 
 
 RunJob = tuple[Instance, RunSpec]

@@ -69,17 +69,18 @@ class TrainState:
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=settings.learning_rate, fused=True
         )
-        self.replay_buffer: deque[Transitions] = deque(maxlen=settings.buffer_size)
+        self.replay_buffer: deque[Transitions] = deque(maxlen=settings.buffer_size)  # rounds
         self.rng = np.random.default_rng(settings.seed)
-        self.rollout: Rollout | None = None
+        self.rollout: Rollout | None = None  # the game that is played
         self.step, self.elapsed_s = 0, 0.0
         self.losses: list[float] = []  # since the last row of the curve
-        self.rewards: list[float] = []
-        self.curve: list[CurveRow] = []
-        self.stages: list[TrainStage] = []
+        self.rewards: list[float] = []  # of rounds since then
+        self.curve: list[CurveRow] = []  # the validations so far
+        self.stages: list[TrainStage] = []  # earlier parts, before it was resumed
 
     @property
     def target_network(self) -> QNetwork:
+        """The network that follows the one that learns."""
         return cast("QNetwork", self.target.module)
 
     @property

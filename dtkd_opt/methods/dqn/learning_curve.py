@@ -14,13 +14,13 @@ from dtkd_opt.reporting.figures import panels, svg
 class CurveRow(Record):
     """One validation; loss and reward are means since the one before it."""
 
-    step: Count
-    elapsed_s: NonNegative
+    step: Count  # how many steps came before it
+    elapsed_s: NonNegative  # of the training [s]
     loss: float  # Huber loss of the updates
     reward: float  # of a user in a round, exploring
     gap_median: float  # over the validation instances, without exploring
-    gap_mean: float
-    gap_max: float
+    gap_mean: float  # over the same
+    gap_max: float  # over the same
 
 
 def write_curve(curve: Sequence[CurveRow], folder: Path) -> None:
