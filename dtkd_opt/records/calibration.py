@@ -168,19 +168,14 @@ class Calibration(Record):
 
         Raises
         ------
-        UsageError
-            When it is none of these.
-        InputError
-            When the calibration does not have it.
+        UsageError, InputError
+            When it is none of these, or the calibration does not have it.
         """
-        if accuracy not in get_args(Accuracy):
-            kinds = ", ".join(get_args(Accuracy))
-            raise UsageError(f"accuracy must be one of {kinds}, got {accuracy!r}")
+        if accuracy not in (kinds := get_args(Accuracy)):
+            raise UsageError(f"accuracy must be one of {', '.join(kinds)}, got {accuracy!r}")
         if accuracy == "mean":
             return self.models
-        return tuple(
-            model.replace(accuracy=self._accuracy(model, accuracy)) for model in self.models
-        )
+        return tuple(m.replace(accuracy=self._accuracy(m, accuracy)) for m in self.models)
 
     def _accuracy(self, model: Model, accuracy: Accuracy) -> AccuracyTable:
         values: dict[Place, Any] = {}
