@@ -71,8 +71,7 @@ def verify(instance: Path, certificate: Path, arithmetic: Any) -> None:
 
     problem, proof = read_instance(instance), read_certificate(certificate)
     arithmetic = arithmetic or arithmetic_for(problem)
-    faults = run(problem, proof, arithmetic=arithmetic)
-    if faults:
+    if faults := run(problem, proof, arithmetic=arithmetic):
         raise InputError(str(certificate), faults)
     print_line(
         f"{certificate}: proven for {problem.name}: a plan of J ≤ {proof.objective} s, "

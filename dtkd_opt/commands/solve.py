@@ -103,8 +103,7 @@ def check(instance: Path, solution: Path) -> None:
     from dtkd_opt.records.solution import read_solution
 
     problem, plan = read_instance(instance), read_solution(solution)
-    faults = run(problem, plan)
-    if faults:
+    if faults := run(problem, plan):
         raise InputError(str(solution), faults)
     gap = "no bound" if plan.gap is None else f"claimed gap {plan.gap:.1e}"
     print_line(

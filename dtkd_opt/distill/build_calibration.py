@@ -134,8 +134,7 @@ def _gains(curves: Iterable[AccuracyCurve], accuracies: Accuracies) -> Iterator[
         for cell in curve.cells:
             soft = accuracies[curve.student, curve.labels, cell.samples]
             hard = accuracies[curve.student, "hard", cell.samples]
-            both = sorted(soft.keys() & hard.keys())
-            if both:
+            if both := sorted(soft.keys() & hard.keys()):
                 mean, _, low, high = mean_interval([soft[s] - hard[s] for s in both])
                 yield DistillationGain(
                     student=curve.student, labels=curve.labels, samples=cell.samples,
@@ -166,9 +165,7 @@ def _networks(grid: TrainingGrid, teacher: Teacher) -> Iterator[NetworkCosts]:
 
 def _models(grid: TrainingGrid, curves: Sequence[AccuracyCurve]) -> Iterator[Model]:
     by_labels = {(curve.student, curve.labels): curve for curve in curves}
-    for student in grid.students:
-        if (student, "device") not in by_labels:
-            continue
+    for student in dict.fromkeys(curve.student for curve in curves):
         device, server = by_labels[student, "device"], by_labels[student, "server"]
         accuracy = AccuracyTable(
             samples=tuple(float(cell.samples) for cell in device.cells),

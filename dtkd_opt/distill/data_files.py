@@ -54,8 +54,7 @@ def read_npz(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     data.seek(0)
     try:
         with np.load(data, allow_pickle=False) as arrays:
-            missing = {"images", "labels"} - set(arrays)
-            if missing:
+            if missing := {"images", "labels"} - set(arrays):
                 raise InputError(str(path), [f"{min(missing)}: is missing; must be given"])
             return arrays["images"], arrays["labels"]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError,

@@ -92,8 +92,7 @@ def _maximise(
 
 def _check_feasible(search: Search, prices: Array) -> None:
     """Raise InfeasibleError if these prices prove that no choice keeps the limits."""
-    proof = find_infeasibility_proof(search.options, prices)
-    if proof is None:
+    if (proof := find_infeasibility_proof(search.options, prices)) is None:
         return
     instance = search.instance
     p, s = np.unravel_index(int(np.argmax(proof.value)), proof.value.shape)

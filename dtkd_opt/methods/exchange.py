@@ -43,8 +43,7 @@ def improve(search: Search, allocated: tuple[Index, Allocation] | None = None) -
         best = mean_cost(search.options, choice, allocated[1])
     for _ in range(_ROUNDS):
         search.check_time()
-        better = _first_better(search.options, choice, prices, best)
-        if better is None:
+        if (better := _first_better(search.options, choice, prices, best)) is None:
             break
         choice, allocation, best = better
         prices = allocation.prices

@@ -51,13 +51,11 @@ def prove_infeasible(search: Search, prices: Array) -> bool:
         search.check_time()
         rows, start = parts.pop()
         part = search.options.select_rows(rows)
-        point = _price_part(part, start, search.ends_at)
-        if point is None:
+        if (point := _price_part(part, start, search.ends_at)) is None:
             continue
         if search.try_if_feasible(rows[point.choice]) is not None:
             return False
-        split = _split(part, point)
-        if not split:
+        if not (split := _split(part, point)):
             return False  # neither a plan nor a proof: rounding
         parts += [(rows[own], point.prices) for own in split]
     return False

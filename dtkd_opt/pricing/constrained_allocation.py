@@ -57,10 +57,9 @@ def solve_server(options: Options, server: int, rows: Index) -> tuple[Array, Res
             conflict = find_conflict(options, dual.spread(point.prices), server, rows)
             if conflict is not None:
                 return conflict
-        next_point = dual.search(point)
-        if next_point is None:
+        if (trial := dual.search(point)) is None:
             break
-        point = next_point
+        point = trial
     if (residual := point.residual) > _MAX_ERROR:
         raise ArithmeticError(f"allocation on server {server} stopped {residual:.1e} off its pools")
     return np.where(dual.used, point.prices, 0.0), point.response

@@ -48,8 +48,7 @@ def check_plan(
     The solution's own figures, and which file it was made for, do not matter.
     """
     solution = as_solution(solution)
-    faults = list(_name_faults(instance, solution))
-    if faults:
+    if faults := list(_name_faults(instance, solution)):
         return None, faults
     evaluation = evaluate(instance, solution.users.to_plan(instance))
     return evaluation, list(evaluation.violations)

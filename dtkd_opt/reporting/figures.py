@@ -53,9 +53,8 @@ def legend_below(figure: Any, columns: int, handles: Sequence[Any] | None = None
     if handles is None:
         drawn = (axis.get_legend_handles_labels() for axis in figure.axes)
         labelled = {label: handle for pair in drawn for handle, label in zip(*pair, strict=True)}
-        names, handles = list(labelled), list(labelled.values())
-    else:
-        names = [handle.get_label() for handle in handles]
+        handles = list(labelled.values())
+    names = [handle.get_label() for handle in handles]
     legend = figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)

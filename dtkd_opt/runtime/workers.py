@@ -114,9 +114,8 @@ def _ctrl_c_delayed() -> Iterator[None]:
     """Ctrl-C waits for the end of this block, and cannot reach processes that are started in it."""
     pressed: list[int] = []
     main = threading.current_thread() is threading.main_thread()
-    handler = (
-        signal.signal(signal.SIGINT, lambda number, _: pressed.append(number)) if main else None
-    )
+    if main:
+        handler = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
     ensure_running()  # Python's tracker of resources would unblock it when it starts
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes inherit it
     try:
@@ -191,6 +190,5 @@ def _cluster_fault(client: Any) -> str:
     except TimeoutError:
         return "has no workers; start some: dask worker"
     threads = max(w["nthreads"] for w in client.scheduler_info(-1)["workers"].values())
-    return (
-        f"a worker has {threads} threads; runs share none: give --nthreads 1" if threads > 1 else ""
-    )
+    fault = f"a worker has {threads} threads; runs share none: give --nthreads 1"
+    return fault if threads > 1 else ""

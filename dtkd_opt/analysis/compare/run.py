@@ -109,8 +109,7 @@ def _row(row: Run, result: Result) -> Run:
         return row.failed("was interrupted")
     if not solution.users:
         return row
-    faults = check(result.instance, solution)
-    if faults:
+    if faults := check(result.instance, solution):
         rest = f" (and {len(faults) - _MAX_SHOWN} more)" if len(faults) > _MAX_SHOWN else ""
         return row.failed("check: " + "; ".join(faults[:_MAX_SHOWN]) + rest)
     return row.replace(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import numpy as np
 from pydantic import Field, Strict
@@ -80,9 +80,7 @@ class TrainState:
 
     @property
     def target_network(self) -> QNetwork:
-        network = self.target.module
-        assert isinstance(network, QNetwork)
-        return network
+        return cast("QNetwork", self.target.module)
 
     @property
     def progress(self) -> float:

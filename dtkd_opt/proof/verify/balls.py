@@ -161,10 +161,9 @@ class Balls:
                 min_hz, free_hz, weight, deadline_hz = proposals[n, m, p, s].tolist()
                 if math.isnan(gain[n, s]) or (k := self.option(n, m, p, s, min_hz)).impossible:
                     continue
-                bounds = [0.0, k.cost(prices[:, s].tolist(), 1.0, free_hz)]  # never negative
-                if weight > 1:  # a bound at any weight
-                    bounds.append(k.cost(prices[:, s].tolist(), weight, deadline_hz))
-                costs[n, m, p, s] = max(bounds)
+                at = prices[:, s].tolist()
+                late = k.cost(at, weight, deadline_hz) if weight > 1 else 0.0  # any weight bounds
+                costs[n, m, p, s] = max(0.0, k.cost(at, 1.0, free_hz), late)  # never negative
         return costs
 
     def figures(self, choice: NDArray[np.int64], shares: Array) -> Array:
