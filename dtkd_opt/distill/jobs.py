@@ -91,14 +91,13 @@ def _train(row: TrainingRow, training_data: TrainingData, spec: TrainingSpec) ->
         config=spec.config, seed=spec.seed, device=spec.device,
     )  # fmt: skip
     scored = data.test if spec.scored_on == "test" else data.validation
-    result = {
-        "accuracy": accuracy(network, data.images[scored], data.labels[scored], spec.device),
-        "loss": trained.loss,
-        "steps": trained.steps,
-        "seconds": time.perf_counter() - started,
-        "cpu_s": time.process_time() - cpu,
-    }
-    return row.replace(**result)
+    return row.replace(
+        accuracy=accuracy(network, data.images[scored], data.labels[scored], spec.device),
+        loss=trained.loss,
+        steps=trained.steps,
+        seconds=time.perf_counter() - started,
+        cpu_s=time.process_time() - cpu,
+    )
 
 
 def _soft_labels(

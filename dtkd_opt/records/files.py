@@ -11,13 +11,10 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.validation import at_path, short_value
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _SYNTAX = {
     "Expecting value": "a value must stand here",
@@ -153,8 +150,8 @@ def _invalid_faults(root: Any) -> Iterator[str]:
         stack.extend([((*loc, key), item) for key, item in items][::-1])
 
 
-def to_csv(frame: pd.DataFrame) -> bytes:
-    """A data frame as CSV with the same bytes everywhere."""
+def to_csv(frame: Any) -> bytes:
+    """A data frame of pandas as CSV with the same bytes everywhere."""
     text: str = frame.to_csv(index=False, lineterminator="\n")
     return text.encode()
 

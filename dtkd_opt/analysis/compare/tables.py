@@ -45,12 +45,9 @@ def _checked_against(run: Run, best: Run) -> Run:
 
 def best_bounds(runs: Sequence[Run]) -> dict[str, float]:
     """The best bound [s] of runs that did not fail by instance_sha256, -inf without any."""
-    bounds: dict[str, float] = {}
-    for run in runs:
-        if run.outcome != "failed":
-            digest = run.spec.instance_sha256
-            bounds[digest] = max(bounds.get(digest, -float("inf")), _bound(run))
-    return bounds
+    sound = (run for run in runs if run.outcome != "failed")
+    # of several runs on an instance the last counts
+    return {run.spec.instance_sha256: _bound(run) for run in sorted(sound, key=_bound)}
 
 
 def _objective(run: Run) -> float:

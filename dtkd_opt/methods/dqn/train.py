@@ -79,9 +79,10 @@ def train_dqn(
     if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
         raise UsageError(f'device "{device}" is not available here; use "cpu"')
     state = TrainState(as_record(DQNTrainSettings, settings, "settings"), device)
-    _prepare(folder, resume)
     if resume:
         load(state, folder)
+    else:
+        _create_folder(folder)
     save(state, folder)  # fails at once where the folder cannot be written
     with KeepOnCtrlC(at_once=False) as ctrl_c, one_thread():
         _train(state, folder, callback, ctrl_c)
@@ -179,10 +180,8 @@ def _validate(state: TrainState, validation: Validation) -> CurveRow:
     )
 
 
-def _prepare(folder: Path, resume: bool) -> None:
+def _create_folder(folder: Path) -> None:
     """Make the folder of a new training; UsageError if it holds a checkpoint."""
-    if resume:
-        return  # `load` reports a missing folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:  # the latter of a null byte
