@@ -7,6 +7,7 @@
 Solvers are imported on first use, so that `import dtkd_opt` and `dtkd-opt --help` are quick.
 """
 
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -143,8 +144,18 @@ def __dir__() -> list[str]:
     return [*__all__, "__version__"]
 
 
+def _raise_missing_extra(name: str, error: Exception, *args: Any, **settings: Any) -> None:
+    """What stands for a name that needs an extra: `help(dtkd_opt)` and `import *` go on."""
+    if isinstance(error, ImportError):
+        raise InputError(name, [f'needs {error.name}: pip install "dtkd-opt[train]"'])
+    raise error
+
+
 def __getattr__(name: str) -> Any:
     for module, names in _LATER.items():
         if name in names.split():
-            return getattr(import_module(f"dtkd_opt.{module}"), name)
+            try:
+                return getattr(import_module(f"dtkd_opt.{module}"), name)
+            except (InputError, ImportError) as error:
+                return partial(_raise_missing_extra, name, error)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

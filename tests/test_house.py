@@ -158,3 +158,21 @@ def test_starting_loads_no_solver_and_no_plotting(words: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.endswith("loaded: []\n"), done.stdout + done.stderr
+
+
+def test_without_extras_the_package_can_be_looked_at() -> None:
+    """What needs one is named, and says which when it is used."""
+    code = (
+        "import sys, inspect; sys.modules['torch'] = sys.modules['safetensors'] = None\n"
+        "import dtkd_opt as do\n"
+        "from dtkd_opt import *\n"
+        "assert {'DQN', 'fedavg', 'calibrate'} <= {name for name, _ in inspect.getmembers(do)}\n"
+        "for name in ('DQN', 'fedavg', 'calibrate'):\n"
+        "    try: getattr(do, name)()\n"
+        "    except do.InputError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3
+    assert all('pip install "dtkd-opt[' in line for line in lines)

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -176,13 +177,20 @@ def find_method(name: str) -> MethodFactory:
         return _method_factory(name, getattr(import_module(module), kind))
     foreign = _foreign()
     if name not in foreign:
-        raise UsageError(f'there is no method "{name}"; choose one of {", ".join(method_names())}')
+        raise unknown_method(name, method_names())
     try:
         return _method_factory(name, foreign[name].load())
     except Exception as error:  # whatever another package's code does when it is imported
         raise UsageError(
             f'method "{name}" ({foreign[name].value}) cannot be used: {_describe(error)}'
         ) from error
+
+
+def unknown_method(name: str, names: Iterable[str]) -> UsageError:
+    """That there is no method of this name, with the nearest or all that there are."""
+    near = get_close_matches(name, names := [*names], 1)
+    remedy = f'did you mean "{near[0]}"?' if near else f"choose one of {', '.join(names)}"
+    return UsageError(f'there is no method "{name}"; {remedy}')
 
 
 def _foreign() -> dict[str, EntryPoint]:

@@ -60,7 +60,8 @@ class Result:
     def __str__(self) -> str:
         from dtkd_opt.reporting.summary import as_text, summary  # rich, only when used
 
-        return as_text(summary(self.instance, self.solution, self.prices))
+        tables = as_text(summary(self.instance, self.solution, self.prices))
+        return f"{tables}\n{self.reason}".rstrip()
 
     def __repr__(self) -> str:
         return (

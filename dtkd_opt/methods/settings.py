@@ -20,8 +20,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.methods.registry import find_method, method_names
+from dtkd_opt.errors import InputError
+from dtkd_opt.methods.registry import find_method, method_names, unknown_method
 from dtkd_opt.records.fields import Record
 from dtkd_opt.records.files import read_bytes
 
@@ -77,7 +77,6 @@ def find_settings(name: str, settings: Mapping[str, Any]) -> tuple[str, Any]:
         given = dict(settings[name])
         return given.pop("method"), given
     if name not in names:
-        choice = ", ".join((*names, *(label for label in settings if label not in names)))
-        raise UsageError(f'there is no method "{name}"; choose one of {choice}')
+        raise unknown_method(name, dict.fromkeys((*names, *settings)))
     method = find_method(name).name
     return method, settings.get(method, {})

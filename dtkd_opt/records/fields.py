@@ -77,6 +77,9 @@ class Record(BaseModel):
             raise AttributeError(f"{kind} is frozen; .replace({name}=...) makes a changed copy")
         super().__setattr__(name, value)
 
+    def __str__(self) -> str:
+        return repr(self)
+
     def __hash__(self) -> int:
         values = (getattr(self, key) for key in type(self).model_fields)  # of mappings the keys
         return hash(tuple(frozenset(v) if isinstance(v, dict) else v for v in values))

@@ -172,8 +172,6 @@ class Instance(Record):
         sizes = (counted(len(getattr(self, kind)), kind) for kind in kinds)
         return f'<Instance "{self.name}": {", ".join(sizes)}>'
 
-    __str__ = __repr__
-
     def __eq__(self, other: object) -> bool:
         # where a record was read from is not part of what it says
         return isinstance(other, Instance) and self.__dict__ == other.__dict__

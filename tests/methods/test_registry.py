@@ -228,3 +228,11 @@ def test_settings_by_name_are_those_of_the_object() -> None:
     assert repr(do.QLearning(rounds=3)).startswith("QLearning(cold=False, rounds=3, ")
     with pytest.raises(do.InputError, match="q-learning: rounds: must be at least 1, got 0"):
         do.get_method("q-learning", rounds=0)
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
+    instance = do.generate_instance(3)
+    with pytest.raises(do.UsageError, match='no method "qlearning"; did you mean "q-learning"'):
+        do.solve(instance, "qlearning")
+    with pytest.raises(do.UsageError, match='no method "magic"; choose one of auto, price'):
+        do.solve(instance, "magic")
