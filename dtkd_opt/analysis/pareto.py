@@ -66,8 +66,7 @@ class ParetoFront:
         error = 1 - np.asarray(accuracy, float)
         bounds = np.array([result.bound for result in self.results])
         lines = bounds - self.weights * error[..., None]
-        total: Array = len(self.instance.users) * np.maximum(lines.max(axis=-1), 0.0)
-        return total
+        return np.asarray(len(self.instance.users) * np.maximum(lines.max(axis=-1), 0.0))
 
 
 def pareto(
@@ -165,5 +164,4 @@ def _weights(instance: Instance, count: int, low: float | None, high: float | No
     high = own * SPAN if high is None else high
     if not 0 < low < high < 1e30:
         raise UsageError(f"must be 0 < min_weight < max_weight, got {low:g} and {high:g}")
-    weights: Array = np.geomspace(low, high, count)
-    return weights
+    return np.asarray(np.geomspace(low, high, count))

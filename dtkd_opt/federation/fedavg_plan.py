@@ -192,8 +192,7 @@ def _minimise_end(
         left = np.maximum(end - trained, 0.0)
         with np.errstate(divide="ignore"):
             log_z = inverse_phi(np.log(left / fastest))
-        shares: Array = np.maximum(snr_hz * np.exp(log_z), minimum)
-        return shares
+        return np.asarray(np.maximum(snr_hz * np.exp(log_z), minimum))
 
     early, late = float(trained.max()), latest
     while late - early > _TOLERANCE * late:
@@ -210,8 +209,7 @@ def _synchronous(until_sent: Array, download: Array) -> Array:
     `until_sent` (R, N) are training and upload; from the second round on a download precedes them.
     """
     rounds = np.vstack([until_sent[:1], until_sent[1:] + download])
-    ends: Array = rounds.max(axis=1).sum() + download
-    return ends
+    return np.asarray(rounds.max(axis=1).sum() + download)
 
 
 def _within_limits(plan: FedAvgPlan) -> bool:

@@ -27,8 +27,7 @@ class Timeline:
     @property
     def delay_s(self) -> Array:
         """(N,) when each user ends."""
-        total: Array = np.sum([self.seconds[stage] for stage in STAGES], axis=0)
-        return total
+        return np.asarray(np.sum([self.seconds[stage] for stage in STAGES], axis=0))
 
     def user_stages(self, user: int) -> Iterator[tuple[str, float, float]]:
         """One user's stages in their order: name, start and duration in seconds."""

@@ -153,8 +153,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         """(slots,) which of them the current user has, as sb3-contrib's MaskablePPO expects."""
         if not hasattr(self, "_episode"):
             raise UsageError("there is no current user before the first reset()")
-        mask: Mask = self._slots.rows[self._episode.user] >= 0
-        return mask
+        return np.asarray(self._slots.rows[self._episode.user] >= 0)
 
     def choice(self) -> Index:
         """(N,) rows of `options` that the users chose; UsageError before a plan is complete."""

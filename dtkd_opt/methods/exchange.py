@@ -111,8 +111,7 @@ def _cheapest(change: Array, choice: Index, count: int) -> Index:
     change = change.copy()
     change[choice] = np.inf
     count = min(count, int(np.isfinite(change).sum()))
-    rows: Index = np.argpartition(change, max(count - 1, 0))[:count]
-    return rows
+    return np.asarray(np.argpartition(change, max(count - 1, 0))[:count])
 
 
 def _demand_changes(options: Options, choice: Index, candidates: Index, shares: Array) -> Array:

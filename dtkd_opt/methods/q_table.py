@@ -85,5 +85,4 @@ class QTable:
 
     def _offset(self, state: Index) -> Index:
         """(N,) what to add to a row of the options to find its value."""
-        offset: Index = self._first + state * self.widths - self.start[:-1]
-        return offset
+        return np.asarray(self._first + state * self.widths - self.start[:-1])

@@ -72,8 +72,7 @@ class MasterProblem:
 
     def choice(self) -> Index:
         """(N,) the last solution's choice."""
-        choice: Index = self.rows[self._milp.values(self._variables) > 0.5]
-        return choice
+        return np.asarray(self.rows[self._milp.values(self._variables) > 0.5])
 
     def add_tangents(self, choice: Index, shares: Array) -> None:
         """Tangents of some options, rows in order, at their shares (3, len(choice))."""

@@ -16,8 +16,7 @@ def argmax_by_user(value: NDArray[np.floating], start: Index) -> Index:
     """(N,) the first row of greatest value among rows start[n]:start[n + 1]."""
     top = np.maximum.reduceat(value, start[:-1])
     good = np.flatnonzero(value == np.repeat(top, np.diff(start)))
-    best: Index = good[np.searchsorted(good, start[:-1])]
-    return best
+    return np.asarray(good[np.searchsorted(good, start[:-1])])
 
 
 def cheapest_options(options: Options, cost: Array) -> Index:

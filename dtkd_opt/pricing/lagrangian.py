@@ -184,8 +184,7 @@ class _Block:
         if no_closed_form.any():
             difference = self.at(low)[0] - self.at(high)[0][cheapest]
             min_difference[no_closed_form] = difference[no_closed_form]
-        kept: Index = np.flatnonzero(min_difference <= 1e-12 * np.abs(self.fixed))
-        return kept
+        return np.asarray(np.flatnonzero(min_difference <= 1e-12 * np.abs(self.fixed)))
 
     def _price_uploads(self, prices: Array) -> tuple[Array, Array]:
         """Uploads' log(b / γ), and (2, groups) delay and what its share costs [s]."""
@@ -200,8 +199,7 @@ class _Block:
         """Options that miss their deadline where delay has no weight but its own."""
         own, timed = self.options, self.timed
         delay = own.device_delay_s[timed] + upload[timed] + rest[timed]
-        late: Index = timed[delay > own.deadline_s[timed]]
-        return late
+        return np.asarray(timed[delay > own.deadline_s[timed]])
 
     def _shares(self, choice: Index, log_z: Array, pools: Array, prices: Array) -> Array:
         """(3, N) what the users' cheapest options buy where no deadline binds."""

@@ -40,8 +40,7 @@ class Demands:
 
     @property
     def on_server(self) -> Mask:
-        served: Mask = self.place == SERVER
-        return served
+        return np.asarray(self.place == SERVER)
 
     def of_user(self, key: str) -> Array:
         """A user's number, such as `samples`."""

@@ -126,8 +126,7 @@ def _hexagon(count: int) -> Array:
     a, b = np.meshgrid(np.arange(-side, side + 1), np.arange(-side, side + 1))
     points = (a + b / 2 + 1j * b * np.sqrt(3) / 2).ravel()
     order = np.lexsort((np.round(np.angle(points), 9), np.round(np.abs(points), 9)))
-    nearest: Array = points[order][:count]
-    return nearest
+    return np.asarray(points[order][:count])
 
 
 def _sample_users(

@@ -34,8 +34,7 @@ def downlink_efficiency(
     tx_power_w: Array, gain: Array, noise_w_per_hz: Array, band_hz: Array
 ) -> Array:
     """e = log2(1 + P g / (N0 B_dl)) [bit/s/Hz]: constant density over the server's whole band."""
-    efficiency: Array = np.log1p(tx_power_w * gain / (noise_w_per_hz * band_hz)) / LN2
-    return efficiency
+    return np.asarray(np.log1p(tx_power_w * gain / (noise_w_per_hz * band_hz)) / LN2)
 
 
 def downlink_rate(bandwidth_hz: Array, efficiency: Array) -> Array:

@@ -56,8 +56,7 @@ class Column:
         """Which entries stand for null."""
         if self.null is None:
             return np.zeros(values.shape, bool)
-        mask: Mask = np.isnan(values) if np.isnan(self.null) else values == self.null
-        return mask
+        return np.asarray(np.isnan(values) if np.isnan(self.null) else values == self.null)
 
     def pack(self, values: Sequence[Any]) -> NDArray[Any]:
         """An array of a record's values of this key."""
@@ -187,8 +186,7 @@ class Columns(Sequence[R]):
     def invalid_rows(self) -> Mask:
         """(N,) rows that are no valid record."""
         masks = [column.invalid(self._columns[key]) for key, column in self.keys.items()]
-        invalid: Mask = np.logical_or.reduce(masks)
-        return invalid
+        return np.asarray(np.logical_or.reduce(masks))
 
     @classmethod
     def row_faults(cls, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> list[str]:

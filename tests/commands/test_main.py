@@ -27,7 +27,7 @@ from tests.support.paths import INSTANCES
         (["solve", INSTANCES / "n5.json", "--no-such"], 2, "No such option"),
         (["solve", INSTANCES / "n5.json", "--output", "no/such/dir.json"], 1, "cannot be written"),
         (["check", INSTANCES / "n5.json", INSTANCES / "n5.json"], 1, "format"),
-        (["generate", "--users", "0", "--output", "x.json"], 2, "users must be between 1 and"),
+        (["generate", "--users", "0", "--output", "x.json"], 2, "users must be a whole number"),
         (["generate", "--users", "3", "--deadlines", "2", "--output", "x.json"], 2, "deadlines"),
         (["generate", "--users", "3"], 2, "--output"),
         (["export", INSTANCES / "n5.json", "--format", "lp", "--formulation", "minlp",

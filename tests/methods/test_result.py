@@ -36,4 +36,5 @@ def test_without_a_plan_there_is_still_something_to_print() -> None:
     result = do.solve(instance)
     assert (result.plan, result.prices, result.objective) == (None, None, math.inf)
     assert "n3: infeasible" in str(result)
-    assert "pools" not in str(result)
+    assert "downlink" not in str(result)  # no table of pools
+    assert str(result).endswith(result.reason)

@@ -194,8 +194,7 @@ def rewards(state: GameState, actions: Index) -> Array:
     min_cost = np.minimum.reduceat(costs, state.options.start[:-1])
     regret = (costs[state.choice] - min_cost) / state.scale_s
     reverted = actions != state.choice
-    reward: Array = -np.minimum(regret + INFEASIBLE_PENALTY * reverted, CLIP)
-    return reward
+    return np.asarray(-np.minimum(regret + INFEASIBLE_PENALTY * reverted, CLIP))
 
 
 def _resolve_conflicts(state: GameState, actions: Index, allocate: Allocate) -> tuple[Index, Array]:
@@ -228,8 +227,7 @@ def marginal_costs(options: Options, priced: PricedOptions, choice: Index) -> Ar
     now = np.repeat(choice, np.diff(options.start))
     same_server = options.server == options.server[now]
     change = priced.payment_s * (priced.fraction - 2 * same_server * priced.fraction[:, now])
-    costs: Array = priced.cost_s + change.sum(axis=0)
-    return costs
+    return np.asarray(priced.cost_s + change.sum(axis=0))
 
 
 def _blocks(options: Options, users: Index) -> Iterator[Index]:

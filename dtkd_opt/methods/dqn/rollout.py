@@ -63,5 +63,4 @@ def _exploratory_actions(features: Features, start: Index, rng: np.random.Genera
     """
     anything = rng.integers(start[:-1], start[1:])
     cheapest = argmax_by_user(-features[:, FEATURES.index("reduced_cost")], start)
-    actions: Index = np.where(rng.random(len(cheapest)) < _ANY_OPTION, anything, cheapest)
-    return actions
+    return np.asarray(np.where(rng.random(len(cheapest)) < _ANY_OPTION, anything, cheapest))

@@ -133,8 +133,7 @@ def _interpolate(accuracy: AccuracyTable, values: Array, samples: Array) -> Arra
     i = np.clip(np.searchsorted(grid, inside, side="right"), 1, len(grid) - 1)
     low, width = grid[i - 1], grid[i] - grid[i - 1]
     weight = np.log1p((inside - low) / low) / np.log1p(width / low)
-    between: Array = values[i - 1] + weight * (values[i] - values[i - 1])
-    return between
+    return np.asarray(values[i - 1] + weight * (values[i] - values[i - 1]))
 
 
 def upload_delay(bits: Array, snr_hz: Array, bandwidth_hz: Array) -> Array:

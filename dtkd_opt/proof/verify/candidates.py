@@ -50,8 +50,7 @@ def best_bandwidth(demand: Demand, weight: Array) -> Array:
         shift = 1 + 1e-14 * (1 + np.exp(log_z))
         bandwidth = demand.snr_hz * np.exp(log_z) * shift
     bandwidth = np.where(demand.uplink_price > 0, bandwidth, np.inf)
-    share: Array = np.clip(bandwidth, demand.min_hz, demand.band_hz)
-    return share
+    return np.asarray(np.clip(bandwidth, demand.min_hz, demand.band_hz))
 
 
 def deadline_weight(demand: Demand) -> Array:
@@ -107,8 +106,7 @@ def min_bandwidth(bits: Array, snr_hz: Array, longest_s: Array) -> Array:
             log_z = np.clip(log_z + step, -600.0, 200.0)
             if np.abs(step[bounded]).max(initial=0.0) < 1e-15:
                 break
-        lower: Array = np.where(bounded, snr_hz * np.exp(log_z), 0.0)
-        return lower
+        return np.asarray(np.where(bounded, snr_hz * np.exp(log_z), 0.0))
 
 
 def _delay(demand: Demand, weight: Array) -> Array:
@@ -120,8 +118,7 @@ def _delay(demand: Demand, weight: Array) -> Array:
         rest = demand.needs / share
     upload = np.where(demand.bits > 0, upload, 0.0)
     rest = np.where(demand.needs > 0, rest, 0.0).sum(axis=0)
-    delay: Array = np.maximum(upload + rest, 1e-300)
-    return delay
+    return np.asarray(np.maximum(upload + rest, 1e-300))
 
 
 def _terms(log_z: Array) -> tuple[Array, Array, Array]:
