@@ -12,8 +12,9 @@ from tests.support.comparing import N5
 
 def test_labels_are_told_where_one_is_unknown_or_an_option_is_for_them(tmp_path: Path) -> None:
     file = written(tmp_path, '[mine]\nmethod = "q-learning"\n')
-    done = run("solve", N5, "--method", "mines", "--params", file, cwd=tmp_path)
-    assert (done.returncode, done.stderr.strip().endswith("random, mine")) == (2, True)
+    for name, end in (("mines", 'did you mean "mine"?'), ("magic", "random, mine")):
+        done = run("solve", N5, "--method", name, "--params", file, cwd=tmp_path)
+        assert (done.returncode, done.stderr.strip().endswith(end)) == (2, True)
     done = run("solve", N5, "--method", "mine", "--params", file, "--cold", cwd=tmp_path)
     said = '--cold belongs to --method q-learning; for "mine" set cold in its table of --params\n'
     assert (done.returncode, done.stderr) == (2, said)
