@@ -11,6 +11,8 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import numpy  # noqa: F401 - before pydantic, whose typing_extensions slows how NumPy's types are made
+
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
 from dtkd_opt.federation import Federation, FederationPlan, FederationSpec, federate, federate_all
 from dtkd_opt.federation.fedavg_plan import FedAvgPlan, plan_fedavg
