@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import numpy  # noqa: F401 - before pydantic, whose typing_extensions slows how NumPy's types are made
+import numpy  # noqa: F401 - before pydantic: after it, its types take longer to make
 
 from dtkd_opt.errors import DtkdError, InfeasibleError, InputError, UsageError
 from dtkd_opt.federation import Federation, FederationPlan, FederationSpec, federate, federate_all
