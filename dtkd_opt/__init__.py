@@ -148,7 +148,7 @@ def __dir__() -> list[str]:
 
 def _raise_missing_extra(name: str, error: Exception, *args: Any, **settings: Any) -> None:
     """What stands for a name that needs an extra: `help(dtkd_opt)` and `import *` go on."""
-    if isinstance(error, ImportError):
+    if isinstance(error, ModuleNotFoundError):
         raise InputError(name, [f'needs {error.name}: pip install "dtkd-opt[train]"'])
     raise error
 
@@ -158,6 +158,6 @@ def __getattr__(name: str) -> Any:
         if name in names.split():
             try:
                 return getattr(import_module(f"dtkd_opt.{module}"), name)
-            except (InputError, ImportError) as error:
+            except (InputError, ModuleNotFoundError) as error:
                 return partial(_raise_missing_extra, name, error)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
