@@ -129,7 +129,7 @@ class _Block:
         bits, snr = own.uplink_bits[first], own.uplink_snr_hz[first]
         self.uploads = np.flatnonzero(bits > 0)
         bits, snr = bits[self.uploads], snr[self.uploads]
-        self.unit_s = bits / snr
+        self.snr_hz, self.unit_s = snr, bits / snr
         self.log_a = 2 * np.log(snr) - np.log(bits)
         self.min_log_z = min_upload_log_shares(own, first[self.uploads])
 
@@ -188,11 +188,12 @@ class _Block:
 
     def _price_uploads(self, prices: Array) -> tuple[Array, Array]:
         """Uploads' log(b / γ), and (2, groups) delay and what its share costs [s]."""
-        log_c = np.log(prices[0])[self.group_server[self.uploads]] + self.log_a
+        server = self.group_server[self.uploads]
+        log_c = np.log(prices[0])[server] + self.log_a
         log_z = np.maximum(uplink.interpolated_minimiser(log_c), self.min_log_z)
         upload = np.zeros((2, len(self.group_sizes)))
         upload[0, self.uploads] = self.unit_s * uplink.phi(log_z)
-        upload[1, self.uploads] = self.unit_s * np.exp(log_c + log_z)
+        upload[1, self.uploads] = prices[0][server] * (self.snr_hz * np.exp(log_z))
         return log_z, upload
 
     def _late(self, upload: Array, rest: Array) -> Index:

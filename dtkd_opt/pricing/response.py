@@ -86,7 +86,7 @@ def min_upload_log_shares(options: Options, rows: Index | slice = slice(None)) -
     constrained = np.flatnonzero((bits > 0) & (limit > 0) & np.isfinite(limit))
     log_z = np.full(len(bits), -np.inf)
     fastest = bits[constrained] / snr[constrained] * LN2  # over an infinite band
-    log_z[constrained] = uplink.inverse_phi(np.log(limit[constrained]) - np.log(fastest))
+    log_z[constrained] = uplink.inverse_phi(np.log(limit[constrained] / fastest))
     return log_z
 
 

@@ -61,7 +61,11 @@ def priced_minimiser(log_c: Array) -> tuple[Array, Array]:
     with respect to log c (between -1 and -1/2).
     """
     log_c = np.asarray(log_c, float)
-    log_z = interpolated_minimiser(log_c)
+    return _minimiser_from(interpolated_minimiser(log_c), log_c)
+
+
+def _minimiser_from(log_z: Array, log_c: Array) -> tuple[Array, Array]:
+    """As :func:`priced_minimiser`, from a first log z: Newton's steps converge from anywhere."""
     for _ in range(_MAX_STEPS):
         step, slope = _newton(log_z, log_c)
         log_z = log_z - step
@@ -82,8 +86,8 @@ def interpolated_minimiser(log_c: Array) -> Array:
     """log z of the minimiser of φ(z) + c z to about 1e-10, by cubic Hermite interpolation.
 
     φ + c z there exceeds its minimum by the error's square: nothing in double precision. Beyond
-    |log c| = 80 the asymptote is less accurate: φ + c z is still never too low. On an even grid the
-    cell is known without a search, so that this takes less than half as long as SciPy's spline.
+    |log c| = 80, which only odd instances reach, by Newton's method. On an even grid the cell is
+    known without a search, so that this takes less than half as long as SciPy's spline.
     """
     position = np.clip((log_c + _MAX_LOG_C) * _PER_UNIT, 0.0, 2 * _MAX_LOG_C * _PER_UNIT - 1e-9)
     cell = position.astype(np.intp)
@@ -92,19 +96,22 @@ def interpolated_minimiser(log_c: Array) -> Array:
     log_z: Array = cubic[..., 0] + t * (cubic[..., 1] + t * (cubic[..., 2] + t * cubic[..., 3]))
     outside = np.abs(log_c) > _MAX_LOG_C
     if outside.any():
-        log_z = np.where(outside, 0.5 * (np.log(LN2 / 2) - log_c), log_z)
+        log_z = np.array(log_z)
+        log_z[outside] = _minimiser_from(_low_snr_minimiser(log_c[outside]), log_c[outside])[0]
     return log_z
+
+
+def _low_snr_minimiser(log_c: Array) -> Array:
+    """log z as if H were 1/2, its limit where 1 / z vanishes."""
+    return np.asarray(0.5 * (np.log(LN2 / 2) - log_c))
 
 
 @cache
 def _hermite_cubics() -> Array:
     """(cells, 4) coefficients of log z between grid points, from values and slopes there."""
     grid = np.arange(-_MAX_LOG_C * _PER_UNIT, _MAX_LOG_C * _PER_UNIT + 1) / _PER_UNIT
-    log_z = 0.5 * (np.log(LN2 / 2) - grid)
-    for _ in range(_MAX_STEPS):
-        step, slope = _newton(log_z, grid)
-        log_z = log_z - step
-    slope = -1 / slope / _PER_UNIT
+    log_z, slope = _minimiser_from(_low_snr_minimiser(grid), grid)
+    slope = slope / _PER_UNIT
     step = np.diff(log_z)
     second = 3 * step - 2 * slope[:-1] - slope[1:]
     third = slope[:-1] + slope[1:] - 2 * step
@@ -115,7 +122,7 @@ def inverse_phi(log_ratio: Array) -> Array:
     """log z at which φ(z) equals a given delay, by Newton's method on log(φ / ln 2 - 1).
 
     `log_ratio` is log(delay · γ / (L ln 2)); where it is not positive no bandwidth suffices, and
-    log z is inf.
+    log z is inf. Above 600, which no instance can ask for, it counts as 600.
     """
     reachable = log_ratio > 0
     target = np.log(np.expm1(np.where(reachable, np.minimum(log_ratio, 600.0), 1.0)))

@@ -19,6 +19,9 @@ from dtkd_opt.records.instance import DEVICE, SERVER, Instance, as_instance
 from dtkd_opt.records.validation import counted
 
 _BLOCK = 2**15  # options computed together
+# Limits are held this much looser, relative: a tenth of what plans may be off, and far beyond any
+# rounding. So bounds are valid, and a plan exactly at its limits has room.
+LOOSENESS = 1e-10
 _NEEDS = ("uplink_bits", "downlink_work", "server_cycles")  # of the pools
 
 
@@ -226,10 +229,10 @@ def _numeric_columns(demands: Demands) -> dict[str, Array]:
         "device_hz": device_hz,
         "uplink_bits": demands.upload_bits(),
         "uplink_snr_hz": demands.uplink_snr_hz(),
-        "uplink_limit_s": demands.uplink_limit_s(),
+        "uplink_limit_s": demands.uplink_limit_s() * (1 + LOOSENESS),
         "downlink_work": demands.downlink_work(),
         "server_cycles": demands.server_cycles(),
-        "deadline_s": demands.of_user("deadline_s"),
+        "deadline_s": demands.of_user("deadline_s") * (1 + LOOSENESS),
     }
 
 
@@ -247,7 +250,7 @@ def pool_delays(options: Options, shares: Array, rows: slice = slice(None)) -> A
 
 def _violated_limits(options: Options, instance: Instance) -> list[tuple[str, Mask]]:
     """For each kind of limit, which options break it even with the whole pools."""
-    floor = instance.users.min_accuracy[options.user]
+    floor = instance.users.min_accuracy[options.user] - LOOSENESS
     energy, late = np.zeros(len(options), bool), np.zeros(len(options), bool)
     for rows in _blocks(len(options) if options.constrained else 0):
         pools = pool_delays(options, options.capacity[:, options.server[rows]], rows)

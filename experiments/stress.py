@@ -1,0 +1,294 @@
+r"""Random instances at the edges of what a file may hold: no false bound, no false "infeasible".
+
+    python experiments/stress.py --seconds 1800 --seed 0 --folder failures
+
+Every instance (1 to 8 users, 1 to 4 servers) is solved by `price` and by `exact`, the plan certified
+and the certificate verified. Amounts lie up to 6 decades to each side of ordinary ones, a few of them
+up to the ends of what a file may hold; deadlines and energy budgets are placed around a plan: exactly
+at it, just inside and just outside. A failing instance is written to the folder, its findings beside it.
+
+| counted | meaning |
+|---|---|
+| false bound | one above a plan that keeps all limits exactly, by ball arithmetic |
+| violation | a plan that breaks a limit, or whose figures are not those of the instance |
+| false infeasible | said of an instance that has such a plan |
+| refused | a certificate of our own that `verify` does not accept |
+| unproven | neither method proved the gap of 1e-6 in its time |
+| traceback | anything that is not one of our errors |
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from common import provenance
+
+import dtkd_opt as do
+from dtkd_opt.proof.verify.balls import Balls
+from dtkd_opt.records.arrays import Array
+from dtkd_opt.records.instance import DEVICE
+from dtkd_opt.records.plan import Plan
+
+Kind = Literal[
+    "false bound", "violation", "false infeasible", "refused", "unproven", "traceback"
+]  # fmt: skip
+KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
+SPREADS = (0.0, 1.0, 3.0, 6.0)  # decades to each side
+LIMIT_S = 10.0  # of one method on one instance
+NUDGES = (0.0, 1e-15, -1e-15, 1e-12, -1e-12, 1e-9, -1e-9, 1e-6, -1e-6, 1e-3, -1e-3, 0.1, -0.1, 1.0)
+TIGHTER = 1e-7  # relative: limits of the copy whose plan keeps the instance's own exactly
+
+
+class Draw:
+    """Random amounts around ordinary ones."""
+
+    def __init__(self, rng: np.random.Generator):
+        self.rng, self.spread = rng, float(rng.choice(SPREADS))
+        self.at_ends = rng.random() < 0.1  # now and then an end of what a file may hold
+
+    def amount(self, usual: float, largest: float = 1e30) -> float:
+        if self.at_ends and self.rng.random() < 0.1:
+            return float(min(self.rng.choice([1e-30, 1e-15, 1e15, 1e30]), largest))
+        decades = self.rng.uniform(-self.spread, self.spread) if self.spread else 0.0
+        return float(min(usual * 10 ** (decades + self.rng.uniform(-0.3, 0.3)), largest))
+
+    def chance(self, probability: float) -> bool:
+        return bool(self.rng.random() < probability)
+
+
+def draw_instance(rng: np.random.Generator, name: str) -> do.Instance:
+    """A random instance; its limits are placed around a plan where that has one."""
+    draw = Draw(rng)
+    servers = [_server(draw, f"s{s}") for s in range(rng.integers(1, 5))]
+    models = [_model(draw, f"m{m}") for m in range(rng.integers(1, 4))]
+    if draw.chance(0.2):
+        servers = [servers[0].replace(name=s.name) for s in servers]
+    users = [_user(draw, f"u{n}", len(servers)) for n in range(rng.integers(1, 9))]
+    if draw.chance(0.2):
+        users = [users[0].replace(name=u.name) for u in users]
+    instance = do.Instance(
+        name=name,
+        seconds_per_error=0.0 if draw.chance(0.1) else draw.amount(100.0),
+        task=do.Task(
+            epochs=int(rng.integers(1, 20)),
+            bits_per_sample=draw.amount(6e3),
+            bits_per_label=draw.amount(3e2),
+            teacher_cycles_per_sample=0.0 if draw.chance(0.1) else draw.amount(1e6),
+        ),
+        servers=servers,
+        models=models,
+        users=users,
+    )
+    return _with_limits(draw, instance) if draw.chance(0.7) else instance
+
+
+def _server(draw: Draw, name: str) -> do.Server:
+    return do.Server(
+        name=name,
+        uplink_hz=draw.amount(1e6),
+        downlink_hz=draw.amount(1e6),
+        cpu_hz=draw.amount(1e10),
+        tx_power_w=draw.amount(20.0),
+        noise_w_per_hz=draw.amount(4e-21),
+    )
+
+
+def _model(draw: Draw, name: str) -> do.Model:
+    low, high = sorted(draw.rng.uniform(0.3, 0.99, 2).tolist())
+    accuracy = do.AccuracyTable(samples=(50, 3000), device=(low, high), server=(low, high))
+    return do.Model(
+        name=name, bits=draw.amount(1e6), cycles_per_sample=draw.amount(1e5), accuracy=accuracy
+    )
+
+
+def _user(draw: Draw, name: str, servers: int) -> do.User:
+    gains = [None if draw.chance(0.2) else draw.amount(1e-11, 1.0) for _ in range(servers)]
+    if not any(gains):
+        gains[0] = draw.amount(1e-11, 1.0)
+    fresh = float(draw.rng.choice([0.0, 1.0, 1e-12, draw.rng.uniform()]))
+    return do.User(
+        name,
+        samples=int(draw.rng.integers(10, 5000)),
+        fresh_fraction=fresh if draw.chance(0.3) else float(draw.rng.uniform()),
+        cpu_hz=draw.amount(1e9),
+        tx_power_w=draw.amount(0.1),
+        kappa=0.0 if draw.chance(0.2) else draw.amount(1e-28),
+        channel_gain=gains,
+    )
+
+
+def _with_limits(draw: Draw, instance: do.Instance) -> do.Instance:
+    """Deadlines and budgets around those of a random choice's best plan."""
+    options = do.build_options(instance)
+    choice = np.array([draw.rng.integers(a, b) for a, b in zip(options.start, options.start[1:])])
+    evaluation = do.evaluate(instance, _plan_of(options, choice))
+    nudge = float(draw.rng.choice(NUDGES)) if draw.chance(0.5) else None
+    users = []
+    for n, user in enumerate(instance.users):
+        at = {"deadline_s": evaluation.delay_s[n], "energy_j": evaluation.energy_j[n]}
+        own = {}
+        for key, value in at.items():
+            if draw.chance(0.5) and np.isfinite(value):
+                size = draw.rng.choice(NUDGES) if nudge is None else nudge
+                own[key] = float(np.clip(value * (1 + size), 1e-30, 1e30))
+        if draw.chance(0.2):
+            own["min_accuracy"] = float(evaluation.accuracy[n])
+        users.append(user.replace(**own))
+    return instance.replace(users=users)
+
+
+def _plan_of(options: do.Options, choice: Any) -> Plan:
+    from dtkd_opt.methods.search import make_plan
+
+    return make_plan(options, choice, do.allocate(options, choice).shares)
+
+
+@dataclass
+class Findings:
+    """What is wrong with the answers for one instance."""
+
+    instance: do.Instance
+    found: list[tuple[Kind, str]] = field(default_factory=list)
+    best: Fraction | None = None  # cost of the best plan that keeps all limits exactly
+    proven: bool = False
+
+    def add(self, kind: Kind, words: str) -> None:
+        self.found.append((kind, words))
+
+    def try_plan(self, result: do.Result, balls: Balls) -> None:
+        cost = exact_cost(self.instance, result.plan, balls) if result.plan is not None else None
+        if cost is not None:
+            self.best = cost if self.best is None else min(self.best, cost)
+
+
+def exact_cost(instance: do.Instance, plan: Plan, balls: Balls) -> Fraction | None:
+    """J [s] at most, of a plan moved inside its pools; None unless it keeps all limits for sure."""
+    shares = np.array([plan.uplink_hz, plan.downlink_hz, plan.cpu_hz]) * (1 - 1e-14)
+    capacity = np.array([(s.uplink_hz, s.downlink_hz, s.cpu_hz) for s in instance.servers]).T
+    for (p, s), pool in np.ndenumerate(capacity):
+        if sum(map(Fraction, shares[p, plan.server == s].tolist())) > Fraction(float(pool)):
+            return None
+    used = shares.copy()
+    on_device = plan.place == DEVICE
+    used[2, on_device] = np.minimum(plan.device_hz * (1 - 1e-14), instance.users.cpu_hz)[on_device]
+    choice = np.array([plan.model, plan.place, plan.server])
+    cost, delay, energy, accuracy = balls.figures(choice, used)
+    users = instance.users
+    kept: Array = (delay <= users.deadline_s) & (energy <= users.energy_j)
+    kept &= (accuracy >= users.min_accuracy) & np.isfinite(cost)
+    return sum(map(Fraction, cost.tolist())) / len(cost) if kept.all() else None
+
+
+def tightened(instance: do.Instance) -> do.Instance:
+    """The same with limits a little tighter."""
+    def tight(value: float | None) -> float | None:
+        return None if value is None else max(value * (1 - TIGHTER), 1e-30)
+
+    users = [
+        u.replace(deadline_s=tight(u.deadline_s), energy_j=tight(u.energy_j))
+        for u in instance.users
+    ]  # fmt: skip
+    return instance.replace(users=users)
+
+
+def examine(instance: do.Instance, limit_s: float = LIMIT_S) -> Findings:
+    """Solve, check, certify and verify an instance, and judge all that was said of it."""
+    findings, balls = Findings(instance), Balls(instance)
+    bounds: dict[str, Fraction] = {}
+    infeasible: list[str] = []
+    try:
+        findings.try_plan(do.solve(tightened(instance), "price", time_limit=limit_s), balls)
+        for method in ("price", "exact"):
+            result = do.solve(instance, method, time_limit=limit_s)
+            solution = result.solution
+            findings.try_plan(result, balls)
+            findings.proven |= solution.status in ("optimal", "infeasible")
+            if solution.status == "infeasible":
+                infeasible.append(method)
+            if solution.objective_bound is not None:
+                bounds[method] = Fraction(solution.objective_bound)
+            if solution.users:
+                for fault in do.check(instance, solution):
+                    findings.add("violation", f"{method}: {fault}")
+        if solution.users:
+            _certify(findings, solution, bounds, limit_s)
+    except Exception:
+        findings.add("traceback", traceback.format_exc())
+    if findings.best is not None:
+        for method, bound in bounds.items():
+            if bound > findings.best:
+                over = float((bound - findings.best) / abs(findings.best))
+                findings.add("false bound", f"{method}: {float(bound)!r} is {over:.1e} above a plan")
+        for method in infeasible:
+            findings.add("false infeasible", f"{method}: a plan costs {float(findings.best)!r}")
+    if not findings.proven:
+        findings.add("unproven", "by price and exact")
+    return findings
+
+
+def _certify(
+    findings: Findings, solution: do.Solution, bounds: dict[str, Fraction], limit_s: float
+) -> None:
+    certificate = do.certify(findings.instance, solution, time_limit=limit_s)
+    bounds["certify"] = Fraction(certificate.bound)
+    for arithmetic in ("balls", "arrays"):
+        faults = do.verify(findings.instance, certificate, arithmetic=arithmetic)
+        for fault in faults[:1]:
+            findings.add("refused", f"{arithmetic}: {fault}")
+
+
+def _worker(task: tuple[int, int, str | None]) -> list[tuple[Kind, str]]:
+    seed, number, folder = task
+    rng = np.random.default_rng([seed, number])
+    name = f"stress-{seed}-{number}"
+    try:
+        instance = draw_instance(rng, name)
+    except do.DtkdError:  # a choice whose limits cannot be placed
+        return []
+    findings = examine(instance)
+    if findings.found and folder is not None:
+        do.write_instance(instance, Path(folder) / f"{name}.json")
+        lines = [f"{kind}: {words}\n" for kind, words in findings.found]
+        (Path(folder) / f"{name}.txt").write_text("".join(lines))
+    return findings.found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first instance")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="where failing instances go")
+    given = parser.parse_args()
+    if given.folder is not None:
+        given.folder.mkdir(parents=True, exist_ok=True)
+    for line in provenance(("dtkd-opt", "numpy", "highspy", "clarabel", "python-flint")):
+        print(f"# {line}")
+    ends, counts, done = time.monotonic() + given.seconds, Counter[str](), 0
+    folder = None if given.folder is None else str(given.folder)
+    tasks = ((given.seed, n, folder) for n in iter(range(given.first, 10**9)) if time.monotonic() < ends)
+    with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
+        for number, found in enumerate(pool.imap(_worker, tasks)):
+            done += 1
+            counts.update({kind for kind, _ in found})
+            if time.monotonic() > ends:
+                break
+    print(f"instances: {done}")
+    for kind in KINDS:
+        print(f"{kind}: {counts[kind]}")
+    return int(any(counts[kind] for kind in KINDS if kind != "unproven"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
