@@ -7,31 +7,63 @@ function. Two forms of the same set:
   for any set of tangents, exact at their points; `exact` adds those at each incumbent's optimum.
 - :func:`build_nonlinear`, an MINLP for convex solvers: the perspectives themselves.
 
-Units inside: MHz, Mbit, Gcycles, seconds, which keeps coefficients near one.
+Units inside: each option's share of a pool and its delay there are in units of its own, those at
+proportional shares (:class:`OwnUnits`), and J in seconds. So all coefficients are near one, however
+large a pool is beside what its users need: solvers take any below 1e-9 for zero, and a tangent
+without its slope would cut optima off.
 
 | symbol | code | unit | meaning |
 |---|---|---|---|
 | x_k | x[k] | – | user takes option k = (m, place, s) |
-| b_k^ul, b_k^dl, f_k | share[p, k] | MHz, MHz, Gcycles/s | the option's share of pool p |
-| t_k^p | delay[p, k] | s | its delay there |
-| r_k^ul | uplink_rate[k] | Mbit/s | its uplink rate, in the MINLP |
+| b_k^ul, b_k^dl, f_k | share[p, k] | u_k^p | the option's share of pool p |
+| t_k^p | delay[p, k] | d_k^p | its delay there |
+| r_k^ul | uplink_rate[k] | r(u_k) | its uplink rate, in the MINLP |
 | d_k | (constant) | s | E_p D c_m / f on the device |
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pyomo.core as pyo
 
-from dtkd_opt.formulations.units import SCALE
-from dtkd_opt.problem.options import Options
-from dtkd_opt.problem.physics import LN2, uplink_rate
+from dtkd_opt.problem.options import Options, pool_delays
+from dtkd_opt.problem.physics import uplink_rate
 from dtkd_opt.records.arrays import Array, Index
 
 UPLINK, DOWNLINK, CPU = 0, 1, 2
+MAX_UPLINK = 1e7  # times γ: no share beyond is worth more than 5e-8 of an upload's delay
+IDLE = 2e-3  # of an option's unit of share: what the MINLP leaves it where it is not chosen
+
+
+@dataclass(frozen=True, eq=False)
+class OwnUnits:
+    """What shares and delays of K options in three pools are measured in; (3, K) arrays.
+
+    The unit of a share is the pool divided in proportion to √need, as if every user took its
+    largest need there: the best shares of downlink and CPU, and near them for the uplink, of which
+    no user can use more than a multiple of γ.
+    """
+
+    share: Array  # u [Hz, Hz, cycles/s], 0 where nothing is needed
+    delay: Array  # d [s] with that share
+    part: Array  # u over the whole pool
+
+    @classmethod
+    def of(cls, options: Options) -> Self:
+        """The units of some options."""
+        roots = np.sqrt(options.needs)
+        largest = np.zeros((3, options.n_users, options.n_servers))
+        for p in range(3):
+            np.maximum.at(largest[p], (options.user, options.server), roots[p])
+        total = largest.sum(axis=1)[:, options.server]
+        pools = options.capacity[:, options.server]
+        share = pools * roots / np.where(total > 0, total, 1.0)
+        share[UPLINK] = np.minimum(share[UPLINK], MAX_UPLINK * options.uplink_snr_hz)
+        return cls(share, pool_delays(options, share), share / pools)
 
 
 def build(options: Options) -> pyo.ConcreteModel:
@@ -74,37 +106,34 @@ def _linear_part(model: pyo.ConcreteModel) -> None:
 def _idle_shares_and_rates(model: pyo.ConcreteModel) -> None:
     """r_k^ul, and lower bounds above zero of shares and rates: delays divide by them."""
     for p, k in model.SHARES:
-        model.share[p, k].setlb(_idle(model, p, k))
-        model.share[p, k].set_value(model.share[p, k].ub / model.options.n_users)
+        model.share[p, k].setlb(IDLE)
+        model.share[p, k].set_value(1.0)
+        if p == UPLINK:  # beyond, logarithms have no digits left
+            useful = MAX_UPLINK * model.options.uplink_snr_hz[k] / model.units.share[p, k]
+            model.share[p, k].setub(min(model.share[p, k].ub, float(useful)))
     model.uplink_rate = pyo.Var([k for p, k in model.SHARES if p == UPLINK])
     for k in model.uplink_rate:
-        model.uplink_rate[k].setlb(_rate_at(model, k, _idle(model, UPLINK, k)))
+        model.uplink_rate[k].setlb(_rate_at(model, k, IDLE))
         model.uplink_rate[k].setub(_rate_at(model, k, model.share[UPLINK, k].ub))
 
 
-def _idle(model: pyo.ConcreteModel, p: int, k: int) -> float:
-    """The share that an option which is not chosen keeps, free of charge."""
-    return float(min(1e-4, 1e-2 / model.options.n_users) * model.share[p, k].ub)
-
-
 def _rate_at(model: pyo.ConcreteModel, k: int, share: float) -> float:
-    """r_ul(b) [Mbit/s] at a share in MHz."""
-    snr = model.options.uplink_snr_hz[k] / SCALE[UPLINK]
-    return float(uplink_rate(np.array(share), np.array(snr)))
+    """r_ul(b) over that of the unit share, at a share in its unit."""
+    unit, snr = model.units.share[UPLINK, k], model.options.uplink_snr_hz[k]
+    return float(uplink_rate(np.array(share * unit), snr) / uplink_rate(np.array(unit), snr))
 
 
 def _variables(model: pyo.ConcreteModel, options: Options) -> None:
     """x_k binary; b_k^p in [0, C_s^p] and t_k^p ≥ 0 for each pool that option k needs."""
     needs = options.needs
-    model.options = options
+    model.options, model.units = options, OwnUnits.of(options)
     model.SHARES = pyo.Set(
         initialize=[(p, k) for k in range(len(options)) for p in range(3) if needs[p, k] > 0],
         dimen=2,
     )
     model.x = pyo.Var(range(len(options)), domain=pyo.Binary)
     model.share = pyo.Var(
-        model.SHARES,
-        bounds=lambda m, p, k: (0, float(options.capacity[p, options.server[k]] / SCALE[p])),
+        model.SHARES, bounds=lambda m, p, k: (0, 1 / float(m.units.part[p, k]))
     )
     model.delay = pyo.Var(model.SHARES, bounds=(0, None))
 
@@ -116,35 +145,39 @@ def _one_option(model: pyo.ConcreteModel, n: int) -> Any:
 
 
 def _pool(model: pyo.ConcreteModel, p: int, s: int) -> Any:
-    """Σ_{k at s} b_k^p ≤ C_s^p [MHz, MHz, Gcycles/s]; idle shares are not charged."""
+    """Σ_{k at s} b_k^p ≤ C_s^p, in parts of the pool; idle shares are not charged."""
     options = model.options
     users = [k for k in np.flatnonzero(options.server == s) if (p, k) in model.SHARES]
     if not users:
         return pyo.Constraint.Skip
-    capacity = float(options.capacity[p, s] / SCALE[p])
     charged = (
-        model.share[p, k] - float(model.share[p, k].lb) * (1 - model.x[k])
-        if model.share[p, k].lb
-        else model.share[p, k]
+        float(model.units.part[p, k])
+        * (
+            model.share[p, k] - float(model.share[p, k].lb) * (1 - model.x[k])
+            if model.share[p, k].lb
+            else model.share[p, k]
+        )
         for k in users
     )
-    return pyo.quicksum(charged) <= capacity
+    return pyo.quicksum(charged) <= 1
 
 
 def _option_delay(model: pyo.ConcreteModel, k: int) -> Any:
     """T_k = d_k x_k + Σ_p t_k^p [s]."""
-    pools = [model.delay[p, k] for p in range(3) if (p, k) in model.SHARES]
+    unit_s = model.units.delay
+    pools = [float(unit_s[p, k]) * model.delay[p, k] for p in range(3) if (p, k) in model.SHARES]
     return float(model.options.device_delay_s[k]) * model.x[k] + pyo.quicksum(pools)
 
 
 def _deadline(model: pyo.ConcreteModel, k: int) -> Any:
-    """T_k ≤ T_n^max x_k [s]."""
-    return _option_delay(model, k) <= float(model.options.deadline_s[k]) * model.x[k]
+    """T_k ≤ T_n^max x_k, in units of T_n^max."""
+    return _option_delay(model, k) / float(model.options.deadline_s[k]) <= model.x[k]
 
 
 def _upload_energy(model: pyo.ConcreteModel, k: int) -> Any:
-    """t_k^ul ≤ (E_n / p_n) x_k [s], the upload's energy budget."""
-    return model.delay[UPLINK, k] <= float(model.options.uplink_limit_s[k]) * model.x[k]
+    """t_k^ul ≤ (E_n / p_n) x_k, the upload's energy budget."""
+    longest = model.options.uplink_limit_s[k] / model.units.delay[UPLINK, k]
+    return model.delay[UPLINK, k] <= float(longest) * model.x[k]
 
 
 def _objective(model: pyo.ConcreteModel) -> Any:
@@ -159,32 +192,30 @@ def _objective(model: pyo.ConcreteModel) -> Any:
 
 
 def _uplink_rate(model: pyo.ConcreteModel, k: int) -> Any:
-    """x r_ul(b / x) = b log2(1 + γ x / b) [Mbit/s], concave in (b, x); idle rates are free."""
-    snr = float(model.options.uplink_snr_hz[k] / SCALE[UPLINK])
+    """x r_ul(b / x) = b log2(1 + γ x / b) over r_ul(u), concave in (b, x); idle rates are free."""
+    snr = float(model.options.uplink_snr_hz[k] / model.units.share[UPLINK, k])
     b, x = model.share[UPLINK, k], model.x[k]
-    rate = b * pyo.log(1 + snr * x / b) / LN2
+    rate = b * pyo.log(1 + snr * x / b) / float(np.log1p(snr))
     return model.uplink_rate[k] <= rate + model.uplink_rate[k].lb * (1 - x)
 
 
 def _perspective_delay(model: pyo.ConcreteModel, p: int, k: int) -> Any:
-    """t_k ≥ need x_k² / (rate or share), convex; the square changes nothing where x is binary."""
-    need = float(model.options.needs[p, k] / SCALE[p])
+    """t_k ≥ x_k² / (rate or share), convex; the square changes nothing where x is binary."""
     speed = model.uplink_rate[k] if p == UPLINK else model.share[p, k]
-    return model.delay[p, k] >= need * model.x[k] ** 2 / speed
+    return model.delay[p, k] >= model.x[k] ** 2 / speed
 
 
 def tangent(options: Options, p: int, k: int, share: float) -> tuple[float, float]:
-    """T(b0) - T'(b0) b0 [s] and T'(b0) [s per MHz or Gcycle/s] of option k's delay in pool p."""
+    """T(b0) - T'(b0) b0 [s] and T'(b0) b0 [s] of option k's delay in pool p at b0 = `share`."""
     need = float(options.needs[p, k])
     if p != UPLINK:
         delay = need / share
-        return 2 * delay, -delay / share * float(SCALE[p])
+        return 2 * delay, -delay
     snr = float(options.uplink_snr_hz[k])
-    rate = float(uplink_rate(np.array(share), np.array(snr)))
-    rate_slope = rate / share - snr / (share + snr) / LN2
-    delay = need / rate
-    slope = -delay * rate_slope / rate
-    return delay - slope * share, slope * float(SCALE[p])
+    delay = need / float(uplink_rate(np.array(share), np.array(snr)))
+    w = snr / share
+    fall = delay * max(0.0, 1 - w / ((1 + w) * float(np.log1p(w))))
+    return delay + fall, -fall
 
 
 def add_tangents(model: pyo.ConcreteModel, rows: Iterable[int], shares: Array) -> list[Any]:
@@ -202,9 +233,11 @@ def add_tangents(model: pyo.ConcreteModel, rows: Iterable[int], shares: Array) -
 
 
 def _tangent(model: pyo.ConcreteModel, p: int, k: int, share: float) -> Any:
-    """t ≥ (T(b0) - T'(b0) b0) x + T'(b0) b."""
-    level, slope = tangent(model.options, p, k, share)
-    return level * model.x[k] + slope * model.share[p, k] - model.delay[p, k] <= 0
+    """t ≥ (T(b0) - T'(b0) b0) x + T'(b0) b, over T(b0) - T'(b0) b0."""
+    level, fall = tangent(model.options, p, k, share)
+    unit, unit_s = model.units.share[p, k], model.units.delay[p, k]
+    slope, size = float(fall / level * unit / share), float(unit_s / level)
+    return model.x[k] + slope * model.share[p, k] - size * model.delay[p, k] <= 0
 
 
 def add_conflict(model: pyo.ConcreteModel, rows: Index, cost: Array) -> Any:

@@ -34,8 +34,9 @@ def export(
     instance, path
         What to write, and where; the file is written atomically.
     format
-        ``nl``: the nonlinear model. ``lp`` and ``mps``: the MILP with all options and the tangents
-        that `exact` needed to close its gap, so that its optimum is J's to that gap (1e-6).
+        ``nl``: the nonlinear model. ``lp`` and ``mps``: the MILP with the tangents that `exact`
+        needed to close its gap, so that its optimum is J's to that gap (1e-6), without the options
+        that prices rule out: solvers' tolerances may use what costs far too much.
     formulation
         For ``nl``: ``perspective`` (default), convex: global solvers, and convex ones that
         assume convexity, reach the same optimum; or ``minlp``, the problem as stated.
@@ -85,15 +86,15 @@ def export(
 
 
 def _linear(instance: Instance, options: Options, time_limit: float | None) -> tuple[Any, float]:
-    """The MILP that `exact` ended with, all options and tangents in it, and its gap."""
+    """The MILP that `exact` ended with, with all tangents, and its gap."""
     from dtkd_opt.methods.bounding import price_and_round
-    from dtkd_opt.methods.exact import Exact, OuterApproximation
+    from dtkd_opt.methods.exact import Exact, OuterApproximation, unfixed_options
 
     stop = Stop(time_limit=float("inf") if time_limit is None else time_limit)
     search = Search(instance, options, stop)
     point = price_and_round(search, prove=False)
-    everything = np.arange(len(options))
-    loop = OuterApproximation(search, point, everything, 0, Exact(fixing=False), unit_s=1.0)
+    rows = np.arange(len(options)) if search.incumbent is None else unfixed_options(search, point)
+    loop = OuterApproximation(search, point, rows, 0, Exact(), unit_s=1.0)
     if loop.run() == "interrupted":
         raise KeyboardInterrupt
     if search.incumbent is None:

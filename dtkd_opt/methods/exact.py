@@ -18,6 +18,7 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.milp.master_problem import MasterProblem
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.lagrangian import DualPoint
+from dtkd_opt.problem.options import pool_delays
 from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.fields import Count, Flag, Record
 from dtkd_opt.records.solution import Termination
@@ -55,8 +56,16 @@ class Exact(Record):
 
 
 def unfixed_options(search: Search, point: DualPoint) -> Index:
-    """Rows of the options that a plan better than the incumbent could still take."""
-    bound = (point.value + point.reduced_cost) / search.options.n_users
+    """Rows of the options that a plan better than the incumbent could still take.
+
+    An option costs what prices say, and at least what it costs with all pools to itself: where
+    nobody uses a pool its price says nothing.
+    """
+    options = search.options
+    alone = pool_delays(options, options.capacity[:, options.server]).sum(axis=0)
+    alone += options.device_delay_s + options.error_cost_s
+    excess = point.reduced_cost + np.maximum(alone - point.cost, 0.0)
+    bound = (point.value + excess) / options.n_users
     return np.flatnonzero(bound <= search.objective * (1 + 1e-12))
 
 

@@ -21,6 +21,7 @@ from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import NonNegative, Positive, Record, Text
 
 INF = highspy.kHighsInf
+_MAX_GROWTH = 100.0  # of a box, before the master's units follow it
 _CALLBACKS = ("cbMipInterrupt", "cbSimplexInterrupt", "cbIpmInterrupt")
 
 
@@ -44,32 +45,38 @@ class MilpOutcome:
 
 
 class MasterLP:
-    """max θ subject to cuts θ ≤ value + gradient · (v - point) and a moving box on v."""
+    """max θ subject to cuts θ ≤ value + gradient · (v - point) and a moving box on v.
+
+    HiGHS gets v in units of the box and θ in units of their sum: prices of pools, and what they
+    move, may be many decades apart, and boxes move over as many.
+    """
 
     def __init__(self, size: int):
         self._size = size
+        self._gradients: list[Array] = []
+        self._levels: list[float] = []
+        self._units: Array = np.zeros(size)  # of v and, for θ, their sum; 0: nothing is loaded
+        self._weights: Array = np.zeros(0)
         self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
         self._highs.setOptionValue("output_flag", False)
         self._highs.setOptionValue("presolve", "off")
         self._highs.setOptionValue("threads", 1)
         for side in ("primal", "dual"):  # the predicted gain decides when to stop
             self._highs.setOptionValue(f"{side}_feasibility_tolerance", 1e-10)
-        free = np.append(np.zeros(size), -INF)
-        self._highs.addVars(size + 1, free, np.full(size + 1, INF))
-        self._highs.changeColCost(size, -1.0)
-        self._weights: Array = np.zeros(0)
 
     def add_cut(self, value: float, gradient: Array, point: Array) -> None:
         """One supporting plane of the concave function at `point`."""
-        row = np.append(-gradient, 1.0)
-        index = np.arange(self._size + 1, dtype=np.int32)
-        upper = float(value - gradient @ point)
-        self._highs.addRow(-INF, upper, self._size + 1, index, row)
+        self._gradients.append(gradient)
+        self._levels.append(float(value - gradient @ point))
+        if self._units.any():
+            self._add_rows(self._gradients[-1:], self._levels[-1:])
 
     def maximise(self, low: Array, high: Array) -> tuple[Array, float]:
         """Maximiser of the model in the box and its value there; ArithmeticError if HiGHS fails."""
+        if (np.maximum(high, self._units) > _MAX_GROWTH * np.minimum(high, self._units)).any():
+            self._load(high)
         index = np.arange(self._size, dtype=np.int32)
-        self._highs.changeColsBounds(self._size, index, low, high)
+        self._highs.changeColsBounds(self._size, index, low / self._units, high / self._units)
         if self._run() != highspy.HighsModelStatus.kOptimal:  # lost its way from the last basis
             self._highs.clearSolver()
             self._run()
@@ -78,7 +85,22 @@ class MasterLP:
             raise ArithmeticError(f"price master: {self._highs.modelStatusToString(status)}")
         solution = self._highs.getSolution()
         values, self._weights = np.array(solution.col_value), np.abs(solution.row_dual)
-        return values[:-1], float(values[-1])
+        return values[:-1] * self._units, float(values[-1] * self._units.sum())
+
+    def _load(self, units: Array) -> None:
+        """Give HiGHS the whole model anew, in other units."""
+        self._units = units.copy()
+        self._highs.clearModel()
+        free = np.append(np.zeros(self._size), -INF)
+        self._highs.addVars(self._size + 1, free, np.full(self._size + 1, INF))
+        self._highs.changeColCost(self._size, -1.0)
+        self._add_rows(self._gradients, self._levels)
+
+    def _add_rows(self, gradients: Sequence[Array], levels: Sequence[float]) -> None:
+        index, unit_s = np.arange(self._size + 1, dtype=np.int32), self._units.sum()
+        for gradient, level in zip(gradients, levels, strict=True):
+            row = np.append(-gradient * self._units / unit_s, 1.0)
+            self._highs.addRow(-INF, level / unit_s, self._size + 1, index, row)
 
     def _run(self) -> Any:
         self._highs.run()
@@ -86,7 +108,7 @@ class MasterLP:
 
     def weights(self) -> Array:
         """(cuts,) multipliers of the cuts at the last maximiser, 0 for later cuts."""
-        return np.append(self._weights, np.zeros(self._highs.getNumRow() - len(self._weights)))
+        return np.append(self._weights, np.zeros(len(self._levels) - len(self._weights)))
 
 
 class PersistentMilp:

@@ -5,7 +5,7 @@ A term of a Lagrangian is rounded down, a figure of the incumbent up.
 most u = 2^-53. `numpy.log1p` is within 4 units in the last place, so 8 u (the tests hold it
 against ball arithmetic). Nothing over- or underflows: the instance's numbers lie in [1e-30, 1e30]
 (fractions in [1e-12, 1], or 0), whole numbers below 1e15, tangents' bandwidths in [1e-130, 1e30],
-weights in [1, 1e10], and prices and shares are first moved to [1e-100, 1e100] or 0, to the safe
+weights in [1, 1e40], and prices and shares are first moved to [1e-100, 1e100] or 0, to the safe
 side. κ and ρ may be smaller than 1e-30: a term in which κ could vanish is then far below
 cycles / f_max, the larger of the two that count.
 
@@ -19,6 +19,7 @@ cycles / f_max, the larger of the two that count.
 | device delay | max(cycles / f_max, cycles sqrt(κ cycles / E)) | 6 |
 | upload T | bits ln2 / (b l), l = log1p(γ / b): the argument has 3, l 11 | 18 |
 | elasticity e | 1 - w / ((1 + w) l), w = γ / b; absolute, as e is in [0, 1] | 21 |
+| e for w < 1e-3 | its series, the rest of which is below 6 u; relative | 20 |
 | priced upload | W T (1 + e (1 - lo / b)) + μ lo: W 1, T 18, (1 + …) 25, sums and products 3 | 47 |
 | priced need | W q / C + ν C, or 2 sqrt(W q ν) | 21 |
 | sum of these and W device delay | five terms | + 4 |
@@ -148,15 +149,22 @@ def priced_upload(demand: Demand, weight: Array) -> Array:
     b, lo, hi = candidates.best_bandwidth(demand, weight), demand.min_hz, demand.band_hz
     b = np.maximum(b, 1e-130)
     delay = weight * upload_delay(demand.bits, demand.snr_hz, b)
-    w = demand.snr_hz / b
-    e = 1 - w / ((1 + w) * np.log1p(w))
+    e, error = elasticity(demand.snr_hz / b)
     payment = demand.uplink_price * b
-    lower = np.minimum(delay * (1 + e), payment * (1 + 1 / (e + SLACK)))
-    whole = (b == hi) & (payment * (1 + SLACK) <= delay * (e - SLACK))
+    lower = np.minimum(delay * (1 + e), payment * (1 + 1 / (e + error)))
+    whole = (b == hi) & (payment * (1 + SLACK) <= delay * (e - error))
     lower = np.where(whole, delay + payment, lower)
-    steep = payment * (1 - SLACK) >= delay * (e + SLACK)
+    steep = payment * (1 - SLACK) >= delay * (e + error)
     tangent = delay * (1 + e * (1 - lo / b)) + demand.uplink_price * lo
     return np.where(demand.bits > 0, np.where(steep, tangent, lower), 0.0)
+
+
+def elasticity(w: Array) -> tuple[Array, Array]:
+    """e = 1 - w / ((1 + w) ln(1 + w)), and how far off it may be; by series where it cancels."""
+    series = w * (1 / 2 - w * (5 / 12 - w * (3 / 8 - w * (251 / 720 - w * 95 / 288))))
+    small = w < 1e-3
+    e = np.where(small, series, 1 - w / ((1 + w) * np.log1p(w)))
+    return e, np.where(small, SLACK * e, SLACK)
 
 
 def priced_need(need: Array, price: Array, pool: Array, weight: Array) -> Array:
@@ -259,7 +267,8 @@ class Arrays:
             needs=needs.work,
             pools=pools[1:],
             prices=prices[1:],
-            slack_s=self.users.deadline_s[n] - self._device_delay(needs, rows),
+            # a little late, where rounding cannot tell, weights need not grow beyond all measure
+            slack_s=self.users.deadline_s[n] * (1 + 1e-12) - self._device_delay(needs, rows),
         )
 
     def _impossible(self, needs: Needs, rows: Rows) -> Mask:

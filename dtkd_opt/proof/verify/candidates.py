@@ -14,7 +14,7 @@ import numpy as np
 
 from dtkd_opt.records.arrays import Array, Mask
 
-MAX_WEIGHT = 1e10  # beyond it rounding eats what a deadline adds
+MAX_WEIGHT = 1e40  # of a deadline; nothing overflows below it
 _LN2 = math.log(2)
 
 
@@ -47,7 +47,7 @@ def best_bandwidth(demand: Demand, weight: Array) -> Array:
         log_c = np.log(demand.uplink_price) + 2 * np.log(demand.snr_hz)
         log_c -= np.log(np.where(uploads, weight * demand.bits, 1.0))
         log_z = _priced_minimiser(np.clip(log_c, -400.0, 900.0))
-        shift = 1 + 1e-14 * (1 + np.exp(log_z))
+        shift = 1 + 1e-14 * (5 + np.exp(np.minimum(log_z, 7.0)))
         bandwidth = demand.snr_hz * np.exp(log_z) * shift
     bandwidth = np.where(demand.uplink_price > 0, bandwidth, np.inf)
     return np.asarray(np.clip(bandwidth, demand.min_hz, demand.band_hz))
@@ -56,15 +56,14 @@ def best_bandwidth(demand: Demand, weight: Array) -> Array:
 def deadline_weight(demand: Demand) -> Array:
     """(K,) W = 1 + θ at which the delay meets the deadline, 1 where it is met anyway.
 
-    The delay falls with W, and its logarithm about linearly with log W: false position.
+    The delay falls with W, and its logarithm about linearly with log W: false position, and
+    bisection every other time, for where it does not. Where no weight is enough, as a deadline can
+    only just be met, it is the one from which on all shares are whole pools.
     """
     weight = np.ones(len(demand.bits))
     late = np.isfinite(demand.slack_s)
-    # where the greatest weight is not enough the deadline can hardly be met: no use in searching
-    for bound, sign in ((1.0, 1), (MAX_WEIGHT, -1)):
-        selected = demand.select_rows(late)
-        delay = _delay(selected, np.full(len(selected.bits), bound))
-        late[late] = sign * delay > sign * selected.slack_s
+    selected = demand.select_rows(late)
+    late[late] = _delay(selected, weight[late]) > selected.slack_s
     if not late.any():
         return weight
     demand = demand.select_rows(late)
@@ -74,22 +73,36 @@ def deadline_weight(demand: Demand) -> Array:
         log_delay: Array = np.log(_delay(demand, np.exp(log_weight)))
         return log_delay - target
 
-    low, high = np.zeros(len(target)), np.full(len(target), math.log(MAX_WEIGHT))
+    low, high = np.zeros(len(target)), np.log(_max_weight(demand))
     f_low, f_high = excess(low), excess(high)
-    for _ in range(60):
+    for step in range(120):
         with np.errstate(divide="ignore", invalid="ignore"):
             middle = (low * f_high - high * f_low) / (f_high - f_low)
-        middle = np.where((middle > low) & (middle < high), middle, (low + high) / 2)
+        inside = (middle > low) & (middle < high) & (step % 2 == 0)
+        middle = np.where(inside, middle, (low + high) / 2)
         value = excess(middle)
         still_late = value > 0
         # the end that stays counts for half (Illinois), so that both ends move
         f_high = np.where(still_late, f_high / 2, value)
         f_low = np.where(still_late, value, f_low / 2)
         low, high = np.where(still_late, middle, low), np.where(still_late, high, middle)
-        if (np.minimum(high - low, np.abs(value)) < 1e-10).all():
+        if (high - low < 1e-9).all():
             break
-    weight[late] = np.exp(middle)
+    weight[late] = np.exp(high)
     return weight
+
+
+def _max_weight(demand: Demand) -> Array:
+    """(K,) W ≥ 1 from which on all shares are whole pools: what they cost over what they save."""
+    w = demand.snr_hz / demand.band_hz
+    _, log1p, curvature = _terms(-np.log(w))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        saved = demand.bits * _LN2 / demand.band_hz * curvature / log1p**2
+        uplink = demand.uplink_price * demand.band_hz / saved
+        others = demand.prices * demand.pools**2 / demand.needs
+    uplink = np.where(demand.bits > 0, uplink, 0.0)
+    others = np.where(demand.needs > 0, others, 0.0)
+    return np.asarray(np.clip(np.maximum(uplink, others.max(axis=0)), 1.0, MAX_WEIGHT))
 
 
 def min_bandwidth(bits: Array, snr_hz: Array, longest_s: Array) -> Array:
