@@ -108,7 +108,12 @@ def _train_users(
     parties = setup.party_data(teacher)
     tasks: dict[UserTraining, PartyData] = {}  # a training that several plans share runs once
     for plan in setup.plans.values():
-        tasks |= dict(zip(setup.tasks(plan, teacher), parties, strict=True))
+        of_users = zip(setup.tasks(plan, teacher), parties, setup.shards, strict=True)
+        for task, party, shard in of_users:
+            if shard.fault:  # anew each time: no journal keeps what was never tried
+                results[task] = UserTrainingResult(spec=task, outcome="failed", reason=shard.fault)
+            else:
+                tasks[task] = party
     cost = {task: setup.cost(task) for task in tasks}
     # a long one last would run alone
     jobs = [(tasks[task], task) for task in sorted(tasks, key=lambda task: -cost[task])]
