@@ -131,9 +131,14 @@ def _check(plan: FederationPlan) -> None:
     solution = plan.solution
     if faults := check_plan(plan.instance, solution)[1]:
         raise InputError("solution", faults)
-    if unknown := sorted(set(map(str, solution.users.model)) - set(STUDENTS)):
-        fault = f'the plan uses "{unknown[0]}", which cannot be trained; choose of '
-        raise InputError("solution", [fault + ", ".join(STUDENTS)])
+    unknown = [
+        f'users[{n}].model: the plan uses "{student}", which cannot be trained; choose of '
+        + ", ".join(STUDENTS)
+        for n, student in enumerate(map(str, solution.users.model))
+        if student not in STUDENTS
+    ]
+    if unknown:
+        raise InputError("solution", unknown)
     if plan.labels == "hard" and (solution.users.place != "device").any():
         raise UsageError("hard labels alone are for plans that train all users on their devices")
 
