@@ -24,10 +24,10 @@ from dtkd_opt.federation.spec import Engine, FederationSpec
 from dtkd_opt.federation.timeline import build_timeline
 from dtkd_opt.federation.user_training import UserTraining, UserTrainingResult
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
-from dtkd_opt.runtime.jobs import processes, require
+from dtkd_opt.runtime.jobs import RunJobs, processes, require
 from dtkd_opt.runtime.journal import Journal
 from dtkd_opt.runtime.runner import PhaseCallback, run_pending
-from dtkd_opt.runtime.workers import RunJobs, workers
+from dtkd_opt.runtime.workers import workers
 
 TEACHER, USERS = "teacher", "users"  # phases
 _FLOWER = (1, 40), (2,)  # from this version to before that, as the extra has it

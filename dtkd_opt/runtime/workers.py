@@ -5,36 +5,29 @@ Either yields the rows as jobs end. Numerics get one thread a job, so that times
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from functools import partial
 from importlib import import_module
 from multiprocessing.resource_tracker import ensure_running
-from typing import Any, TypeAlias, cast
+from typing import Any
 
 from dtkd_opt.errors import InputError
-from dtkd_opt.records.fields import Record
-from dtkd_opt.runtime.jobs import Job, RowT
+from dtkd_opt.runtime.cluster import run_on_dask
+from dtkd_opt.runtime.jobs import Execute, Job, Rows, RowT, RunJobs
 
-Rows: TypeAlias = Generator[RowT, None, None]
-RunJobs: TypeAlias = Callable[[Sequence[Job]], Rows[RowT]]
-Execute: TypeAlias = Callable[[Any, Any], RowT]  # runs one job, payload and spec; raises nothing
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?[^\s/]+:\d{1,5}")
 # loky starts another where a worker's memory has grown; raised as an error, it would wait forever
 _REPLACED = "A worker stopped while some jobs were given"
 _KILLED = "its process was killed, as for want of memory"
-_TIMEOUT_S = 10.0  # for a scheduler to answer, for its first worker, and for one after the last
-_POLL_S, _LOOK_S = 0.05, 1.0  # between looks at what has ended, and at the cluster's workers
-_NO_WORKER = "its workers are lost, and no other came"
-_log = logging.getLogger(__name__)  # warnings are printed
+_TIMEOUT_S = 10.0  # for a scheduler to answer and for its first worker
 
 
 @contextmanager
@@ -53,7 +46,7 @@ def workers(
         return
     client = _connect(dask)
     try:
-        yield partial(_run_on_dask, client, execute, row_type)
+        yield partial(run_on_dask, client, execute, row_type)
     finally:
         client.close()
 
@@ -144,85 +137,6 @@ def _exit_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)
-
-
-def _run_on_dask(
-    client: Any, execute: Execute[RowT], row_type: type[RowT], jobs: Sequence[Job]
-) -> Rows[RowT]:
-    """The rows as jobs end; those of a lost worker are submitted again, while there is another."""
-    distributed: Any = import_module("distributed")
-    futures = _submit(client, execute, jobs)
-    completed = distributed.as_completed(futures, loop=client.loop)
-    cluster = _Cluster(client)
-    try:
-        while not completed.is_empty() and not (fault := cluster.fault()):
-            for future in completed.next_batch(block=False):
-                try:
-                    row = _result(future, row_type, futures[future])
-                except TimeoutError:  # lost with its worker: it is done again
-                    completed.add(future)
-                    continue
-                del futures[future]
-                yield row
-            time.sleep(_POLL_S)
-        for spec in futures.values():
-            yield row_type(spec=spec, outcome="failed").failed(f"Dask: {fault}")
-    finally:
-        client.cancel(list(futures))
-
-
-def _submit(client: Any, execute: Execute[RowT], jobs: Sequence[Job]) -> dict[Any, Record]:
-    """The specs of the jobs by what stands for their rows.
-
-    A payload, which many share, is a task's result and no scattered data: when the worker that
-    holds it is lost, the scheduler makes it again.
-    """
-    config: Any = import_module("dask").config
-    payloads = {id(payload): payload for payload, _ in jobs}
-    with config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):  # it has to go
-        sent = {key: client.submit(_hold, one, pure=False) for key, one in payloads.items()}
-    return {
-        client.submit(execute, sent[id(payload)], spec, pure=False): spec for payload, spec in jobs
-    }
-
-
-def _hold(payload: Any) -> Any:
-    """A worker keeps what this returns."""
-    return payload
-
-
-def _result(future: Any, row_type: type[RowT], spec: Record) -> RowT:
-    """The row of an ended job; TimeoutError where it was lost with its worker after its end."""
-    try:
-        return cast("RowT", future.result(timeout=_TIMEOUT_S))
-    except Exception as error:  # workers lost again and again, or one without this package
-        if isinstance(error, TimeoutError) and future.status == "pending":
-            raise
-        row = row_type(spec=spec, outcome="failed")
-        return row.failed(f"Dask: {type(error).__name__}: {error}")
-
-
-class _Cluster:
-    """The workers that there are: it tells of each that is lost."""
-
-    def __init__(self, client: Any):
-        self._client, self._workers = client, set(client.nthreads())
-        self._looked = self._seen = time.monotonic()  # when it was asked, when there was one
-
-    def fault(self) -> str:
-        """Why nothing more is to come; empty while there are workers, or may be again."""
-        now = time.monotonic()
-        if now - self._looked >= _LOOK_S:
-            try:
-                workers = set(self._client.nthreads())
-            except OSError as error:
-                return f"its scheduler is lost: {error}"
-            for address in sorted(self._workers - workers):
-                _log.warning("Dask: worker %s is lost; its jobs are submitted again", address)
-            self._workers, self._looked = workers, now
-        if self._workers:
-            self._seen = now
-        return _NO_WORKER if now - self._seen > _TIMEOUT_S else ""
 
 
 def _connect(address: str) -> Any:

@@ -58,7 +58,7 @@ def outcomes(wanted: Wanted, folder: Path) -> dict[str, str]:
     """Each user's reason, empty where it is done."""
     config = {"folder": str(folder), "tasks": len(wanted), "max-in-flight": 2}
     context = Context(1, 0, {}, RecordDict(), config)
-    server(LocalGrid(len(wanted), config), context)  # type: ignore[arg-type]
+    server(LocalGrid(len(wanted), config), context)
     rows = list(read_outcomes(folder, 0))
     assert len(rows) == len(wanted)
     return {row.spec.user: row.reason for row in rows}

@@ -42,6 +42,13 @@ def note(folder: Path, spec: Number) -> Noted:
     return Noted(spec=spec, outcome="done", worker=this_worker())
 
 
+def deadly(folder: Path, spec: Number) -> Noted:
+    """A job that, as the first, kills whoever does it."""
+    if spec.number == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return note(folder, spec)
+
+
 class Cluster:
     """A scheduler on the loopback, and the workers that were started."""
 
@@ -51,8 +58,9 @@ class Cluster:
         stack.enter_context(self.scheduler)
         self.address = self.scheduler.enter_context(dask("scheduler", folder, "--port", "0"))
 
-    def start(self, count: int) -> None:
-        options = ("--no-nanny", "--nthreads", "1")
+    def start(self, count: int, *options: str) -> None:
+        """Start workers; without `--nanny` nobody starts one again."""
+        options = (*(options or ("--no-nanny",)), "--nthreads", "1")
         for _ in range(count):
             self._stack.enter_context(dask("worker", self.folder, *options))
         self._started += count
@@ -69,7 +77,7 @@ class Cluster:
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    monkeypatch.setattr("dtkd_opt.runtime.workers._LOOK_S", 0.1)
+    monkeypatch.setattr("dtkd_opt.runtime.cluster._LOOK_S", 0.1)
     with ExitStack() as stack:
         yield Cluster(tmp_path, stack)
 
@@ -118,6 +126,18 @@ def test_where_the_last_worker_is_lost_another_goes_on(cluster: Cluster) -> None
     assert sorted(row.spec.number for row in rows) == list(range(JOBS))
 
 
+@pytest.mark.slow
+def test_a_job_that_kills_its_workers_fails_alone(cluster: Cluster) -> None:
+    cluster.start(1, "--nanny")
+    jobs = [(cluster.folder, Number(number=number)) for number in range(JOBS)]
+    with workers(0, cluster.address, deadly, Noted) as run_jobs:
+        rows = list(run_jobs(jobs))
+    assert sorted(row.spec.number for row in rows) == list(range(JOBS))
+    (failed,) = [row for row in rows if row.outcome == "failed"]
+    assert failed.spec.number == 0
+    assert failed.reason.startswith("Dask: KilledWorker: ")
+
+
 @pytest.mark.parametrize("scheduler", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_where_no_worker_comes_the_rest_has_failed(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, scheduler: bool
@@ -125,7 +145,7 @@ def test_where_no_worker_comes_the_rest_has_failed(
     cluster.start(1)
 
     def end(row: Noted) -> None:
-        monkeypatch.setattr("dtkd_opt.runtime.workers._TIMEOUT_S", 1.0)
+        monkeypatch.setattr("dtkd_opt.runtime.cluster._TIMEOUT_S", 1.0)
         if scheduler:
             cluster.scheduler.close()
         else:
