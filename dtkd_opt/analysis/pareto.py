@@ -19,6 +19,7 @@ from dtkd_opt.methods.result import Result
 from dtkd_opt.methods.solve import solve
 from dtkd_opt.methods.stop import check_limits
 from dtkd_opt.records.arrays import Array
+from dtkd_opt.records.fields import LARGEST
 from dtkd_opt.records.instance import Instance, as_instance
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.runner import ProgressCallback
@@ -37,6 +38,7 @@ class ParetoFront:
     weights: Array  # (R,) ρ, rising [s]
     results: tuple[Result, ...]  # one a weight
     interrupted: bool = False  # whether Ctrl-C came, even if all weights were done
+    reason: str = ""  # why the next weight has no plan, where the sweep ended before it
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -98,27 +100,30 @@ def pareto(
     -------
     ParetoFront
         After Ctrl-C, of the weights whose plans were proven by then, with `interrupted`. It also
-        ends before a weight for which `time_limit` was too short for any plan.
+        ends before a weight without a plan, as where `time_limit` was too short, with the `reason`.
 
     Raises
     ------
     KeyboardInterrupt
         When Ctrl-C came before the first weight was done.
     UsageError
-        When a number means nothing, or a weight of 0 has no range around it.
+        When a number means nothing, with the limit that it breaks, or a weight of 0 has no range
+        around it.
     InfeasibleError
-        When there is no plan; `time_limit` may be too short for one.
+        When there is no plan, with the limits that are broken, as `solve` names them; `time_limit`
+        may be too short for one.
     """
     check_limits(gap, time_limit)
     weights = _weights(as_instance(instance), points, min_weight, max_weight)
     results: list[Result] = []
+    reason = ""
     try:
-        interrupted = _sweep(instance, weights, gap, time_limit, callback, results)
+        interrupted, reason = _sweep(instance, weights, gap, time_limit, callback, results)
     except KeyboardInterrupt:  # between two plans
         interrupted = True
     if interrupted and not results:
         raise KeyboardInterrupt
-    return ParetoFront(instance, weights[: len(results)], tuple(results), interrupted)
+    return ParetoFront(instance, weights[: len(results)], tuple(results), interrupted, reason)
 
 
 def _sweep(
@@ -128,8 +133,8 @@ def _sweep(
     time_limit: float | None,
     callback: ProgressCallback | None,
     results: list[Result],
-) -> bool:
-    """Add a result for each weight to `results`; whether Ctrl-C ended it.
+) -> tuple[bool, str]:
+    """Add a result for each weight to `results`; whether Ctrl-C ended it, and why it ended before.
 
     Each search starts from the prices of the weight before.
     """
@@ -147,11 +152,11 @@ def _sweep(
             if result.incumbent is None or (stopped and result.status != "optimal"):
                 if not (stopped or results):
                     raise InfeasibleError(result.reason)
-                return stopped
+                return stopped, "" if stopped else result.reason
             results.append(result)
             if stopped:
-                return True
-    return False
+                return True, ""
+    return False, ""
 
 
 def _weights(instance: Instance, count: int, low: float | None, high: float | None) -> Array:
@@ -160,8 +165,19 @@ def _weights(instance: Instance, count: int, low: float | None, high: float | No
     own = instance.seconds_per_error
     if own <= 0 and (low is None or high is None):
         raise UsageError("the instance's seconds_per_error is 0: give min_weight and max_weight")
-    low = own / SPAN if low is None else low
-    high = own * SPAN if high is None else high
-    if not 0 < low < high < 1e30:
+    low = _within("min_weight", low, own / SPAN)
+    high = _within("max_weight", high, own * SPAN)
+    if not low < high:
         raise UsageError(f"must be 0 < min_weight < max_weight, got {low:g} and {high:g}")
     return np.asarray(np.geomspace(low, high, count))
+
+
+def _within(name: str, given: float | None, default: float) -> float:
+    """An end of the weights; UsageError naming the limit that it breaks."""
+    value = default if given is None else given
+    whose = ", from the instance's own: give another" if given is None else ""
+    if not value > 0:
+        raise UsageError(f"{name} must be above 0, got {value:g}{whose}")
+    if not value < LARGEST:
+        raise UsageError(f"{name} must be below {LARGEST:g}, got {value:g}{whose}")
+    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +13,7 @@ from dtkd_opt.commands import console
 from dtkd_opt.errors import UsageError
 
 if TYPE_CHECKING:
-    from dtkd_opt.distill.jobs import TrainingRow
+    from dtkd_opt.distill.calibrate import CalibrationResult
     from dtkd_opt.records.calibration import Accuracy, Calibration
     from dtkd_opt.records.instance import Instance
 
@@ -129,7 +129,7 @@ def _calibrate(output: Path, into: Path | None, accuracy: Accuracy, given: dict[
         ctrl_c.finish()
     if result.calibration is None:
         raise KeyboardInterrupt
-    _print(result.calibration, result.failures, output)
+    _print(result.calibration, result, output)
     if into is not None:
         _write_into(result.calibration, into, accuracy)
     return bool(result.failures)
@@ -162,11 +162,11 @@ def _write_into(calibration: Calibration, into: Path, accuracy: Accuracy) -> Non
     )
 
 
-def _print(calibration: Calibration, failures: Sequence[TrainingRow], output: Path) -> None:
+def _print(calibration: Calibration, result: CalibrationResult, output: Path) -> None:
     from dtkd_opt.distill.results import result_paths
     from dtkd_opt.distill.summary import accuracy_lines, failure_lines
 
-    for line in accuracy_lines(calibration):
+    for line in accuracy_lines(calibration, result.trainings):
         console.print_line(line)
-    console.print_first(failure_lines(failures), result_paths(output)[1])
+    console.print_first(failure_lines(result.failures), result_paths(output)[1])
     console.print_line(f"written: {', '.join(map(str, result_paths(output)))}")

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 )
 @console.jobs_option
 @console.cache_option
+@click.option("--strict", is_flag=True, help="Train nobody where one user cannot be trained.")
 @click.option("--resume", is_flag=True, help="Go on with the users in --output.")
 @click.option("--output", type=console.FILE, required=True, help="Folder for the results.")
 def federate(
@@ -54,8 +55,10 @@ def federate(
     is trained on what the twins mirror. Each student is distilled from the data at its place, and
     device and server exchange only what the plan counts. Delays are the delay model's.
 
-    Each user is saved when its training ends: after Ctrl-C (exit code 130) or any other stop, the
-    same command with --resume goes on and trains failed users again. Exit code 1 when one failed.
+    A user that fails, or whose samples are too few or of one class, is named with the reason, and
+    the others are trained: exit code 1 then, 0 when all were. Each user is saved when its training
+    ends: after Ctrl-C (exit code 130) or any other stop, the same command with --resume goes on and
+    trains failed users again.
 
     \b
     In DIR: users.csv, gantt.svg, accuracy.svg, summary.md, and users.jsonl (what --resume needs).

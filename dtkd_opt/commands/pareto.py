@@ -59,7 +59,7 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
         print_tables([_table(front)])
     print_line(f"written: {' and '.join(map(str, written))}")
     if len(front.results) < given["points"]:
-        why = "interrupted" if front.interrupted else "the time limit was too short for a plan"
+        why = "interrupted" if front.interrupted else front.reason
         done = f"{len(front.results)} of {given['points']} weights are done"
         click.echo(f"{why}; {done}", err=True)
 

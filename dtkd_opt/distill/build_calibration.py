@@ -102,14 +102,16 @@ def curve_statistics(
     """The statistics of a curve from its sizes and the accuracies over seeds at each.
 
     The values in use never fall with more samples. A lower end of an interval is lowered to that of
-    any larger size: raised, it would not hold any more.
+    any larger size: raised, it would not hold any more. A size with a single run has none.
     """
     statistics = [mean_interval(values) for values in accuracies]
     runs = [len(values) for values in accuracies]
     used = non_decreasing([mean for mean, *_ in statistics], runs)
     lows = [_clip(low) for *_, low, _ in statistics]
-    finite = [low for low in lows if low is not None]
-    used_lows = [min(finite[i:]) if len(finite) == len(lows) else None for i in range(len(lows))]
+    used_lows = [
+        None if low is None else min(other for other in lows[i:] if other is not None)
+        for i, low in enumerate(lows)
+    ]
     return tuple(
         AccuracyStatistics(
             samples=size, runs=count, mean=mean, std=std, lower95=low, upper95=_clip(high),

@@ -36,10 +36,10 @@ from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.records.validation import as_record
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
-from dtkd_opt.runtime.jobs import processes, require
+from dtkd_opt.runtime.jobs import RunJobs, processes, require
 from dtkd_opt.runtime.journal import Journal
 from dtkd_opt.runtime.runner import PhaseCallback, run_pending
-from dtkd_opt.runtime.workers import RunJobs, workers
+from dtkd_opt.runtime.workers import workers
 
 TEACHER = "teacher"
 

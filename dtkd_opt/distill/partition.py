@@ -47,17 +47,26 @@ def draw_private(labels: Index, pool: Index, samples: int, partition: str, seed:
     Raises
     ------
     InputError
-        When there are fewer samples, or a class is empty that the training needs.
+        When there are fewer samples, or a class is empty that the training needs: what is measured
+        with `iid` samples stands for users that have all classes.
     """
-    return split_private(labels, pool, [samples], partition, seed)[0]
+    drawn = split_private(labels, pool, [samples], partition, seed)[0]
+    fault = one_class_fault(labels, drawn, partition)
+    if not fault and concentration(partition) is None:
+        counts = np.bincount(labels[drawn], minlength=labels.max() + 1)
+        if counts.min() == 0:
+            fault = f"class {counts.argmin()} has none of the {samples} samples; take more"
+    if fault:
+        raise InputError("partition", [fault])
+    return drawn
 
 
 def split_private(
     labels: Index, pool: Index, sizes: Sequence[int], partition: str, seed: int
 ) -> list[Index]:
-    """Disjoint private samples of several users, as many as `sizes` says.
+    """Disjoint private samples of several users, as many as `sizes` says, of whatever classes.
 
-    The other parameters and the errors are those of :func:`draw_private`.
+    The other parameters are those of :func:`draw_private`; InputError when there are fewer samples.
     """
     alpha = concentration(partition)
     if min(sizes) < 1 or sum(sizes) > len(pool):
@@ -71,7 +80,6 @@ def split_private(
             remaining = _order(labels, remaining, rng.multinomial(size, shares))
         part, remaining = remaining[:size], remaining[size:]
         parts.append(part if alpha is None else rng.permutation(part))
-        _check_classes(labels, part, alpha)
     return parts
 
 
@@ -84,15 +92,18 @@ def _order(labels: Index, rows: Index, counts: Index) -> Index:
     return rows[np.argsort(rank >= counts[classes], kind="stable")]
 
 
-def _check_classes(labels: Index, drawn: Index, alpha: float | None) -> None:
-    """InputError where a private set lacks the classes without which its training is idle."""
-    counts = np.bincount(labels[drawn], minlength=labels.max() + 1)
-    if np.count_nonzero(counts) < 2:
-        fault = f"{len(drawn)} samples of one class teach nothing; take more, or a larger α"
-        raise InputError("partition", [fault])
-    if alpha is None and counts.min() == 0:
-        fault = f"class {counts.argmin()} has none of the {len(drawn)} samples; take more"
-        raise InputError("partition", [fault])
+def one_class_fault(labels: Index, drawn: Index, partition: str) -> str:
+    """Why training with a private set is idle, as it has one class only; empty where it has more.
+
+    Parameters
+    ----------
+    labels, drawn, partition
+        (n,) classes of all samples, positions of the private ones, and how they were drawn.
+    """
+    if len(np.unique(labels[drawn])) > 1:
+        return ""
+    hint = "take more" if concentration(partition) is None else "take more, or a larger α"
+    return f"{len(drawn)} samples of one class teach nothing; {hint}"
 
 
 def mirrored(samples: int, fresh_fraction: float) -> Mask:

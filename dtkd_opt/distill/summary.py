@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dtkd_opt.distill.fit import half_width
 from dtkd_opt.distill.jobs import TrainingRow
-from dtkd_opt.distill.select_hyperparameters import excluded, exclusion_reason
+from dtkd_opt.distill.select_hyperparameters import excluded, exclusion_reason, kind_of
 from dtkd_opt.records.calibration import AccuracyStatistics, Calibration, DistillationGain
 
-_Cells = Mapping[tuple[str, str, int], str]  # by student, labels and size
+_Cells = dict[tuple[str, str, int], str]  # by student, labels and size
+_NONE = "none"  # in the place of a figure that no training gave
 
 
 def summary(calibration: Calibration, rows: Sequence[TrainingRow]) -> str:
     """A page of Markdown: settings, accuracies, gains, choices, adjustments and failures."""
-    accuracies: _Cells = {
+    tested = _tried(rows, "test")
+    accuracies = tested | {
         (curve.student, curve.labels, entry.samples): _mean(entry)
         for curve in calibration.curves
         for entry in curve.cells
     }
-    gains: _Cells = {(g.student, g.labels, g.samples): _gain(g) for g in calibration.lifts}
-    choices: _Cells = {
+    gains = {key: none for key, none in tested.items() if key[1] != "hard"} | {
+        (g.student, g.labels, g.samples): _gain(g) for g in calibration.lifts
+    }
+    choices = _tried(rows, "validation", kind_of) | {
         (c.student, c.labels, c.samples): f"{c.learning_rate:g}, {c.batch_size}"
         for c in calibration.choices
     }
-    sizes = _sizes(calibration)
+    sizes = sorted({size for *_, size in accuracies})
     lines = [
         *_settings(calibration, rows),
         *("", "## Test accuracy in % (mean ± half of its 95 % interval)", ""),
@@ -38,6 +42,17 @@ def summary(calibration: Calibration, rows: Sequence[TrainingRow]) -> str:
         *_notes(calibration, rows),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _tried(
+    rows: Iterable[TrainingRow], split: str, kind: Callable[[str], str] = lambda labels: labels
+) -> _Cells:
+    """Cells of the trainings that were scored on a split; what they gave takes the place of none.
+
+    `kind` turns what a training learnt from into the labels of a table.
+    """
+    specs = [row.spec for row in rows if row.spec.scored_on == split]
+    return {(spec.student, kind(spec.labels), spec.samples): _NONE for spec in specs}
 
 
 def _table(second: str, sizes: Sequence[int], cells: _Cells) -> Iterator[str]:
@@ -109,6 +124,17 @@ def _choice_notes(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iter
 
 
 def _notes(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iterator[str]:
+    lost = [
+        f"- {student}, {size:,} samples: none, as it has no training with each kind of labels"
+        for student, size in _lost(calibration, rows)
+    ]
+    lost += [
+        f"- {curve.student}, {curve.labels}, {entry.samples:,} samples: the 95 % interval is none, "
+        f"as only one of {calibration.seeds} seeds has a result"
+        for curve in calibration.curves
+        for entry in curve.cells
+        if entry.runs == 1 < calibration.seeds
+    ]
     changed = [
         f"- {curve.student}, {curve.labels}, {entry.samples} samples: used {used:.6f} "
         f"for the {what} {measured:.6f}, so that accuracy does not fall with more samples"
@@ -122,6 +148,7 @@ def _notes(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iterator[st
     ]
     out = excluded(row for row in rows if row.spec.scored_on == "validation")
     titles = {
+        "Without a value": lost,
         "Changed": changed,
         "Left out": [f"- {exclusion_reason(row)}" for row in out],
         "Without a result": [f"- {line}" for line in failure_lines(rows)],
@@ -129,6 +156,14 @@ def _notes(calibration: Calibration, rows: Sequence[TrainingRow]) -> Iterator[st
     for title, lines in titles.items():
         if lines:
             yield from ("", f"## {title}", "", *lines)
+
+
+def _lost(calibration: Calibration, rows: Iterable[TrainingRow]) -> list[tuple[str, int]]:
+    """Students and sizes that were trained and are not in the calibration."""
+    curves = calibration.curves
+    found = {(curve.student, entry.samples) for curve in curves for entry in curve.cells}
+    tested = dict.fromkeys((student, size) for student, _, size in _tried(rows, "test"))
+    return [one for one in tested if one not in found]
 
 
 def failure_lines(rows: Iterable[TrainingRow]) -> list[str]:
@@ -141,13 +176,13 @@ def failure_lines(rows: Iterable[TrainingRow]) -> list[str]:
     ]
 
 
-def accuracy_lines(calibration: Calibration) -> list[str]:
-    """The mean accuracies as lines of text for a terminal."""
-    sizes = _sizes(calibration)
+def accuracy_lines(calibration: Calibration, rows: Iterable[TrainingRow] = ()) -> list[str]:
+    """The mean accuracies as lines of text for a terminal; `rows` are the trainings behind them."""
+    sizes = sorted({*_sizes(calibration), *(size for *_, size in _tried(rows, "test"))})
     lines = [f"{'student':9}{'labels':8}" + "".join(f"{size:>9,}" for size in sizes)]
     for curve in calibration.curves:
         cells = {entry.samples: f"{entry.mean:.2%}" for entry in curve.cells}
-        values = "".join(f"{cells.get(size, '-'):>9}" for size in sizes)
+        values = "".join(f"{cells.get(size, _NONE):>9}" for size in sizes)
         lines.append(f"{curve.student:9}{curve.labels:8}{values}")
     return lines
 

@@ -19,7 +19,7 @@ from pydantic import Field
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.jobs import VERSION, versions
 from dtkd_opt.distill.training import train
-from dtkd_opt.errors import DtkdError
+from dtkd_opt.errors import DtkdError, InputError
 from dtkd_opt.federation.calibration import calibration_for
 from dtkd_opt.federation.fedavg_plan import FedAvgPlan
 from dtkd_opt.federation.hyperparameters import train_config
@@ -68,6 +68,8 @@ def fedavg(
 ) -> FedAvgResult:
     """Train the plan's common student by federated averaging, on the shards of `federate`.
 
+    Every user takes part, also one whose samples are too few to train a student of its own.
+
     Each round's training begins with a new Adam and anneals the learning rate to zero. Running
     statistics of normalisation are averaged like weights.
 
@@ -90,7 +92,8 @@ def fedavg(
     Raises
     ------
     InputError
-        When the data is missing, or the calibration has nothing for the student.
+        When the data is missing, a user has a single sample, or the calibration has nothing for
+        the student.
     Diverged
         When the learning rate is too high.
     """
@@ -102,6 +105,9 @@ def fedavg(
 def fedavg_job(plan: FedAvgPlan, spec: FederationSpec) -> tuple[Source, FedAvgSpec]:
     """The same as a job for :func:`execute`, to run many of them."""
     data, samples = load_data(spec.data, spec.data_dir), plan.instance.users.samples
+    if single := np.flatnonzero(samples < 2).tolist():  # which normalisation could not take
+        faults = [f"users[{n}].samples: must be at least 2, got {samples[n]}" for n in single]
+        raise InputError("instance", faults)
     calibration = calibration_for(plan.instance, spec.calibration, spec.data)
     median = int(np.median(samples))
     task = FedAvgSpec(

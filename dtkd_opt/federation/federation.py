@@ -42,19 +42,23 @@ def federate(
         Folder for users.jsonl, which grows as users finish, and in the end for users.csv,
         gantt.svg, accuracy.svg and summary.md. None: nothing is written.
     resume
-        Go on with the users in `output`; failed ones are trained again.
+        Go on with the users in `output`; failed ones are trained again, those that cannot be
+        carried out are named again.
     callback
         Called with the phase, how much of it is done and all.
 
     Returns
     -------
     Federation
-        Predicted and realised figures; after Ctrl-C, of the users that were done by then.
+        Predicted and realised figures; after Ctrl-C, of the users that were done by then. Its
+        `failed` names the users whose training failed, and those that cannot be carried out: with
+        fewer `iid` samples than there are classes, or samples of one class only.
 
     Raises
     ------
     InputError
-        For an infeasible plan, missing extras or data, a folder with other trainings.
+        For an infeasible plan, missing extras or data, a folder with other trainings, and where no
+        user can be carried out (with `spec.strict`, where one cannot).
     """
     plans = {"plan": FederationPlan(instance, as_solution(solution))}
     federations = federate_all(plans, spec, output=output, resume=resume, callback=callback)

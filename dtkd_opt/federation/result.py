@@ -38,7 +38,7 @@ class Federation:
 
     @property
     def failed(self) -> pd.DataFrame:
-        """The users that failed, with the reason."""
+        """The users that failed or cannot be carried out, with the reason."""
         return self.users[self.users.outcome == "failed"]
 
     @property

@@ -24,10 +24,10 @@ from dtkd_opt.federation.spec import Engine, FederationSpec
 from dtkd_opt.federation.timeline import build_timeline
 from dtkd_opt.federation.user_training import UserTraining, UserTrainingResult
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
-from dtkd_opt.runtime.jobs import processes, require
+from dtkd_opt.runtime.jobs import RunJobs, processes, require
 from dtkd_opt.runtime.journal import Journal
 from dtkd_opt.runtime.runner import PhaseCallback, run_pending
-from dtkd_opt.runtime.workers import RunJobs, workers
+from dtkd_opt.runtime.workers import workers
 
 TEACHER, USERS = "teacher", "users"  # phases
 _FLOWER = (1, 40), (2,)  # from this version to before that, as the extra has it
@@ -108,7 +108,12 @@ def _train_users(
     parties = setup.party_data(teacher)
     tasks: dict[UserTraining, PartyData] = {}  # a training that several plans share runs once
     for plan in setup.plans.values():
-        tasks |= dict(zip(setup.tasks(plan, teacher), parties, strict=True))
+        of_users = zip(setup.tasks(plan, teacher), parties, setup.shards, strict=True)
+        for task, party, shard in of_users:
+            if shard.fault:  # anew each time: no journal keeps what was never tried
+                results[task] = UserTrainingResult(spec=task, outcome="failed", reason=shard.fault)
+            else:
+                tasks[task] = party
     cost = {task: setup.cost(task) for task in tasks}
     # a long one last would run alone
     jobs = [(tasks[task], task) for task in sorted(tasks, key=lambda task: -cost[task])]

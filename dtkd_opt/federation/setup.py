@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -116,6 +116,7 @@ def prepare(
         train_configs(plan, calibration_for(plan.instance, spec.calibration, spec.data))
     data = load_data(spec.data, spec.data_dir)
     shards = partition_data(data, _check_same_users(plans).instance, spec.partition, spec.seed)
+    _check_shards(shards, spec.strict)
     setup = Setup(plans, spec, output, data, shards)
     _ = setup.teacher_rows  # raises where twins mirror nothing
     if output is not None:
@@ -130,11 +131,23 @@ def _check(plan: FederationPlan) -> None:
     solution = plan.solution
     if faults := check_plan(plan.instance, solution)[1]:
         raise InputError("solution", faults)
-    if unknown := sorted(set(map(str, solution.users.model)) - set(STUDENTS)):
-        fault = f'the plan uses "{unknown[0]}", which cannot be trained; choose of '
-        raise InputError("solution", [fault + ", ".join(STUDENTS)])
+    unknown = [
+        f'users[{n}].model: the plan uses "{student}", which cannot be trained; choose of '
+        + ", ".join(STUDENTS)
+        for n, student in enumerate(map(str, solution.users.model))
+        if student not in STUDENTS
+    ]
+    if unknown:
+        raise InputError("solution", unknown)
     if plan.labels == "hard" and (solution.users.place != "device").any():
         raise UsageError("hard labels alone are for plans that train all users on their devices")
+
+
+def _check_shards(shards: Sequence[Shard], strict: bool) -> None:
+    """InputError on the users that cannot be carried out, where nobody else is left or `strict`."""
+    faults = [shard.fault for shard in shards if shard.fault]
+    if faults and (strict or len(faults) == len(shards)):
+        raise InputError("instance", faults)
 
 
 def _check_same_users(plans: Mapping[str, FederationPlan]) -> FederationPlan:

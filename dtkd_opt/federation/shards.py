@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dtkd_opt.distill.data import Dataset
-from dtkd_opt.distill.partition import draw_private, mirrored, split_private
+from dtkd_opt.distill.partition import concentration, mirrored, one_class_fault, split_private
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.instance import Instance
@@ -23,6 +23,9 @@ class Shard:
 
     rows: Index
     fresh: int
+    fault: str = (
+        ""  # why no student can be trained with them, with the user's path; empty if one can
+    )
 
     @property
     def mirrored(self) -> Index:
@@ -49,30 +52,42 @@ def partition_data(data: Dataset, instance: Instance, partition: str, seed: int)
     partition, seed
         As of :func:`dtkd_opt.distill.partition.split_private`.
 
-    Raises
-    ------
-    InputError
-        When a user has too few samples of too few classes to be trained with.
+    A user with too few samples, or of one class only, has a shard with a `fault`.
     """
     labels, sizes = data.labels.numpy(), instance.users.samples.tolist()
     if sum(sizes) <= len(data.train):
         rows = split_private(labels, data.train, sizes, partition, seed)
     else:
         rows = [
-            draw_private(
+            split_private(
                 labels,
                 np.tile(data.train, -(-size // len(data.train))),
-                size,
+                [size],
                 partition,
                 _seed(seed, n, _OF_DATA),
-            )
+            )[0]
             for n, size in enumerate(sizes)
         ]
     fresh = [
         size - int(mirrored(size, share).sum())
         for size, share in zip(sizes, instance.users.fresh_fraction.tolist(), strict=True)
     ]
-    return [Shard(*one) for one in zip(rows, fresh, strict=True)]
+    faults = [_fault(data, n, one, partition) for n, one in enumerate(rows)]
+    return [Shard(*one) for one in zip(rows, fresh, faults, strict=True)]
+
+
+def _fault(data: Dataset, user: int, rows: Index, partition: str) -> str:
+    """Why a user's samples can train no student; empty where they can.
+
+    By `dirichlet` users lack classes on purpose.
+    """
+    if concentration(partition) is None and len(rows) < data.classes:
+        return (
+            f"users[{user}].samples: must be at least {data.classes}, as many as {data.name} has "
+            f"classes, got {len(rows)}"
+        )
+    fault = one_class_fault(data.labels.numpy(), rows, partition)
+    return f"users[{user}].samples: {fault}" if fault else ""
 
 
 def training_seed(seed: int, user: int) -> int:

@@ -32,5 +32,7 @@ class FederationSpec(Record):
     `flower-simulation`, Flower's simulation engine. The last two need the extra `federated`."""
     jobs: Annotated[int, Strict(), Field(ge=-1)] = -1
     """How many users train at once; -1 is one a core."""
+    strict: Annotated[bool, Strict()] = False
+    """Whether one user that cannot be carried out is a fault of the whole, and nobody is."""
     cache: Path | None = None
     """Folder of trained teachers. None: `dtkd-opt` in the user's cache."""

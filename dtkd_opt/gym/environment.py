@@ -61,6 +61,10 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
     with J of the plan, J(x_0) of everybody's best option at equal shares (``info["reference_s"]``)
     and u the mean delay of that choice (``info["unit_s"]``), each with its best allocation.
 
+    **Info.** Beside the mask the current ``user`` and the units; at the end ``objective_s``, J of
+    the plan, and ``choice``, each user's row of `options` (-1 beyond the last user, so that all
+    episodes' have one shape), with `certify` also ``bound_s`` and ``gap``.
+
     **Failure.** A slot that the user does not have (``info["inadmissible"]``), or an option with
     which those who have acted cannot keep their limits (``info["infeasible"]``), ends the episode
     without a plan; the reward is -`penalty` for this user and each that has not acted.
@@ -109,6 +113,7 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         self._n_ranks = min(self._settings.reach, self._servers)
         if self._fixed is not None:
             self._n_ranks = count_ranks(self._fixed[1])
+            self._max_users = self._fixed[1].n_users
         n_slots = 2 * self._n_models * self._n_ranks
         self.action_space = Discrete(n_slots)
         size = observation_size(n_slots, self._n_ranks)
@@ -206,7 +211,8 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
             "unit_s": episode.unit_s,
         }
         if episode.terminated:
-            info["choice"] = self.choice()
+            info["choice"] = np.full(self._max_users, -1)  # of one shape, as vectors stack it
+            info["choice"][: self.options.n_users] = episode.choice
             info["objective_s"] = episode.cost_s / self.options.n_users
             if self._certify:
                 info["bound_s"] = maximise_bound(self.options).value / self.options.n_users

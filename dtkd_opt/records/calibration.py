@@ -182,9 +182,10 @@ class Calibration(Record):
         for place in PLACES:
             values[place] = self.curves_by_student[model.name, place].values(accuracy)
             if None in values[place]:
+                size = model.accuracy.samples[values[place].index(None)]
+                what = f"{accuracy} accuracy of {model.name} with {size:,.0f} samples"
                 needs = "two seeds" if accuracy == "lower95" else "four sizes"
-                fault = f"has no {accuracy} accuracy of {model.name}; that takes {needs} or more"
-                raise InputError(self.data, [fault])
+                raise InputError(self.data, [f"has no {what}; that takes {needs} or more"])
         return AccuracyTable(samples=model.accuracy.samples, **values)
 
     def into(self, instance: Instance, accuracy: Accuracy = "mean") -> Instance:

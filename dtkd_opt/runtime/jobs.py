@@ -1,18 +1,19 @@
 """Independent jobs, each kept on disk as it ends, run by processes here or by a Dask cluster.
 
 A job is a payload and a spec, a record of all that decides its result, which is a :class:`Row`.
-`journal.py` keeps rows, `workers.py` runs jobs.
+`journal.py` keeps rows, `workers.py` runs jobs, `cluster.py` those on Dask.
 """
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable, Generator, Sequence
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from numbers import Integral
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 from pydantic import Field
 
@@ -37,6 +38,9 @@ class Row(Record):
 
 
 RowT = TypeVar("RowT", bound=Row)
+Rows: TypeAlias = Generator[RowT, None, None]  # as jobs end
+RunJobs: TypeAlias = Callable[[Sequence[Job]], Rows[RowT]]
+Execute: TypeAlias = Callable[[Any, Any], RowT]  # runs one job, payload and spec; raises nothing
 
 
 def one_line(text: str) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
-from dtkd_opt.runtime.jobs import Job, RowT
+from dtkd_opt.runtime.jobs import Job, RowT, RunJobs
 from dtkd_opt.runtime.journal import Journal
-from dtkd_opt.runtime.workers import RunJobs
 
 ProgressCallback = Callable[[float, float], None]  # how much is done, and how much there is in all
 PhaseCallback = Callable[[str, float, float], None]  # the same of a phase, its name first

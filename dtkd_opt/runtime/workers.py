@@ -11,21 +11,18 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from functools import partial
 from importlib import import_module
 from multiprocessing.resource_tracker import ensure_running
-from typing import Any, TypeAlias, cast
+from typing import Any
 
 from dtkd_opt.errors import InputError
-from dtkd_opt.records.fields import Record
-from dtkd_opt.runtime.jobs import Job, RowT
+from dtkd_opt.runtime.cluster import run_on_dask
+from dtkd_opt.runtime.jobs import Execute, Job, Rows, RowT, RunJobs
 
-Rows: TypeAlias = Generator[RowT, None, None]
-RunJobs: TypeAlias = Callable[[Sequence[Job]], Rows[RowT]]
-Execute: TypeAlias = Callable[[Any, Any], RowT]  # runs one job, payload and spec; raises nothing
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?[^\s/]+:\d{1,5}")
 # loky starts another where a worker's memory has grown; raised as an error, it would wait forever
 _REPLACED = "A worker stopped while some jobs were given"
@@ -41,14 +38,15 @@ def workers(
 
     Called with jobs it yields their rows, of `row_type`, as `execute` has made them; closing that
     iterator ends or takes back the others. A job whose process is killed, as for want of memory,
-    has failed. InputError where no scheduler answers, or its workers cannot do this.
+    has failed; on Dask it is submitted again, and has failed where workers are lost over and over.
+    InputError where no scheduler answers, or its workers cannot do this.
     """
     if dask is None:
         yield partial(_run_here, execute, row_type, n_processes)
         return
     client = _connect(dask)
     try:
-        yield partial(_run_on_dask, client, execute, row_type)
+        yield partial(run_on_dask, client, execute, row_type)
     finally:
         client.close()
 
@@ -139,31 +137,6 @@ def _exit_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)
-
-
-def _run_on_dask(
-    client: Any, execute: Execute[RowT], row_type: type[RowT], jobs: Sequence[Job]
-) -> Rows[RowT]:
-    distributed: Any = import_module("distributed")
-    futures: dict[Any, Record] = {}
-    try:
-        payloads = {id(payload): payload for payload, _ in jobs}
-        # without hash each has a key of its own: an equal one, just released, would be lost again
-        sent = {key: client.scatter(payload, hash=False) for key, payload in payloads.items()}
-        for payload, spec in jobs:
-            futures[client.submit(execute, sent[id(payload)], spec, pure=False)] = spec
-        for future in distributed.as_completed(futures, loop=client.loop):
-            yield _result(future, row_type, futures[future])
-    finally:
-        client.cancel(list(futures))
-
-
-def _result(future: Any, row_type: type[RowT], spec: Record) -> RowT:
-    try:
-        return cast("RowT", future.result())
-    except Exception as error:  # a lost worker, or one without this package: a row of its own
-        row = row_type(spec=spec, outcome="failed")
-        return row.failed(f"Dask: {type(error).__name__}: {error}")
 
 
 def _connect(address: str) -> Any:

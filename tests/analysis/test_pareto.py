@@ -98,6 +98,7 @@ def test_a_weight_without_a_plan_ends_the_sweep_and_keeps_what_was_before(
 ) -> None:
     front = do.pareto(without_plans(monkeypatch, 2, termination), points=5)
     assert (len(front.results), front.interrupted) == (2, termination == "interrupted")
+    assert front.reason == ("" if front.interrupted else "no plan")
     raised = {"time_limit": do.InfeasibleError, "interrupted": KeyboardInterrupt}
     with pytest.raises(raised[termination]):
         do.pareto(without_plans(monkeypatch, 0, termination), points=5)
@@ -116,6 +117,38 @@ def test_ctrl_c_in_the_last_weight_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(pareto, "solve", press)
     front = do.pareto(do.read_instance(INSTANCES / "n5.json"), points=3)
     assert (len(front.results), front.interrupted) == (3, True)
+
+
+def test_without_a_plan_the_broken_limits_are_named_as_by_solve() -> None:
+    instance = do.read_instance(INSTANCES / "n20-deadlines.json")
+    first, *others = instance.users
+    late = instance.replace(users=(first.replace(deadline_s=1e-3), *others))
+    with pytest.raises(do.InfeasibleError) as raised:
+        do.pareto(late)
+    assert str(raised.value) == do.solve(late).reason
+    assert 'users[0] "u0"' in str(raised.value)
+    assert "deadline_s 0.001" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"min_weight": 0.0}, "min_weight must be above 0, got 0"),
+        ({"min_weight": float("nan")}, "min_weight must be above 0, got nan"),
+        ({"max_weight": float("inf")}, r"max_weight must be below 1e\+30, got inf"),
+        ({"min_weight": 1.0, "max_weight": 1e31}, r"max_weight must be below 1e\+30, got 1e\+31"),
+        ({"min_weight": 5e3}, "must be 0 < min_weight < max_weight, got 5000 and 1000"),
+    ],
+)
+def test_a_weight_that_breaks_a_limit_is_told_which(given: dict[str, float], fault: str) -> None:
+    with pytest.raises(do.UsageError, match=f"^{fault}$"):
+        do.pareto(do.read_instance(INSTANCES / "n5.json"), **given)  # type: ignore[arg-type]
+
+
+def test_a_default_that_breaks_a_limit_says_whose_it_is() -> None:
+    heavy = do.read_instance(INSTANCES / "n5.json").replace(seconds_per_error=5e29)
+    with pytest.raises(do.UsageError, match=r"got 5e.30, from the instance's own: give another"):
+        do.pareto(heavy)
 
 
 def test_a_weight_of_nothing_has_no_range() -> None:

@@ -194,12 +194,28 @@ def test_a_diverging_setting_stops_its_job_only(cache: Path) -> None:
 
 
 def test_an_empty_class_loses_its_size_and_is_told(cache: Path, tmp_path: Path) -> None:
-    done = run(words(tmp_path, cache, "--sizes", "20,100,200", "--seeds", "2", "--epochs", "1"))
+    """Of 20 samples no seed has all classes, of 29 one of two has."""
+    done = run(words(tmp_path, cache, "--sizes", "20,29,200", "--seeds", "2", "--epochs", "1"))
     assert done.returncode == 1
     assert "failed: logreg, hard, 20 samples, seed 0 (test): partition: class" in done.stderr
+    assert done.stdout.splitlines()[1].split()[:3] == ["logreg", "hard", "none"]
     calibration = do.read_calibration(tmp_path / "t.json")
-    assert calibration.models[0].accuracy.samples == (100.0, 200.0)
-    assert "## Without a result" in (tmp_path / "t.md").read_text()
+    assert calibration.models[0].accuracy.samples == (29.0, 200.0)
+    one, two = calibration.curves[0].cells
+    assert (one.runs, one.lower95, one.used_lower95) == (1, None, None)
+    assert (two.runs, two.used_lower95) == (2, two.lower95)
+    with pytest.raises(do.InputError, match="logreg with 29 samples; that takes two seeds"):
+        calibration.models_with("lower95")
+    page = (tmp_path / "t.md").read_text()
+    assert "## Without a result" in page
+    assert "| logreg | hard | none | " in page
+    assert "- logreg, 20 samples: none, as it has no training with each kind of labels" in page
+    assert "- logreg, hard, 29 samples: the 95 % interval is none, as only one of 2 seeds" in page
+    settings = SETTINGS.replace(epochs=1)
+    more = {"sizes": [20, 29, 200], "seeds": 2, "output": tmp_path / "t.json", "cache": cache}
+    again = do.calibrate(**SMALL | more, settings=settings, resume=True)
+    assert again.calibration == calibration
+    assert len(again.failures) == done.stderr.count("failed: ")
 
 
 def test_dirichlet_shards_are_other_data(cache: Path) -> None:

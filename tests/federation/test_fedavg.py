@@ -154,3 +154,12 @@ def fedavg_weights(problem: Instance, data: Dataset, task: FedAvgSpec) -> bytes:
         sent = [train_locally(common, s, task, u, number, weights) for u, s in enumerate(private)]
         weights = average(sent, [len(samples) for samples in private], common, task)
     return weights["weights"]
+
+
+def test_users_of_few_samples_take_part_and_of_one_are_named(problem: Instance) -> None:
+    users = [user.replace(samples=size) for user, size in zip(problem.users, (3, 1), strict=False)]
+    plan = replace(plan_fedavg(problem.replace(users=users[:1]), student="cnn_m"), epochs=(1,))
+    assert fedavg(plan).outcome == "done"
+    plan = replace(plan_fedavg(problem.replace(users=users), student="cnn_m"), epochs=(1,))
+    with pytest.raises(do.InputError, match=r"^instance: users\[1\]\.samples: must be at least 2"):
+        fedavg(plan)

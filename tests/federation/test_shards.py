@@ -47,6 +47,29 @@ def test_more_samples_than_there_are_overlap_with_a_note(data: Dataset, partitio
     assert "2 of 3 users have more" in notes
 
 
+FEWER = "users[0].samples: must be at least 10, as many as digits has classes, got 9"
+ONE_CLASS = "users[0].samples: 1 samples of one class teach nothing; take more, or a larger α"
+
+
+@pytest.mark.parametrize(
+    ("samples", "partition", "fault"),
+    [
+        (9, "iid", FEWER),
+        (10, "iid", ""),
+        (1, "dirichlet(0.3)", ONE_CLASS),
+        (9, "dirichlet(1e6)", ""),
+    ],
+)
+def test_users_with_too_few_samples_are_told(
+    data: Dataset, samples: int, partition: str, fault: str
+) -> None:
+    """Whether or not the data is enough for all; that some class has none is no fault."""
+    for other in (200, 1500):
+        problem = instance(shares=((samples, 0.5, "server"), (other, 0.5, "server")))
+        shards = partition_data(data, problem, partition, 0)
+        assert (*(shard.fault for shard in shards),) == (fault, "")
+
+
 def test_without_mirrored_samples_there_is_no_teacher() -> None:
     with pytest.raises(do.InputError, match="the twins mirror nothing to train a teacher on"):
         mirrored_rows([Shard(np.arange(5), 5)])

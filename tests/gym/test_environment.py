@@ -233,3 +233,43 @@ def test_without_gymnasium_one_line_tells_what_to_install() -> None:
         "try: import dtkd_opt.gym\nexcept do.InputError as error: print(error)"
     )
     assert done.stdout == ('dtkd_opt.gym: needs gymnasium; run pip install "dtkd-opt[gym]"\n')
+
+
+def play_vector(mode: str, steps: int = 60, **settings: Any) -> list[Any]:
+    """Rewards of four environments whose agents take the first slot that they have."""
+    kind, *context = mode.split()
+    envs = gymnasium.make_vec(
+        f"dtkd_opt.gym:{ID}",
+        num_envs=4,
+        vectorization_mode=kind,
+        vector_kwargs={"context": context[0]} if context else {},
+        **settings,
+    )
+    _, info = envs.reset(seed=0)
+    rewards = []
+    for _ in range(steps):
+        _, reward, done, _, info = envs.step(info["action_mask"].argmax(axis=1))
+        rewards.append(reward)
+        for choice in info["choice"][done] if done.any() else ():
+            users = int((choice >= 0).sum())
+            assert 10 <= users <= 20 == len(choice)
+            assert (choice[users:] == -1).all()
+    envs.close()
+    return rewards
+
+
+def test_vectors_of_episodes_of_different_lengths_go_on() -> None:
+    assert len(play_vector("sync", 400, users=(10, 20))) == 400
+
+
+@pytest.mark.parametrize("mode", ["async fork", "async spawn"])
+@pytest.mark.filterwarnings("default:.*multi-threaded, use of fork:DeprecationWarning")
+def test_environments_in_processes_play_the_same(mode: str) -> None:
+    settings: dict[str, Any] = {"users": (10, 20), "certify": True}
+    assert np.array_equal(play_vector(mode, **settings), play_vector("sync", **settings))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_stable_baselines_finds_nothing_to_complain_of(name: str) -> None:
+    checker = pytest.importorskip("stable_baselines3.common.env_checker")
+    checker.check_env(OffloadingEnv(**SETTINGS[name]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.paths import INSTANCES
+from tests.support.paths import INSTANCES, ROOT
 
 PROGRAM = [sys.executable, "-m", "dtkd_opt", "compare"]
 N5, N10 = INSTANCES / "n5.json", INSTANCES / "n10.json"
@@ -59,7 +60,8 @@ def dask(name: str, folder: Path, *options: str) -> Iterator[str]:
     options = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file), *options)
     command = [sys.executable, "-m", f"distributed.cli.dask_{name}", *options]
     with (folder / "log").open("a") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        env = os.environ | {"PYTHONPATH": str(ROOT)}  # of the jobs that tests define
+        process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
     try:
         wait_for(lambda: file.exists() and file.stat().st_size > 0)
         yield json.loads(file.read_text())["address"]

@@ -16,7 +16,7 @@ from dtkd_opt.federation.flower.files import home, write_files
 from dtkd_opt.federation.flower.processes import Processes, free_ports, is_open
 from dtkd_opt.federation.flower.project import write_project
 from dtkd_opt.federation.user_training import UserTrainingResult
-from dtkd_opt.runtime.workers import Rows
+from dtkd_opt.runtime.jobs import Rows
 
 _Jobs = Sequence[tuple[Any, Any]]
 _POLL_S = 0.2

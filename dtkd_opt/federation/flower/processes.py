@@ -12,11 +12,12 @@ from pathlib import Path
 
 from dtkd_opt.federation.flower.project import flower_home
 
-# no telemetry, no question for updates
+# no telemetry, no question for updates, nothing that listens on other than the loopback
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # by the loopback's address, as on these systems
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "NO_PROXY": "127.0.0.1,localhost",
     "no_proxy": "127.0.0.1,localhost",

@@ -13,13 +13,12 @@ from flwr.app import Context, Message, RecordDict
 from flwr.serverapp import Grid, ServerApp
 
 from dtkd_opt.distill.jobs import versions
-from dtkd_opt.errors import DtkdError
 from dtkd_opt.federation import protocol
 from dtkd_opt.federation.flower import messages, status_files
 from dtkd_opt.federation.flower.files import read_agent, read_common, read_teacher
 from dtkd_opt.federation.serialization import Payload, pack_weights, payload_bits
 from dtkd_opt.federation.user_training import UserTraining, UserTrainingResult
-from dtkd_opt.runtime.jobs import this_worker
+from dtkd_opt.runtime.jobs import reason_of, this_worker
 
 _POLL_S = 0.1
 _JOIN_TIMEOUT_S = 120.0  # until all clients are there
@@ -29,13 +28,14 @@ _ABSENT = "its client did not answer"
 
 def _exchange(
     grid: Grid,
-    outgoing: Mapping[int, Callable[[], Message]],
+    outgoing: Mapping[int, Callable[[], Message | str]],
     max_in_flight: int,
     ended: Callable[[int], bool],
 ) -> Iterator[tuple[int, Message | str]]:
-    """Send each message, at most so many at a time, and yield its key with the reply or an error.
+    """Send each message, at most so many at a time, and yield its key with the reply or its fault.
 
-    A message is built when its turn comes: that of the server's place holds a whole training.
+    A message, or what is wrong with it, is made when its turn comes: that of the server's place
+    holds a whole training.
     """
     waiting, in_flight = deque(outgoing), dict[str, int]()
     while waiting or in_flight:
@@ -44,14 +44,14 @@ def _exchange(
             if ended(key):
                 yield key, _ENDED
                 continue
-            try:
-                (sent,) = grid.push_messages([outgoing[key]()])
-            except DtkdError as error:  # of the training
-                yield key, str(error)
+            message = outgoing[key]()
+            if isinstance(message, str):
+                yield key, message
                 continue
+            (sent,) = grid.push_messages([message])
             in_flight[sent] = key
         for reply in grid.pull_messages(list(in_flight)):
-            yield in_flight.pop(reply.metadata.reply_to_message_id), _reply_or_error(reply)
+            yield in_flight.pop(reply.metadata.reply_to_message_id), reply
         for sent, key in list(in_flight.items()):
             if ended(key):
                 del in_flight[sent]
@@ -59,11 +59,14 @@ def _exchange(
         time.sleep(_POLL_S)
 
 
-def _reply_or_error(reply: Message) -> Message | str:
+def _error_of(reply: Message | str) -> str | None:
+    """Why there is nothing in a reply; None where there is."""
+    if isinstance(reply, str):
+        return reply
     if not reply.has_content():
         return f"Flower: {reply.error.reason}"
     errors = reply.content.config_records.get(messages.ERROR)
-    return reply if errors is None else str(errors[messages.ERROR])
+    return None if errors is None else str(errors[messages.ERROR])
 
 
 class _Server:
@@ -76,19 +79,20 @@ class _Server:
         self.teacher = read_teacher(folder, self.common)
         self.node: dict[int, int] = {}  # of each client that was identified
         self.up: dict[int, Payload] = {}
+        self.error: dict[int, str] = {}  # of a client that was identified and has sent nothing
         self.row: dict[int, UserTrainingResult] = {}  # as far as it is known
 
     def run(self) -> None:
         """Both exchanges."""
         self._identify_clients()
-        places = {n: self._spec(n).place for n in self.node}
+        places = {n: self._spec(n).place for n in self.up}
         # devices first: they train while the server does
-        order = sorted(self.node, key=lambda n: (places[n] != "device", n))
-        outgoing = {n: partial(self._payload_message, n) for n in order}
+        order = sorted(self.up, key=lambda n: (places[n] != "device", n))
+        outgoing = {n: partial(self._payload_or_fault, n) for n in order}
         for n, reply in _exchange(self.grid, outgoing, self.max_in_flight, self._ended):
             self._keep(n, reply)
-        for n in set(range(self.tasks)) - set(self.node):
-            self._fail(n, _ENDED if self._ended(n) else _ABSENT)
+        for n in set(range(self.tasks)) - set(self.up):
+            self._fail(n, self.error.get(n) or (_ENDED if self._ended(n) else _ABSENT))
 
     def _ended(self, n: int) -> bool:
         return status_files.client_ended(self.folder, n).exists()
@@ -111,12 +115,24 @@ class _Server:
         }
         replies = _exchange(self.grid, outgoing, self.max_in_flight, lambda _: self._complete())
         for node, reply in replies:
-            if isinstance(reply, Message):
-                n = int(reply.content.config_records[messages.TASK][messages.TASK])
-                self.node[n], self.up[n] = node, messages.payload_of(reply)
+            if isinstance(reply, str) or not reply.has_content():
+                continue  # whose it is is not known: it is absent
+            n = int(reply.content.config_records[messages.TASK][messages.TASK])
+            self.node[n], error = node, _error_of(reply)
+            if error is None:
+                self.up[n] = messages.payload_of(reply)
+            else:
+                self.error[n] = error
 
     def _complete(self) -> bool:
         return all(n in self.node or self._ended(n) for n in range(self.tasks))
+
+    def _payload_or_fault(self, n: int) -> Message | str:
+        """The message to a user's device; what goes wrong with it is this user's alone."""
+        try:
+            return self._payload_message(n)
+        except Exception as error:  # such as memory that does not suffice
+            return reason_of(error)
 
     def _payload_message(self, n: int) -> Message:
         """What the user's device waits for: soft labels, or weights once they are trained."""
@@ -142,9 +158,10 @@ class _Server:
         return message
 
     def _keep(self, n: int, reply: Message | str) -> None:
-        if isinstance(reply, str):
-            self._fail(n, reply)
+        if (error := _error_of(reply)) is not None:
+            self._fail(n, error)
             return
+        assert isinstance(reply, Message)  # words are errors
         row, figures = self.row[n], dict(reply.content.config_records[messages.RESULT])
         for key in ("seconds", "cpu_s"):
             figures[key] += getattr(row, key) or 0.0

@@ -21,6 +21,7 @@ from dtkd_opt.federation.flower.engine import flower as engine
 from dtkd_opt.federation.party_data import PartyData
 from dtkd_opt.federation.user_training import UserTraining
 from tests.support.federating import PROGRAM, instance, plan, write
+from tests.support.sockets import Watch
 
 flower = pytest.mark.skipif(find_spec("flwr") is None, reason="needs the extra federated")
 SHARES = ((240, 0.5, "server"), (120, 0.25, "device"), (100, 0.0, "server"))
@@ -51,6 +52,17 @@ def carry_out(small: Path, cache: Path, resume: Path | None = None, **more: Any)
     return do.federate(problem, solution, spec, output=resume, resume=resume is not None)
 
 
+def carry_out_on_loopback(
+    monkeypatch: pytest.MonkeyPatch, small: Path, cache: Path, **more: Any
+) -> do.Federation:
+    """The same, while nothing of it listens on other interfaces."""
+    monkeypatch.setenv("WATCHED", word := f"{cache}, watched")
+    with Watch(word) as watch:
+        found = carry_out(small, cache, **more)
+    assert {str(address) for address in watch.found} == {"127.0.0.1"}
+    return found
+
+
 @pytest.fixture(scope="session")
 def reference(small: Path, cache: Path) -> do.Federation:
     return carry_out(small, cache)
@@ -64,9 +76,10 @@ def same(found: pd.DataFrame, reference: do.Federation) -> None:
 
 @flower
 def test_the_simulation_gives_the_same_to_the_last_bit(
-    small: Path, cache: Path, reference: do.Federation
+    small: Path, cache: Path, reference: do.Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    same(carry_out(small, cache, engine="flower-simulation").users, reference)
+    found = carry_out_on_loopback(monkeypatch, small, cache, engine="flower-simulation")
+    same(found.users, reference)
 
 
 @flower
@@ -86,9 +99,9 @@ def test_with_hard_labels_nothing_is_sent_and_accuracies_are_the_same(
 @flower
 @pytest.mark.slow
 def test_processes_give_the_same_to_the_last_bit(
-    small: Path, cache: Path, reference: do.Federation
+    small: Path, cache: Path, reference: do.Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    same(carry_out(small, cache, engine="flower").users, reference)
+    same(carry_out_on_loopback(monkeypatch, small, cache, engine="flower").users, reference)
 
 
 @pytest.mark.parametrize(
