@@ -191,6 +191,7 @@ def exact_cost(instance: do.Instance, plan: Plan, balls: Balls) -> Fraction | No
 
 def tightened(instance: do.Instance) -> do.Instance:
     """The same with limits a little tighter."""
+
     def tight(value: float | None) -> float | None:
         return None if value is None else max(value * (1 - TIGHTER), 1e-30)
 
@@ -228,7 +229,9 @@ def examine(instance: do.Instance, limit_s: float = LIMIT_S) -> Findings:
         for method, bound in bounds.items():
             if bound > findings.best:
                 over = float((bound - findings.best) / abs(findings.best))
-                findings.add("false bound", f"{method}: {float(bound)!r} is {over:.1e} above a plan")
+                findings.add(
+                    "false bound", f"{method}: {float(bound)!r} is {over:.1e} above a plan"
+                )
         for method in infeasible:
             findings.add("false infeasible", f"{method}: a plan costs {float(findings.best)!r}")
     if not findings.proven:
@@ -264,7 +267,9 @@ def _worker(task: tuple[int, int, str | None]) -> list[tuple[Kind, str]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first instance")
@@ -277,7 +282,9 @@ def main() -> int:
         print(f"# {line}")
     ends, counts, done = time.monotonic() + given.seconds, Counter[str](), 0
     folder = None if given.folder is None else str(given.folder)
-    tasks = ((given.seed, n, folder) for n in iter(range(given.first, 10**9)) if time.monotonic() < ends)
+    tasks = (
+        (given.seed, n, folder) for n in iter(range(given.first, 10**9)) if time.monotonic() < ends
+    )
     with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
         for number, found in enumerate(pool.imap(_worker, tasks)):
             done += 1

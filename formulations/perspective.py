@@ -132,9 +132,7 @@ def _variables(model: pyo.ConcreteModel, options: Options) -> None:
         dimen=2,
     )
     model.x = pyo.Var(range(len(options)), domain=pyo.Binary)
-    model.share = pyo.Var(
-        model.SHARES, bounds=lambda m, p, k: (0, 1 / float(m.units.part[p, k]))
-    )
+    model.share = pyo.Var(model.SHARES, bounds=lambda m, p, k: (0, 1 / float(m.units.part[p, k])))
     model.delay = pyo.Var(model.SHARES, bounds=(0, None))
 
 

@@ -23,6 +23,9 @@ from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 from dtkd_opt.records.plan import Plan
 
 BOUND_TOL = 1e-7  # relative; by rounding, a solver's bound may exceed a plan by this much
+PLAN_TOL = (
+    1e-8  # of what the pools are worth; by its tolerances, a plan may be better than the best
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +134,19 @@ class Search:
         if self.remaining_s <= 0:
             raise TimeIsUp
 
+    def _exceeds_plan(self, bound: float) -> bool:
+        """Whether a bound is above the incumbent by more than rounding and tolerances explain.
+
+        A plan may use a relative 1e-9 of each pool and limit, at the prices of its allocation.
+        """
+        if self.incumbent is None:
+            return False
+        worth = (self.incumbent.prices * self.options.capacity).sum() / self.options.n_users
+        return bound > self.objective + BOUND_TOL * abs(self.objective) + PLAN_TOL * float(worth)
+
     def raise_bound(self, bound: float) -> None:
         """A valid lower bound on J; one above a feasible plan is not used."""
-        if bound > self.objective + BOUND_TOL * abs(self.objective):
+        if self._exceeds_plan(bound):
             self.bound_invalid = True
             return
         bound = min(bound, self.objective)
@@ -162,7 +175,7 @@ class Search:
             raise ArithmeticError("; ".join(evaluation.violations[:3]))
         if evaluation.objective < self.objective:
             self.incumbent = Incumbent(choice, plan, evaluation, prices)
-            if self.bound > self.objective + BOUND_TOL * abs(self.objective):
+            if self._exceeds_plan(self.bound):
                 self.bound_invalid, self.bound = True, -float("inf")
             self.bound = min(self.bound, self.objective)
             self._report()

@@ -28,6 +28,7 @@ def maximise_bound(
     ends_at: float = np.inf,
     target: float = np.inf,
     callback: Callable[[DualPoint], None] | None = None,
+    on_failure: Callable[[str], None] | None = None,
 ) -> DualPoint:
     """The best prices found, and with them the best bound.
 
@@ -46,6 +47,8 @@ def maximise_bound(
         Stop at a bound L of at least this.
     callback
         Called with every point evaluated: each is a valid bound and suggests a choice.
+    on_failure
+        Called, in words, with what made a master fail; a simpler step took its place.
     """
     if len(options) > LARGE:
         return _maximise_large(options, start, tolerance, max_steps, ends_at, target, callback)
@@ -57,6 +60,8 @@ def maximise_bound(
             break
         if not bundle.advance(tolerance):
             break
+    for failure in set(bundle.failures) if on_failure is not None else ():
+        on_failure(failure)
     return bundle.best
 
 

@@ -21,6 +21,7 @@ from dtkd_opt.solvers.highs import MasterLP
 
 _MAX_PRICE = 1e12  # times the first prices: no plan is worth that, and solvers lose accuracy
 _MAX_WIDTH = 1e4  # relative half-width of the box that ends the search
+_MAX_FAILURES = 20  # of a master, before its search ends
 
 Master = TypeVar("Master", MasterQP, MasterLP)
 
@@ -31,13 +32,34 @@ class Bundle(ABC, Generic[Master]):
     def __init__(self, lagrangian: Lagrangian, master: Master, first: Array):
         self.lagrangian = lagrangian
         self.master: Master = master
+        self.failures: list[str] = []  # of the master, in words
         self.choices: list[Index] = []
         self.last = self.best = self._price(first)
         self.base = self.best.value  # keeps the master's numbers small
 
-    @abstractmethod
     def advance(self, tolerance: float) -> bool:
-        """Price one more point; False when none is predicted to gain more than |L| times this."""
+        """Price one more point; False when none is predicted to gain more than |L| times this.
+
+        Where the master fails, prices move from the best point towards what demand asks: that is
+        one more cut, so that the next master is another.
+        """
+        try:
+            return self._advance(tolerance)
+        except ArithmeticError as error:
+            self.failures.append(str(error))
+        if len(self.failures) > _MAX_FAILURES:
+            return False
+        factor = np.sqrt(np.clip(self.best.gradient + 1, 1 / 16, 16.0))
+        self._evaluate((self.best.prices * self.lagrangian.options.capacity * factor).ravel())
+        return True
+
+    @abstractmethod
+    def _advance(self, tolerance: float) -> bool:
+        """As `advance`; ArithmeticError where the master has no optimum."""
+
+    @abstractmethod
+    def _evaluate(self, values: Array, gain: float = np.inf) -> None:
+        """Price a point of predicted gain, cut there, and keep it if it is the best."""
 
     def _price(self, values: Array) -> DualPoint:
         capacity = self.lagrangian.options.capacity
@@ -62,17 +84,19 @@ class QuadraticBundle(Bundle[MasterQP]):
         super().__init__(lagrangian, MasterQP(values.size), roots**2 * self.unit_s)
         self._add_cut(roots)
 
-    def advance(self, tolerance: float) -> bool:
+    def _advance(self, tolerance: float) -> bool:
         roots, predicted = self.master.maximise()
         gain = predicted * self.unit_s + self.base - self.best.value
         if gain <= tolerance * max(abs(self.best.value), 1e-300):
             return False
-        roots = np.maximum(roots, 1e-6)
-        self.last = self._price(roots**2 * self.unit_s)
-        self._add_cut(roots)
+        self._evaluate(np.maximum(roots, 1e-6) ** 2 * self.unit_s, gain)
+        return True
+
+    def _evaluate(self, values: Array, gain: float = np.inf) -> None:
+        self.last = self._price(values)
+        self._add_cut(np.sqrt(values / self.unit_s))
         if self.last.value > self.best.value:
             self.best = self.last
-        return True
 
     def _add_cut(self, roots: Array) -> None:
         demand = self.last.demand / self.lagrangian.options.capacity
@@ -94,7 +118,7 @@ class BoxstepBundle(Bundle[MasterLP]):
         super().__init__(lagrangian, MasterLP(values.size), self.centre)
         self._add_cut(self.centre)
 
-    def advance(self, tolerance: float) -> bool:
+    def _advance(self, tolerance: float) -> bool:
         while (proposal := self._propose()) is not None:
             values, predicted = proposal
             gain = predicted - self.best.value
@@ -118,7 +142,7 @@ class BoxstepBundle(Bundle[MasterLP]):
         values, predicted = self.master.maximise(self.low, self.high)
         return np.clip(values, self.low, self.high), predicted + self.base
 
-    def _evaluate(self, values: Array, gain: float) -> None:
+    def _evaluate(self, values: Array, gain: float = np.inf) -> None:
         """Price a point; widen the box around it if it has half of the predicted gain."""
         self.last = self._price(values)
         self._add_cut(values)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 
 from dtkd_opt.errors import InputError
@@ -10,6 +13,13 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.methods.stop import Callback, Stop, check_limits
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.proof.check import check_plan
+from dtkd_opt.proof.verify.verification import (
+    arithmetic_for,
+    can_verify,
+    make_arithmetic,
+    proven_bounds,
+    verify,
+)
 from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.certificate import Certificate, LeafNode, Node, SplitNode, gap_above
 from dtkd_opt.records.instance import DEVICE, PLACES, Instance
@@ -41,14 +51,15 @@ def certify(
         bound to this gap instead. Prices alone prove it: where :func:`solve` needs HiGHS, whose
         proofs cannot be checked, the certified gap may stay wider.
     time_limit
-        Seconds, or None for no limit; what was proven by then is certified.
+        Seconds of searching, or None for no limit; what was proven by then is certified.
     callback
         Called with a :class:`Progress` whenever bound, incumbent or phase change.
 
     Returns
     -------
     Certificate
-        Its claims hold in exact arithmetic: :func:`verify` checks them.
+        Its claims hold in exact arithmetic: :func:`verify` has checked them, where python-flint is
+        installed or there are more users than it is for.
 
     Raises
     ------
@@ -70,9 +81,10 @@ def certify(
     with KeepOnCtrlC():
         _, proof = Price().prove(search)
     nodes, prices = _nodes(instance, search.options, proof)
-    bound = min(node.bound for node in nodes if isinstance(node, LeafNode))
     objective = evaluation.objective * _ROUNDED_UP
-    return Certificate(
+    # by its tolerances, a plan may cost less than any that keeps its limits exactly
+    bound = min(objective, *(node.bound for node in nodes if isinstance(node, LeafNode)))
+    certificate = Certificate(
         instance=instance.name,
         instance_sha256=instance.sha256,
         version=__version__,
@@ -83,6 +95,25 @@ def certify(
         prices=prices,
         tree=nodes,
     )
+    return _verified(instance, certificate) if can_verify(instance) else certificate
+
+
+def _verified(instance: Instance, certificate: Certificate) -> Certificate:
+    """The certificate, with lower bounds where the checker proves less; InputError for its plan."""
+    if not verify(instance, certificate):
+        return certificate
+    arithmetic = make_arithmetic(instance, arithmetic_for(instance))
+    tree = list(certificate.tree)
+    for (v, leaf), proven in proven_bounds(instance, certificate, arithmetic):
+        if proven < leaf.bound:
+            tree[v] = leaf.replace(bound=math.nextafter(float(proven), -math.inf))
+    bounds = (node.bound for node in tree if isinstance(node, LeafNode))
+    bound = min(certificate.objective, *bounds)
+    gap = gap_above(certificate.objective, bound)
+    certificate = replace(certificate, tree=tuple(tree), bound=bound, gap=gap)
+    if faults := verify(instance, certificate):
+        raise InputError("solution", faults)
+    return certificate
 
 
 def _nodes(

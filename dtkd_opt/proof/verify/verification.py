@@ -82,7 +82,7 @@ def verify(
     ]
     if faults:
         return faults
-    chosen = _arithmetic(instance, arithmetic or arithmetic_for(instance))
+    chosen = make_arithmetic(instance, arithmetic or arithmetic_for(instance))
     return [
         *_gap_faults(certificate),
         *_plan_faults(instance, certificate, chosen),
@@ -95,7 +95,12 @@ def arithmetic_for(instance: Instance) -> Name:
     return "balls" if len(instance.users) <= BALLS_UP_TO else "arrays"
 
 
-def _arithmetic(instance: Instance, name: Name) -> Arithmetic:
+def can_verify(instance: Instance) -> bool:
+    """Whether what `verify` uses by default is installed."""
+    return arithmetic_for(instance) == "arrays" or find_spec("flint") is not None
+
+
+def make_arithmetic(instance: Instance, name: Name) -> Arithmetic:
     if name == "arrays":
         return Arrays(instance)
     if find_spec("flint") is None:
@@ -205,20 +210,27 @@ def _sum(values: Array, towards: float) -> Fraction:
 
 
 def _leaf_faults(instance: Instance, proof: Certificate, arithmetic: Arithmetic) -> Iterator[str]:
-    """Every leaf's prices prove its bound: N L ≤ N L_leaf ≤ Σ_n min_k c_k(λ) - λ · C, exactly."""
-    bounds: dict[int, dict[int, float]] = {}  # of the leaves of each price set
+    """Every leaf's prices prove its bound, and no leaf's is below the certificate's."""
+    for (v, leaf), proven in proven_bounds(instance, proof, arithmetic):
+        if (bound := leaf.bound) < proof.bound:
+            yield f"bound: {proof.bound} is above that of tree[{v}], {bound}"
+        if not proven >= bound:  # nor is NaN proven
+            shown = float(max(proven, Fraction(-_MAX_TERM)))
+            yield f"tree[{v}]: prices prove only {shown:.17g}, the file claims {bound}"
+
+
+def proven_bounds(
+    instance: Instance, proof: Certificate, arithmetic: Arithmetic
+) -> Iterator[tuple[tuple[int, LeafNode], Fraction]]:
+    """Of each leaf, with its number, what its prices prove: N L_leaf = Σ_n min_k c_k(λ) - λ · C, exactly."""
+    leaves: dict[int, dict[int, LeafNode]] = {}  # of each price set
     for v, node in enumerate(proof.tree):
         if isinstance(node, LeafNode):
-            bounds.setdefault(node.prices, {})[v] = node.bound
+            leaves.setdefault(node.prices, {})[v] = node
     pools = _pools_of(instance)
-    for i, leaf_bounds in sorted(bounds.items()):
+    for i, own in sorted(leaves.items()):
         costs = arithmetic.option_costs(prices := proof.prices[i])
         worth = sum(Fraction(a) * Fraction(b) for a, b in zip(prices.flat, pools.flat, strict=True))
         total = _sum(costs.min(axis=(1, 2, 3)), -math.inf) - worth
-        sums = leaf_sums(proof.tree, leaf_bounds, total, costs)
-        for v, bound in leaf_bounds.items():
-            if bound < proof.bound:
-                yield f"bound: {proof.bound} is above that of tree[{v}], {bound}"
-            if not (proven := sums[v] / len(costs)) >= bound:  # nor is NaN proven
-                shown = float(max(proven, Fraction(-_MAX_TERM)))
-                yield f"tree[{v}]: prices prove only {shown:.17g}, the file claims {bound}"
+        sums = leaf_sums(proof.tree, own, total, costs)
+        yield from (((v, leaf), sums[v] / len(costs)) for v, leaf in own.items())
