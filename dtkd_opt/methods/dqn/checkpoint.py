@@ -23,7 +23,8 @@ from dtkd_opt.methods.dqn.replay_buffer import Transitions, concatenate, is_soun
 from dtkd_opt.methods.dqn.rollout import Rollout
 from dtkd_opt.methods.dqn.settings import DQNTrainSettings
 from dtkd_opt.records.fields import Count, NonNegative, Positive, Record
-from dtkd_opt.records.files import parse_json, write_atomic
+from dtkd_opt.records.files import write_atomic
+from dtkd_opt.records.json_text import parse_json
 from dtkd_opt.records.validation import validate
 
 CHECKPOINT = "checkpoint.safetensors"

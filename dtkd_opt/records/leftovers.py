@@ -1,0 +1,39 @@
+"""What a process must not leave behind, also where it ends at once and nothing is unwound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
+
+_undo: list[Callable[[], object]] = []  # of the blocks that are open, the innermost last
+
+
+@contextmanager
+def undone_at_once(undo: Callable[[], object]) -> Iterator[None]:
+    """Within this block :func:`undo_all` calls `undo`; the block's own end does not."""
+    _undo.append(undo)
+    try:
+        yield
+    finally:
+        _undo.remove(undo)
+
+
+def undo_all() -> None:
+    """Undo what the open blocks would leave behind, the innermost first, before `os._exit`."""
+    for undo in reversed(_undo):
+        with suppress(Exception):  # one that fails must not keep the others from it
+            undo()
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder of the block's own, in the system's place for such."""
+    with (
+        TemporaryDirectory(prefix="dtkd-", ignore_cleanup_errors=True) as name,
+        undone_at_once(partial(rmtree, name, ignore_errors=True)),
+    ):
+        yield Path(name)
