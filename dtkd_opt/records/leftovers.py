@@ -9,6 +9,8 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
+from dtkd_opt.errors import InputError
+
 _undo: list[Callable[[], object]] = []  # of the blocks that are open, the innermost last
 
 
@@ -31,9 +33,11 @@ def undo_all() -> None:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder of the block's own, in the system's place for such."""
-    with (
-        TemporaryDirectory(prefix="dtkd-", ignore_cleanup_errors=True) as name,
-        undone_at_once(partial(rmtree, name, ignore_errors=True)),
-    ):
+    """A folder of the block's own where the system has such; InputError where it takes none."""
+    try:
+        made = TemporaryDirectory(prefix="dtkd-", ignore_cleanup_errors=True)
+    except OSError as error:
+        fault = f"cannot be made: {error.strerror or error}; TMPDIR names another place"
+        raise InputError("a temporary folder", [fault]) from None
+    with made as name, undone_at_once(partial(rmtree, name, ignore_errors=True)):
         yield Path(name)

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from dtkd_opt.errors import KEPT_FAULTS, InputError, UsageError
 from dtkd_opt.records.arrays import Array, Index, Mask
 from dtkd_opt.records.columns import Column, Columns
-from dtkd_opt.records.files import read_bytes, without_ending, write_atomic, write_files
+from dtkd_opt.records.files import (
+    read_bytes,
+    read_unpacked,
+    without_ending,
+    write_atomic,
+    write_files,
+)
+from dtkd_opt.records.json_text import parse_json
 from dtkd_opt.records.streams import is_stream, source_name, target_name
 from dtkd_opt.records.validation import at_path
 
@@ -51,6 +58,18 @@ def referenced_parquet(head: Any, path: Path, key: str = "users") -> Path | None
         fault = f"{key}: must be a list in [ ], as no file is in the same folder, got {got}"
         raise InputError(source_name(path), [fault])
     return path.parent / name
+
+
+def named_tables(path: Path) -> list[Path]:
+    """The Parquet files that a JSON file names; none where it is no file, or not one of JSON."""
+    try:
+        if is_stream(path) or b".parquet" not in (data := read_unpacked(path)):
+            return []
+        head = parse_json(data, str(path))
+        tables = [referenced_parquet(head, path, key) for key in ("users", "incumbent")]
+    except InputError:  # is told when it is read
+        return []
+    return [table for table in tables if table is not None]
 
 
 def write_with_parquet(

@@ -5,6 +5,7 @@ Either yields the rows as jobs end. Numerics get one thread a job, so that times
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import signal
@@ -21,6 +22,8 @@ from typing import Any, TypeAlias, cast
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.fields import Record
+from dtkd_opt.records.leftovers import undone_at_once
+from dtkd_opt.runtime.interrupts import SIGNALS
 from dtkd_opt.runtime.jobs import Job, RowT
 
 Rows: TypeAlias = Generator[RowT, None, None]
@@ -98,10 +101,11 @@ def _processes(execute: Execute[RowT], n_processes: int, jobs: Sequence[Job]) ->
     )
     rows: Rows[RowT] | None = None
     try:
-        with _ctrl_c_delayed():
-            rows = parallel(delayed(execute)(*job) for job in jobs)
-        for row in rows:  # noqa: UP028 - `yield from` closes them without the filter below
-            yield row
+        with undone_at_once(_kill_workers):
+            with _signals_delayed():
+                rows = parallel(delayed(execute)(*job) for job in jobs)
+            for row in rows:  # noqa: UP028 - `yield from` closes them without the filter below
+                yield row
     finally:
         if rows is not None:
             with warnings.catch_warnings():
@@ -109,29 +113,40 @@ def _processes(execute: Execute[RowT], n_processes: int, jobs: Sequence[Job]) ->
                 rows.close()
 
 
+def _kill_workers() -> None:
+    for process in multiprocessing.active_children():
+        process.kill()
+
+
 @contextmanager
-def _ctrl_c_delayed() -> Iterator[None]:
-    """Ctrl-C waits for the end of this block, and cannot reach processes that are started in it."""
+def _signals_delayed() -> Iterator[None]:
+    """Ctrl-C and its like wait for the end of this block, and cannot reach processes started in it.
+
+    A terminal sends them to all of its processes, and so may what sends SIGTERM.
+    """
     pressed: list[int] = []
-    main = threading.current_thread() is threading.main_thread()
-    if main:
-        handler = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
-    ensure_running()  # Python's tracker of resources would unblock it when it starts
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes inherit it
+    handlers: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            handlers[number] = signal.signal(number, lambda number, _: pressed.append(number))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # processes inherit it
+    ensure_running()  # Python's tracker of resources: unblocks some when it starts
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        if main:
-            signal.signal(signal.SIGINT, handler)
-        if pressed:
-            signal.raise_signal(signal.SIGINT)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in pressed:
+            signal.raise_signal(number)
 
 
 def _start_worker(parent: int) -> None:
-    """Ctrl-C is for the parent, which kills its workers; a killed parent wants no more runs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    """Signals are for the parent, which kills its workers; a killed parent wants no more runs."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
 
 

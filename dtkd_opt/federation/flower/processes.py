@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from dtkd_opt.federation.flower.project import flower_home
+from dtkd_opt.records.leftovers import undone_at_once
 
 # no telemetry, no question for updates
 QUIET = {
@@ -35,6 +36,7 @@ class Processes:
     def __init__(self, folder: Path):
         self.folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._undone = ExitStack()
         tools = str(Path(sys.executable).parent)  # of Flower's commands
         self._env = {
             **os.environ,
@@ -81,9 +83,14 @@ class Processes:
         return lines[-1] if lines else "it printed nothing"
 
     def __enter__(self) -> Processes:
+        self._undone.enter_context(undone_at_once(self._end))
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._end()
+        self._undone.close()
+
+    def _end(self) -> None:
         for process in self._running.values():
             _kill(process)
         for process in self._running.values():
