@@ -24,6 +24,9 @@ class DtkdError(Exception):
 
     exit_code = 1
 
+    def __str__(self) -> str:
+        return printable_lines(super().__str__())  # it may hold names
+
 
 class InputError(DtkdError):
     """A file (or record) that cannot be used; one line per fault.

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import ValidationError, field_validator
 
-from dtkd_opt.errors import InputError
+from dtkd_opt.errors import InputError, printable
 from dtkd_opt.records.accuracy import Place
 from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import (
@@ -82,7 +82,7 @@ class Certificate:
 
     def __repr__(self) -> str:
         figures = f"objective {self.objective:.6g}, bound {self.bound:.6g}, gap {self.gap:.1e}"
-        return f"<Certificate of {self.instance}: {figures}, {self.n_leaves} leaves>"
+        return f"<Certificate of {printable(self.instance)}: {figures}, {self.n_leaves} leaves>"
 
     @property
     def n_leaves(self) -> int:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, PrivateAttr, model_validator
 
-from dtkd_opt.errors import KEPT_FAULTS, InputError
+from dtkd_opt.errors import KEPT_FAULTS, InputError, printable
 from dtkd_opt.records.accuracy import PLACES as PLACES
 from dtkd_opt.records.accuracy import AccuracyTable as AccuracyTable
 from dtkd_opt.records.accuracy import Place as Place
@@ -173,7 +173,7 @@ class Instance(Record):
     def __repr__(self) -> str:
         kinds = ("users", "servers", "models")
         sizes = (counted(len(getattr(self, kind)), kind) for kind in kinds)
-        return f'<Instance "{self.name}": {", ".join(sizes)}>'
+        return f'<Instance "{printable(self.name)}": {", ".join(sizes)}>'
 
     def __eq__(self, other: object) -> bool:
         # where a record was read from is not part of what it says

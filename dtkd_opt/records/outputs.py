@@ -13,7 +13,7 @@ from typing import TypeAlias
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.files import without_ending, writing
 from dtkd_opt.records.parquet import named_tables
-from dtkd_opt.records.streams import DASH, is_stdin, is_stdout, is_stream
+from dtkd_opt.records.streams import DASH, is_stdin, is_stdout, is_stream, source_name
 
 _Identity: TypeAlias = str | tuple[int, int]
 
@@ -83,7 +83,7 @@ def check_output(files: Sequence[Path], ending: str, reads: Iterable[Path] = ())
         for read in (path, *named_tables(path)):
             there = is_stdin(read) or read.exists()
             if there and _identity(read, is_stdin(read), 0) in {*written} - {None}:
-                raise InputError(str(read), ["would be overwritten; name another output"])
+                raise InputError(source_name(read), ["would be overwritten; name another output"])
 
 
 def check_writable(path: Path) -> None:

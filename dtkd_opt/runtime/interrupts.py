@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from time import monotonic
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -14,20 +15,22 @@ from dtkd_opt.records.leftovers import undo_all
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+_AGAIN_S = 0.1  # `timeout` and terminals send what they send twice, at once
 
 
 class KeepOnCtrlC:
     """Within this block the first Ctrl-C raises KeyboardInterrupt; so do SIGTERM and SIGHUP.
 
-    A second one raises it again, or with `ends_process` ends the process at once, with 128 and the
-    signal's number as its exit code. With `at_once` False the first one only sets `pressed`, for
-    work whose steps must not be torn; after :meth:`finish` it does so, too, and spoils no writing.
+    A second one, 0.1 s or more after it, raises it again, or with `ends_process` ends the process
+    at once, with 128 and the signal's number as its exit code. With `at_once` False the first one
+    only sets `pressed`, for work whose steps must not be torn; after :meth:`finish` it does so,
+    too, and spoils no writing.
 
     Blocks nest: signals are counted by the outermost, and the innermost says what the first does. A
-    nested block finishes the outer ones, too, but for that of the process. With `pass_on` a signal that came after
-    :meth:`finish` is raised at the end of the outermost block, for a caller who goes on with other
-    work. Threads other than the main one, and handlers that somebody else has set, stay as they
-    are.
+    nested block finishes the outer ones, too, but for one with `ends_process`. With `pass_on` a
+    signal that came after :meth:`finish` is raised at the end of the outermost block, for a caller
+    who goes on with other work. Threads other than the main one have no part in this, and handlers
+    that somebody else has set stay.
     """
 
     _blocks: ClassVar[list[KeepOnCtrlC]] = []  # of the main thread, the innermost last
@@ -37,6 +40,7 @@ class KeepOnCtrlC:
         self._count, self._finished, self._late = 0, False, False
         self._replaced: dict[int, Any] = {}  # handlers by the numbers of their signals
         self._main = False
+        self._last = 0.0  # when a signal came [s]
 
     @property
     def pressed(self) -> bool:
@@ -62,7 +66,11 @@ class KeepOnCtrlC:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         """Of the outermost block."""
         self._count += 1
+        now, before = monotonic(), self._last
+        self._last = now
         if self._count > 1:
+            if now - before < _AGAIN_S:
+                return
             if not self._ends_process:
                 raise KeyboardInterrupt
             undo_all()

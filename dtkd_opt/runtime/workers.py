@@ -100,17 +100,17 @@ def _processes(execute: Execute[RowT], n_processes: int, jobs: Sequence[Job]) ->
         initargs=(os.getpid(),),
     )
     rows: Rows[RowT] | None = None
-    try:
-        with undone_at_once(_kill_workers):
-            with _signals_delayed():
+    with undone_at_once(_kill_workers):
+        try:
+            with _signals_delayed(), _quiet_trackers():
                 rows = parallel(delayed(execute)(*job) for job in jobs)
             for row in rows:  # noqa: UP028 - `yield from` closes them without the filter below
                 yield row
-    finally:
-        if rows is not None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # joblib warns of the jobs that Ctrl-C gave up
-                rows.close()
+        finally:
+            if rows is not None:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # joblib warns of jobs that Ctrl-C gave up
+                    rows.close()
 
 
 def _kill_workers() -> None:
@@ -140,6 +140,20 @@ def _signals_delayed() -> Iterator[None]:
             signal.signal(number, handler)
         for number in pressed:
             signal.raise_signal(number)
+
+
+@contextmanager
+def _quiet_trackers() -> Iterator[None]:
+    """Trackers that start here, which remove what killed workers leave, do not warn of each."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [before, "ignore:resource_tracker"]))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _start_worker(parent: int) -> None:

@@ -27,6 +27,7 @@ from dtkd_opt.records.files import write_atomic
 from dtkd_opt.records.json_text import parse_json
 from dtkd_opt.records.result_files import DQN_CHECKPOINT
 from dtkd_opt.records.validation import validate
+from dtkd_opt.runtime.compiler import import_compiler
 
 _MAY_CHANGE = ("steps", "minutes")  # settings of a resumed training
 _MAX_FLOAT = float(np.finfo(np.float32).max)
@@ -62,6 +63,7 @@ class TrainState:
         with torch.random.fork_rng(devices=[]):  # the caller's own draws stay as they are
             torch.manual_seed(settings.seed)
             self.network = QNetwork(settings.hidden).to(device)
+        import_compiler()
         swa = torch.optim.swa_utils
         average = swa.get_ema_multi_avg_fn(1 - settings.tau)  # type: ignore[no-untyped-call]
         self.target = swa.AveragedModel(self.network, multi_avg_fn=average)
