@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -71,10 +73,11 @@ def printing(output: Path | None = None) -> Iterator[None]:
             yield
             if sys.stdout is not None:
                 sys.stdout.flush()
-        except BrokenPipeError:
-            close_stdout()
         except OSError as error:
+            nobody = nobody_reads(error)
             close_stdout()
+            if nobody:
+                return
             fault = f"cannot be written: {error.strerror or error}"
             raise InputError("standard output", [fault]) from None
 
@@ -114,6 +117,12 @@ def exit_when_stopped(note: str) -> Iterator[None]:
     except KeyboardInterrupt:
         say(f"interrupted{note}", err=True)
         sys.exit(STOPPED)
+
+
+def nobody_reads(error: OSError) -> bool:
+    """Whether standard output's reader has left, or its terminal is gone: no fault of a disk."""
+    gone = error.errno == errno.EIO and stat.S_ISCHR(os.fstat(sys.stdout.fileno()).st_mode)
+    return gone or isinstance(error, BrokenPipeError)
 
 
 def close_stdout() -> None:

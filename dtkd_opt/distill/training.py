@@ -17,7 +17,6 @@ from torch.nn.functional import cross_entropy
 from dtkd_opt.distill.loss import distillation_loss, soften
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.records.fields import Count, Fraction, Positive, Record
-from dtkd_opt.runtime.compiler import import_compiler
 from dtkd_opt.runtime.threads import one_thread
 
 LAYOUT = torch.channels_last  # a third faster than torch's own, for convolutions on a CPU
@@ -116,7 +115,6 @@ def train(
     data[0] = data[0].contiguous(memory_format=LAYOUT)
     steps, per_epoch = config.steps(count), config.batches(count)
     network = network.to(device, memory_format=LAYOUT).train()  # type: ignore[call-overload]
-    import_compiler()
     adam = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
     forward = _forward(network, device)
     with one_thread():

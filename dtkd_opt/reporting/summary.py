@@ -27,6 +27,7 @@ _STATUS = {
     "unknown": "no plan found",
 }
 _MIN_WIDTH = 8  # of a column of text; longer texts are folded on a narrow terminal
+_MIN_TERMINAL = 20  # columns of a terminal
 _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
@@ -38,6 +39,7 @@ class _Console(Console):
 
     def __init__(self, file: StringIO | None = None) -> None:
         super().__init__(file=file, markup=False, emoji=False)
+        self.width = max(self.width, _MIN_TERMINAL)  # of 0 columns rich would show nothing
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -153,11 +155,16 @@ def make_table(
             printable_lines(heading),
             justify="left" if is_text else "right",
             overflow="fold",
-            min_width=min(width, _MIN_WIDTH) if is_text else width,
+            min_width=max(min(width, _MIN_WIDTH) if is_text else width, *_widths(heading)),
         )
     for row in cells:
         rich_table.add_row(*row)
     return rich_table
+
+
+def _widths(heading: str) -> list[int]:
+    """Those of its words, between which it may be broken."""
+    return [0, *map(cell_len, heading.split())]
 
 
 def _with_prefix(value: float, unit: str) -> str:

@@ -1,4 +1,4 @@
-"""torch's compiler, which nothing here uses but which torch's optimizers import."""
+"""torch's compiler, which nothing here uses but which its optimizers, say, import."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def import_compiler() -> None:
-    """Import torch's compiler before an optimizer does: it would leave a folder of its own.
+    """Import torch's compiler before torch does: it would leave a folder of its own.
 
     As it is imported it makes its cache, by default in the temporary folder; the folder that it is
     told here is there already.
