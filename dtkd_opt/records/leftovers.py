@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -11,12 +13,16 @@ from tempfile import TemporaryDirectory
 
 from dtkd_opt.errors import InputError
 
+_TRIES, _PAUSE_S = 20, 0.05
 _undo: list[Callable[[], object]] = []  # of the blocks that are open, the innermost last
 
 
 @contextmanager
 def undone_at_once(undo: Callable[[], object]) -> Iterator[None]:
-    """Within this block :func:`undo_all` calls `undo`; the block's own end does not."""
+    """Within this block :func:`undo_all` calls `undo`; the block's own end does not.
+
+    It may be called amid anything that the main thread does: it must wait for no lock.
+    """
     _undo.append(undo)
     try:
         yield
@@ -39,5 +45,14 @@ def temporary_folder() -> Iterator[Path]:
     except OSError as error:
         fault = f"cannot be made: {error.strerror or error}; TMPDIR names another place"
         raise InputError("a temporary folder", [fault]) from None
-    with made as name, undone_at_once(partial(rmtree, name, ignore_errors=True)):
+    with made as name, undone_at_once(partial(_remove, name)):
         yield Path(name)
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder into which processes that have just been killed may still write."""
+    for _ in range(_TRIES):
+        rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return
+        time.sleep(_PAUSE_S)

@@ -39,7 +39,7 @@ class KeepOnCtrlC:
         self._at_once, self._pass_on, self._ends_process = at_once, pass_on, ends_process
         self._count, self._finished, self._late = 0, False, False
         self._replaced: dict[int, Any] = {}  # handlers by the numbers of their signals
-        self._main = False
+        self._main, self._ending = False, False
         self._last = 0.0  # when a signal came [s]
 
     @property
@@ -73,7 +73,9 @@ class KeepOnCtrlC:
                 return
             if not self._ends_process:
                 raise KeyboardInterrupt
-            undo_all()
+            if not self._ending:  # a third one does not wait for what the second began
+                self._ending = True
+                undo_all()
             os._exit(128 + number)
         inner = self._blocks[-1]
         self._late = inner._finished

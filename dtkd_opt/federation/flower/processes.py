@@ -83,18 +83,18 @@ class Processes:
         return lines[-1] if lines else "it printed nothing"
 
     def __enter__(self) -> Processes:
-        self._undone.enter_context(undone_at_once(self._end))
+        self._undone.enter_context(undone_at_once(self._kill_all))
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._end()
-        self._undone.close()
-
-    def _end(self) -> None:
-        for process in self._running.values():
-            _kill(process)
+        self._kill_all()
         for process in self._running.values():
             process.communicate()  # closes its input, too
+        self._undone.close()
+
+    def _kill_all(self) -> None:
+        for process in self._running.values():
+            _kill(process)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
