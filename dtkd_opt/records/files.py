@@ -28,7 +28,7 @@ from dtkd_opt.records.streams import (
     write_stream,
 )
 
-_GZIP = b"\x1f\x8b"  # what its files begin with, and no JSON
+GZIP = b"\x1f\x8b"  # what its files begin with, and no JSON
 _LEVEL = 6  # of compression: three times as quick as the highest, and 1 % larger
 _NULL_BYTE = "is no file name; must not hold a null byte"
 
@@ -51,7 +51,7 @@ def read_bytes(path: Path) -> bytes:
 def read_unpacked(path: Path) -> bytes:
     """The bytes of a text file, which may be compressed by gzip, whatever its name says."""
     data = read_bytes(path)
-    if not data.startswith(_GZIP):
+    if not data.startswith(GZIP):
         return data
     try:
         return gzip.decompress(data)

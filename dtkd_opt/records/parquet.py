@@ -18,6 +18,7 @@ from dtkd_opt.errors import KEPT_FAULTS, InputError, UsageError
 from dtkd_opt.records.arrays import Array, Index, Mask
 from dtkd_opt.records.columns import Column, Columns
 from dtkd_opt.records.files import (
+    GZIP,
     read_bytes,
     read_unpacked,
     without_ending,
@@ -63,13 +64,19 @@ def referenced_parquet(head: Any, path: Path, key: str = "users") -> Path | None
 def named_tables(path: Path) -> list[Path]:
     """The Parquet files that a JSON file names; none where it is no file, or not one of JSON."""
     try:
-        if is_stream(path) or b".parquet" not in (data := read_unpacked(path)):
+        if is_stream(path) or not _may_be_json(path):  # of large data it takes too long to look
             return []
-        head = parse_json(data, str(path))
+        data = read_unpacked(path)
+        head = parse_json(data, str(path)) if b".parquet" in data else None
         tables = [referenced_parquet(head, path, key) for key in ("users", "incumbent")]
-    except InputError:  # is told when it is read
+    except (InputError, OSError, ValueError):  # is told when it is read
         return []
     return [table for table in tables if table is not None]
+
+
+def _may_be_json(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", GZIP))
 
 
 def write_with_parquet(
