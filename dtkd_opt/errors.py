@@ -14,10 +14,18 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def printable_lines(text: str) -> str:
+    """The same of a text of several lines, which stay so."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 class DtkdError(Exception):
     """Base of all errors that a user can cause or mend; `exit_code` is the command's."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable_lines(super().__str__())  # it may hold names
 
 
 class InputError(DtkdError):

@@ -2,10 +2,11 @@ r"""Random instances at the edges of what a file may hold: no false bound, no fa
 
     python experiments/stress.py --seconds 1800 --seed 0 --folder failures
 
-Every instance (1 to 8 users, 1 to 4 servers) is solved by `price` and by `exact`, the plan certified
-and the certificate verified. Amounts lie up to 6 decades to each side of ordinary ones, a few of them
-up to the ends of what a file may hold; deadlines and energy budgets are placed around a plan: exactly
-at it, just inside and just outside. A failing instance is written to the folder, its findings beside it.
+Every instance (1 to 8 users, 1 to 4 servers) is solved by `price` and by `exact`, the plan
+certified and the certificate verified. Amounts lie up to 6 decades to each side of ordinary ones, a
+few at the ends of what a file may hold; deadlines and energy budgets are placed around a plan:
+exactly at it, just inside and just outside. A failing instance is written to the folder, with its
+findings beside it.
 
 | counted | meaning |
 |---|---|
@@ -20,18 +21,20 @@ at it, just inside and just outside. A failing instance is written to the folder
 from __future__ import annotations
 
 import argparse
-import multiprocessing
+import itertools
 import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from common import provenance
+from joblib import Parallel, delayed
 
 import dtkd_opt as do
 from dtkd_opt.proof.verify.balls import Balls
@@ -42,7 +45,9 @@ from dtkd_opt.records.plan import Plan
 Kind = Literal[
     "false bound", "violation", "false infeasible", "refused", "unproven", "traceback"
 ]  # fmt: skip
-KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Finding = tuple[Kind, str]
+Task = tuple[int, int, Path | None]  # seed, number, folder
 SPREADS = (0.0, 1.0, 3.0, 6.0)  # decades to each side
 LIMIT_S = 10.0  # of one method on one instance
 NUDGES = (0.0, 1e-15, -1e-15, 1e-12, -1e-12, 1e-9, -1e-9, 1e-6, -1e-6, 1e-3, -1e-3, 0.1, -0.1, 1.0)
@@ -130,7 +135,8 @@ def _user(draw: Draw, name: str, servers: int) -> do.User:
 def _with_limits(draw: Draw, instance: do.Instance) -> do.Instance:
     """Deadlines and budgets around those of a random choice's best plan."""
     options = do.build_options(instance)
-    choice = np.array([draw.rng.integers(a, b) for a, b in zip(options.start, options.start[1:])])
+    sizes = np.diff(options.start)
+    choice = options.start[:-1] + draw.rng.integers(sizes)
     evaluation = do.evaluate(instance, _plan_of(options, choice))
     nudge = float(draw.rng.choice(NUDGES)) if draw.chance(0.5) else None
     users = []
@@ -158,7 +164,7 @@ class Findings:
     """What is wrong with the answers for one instance."""
 
     instance: do.Instance
-    found: list[tuple[Kind, str]] = field(default_factory=list)
+    found: list[Finding] = field(default_factory=list)
     best: Fraction | None = None  # cost of the best plan that keeps all limits exactly
     proven: bool = False
 
@@ -250,47 +256,50 @@ def _certify(
             findings.add("refused", f"{arithmetic}: {fault}")
 
 
-def _worker(task: tuple[int, int, str | None]) -> list[tuple[Kind, str]]:
+def work(task: Task) -> list[Finding] | None:
+    """What is found of one instance, written to the folder; None where none could be drawn."""
     seed, number, folder = task
-    rng = np.random.default_rng([seed, number])
     name = f"stress-{seed}-{number}"
     try:
-        instance = draw_instance(rng, name)
-    except do.DtkdError:  # a choice whose limits cannot be placed
-        return []
-    findings = examine(instance)
-    if findings.found and folder is not None:
-        do.write_instance(instance, Path(folder) / f"{name}.json")
-        lines = [f"{kind}: {words}\n" for kind, words in findings.found]
-        (Path(folder) / f"{name}.txt").write_text("".join(lines))
-    return findings.found
+        instance = draw_instance(np.random.default_rng([seed, number]), name)
+    except do.DtkdError:  # no plan to place limits at
+        return None
+    found = examine(instance).found
+    if found and folder is not None:
+        do.write_instance(instance, folder / f"{name}.json")
+        (folder / f"{name}.txt").write_text("".join(f"{kind}: {words}\n" for kind, words in found))
+    return found
+
+
+def _tasks(seed: int, first: int, folder: Path | None, ends: float) -> Iterator[Task]:
+    """Instances by number, as long as there is time."""
+    for number in itertools.count(first):
+        if time.monotonic() > ends:
+            return
+        yield seed, number, folder
 
 
 def main() -> int:
+    """Run for some seconds and print the counts; 1 where anything but `unproven` was found."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first instance")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--folder", type=Path, help="where failing instances go")
     given = parser.parse_args()
     if given.folder is not None:
         given.folder.mkdir(parents=True, exist_ok=True)
     for line in provenance(("dtkd-opt", "numpy", "highspy", "clarabel", "python-flint")):
-        print(f"# {line}")
-    ends, counts, done = time.monotonic() + given.seconds, Counter[str](), 0
-    folder = None if given.folder is None else str(given.folder)
-    tasks = (
-        (given.seed, n, folder) for n in iter(range(given.first, 10**9)) if time.monotonic() < ends
-    )
-    with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
-        for number, found in enumerate(pool.imap(_worker, tasks)):
-            done += 1
-            counts.update({kind for kind, _ in found})
-            if time.monotonic() > ends:
-                break
+        print(f"# {line}", flush=True)
+    counts, done = Counter[str](), 0
+    tasks = _tasks(given.seed, given.first, given.folder, time.monotonic() + given.seconds)
+    with Parallel(n_jobs=given.jobs, return_as="generator_unordered") as parallel:
+        for found in parallel(delayed(work)(task) for task in tasks):
+            done += found is not None
+            counts.update({kind for kind, _ in found or ()})
     print(f"instances: {done}")
     for kind in KINDS:
         print(f"{kind}: {counts[kind]}")

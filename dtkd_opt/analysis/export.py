@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +11,10 @@ from dtkd_opt.errors import UsageError
 from dtkd_opt.methods.search import NoPlanError, Search
 from dtkd_opt.methods.stop import Stop
 from dtkd_opt.problem.options import Options, build_options
-from dtkd_opt.records.files import write_atomic
+from dtkd_opt.records.files import write_atomic, writing
 from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.leftovers import temporary_folder
+from dtkd_opt.records.outputs import check_writable
 
 Format = Literal["nl", "lp", "mps"]
 Formulation = Literal["minlp", "perspective"]
@@ -32,7 +33,7 @@ def export(
     Parameters
     ----------
     instance, path
-        What to write, and where; the file is written atomically.
+        What to write, and where; the file is written atomically, "-" is standard output.
     format
         ``nl``: the nonlinear model. ``lp`` and ``mps``: the MILP with the tangents that `exact`
         needed to close its gap, so that its optimum is J's to that gap (1e-6), without the options
@@ -65,6 +66,7 @@ def export(
         raise UsageError(f"{format} holds linear models only; leave the formulation away")
     if time_limit is not None and (format == "nl" or not time_limit > 0):
         raise UsageError("time_limit belongs to lp and mps and must be greater than 0 seconds")
+    check_writable(Path(path))
     import pyomo.environ  # noqa: F401 - registers the writers
 
     from dtkd_opt.formulations import minlp, perspective
@@ -78,9 +80,10 @@ def export(
         model = minlp.build(instance)
     else:
         model = perspective.build_nonlinear(options)
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / f"model.{format}"
-        model.write(str(file))
+    with temporary_folder() as folder:
+        file = folder / f"model.{format}"
+        with writing(file):
+            model.write(str(file))
         write_atomic(Path(path), file.read_bytes())
     return gap
 

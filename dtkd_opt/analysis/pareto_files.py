@@ -13,10 +13,11 @@ from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.problem.evaluate import Evaluation
 from dtkd_opt.proof.check import check_plan
 from dtkd_opt.records.arrays import Array
-from dtkd_opt.records.files import to_csv, write_atomic
+from dtkd_opt.records.files import to_csv, without_ending, write_files
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.outputs import check_output, check_writable
 from dtkd_opt.records.solution import read_solution
+from dtkd_opt.records.streams import is_stream, source_name
 from dtkd_opt.reporting.figures import (
     BLUE,
     EMPTY,
@@ -39,39 +40,48 @@ def evaluate_plans(instance: Instance, paths: Iterable[Path]) -> dict[str, Evalu
     for path in paths:
         evaluation, faults = check_plan(instance, read_solution(path))
         if evaluation is None or faults:
-            raise InputError(str(path), faults)
-        evaluations[path.name.removesuffix(".json").removesuffix(".solution")] = evaluation
+            raise InputError(source_name(path), faults)
+        name = path.name.removesuffix(".gz").removesuffix(".json").removesuffix(".solution")
+        evaluations[name] = evaluation
     return evaluations
 
 
 def check_front(path: Path, reads: Iterable[Path] = ()) -> None:
     """Raise the errors of :func:`write_front` before the sweep instead of after it.
 
-    Also UsageError where one of the files that are read would be overwritten. Tables of users may
-    be read too, under names that only `reads` hold: nothing is written to a Parquet file.
+    Also InputError where one of the files that are read would be overwritten.
     """
-    require("matplotlib", "plot", "the figure")
-    check_writable(path)
-    if path.suffix.lower() == ".parquet":
+    files = _paths(path)
+    if len(files) > 1:
+        require("matplotlib", "plot", "the figure")
+    for file in files:
+        check_writable(file)
+    check_output(files, ".csv", reads)
+    if path.suffix.lower() == ".parquet":  # an instance of any name may be of it
         raise UsageError(f"{path} is named like a table of users; name it .csv")
-    figure = path.with_suffix(".svg")
-    check_writable(figure)
-    check_output((path, figure), ".csv", reads)
 
 
 def write_front(
     front: ParetoFront, path: Path, beside: Mapping[str, Evaluation] | None = None
-) -> tuple[Path, Path]:
-    """Write the plans (CSV) and the figure (SVG) beside it, each atomically; their paths.
+) -> tuple[Path, ...]:
+    """Write the plans (CSV) and the figure (SVG) beside it, atomically; their paths.
 
-    Errors as of :func:`check_front`.
+    To standard output or a pipe, beside which no file lies, the plans only. Errors as of
+    :func:`check_front`.
     """
     check_front(path)
-    figure = path.with_suffix(".svg")
-    drawn = svg(draw(front, beside), figure.stem)
-    write_atomic(path, to_csv(front.frame))
-    write_atomic(figure, drawn)
-    return path, figure
+    files = _paths(path)
+    contents = {path: to_csv(front.frame)}
+    for figure in files[1:]:
+        contents[figure] = svg(draw(front, beside), figure.stem)
+    write_files(contents)
+    return files
+
+
+def _paths(path: Path) -> tuple[Path, ...]:
+    """The plans' file, and the figure's beside it."""
+    figure = path.with_name(f"{without_ending(path).name}.svg") if path.name else path
+    return (path,) if is_stream(path) else (path, figure)
 
 
 def draw(front: ParetoFront, beside: Mapping[str, Evaluation] | None = None) -> Any:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from dtkd_opt.commands import console
-from dtkd_opt.errors import UsageError
+from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.records.outputs import check_files, check_writable
+from dtkd_opt.records.result_files import all_calibration_paths, calibration_paths
+from dtkd_opt.records.streams import is_stream, source_name, target_name
 
 if TYPE_CHECKING:
     from dtkd_opt.distill.calibrate import CalibrationResult
@@ -89,12 +93,27 @@ def calibrate(
     if accuracy is not None and into is None:
         raise UsageError("--accuracy says which accuracies --into takes; give --into INSTANCE")
     accuracy = accuracy or "mean"
+    _check(output, models, into, given["data"])
     kept = "" if output is None else "; finished trainings are kept, --resume goes on"
-    with console.exit_on_ctrl_c(kept):
+    with console.exit_when_stopped(kept):
         if output is None:
             _insert_finished(models, into, accuracy)
         elif _calibrate(output, into, accuracy, given):
             sys.exit(1)
+
+
+def _check(output: Path | None, models: Path | None, into: Path | None, data: str) -> None:
+    """Raise before torch is loaded what would be met after hours."""
+    target = [] if into is None else [into]
+    reads = [*target, *([models] if models else []), *console.data_files(data)]
+    check_files(reads)
+    for path in target:  # is read and written, if it is a file
+        check_writable(path)
+    if output is not None:
+        for path in (output, *target):  # others lie beside the one, the other is read twice
+            if is_stream(path):
+                raise InputError(target_name(path), ["is no plain file; name one"])
+        check_files(reads, all_calibration_paths(output))
 
 
 def _insert_finished(models: Any, into: Path | None, accuracy: Accuracy) -> None:
@@ -114,14 +133,12 @@ def _insert_finished(models: Any, into: Path | None, accuracy: Accuracy) -> None
 def _calibrate(output: Path, into: Path | None, accuracy: Accuracy, given: dict[str, Any]) -> bool:
     """Calibrate; whether trainings failed."""
     from dtkd_opt.distill.calibrate import calibrate as run
-    from dtkd_opt.distill.results import check_output
     from dtkd_opt.distill.settings import CalibrationSettings
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
     options = {name: given.pop(name) for name in _SETTINGS}
     settings = console.make_record(CalibrationSettings, options)
     if into is not None:  # before hours of training
-        check_output(output, [into])
         _check_accuracy(accuracy, given["seeds"], given["sizes"])
         _read_checked(into, settings.epochs)
     with KeepOnCtrlC() as ctrl_c, console.progress_bar() as callback:
@@ -148,7 +165,7 @@ def _read_checked(into: Path, epochs: int) -> Instance:
     from dtkd_opt.records.instance import read_instance
 
     instance = read_instance(into)
-    check_epochs(instance, epochs, str(into))
+    check_epochs(instance, epochs, source_name(into))
     return instance
 
 
@@ -156,17 +173,14 @@ def _write_into(calibration: Calibration, into: Path, accuracy: Accuracy) -> Non
     from dtkd_opt.records.instance import write_instance
 
     instance = calibration.into(_read_checked(into, calibration.task.epochs), accuracy)
-    files = write_instance(instance, into)
-    console.print_line(
-        f"written: {' and '.join(map(str, files))} (models of {calibration.data}, {accuracy})"
-    )
+    line = console.write(partial(write_instance, instance), into)
+    console.print_line(f"{line} (models of {calibration.data}, {accuracy})", into)
 
 
 def _print(calibration: Calibration, result: CalibrationResult, output: Path) -> None:
-    from dtkd_opt.distill.results import result_paths
     from dtkd_opt.distill.summary import accuracy_lines, failure_lines
 
     for line in accuracy_lines(calibration, result.trainings):
         console.print_line(line)
-    console.print_first(failure_lines(result.failures), result_paths(output)[1])
-    console.print_line(f"written: {', '.join(map(str, result_paths(output)))}")
+    console.print_first(failure_lines(result.failures), calibration_paths(output)[1])
+    console.print_line(f"written: {', '.join(map(str, calibration_paths(output)))}")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, print_line
+from dtkd_opt.commands.console import FILE, default_output, print_line, write
 from dtkd_opt.errors import InputError
+from dtkd_opt.records.outputs import check_files, with_table
+from dtkd_opt.records.streams import source_name
+
+if TYPE_CHECKING:
+    from dtkd_opt.records.instance import Instance
 
 
 @click.command()
@@ -28,25 +34,40 @@ def certify(
     Example:
       dtkd-opt certify instances/n50.json n50.solution.json --target 1e-6
     """
+    output = output or default_output(instance, "certificate.json")
+    check_files([instance, solution], with_table(output, ".incumbent"))
     from dtkd_opt.proof.certify import certify as run
     from dtkd_opt.records.certificate import write_certificate
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.records.solution import read_solution
     from dtkd_opt.reporting.summary import live_line
+    from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
     problem, plan = read_instance(instance), read_solution(solution)
-    output = output or Path(f"{instance.stem}.certificate.json")
-    with live_line() as show:
-        try:
-            proof = run(problem, plan, target=target, time_limit=time_limit, callback=show)
-        except InputError as error:
-            raise InputError(str(solution), error.faults) from None
-    write_certificate(proof, output)
-    print_line(
-        f"{solution}: feasible for {problem.name}; J = {proof.objective:.6f} s, no plan is better "
-        f"than {proof.bound:.6f} s: gap at most {proof.gap:.1e} ({proof.n_leaves} priced cases)"
-    )
-    print_line(f"written: {output}")
+    with KeepOnCtrlC() as ctrl_c:
+        with live_line() as show:
+            try:
+                proof = run(problem, plan, target=target, time_limit=time_limit, callback=show)
+            except InputError as error:
+                raise InputError(source_name(solution), error.faults) from None
+        ctrl_c.finish()
+        line = write(partial(write_certificate, proof), output)
+        print_line(
+            f"{source_name(solution)}: feasible for {problem.name}; J = {proof.objective:.6f} s, "
+            f"no plan is better than {proof.bound:.6f} s: gap at most {proof.gap:.1e} "
+            f"({proof.n_leaves} priced cases)",
+            output,
+        )
+        print_line(f"{line} ({_checked(problem)})", output)
+
+
+def _checked(instance: Instance) -> str:
+    """Whether `certify` has verified what it wrote."""
+    from dtkd_opt.proof.verify import arithmetic_for, can_verify
+
+    if can_verify(instance):
+        return f"verified, arithmetic: {arithmetic_for(instance)}"
+    return 'not verified: that needs python-flint, pip install "dtkd-opt[verify]"'
 
 
 @click.command()
@@ -64,6 +85,7 @@ def verify(instance: Path, certificate: Path, arithmetic: Any) -> None:
     Example:
       dtkd-opt verify instances/n50.json n50.certificate.json
     """
+    check_files([instance, certificate])
     from dtkd_opt.proof.verify import arithmetic_for
     from dtkd_opt.proof.verify import verify as run
     from dtkd_opt.records.certificate import read_certificate
@@ -72,9 +94,9 @@ def verify(instance: Path, certificate: Path, arithmetic: Any) -> None:
     problem, proof = read_instance(instance), read_certificate(certificate)
     arithmetic = arithmetic or arithmetic_for(problem)
     if faults := run(problem, proof, arithmetic=arithmetic):
-        raise InputError(str(certificate), faults)
+        raise InputError(source_name(certificate), faults)
     print_line(
-        f"{certificate}: proven for {problem.name}: a plan of J ≤ {proof.objective} s, "
-        f"none below {proof.bound} s, gap ≤ {proof.gap:.2e} "
+        f"{source_name(certificate)}: proven for {problem.name}: "
+        f"a plan of J ≤ {proof.objective} s, none below {proof.bound} s, gap ≤ {proof.gap:.2e} "
         f"(leaves: {proof.n_leaves}, arithmetic: {arithmetic})"
     )

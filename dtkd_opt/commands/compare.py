@@ -11,6 +11,8 @@ import click
 
 from dtkd_opt.commands import console
 from dtkd_opt.commands.settings import given_settings, settings_tables
+from dtkd_opt.records.outputs import check_folder
+from dtkd_opt.records.result_files import COMPARISON, COMPARISON_JOURNAL
 
 
 @click.command()
@@ -56,6 +58,8 @@ def compare(
       dtkd-opt compare instances/n50.json --params mine.toml \\
         --method q-learning --method "q-learning cold" --output cold
     """
+    reads = instances if params is None else (*instances, params)
+    check_folder(output, (COMPARISON_JOURNAL, *COMPARISON), reads)
     from dtkd_opt.analysis.compare import compare as run
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
@@ -63,7 +67,7 @@ def compare(
     given["settings"] = settings_tables(given["methods"], params, given_settings({"cold": cold}))
     problems = [read_instance(path) for path in instances]
     note = "; finished runs are kept, the same command goes on"
-    with console.exit_on_ctrl_c(note), KeepOnCtrlC() as ctrl_c:
+    with console.exit_when_stopped(note), KeepOnCtrlC() as ctrl_c:
         with console.progress_bar() as progress:
             callback = partial(progress, "runs")
             comparison = run(problems, output=output, resume=not fresh, callback=callback, **given)
@@ -84,5 +88,4 @@ def _print(comparison: Any, output: Path) -> None:
         return
     print_tables(summary_tables(comparison.summary))
     console.print_first(failure_lines(comparison.records), output / "runs.csv", err=False)
-    names = ("runs.csv", "summary.csv", "gap_over_time.svg", "accuracy_delay.svg")
-    click.echo(f"written: {', '.join(str(output / name) for name in names)}")
+    console.say(f"written: {', '.join(str(output / name) for name in COMPARISON)}")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import signal
+import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.errors import InputError, UsageError, printable_lines
 from dtkd_opt.records.fields import Record
+from dtkd_opt.records.files import without_ending
+from dtkd_opt.records.streams import DASH, is_stdout, target_name
 from dtkd_opt.runtime.runner import PhaseCallback
 
 FILE = click.Path(path_type=Path)
+STOPPED = 130  # exit code of work that --resume goes on with: of Ctrl-C, as shells have it
 _MAX_LINES = 20
 R = TypeVar("R", bound=Record)
 
@@ -45,49 +49,83 @@ def make_record(kind: type[R], options: Mapping[str, Any]) -> R:
         raise UsageError("; ".join(error.faults)) from None
 
 
+def data_files(data: str) -> list[Path]:
+    """The file that `--data` names, if any."""
+    return [Path(data.removeprefix("npz:"))] if data.startswith("npz:") else []
+
+
+def default_output(path: Path, ending: str) -> Path:
+    """The file in the current folder that is written for an input where no output is named."""
+    name = "stdin" if path == DASH else without_ending(path).name
+    return Path(f"{name}.{ending}")
+
+
 @contextmanager
-def printing() -> Iterator[None]:
+def printing(output: Path | None = None) -> Iterator[None]:
     """For results: a reader that has seen enough (`| head`) ends nothing.
 
-    InputError where standard output takes no more, such as on a full disk.
+    InputError where standard output takes no more, such as on a full disk. Where `output` has
+    standard output to itself, words go to standard error.
     """
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _close_stdout()
-    except OSError as error:
-        _close_stdout()
-        fault = f"cannot be written: {error.strerror or error}"
-        raise InputError("standard output", [fault]) from None
+    taken = output is not None and is_stdout(output)
+    with redirect_stdout(sys.stderr) if taken else nullcontext():
+        try:
+            yield
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except OSError as error:
+            nobody = nobody_reads(error)
+            close_stdout()
+            if nobody:
+                return
+            fault = f"cannot be written: {error.strerror or error}"
+            raise InputError("standard output", [fault]) from None
 
 
-def print_line(text: str) -> None:
-    """Print one line of a result."""
+def say(text: str, *, err: bool = False) -> None:
+    """Print words of one line or more; what a terminal would obey, in names, is escaped."""
+    click.echo(printable_lines(text), err=err)
+
+
+def print_line(text: str, output: Path | None = None) -> None:
+    """Print one line of a result, on standard error where `output` is standard output."""
+    with printing(output):
+        say(text)
+
+
+def write(writer: Callable[[Path], Sequence[Path]], output: Path) -> str:
+    """Write what a command makes; the line that says where to."""
+    files: Sequence[Path] = (output,)
     with printing():
-        click.echo(text)
+        files = writer(output)
+    return f"written: {' and '.join(map(target_name, files))}"
 
 
 def print_first(lines: Sequence[str], file: Path, *, err: bool = True) -> None:
     """Print the first 20 of lines about failures, and which file has the others."""
     for line in lines[:_MAX_LINES]:
-        click.echo(line, err=err)
+        say(line, err=err)
     if len(lines) > _MAX_LINES:
-        click.echo(f"… and {len(lines) - _MAX_LINES} more in {file}", err=err)
+        say(f"… and {len(lines) - _MAX_LINES} more in {file}", err=err)
 
 
 @contextmanager
-def exit_on_ctrl_c(note: str) -> Iterator[None]:
+def exit_when_stopped(note: str) -> Iterator[None]:
     """For work that is kept as it ends: KeyboardInterrupt prints a note and exits with code 130."""
     try:
         yield
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until the workers have ended
-        click.echo(f"interrupted{note}", err=True)
-        sys.exit(128 + signal.SIGINT)  # as shells have it
+        say(f"interrupted{note}", err=True)
+        sys.exit(STOPPED)
 
 
-def _close_stdout() -> None:
+def nobody_reads(error: OSError) -> bool:
+    """Whether standard output's reader has left, or its terminal is gone: no fault of a disk."""
+    gone = error.errno == errno.EIO and stat.S_ISCHR(os.fstat(sys.stdout.fileno()).st_mode)
+    return gone or isinstance(error, BrokenPipeError)
+
+
+def close_stdout() -> None:
     """Let what is still in its buffer go nowhere: Python writes it once more at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -96,16 +134,22 @@ def _close_stdout() -> None:
 def progress_bar() -> Iterator[PhaseCallback]:
     """A bar on a terminal's standard error, and the callback that moves it."""
     from rich import progress as rich
-    from rich.console import Console
 
-    console = Console(stderr=True)
+    from dtkd_opt.reporting.summary import live_console
+
     columns = (
         rich.TextColumn("{task.description}"), rich.BarColumn(), rich.TaskProgressColumn(),
         rich.TimeElapsedColumn(), rich.TextColumn("left"), rich.TimeRemainingColumn(),
     )  # fmt: skip
-    with rich.Progress(
-        *columns, console=console, disable=not console.is_terminal, speed_estimate_period=1200
-    ) as progress:
+    with (
+        live_console() as console,
+        rich.Progress(
+            *columns,
+            console=console,
+            disable=not console.is_terminal,
+            speed_estimate_period=1200,
+        ) as progress,
+    ):
         phases: dict[str, Any] = {}
 
         def callback(phase: str, done: float, total: float) -> None:

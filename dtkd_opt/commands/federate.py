@@ -10,6 +10,8 @@ import click
 
 from dtkd_opt.commands import console
 from dtkd_opt.federation.spec import Engine
+from dtkd_opt.records.outputs import check_folder
+from dtkd_opt.records.result_files import FEDERATION, FEDERATION_JOURNAL
 
 if TYPE_CHECKING:
     from dtkd_opt.federation import Federation
@@ -70,6 +72,9 @@ def federate(
       dtkd-opt federate my.json my.solution.json --data fashion-mnist --table fashion-mnist.json \\
         --partition "dirichlet(0.3)" --engine flower --output my.federation
     """
+    reads = [instance, solution, *([calibration] if calibration else [])]
+    reads += console.data_files(options["data"])
+    check_folder(output, (FEDERATION_JOURNAL, *FEDERATION), reads)
     from dtkd_opt.federation import FederationSpec
     from dtkd_opt.federation import federate as run
     from dtkd_opt.records.calibration import read_calibration
@@ -78,7 +83,7 @@ def federate(
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
     note = "; users that are done are kept, --resume goes on"
-    with console.exit_on_ctrl_c(note), KeepOnCtrlC() as ctrl_c:
+    with console.exit_when_stopped(note), KeepOnCtrlC() as ctrl_c:
         problem, plan = read_instance(instance), read_solution(solution)
         measured = None if calibration is None else read_calibration(calibration)
         spec = console.make_record(FederationSpec, options | {"calibration": measured})
@@ -93,8 +98,7 @@ def federate(
 
 
 def _print(result: Federation, output: Path) -> None:
-    from dtkd_opt.federation.report import result_paths
-
+    files = [output / name for name in FEDERATION]
     for name, value in (
         ("users done", f"{len(result.done)} of {len(result.users)}"),
         ("predicted mean accuracy", f"{result.predicted_accuracy:.2%}"),
@@ -105,5 +109,5 @@ def _print(result: Federation, output: Path) -> None:
     for note in result.notes:
         console.print_line(note)
     failed = [f"failed: {row.name}: {row.reason}" for row in result.failed.itertuples(index=False)]
-    console.print_first(failed, result_paths(output)[0])
-    console.print_line(f"written: {', '.join(map(str, result_paths(output)))}")
+    console.print_first(failed, files[0])
+    console.print_line(f"written: {', '.join(map(str, files))}")

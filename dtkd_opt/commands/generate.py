@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, make_record, print_line
+from dtkd_opt.commands.console import FILE, make_record, print_line, printing, write
+from dtkd_opt.records.outputs import check_files, with_table
+from dtkd_opt.records.streams import target_name
 
 
 @click.command()
@@ -39,6 +42,7 @@ def generate(
       dtkd-opt generate --users 50 --servers 3 --deadlines 0.5 --output my.json
       dtkd-opt generate --users 50 --models fashion-mnist.json --output my.json
     """
+    check_files([] if models is None else [models], with_table(output))
     from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
     from dtkd_opt.records.calibration import read_calibration
     from dtkd_opt.records.instance import write_instance
@@ -46,8 +50,8 @@ def generate(
     given = make_record(GeneratorSettings, settings)
     calibration = None if models is None else read_calibration(models)
     instance = generate_instance(users, servers, seed, given, name, calibration, accuracy)
-    written = write_instance(instance, output)
-    print_line(f"written: {' and '.join(map(str, written))} ({instance.description})")
+    line = write(partial(write_instance, instance), output)
+    print_line(f"{line} ({instance.description})", output)
 
 
 @click.command()
@@ -69,9 +73,12 @@ def export(
     Example:
       dtkd-opt export instances/n20.json --format nl --output n20.nl
     """
+    check_files([instance], [output])
     from dtkd_opt.analysis.export import export as run
     from dtkd_opt.records.instance import read_instance
 
-    gap = run(read_instance(instance), output, format_, formulation, time_limit=time_limit)
+    problem, gap = read_instance(instance), None
+    with printing():
+        gap = run(problem, output, format_, formulation, time_limit=time_limit)
     exactness = "" if gap is None else f" (its optimum is J's to a relative {gap:.1e})"
-    print_line(f"written: {output}{exactness}")
+    print_line(f"written: {target_name(output)}{exactness}", output)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import suppress
 
 import click
 
+from dtkd_opt.commands import console
 from dtkd_opt.commands.calibrate import calibrate
 from dtkd_opt.commands.certify import certify, verify
 from dtkd_opt.commands.compare import compare
@@ -17,6 +19,7 @@ from dtkd_opt.commands.solve import check, solve
 from dtkd_opt.commands.train_dqn import train_dqn
 from dtkd_opt.errors import DtkdError
 from dtkd_opt.records.version import __version__
+from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -42,16 +45,34 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # names may hold what a terminal does not know
+    with KeepOnCtrlC(ends_process=True):
+        code, words = _run()
+        with suppress(OSError):  # nobody is there who could read it
+            if words:
+                console.say(words, err=True)
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except OSError:  # has been told, or nobody reads
+            console.close_stdout()
+    if code:
+        sys.exit(code)
+
+
+def _run() -> tuple[int, str]:
+    """The command's exit code, and what remains to be said about it."""
     try:
         cli.main(standalone_mode=False)
+    except SystemExit as end:
+        return int(end.code or 0), ""
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        shown = io.StringIO()
+        error.show(shown)
+        return error.exit_code, shown.getvalue().rstrip("\n")
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; nothing was written", err=True)
-        sys.exit(1)
+        return 1, "interrupted; nothing was written"
     except DtkdError as error:
-        click.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code, str(error)
+    except OSError as error:  # of printing: what reads and writes files has words of its own
+        return 1, f"standard output: cannot be written: {error.strerror or error}"
+    return 0, ""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, print_line, printing
+from dtkd_opt.commands import console
+from dtkd_opt.commands.console import FILE
+from dtkd_opt.records.outputs import check_files
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,7 +29,7 @@ _OLD_NAMES = {"least": "min-weight", "most": "max-weight"}
 @click.option("--time-limit", type=float, help="Seconds for each weight.")
 @click.option("--beside", type=FILE, multiple=True, help="Solution file to draw too; repeatable.")
 @click.option(
-    "--output", type=FILE, help="CSV file; the figure beside it. [default: NAME.pareto.csv]"
+    "--output", type=FILE, help="CSV file; the figure beside it. [default: ./NAME.pareto.csv]"
 )
 def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **given: Any) -> None:
     """Prove the best plan for each of many weights ρ of the error.
@@ -40,28 +42,29 @@ def pareto(instance: Path, beside: tuple[Path, ...], output: Path | None, **give
       dtkd-opt solve instances/n50.json --method greedy --output greedy.json
       dtkd-opt pareto instances/n50.json --beside greedy.json --output n50.pareto.csv
     """
+    output = output or console.default_output(instance, "pareto.csv")
+    check_files([instance, *beside])
     from dtkd_opt.analysis.pareto import pareto as run
     from dtkd_opt.analysis.pareto_files import check_front, evaluate_plans, write_front
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.reporting.summary import live_line, print_tables
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
+    check_front(output, [instance, *beside])
     problem = read_instance(instance)
     others = evaluate_plans(problem, beside)
-    output = output or Path(f"{instance.stem}.pareto.csv")
-    check_front(output, [instance, *beside])
     with KeepOnCtrlC() as ctrl_c:
         with live_line() as show:
             front = run(problem, callback=lambda n, of: show(f"weight {n + 1} of {of}"), **given)
         ctrl_c.finish()
-        written = write_front(front, output, others)
-    with printing():
-        print_tables([_table(front)])
-    print_line(f"written: {' and '.join(map(str, written))}")
+        line = console.write(lambda path: write_front(front, path, others), output)
+        with console.printing(output):
+            print_tables([_table(front)])
+        console.print_line(line, output)
     if len(front.results) < given["points"]:
         why = "interrupted" if front.interrupted else front.reason
         done = f"{len(front.results)} of {given['points']} weights are done"
-        click.echo(f"{why}; {done}", err=True)
+        console.say(f"{why}; {done}", err=True)
 
 
 def _table(front: ParetoFront) -> Table:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, gap_option, print_line, printing
+from dtkd_opt.commands.console import (
+    FILE,
+    default_output,
+    gap_option,
+    print_line,
+    printing,
+    say,
+    write,
+)
 from dtkd_opt.commands.settings import SETTINGS, given_settings, settings_tables
-from dtkd_opt.errors import InputError
+from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.methods.registry import METHODS
 from dtkd_opt.records.files import write_atomic
+from dtkd_opt.records.outputs import check_files, with_table
+from dtkd_opt.records.streams import DASH, source_name
 
 
 @click.command()
@@ -47,7 +58,12 @@ def solve(
     Example:
       dtkd-opt solve instances/n50.json --gap 1e-6 --output n50.solution.json
     """
+    output = output or default_output(instance, "solution.json")
+    reads = [instance] if params is None else [instance, params]
+    check_files(reads)
     chosen = _method(method, params, {name: given.pop(name) for name in SETTINGS})
+    log, networks = _files(chosen)
+    check_files([*reads, *networks], [*with_table(output), *log])
     from dtkd_opt.methods.solve import solve as run
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.records.solution import write_solution
@@ -55,19 +71,18 @@ def solve(
     from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
     problem = read_instance(instance)
-    if log := getattr(getattr(chosen, "highs", None), "log_file", ""):
-        write_atomic(Path(log), b"")  # HiGHS would ignore an impossible path
-    output = output or Path(f"{instance.stem}.solution.json")
+    for path in log:
+        write_atomic(path, b"")  # not what an older run has written: HiGHS appends
     with KeepOnCtrlC() as ctrl_c:
         with live_line() as show:
             result = run(problem, chosen, callback=show, **given)
         ctrl_c.finish()
-        written = write_solution(result.solution, output)
-    with printing():
-        print_tables(summary(problem, result.solution, result.prices))
-    print_line(f"written: {' and '.join(map(str, written))}")
+        line = write(partial(write_solution, result.solution), output)
+        with printing(output):
+            print_tables(summary(problem, result.solution, result.prices))
+        print_line(line, output)
     if result.incumbent is None:
-        click.echo(result.reason, err=True)
+        say(result.reason, err=True)
         sys.exit(3)
 
 
@@ -88,6 +103,16 @@ def _method(method: str, file: Path | None, given: dict[str, Any]) -> Any:
     return make_method(name, settings, f"{file} [{label}]" if file else "options")
 
 
+def _files(method: Any) -> tuple[list[Path], list[Path]]:
+    """What a method's settings name: the log that HiGHS writes, and the network that is read."""
+    log = getattr(getattr(method, "highs", None), "log_file", "")
+    if log == str(DASH):
+        raise UsageError("HiGHS's log goes to a file; name one, such as /dev/stderr")
+    network = getattr(method, "network", None)
+    networks = [] if network is None else [network, network.with_suffix(".safetensors")]
+    return [Path(log)] if log else [], networks
+
+
 @click.command()
 @click.argument("instance", type=FILE)
 @click.argument("solution", type=FILE)
@@ -100,15 +125,16 @@ def check(instance: Path, solution: Path) -> None:
     Example:
       dtkd-opt check instances/n50.json n50.solution.json
     """
+    check_files([instance, solution])
     from dtkd_opt.proof.check import check as run
     from dtkd_opt.records.instance import read_instance
     from dtkd_opt.records.solution import read_solution
 
     problem, plan = read_instance(instance), read_solution(solution)
     if faults := run(problem, plan):
-        raise InputError(str(solution), faults)
+        raise InputError(source_name(solution), faults)
     gap = "no bound" if plan.gap is None else f"claimed gap {plan.gap:.1e}"
     print_line(
-        f"{solution}: feasible and true for {problem.name}; "
+        f"{source_name(solution)}: feasible and true for {problem.name}; "
         f"J = {plan.incumbent_objective:.6f} s, {gap} (the bound itself is not verified)"
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, make_record, print_line
+from dtkd_opt.commands.console import FILE, STOPPED, make_record, print_line
+from dtkd_opt.records.outputs import check_folder
+from dtkd_opt.records.result_files import DQN, DQN_CHECKPOINT
 
 if TYPE_CHECKING:
     from dtkd_opt.methods.dqn.checkpoint import TrainState
@@ -25,13 +28,14 @@ def train_dqn(output: Path, resume: bool, device: str, **given: Any) -> None:
     """Train a network for the method `dqn` on generated instances.
 
     Writes dqn.json with dqn.safetensors, and curve.csv with curve.svg, now and then and at the end.
-    Ctrl-C keeps what was learned, also for --resume.
+    Ctrl-C (exit code 130) keeps what was learned; --resume goes on.
 
     \b
     Example:
       dtkd-opt train-dqn --output runs/dqn --steps 20000 --seed 0
       dtkd-opt train-dqn --output runs/dqn --steps 40000 --seed 0 --resume
     """
+    check_folder(output, (DQN_CHECKPOINT, *DQN))
     from dtkd_opt.methods.dqn.settings import DQNTrainSettings
     from dtkd_opt.methods.dqn.train import train_dqn
     from dtkd_opt.reporting.summary import live_line
@@ -45,8 +49,9 @@ def train_dqn(output: Path, resume: bool, device: str, **given: Any) -> None:
     line = _progress_line(state)
     print_line(line if state.progress >= 1 else f"stopped: {line}; go on with --resume")
     if state.curve:
-        names = ("dqn.json", "dqn.safetensors", "curve.csv")
-        print_line(f"written: {', '.join(str(output / name) for name in names)}")
+        print_line(f"written: {', '.join(str(output / name) for name in DQN[:3])}")
+    if state.progress < 1:
+        sys.exit(STOPPED)
 
 
 def _progress_line(state: TrainState) -> str:

@@ -16,15 +16,7 @@ from dtkd_opt.distill.grid import TrainingGrid
 from dtkd_opt.distill.jobs import TrainingData, TrainingRow, TrainingSpec, execute
 from dtkd_opt.distill.networks import STUDENTS
 from dtkd_opt.distill.partition import concentration
-from dtkd_opt.distill.results import (
-    ADVICE,
-    SELECTION,
-    TRAINING,
-    check_output,
-    create_journal,
-    journal_path,
-    write_results,
-)
+from dtkd_opt.distill.results import ADVICE, check_output, create_journal, write_results
 from dtkd_opt.distill.select_hyperparameters import (
     excluded,
     exclusion_reason,
@@ -34,6 +26,7 @@ from dtkd_opt.distill.settings import CalibrationSettings, check_grid, default_s
 from dtkd_opt.distill.teacher import Teacher, load_teacher
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.calibration import Calibration
+from dtkd_opt.records.result_files import SELECTION, TRAINING, calibration_journal
 from dtkd_opt.records.validation import as_record
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import RunJobs, processes, require
@@ -149,7 +142,7 @@ def calibrate(
     with KeepOnCtrlC(pass_on=True) as ctrl_c, workers(jobs, dask, execute, TrainingRow) as run_jobs:
         if path is not None:  # not before a Dask cluster has answered
             for phase in (SELECTION, TRAINING):
-                create_journal(journal_path(path, phase), TrainingRow, resume)
+                create_journal(calibration_journal(path, phase), TrainingRow, resume)
         try:
             teacher = load_teacher(
                 dataset,
@@ -186,7 +179,7 @@ class _Trainer:
         """The rows of finished trainings, in the order of `specs`, and whether Ctrl-C came."""
         jobs = [(self.training_data, spec) for spec in specs]
         jobs.sort(key=lambda job: -self.grid.cost(job[1]))  # a long one last would run alone
-        path = None if self.output is None else journal_path(self.output, phase)
+        path = None if self.output is None else calibration_journal(self.output, phase)
         with Journal(path, TrainingRow, specs, self.resume, ADVICE) as journal:
             callback = partial(self.callback, phase)
             stopped = run_pending(jobs, journal, self.run_jobs, callback, self.grid.cost)

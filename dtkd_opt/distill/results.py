@@ -12,8 +12,9 @@ from dtkd_opt.distill.summary import summary
 from dtkd_opt.distill.training import TrainConfig
 from dtkd_opt.errors import UsageError
 from dtkd_opt.records import outputs
-from dtkd_opt.records.calibration import Calibration, write_calibration
-from dtkd_opt.records.files import to_csv, write_atomic
+from dtkd_opt.records.calibration import Calibration
+from dtkd_opt.records.files import to_csv, write_files
+from dtkd_opt.records.result_files import all_calibration_paths, calibration_paths
 from dtkd_opt.reporting.figures import svg
 from dtkd_opt.runtime.jobs import Row
 from dtkd_opt.runtime.journal import Journal
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ADVICE = "name another output, or remove it"  # where a file holds other trainings
-SELECTION, TRAINING = "choosing", "training"  # phases, and names of their journals
-
-
-def journal_path(output: Path, phase: str) -> Path:
-    """The file beside the calibration's in which a phase's trainings are kept as they end."""
-    return output.with_name(f"{output.stem}.{phase}.jsonl")
 
 
 def create_journal(path: Path, row_type: type[Row], resume: bool) -> None:
@@ -44,25 +39,21 @@ def create_journal(path: Path, row_type: type[Row], resume: bool) -> None:
         raise UsageError(f"{path} holds trainings: resume them, or name another output")
 
 
-def result_paths(output: Path) -> tuple[Path, Path, Path, Path]:
-    """The calibration's file, and those of the trainings, the figure and the summary."""
-    csv, figure, page = (output.with_name(f"{output.stem}.{end}") for end in ("csv", "svg", "md"))
-    return output, csv, figure, page
-
-
 def check_output(output: Path, reads: Sequence[Path] = ()) -> None:
-    """UsageError where a calibration's files would overwrite each other, or what it reads."""
-    journals = [journal_path(output, phase) for phase in (SELECTION, TRAINING)]
-    outputs.check_output((*result_paths(output), *journals), ".json", reads)
+    """Errors where a calibration's files would overwrite each other, or what it reads."""
+    outputs.check_output(all_calibration_paths(output), ".json", reads)
 
 
 def write_results(calibration: Calibration, rows: Sequence[TrainingRow], output: Path) -> None:
-    """Write all files, each atomically, and the calibration last; InputError where one fails."""
-    _, csv, figure, page = result_paths(output)
-    write_atomic(csv, to_csv(trainings_frame(rows)))
-    write_atomic(figure, svg(accuracy_figure(calibration), "calibration"))
-    write_atomic(page, summary(calibration, rows).encode())
-    write_calibration(calibration, output)
+    """Write all files, atomically, and the calibration last; InputError where one fails."""
+    _, csv, figure, page = calibration_paths(output)
+    contents = {
+        csv: to_csv(trainings_frame(rows)),
+        figure: svg(accuracy_figure(calibration), "calibration"),
+        page: summary(calibration, rows).encode(),
+        output: calibration.to_bytes(),
+    }
+    write_files(contents)
 
 
 def trainings_frame(rows: Iterable[TrainingRow]) -> pd.DataFrame:

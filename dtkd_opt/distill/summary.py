@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dtkd_opt.distill.fit import half_width
 from dtkd_opt.distill.jobs import TrainingRow
 from dtkd_opt.distill.select_hyperparameters import excluded, exclusion_reason, kind_of
+from dtkd_opt.errors import printable_lines
 from dtkd_opt.records.calibration import AccuracyStatistics, Calibration, DistillationGain
 
 _Cells = dict[tuple[str, str, int], str]  # by student, labels and size
@@ -41,7 +42,7 @@ def summary(calibration: Calibration, rows: Sequence[TrainingRow]) -> str:
         *_choice_notes(calibration, rows),
         *_notes(calibration, rows),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable_lines, lines)) + "\n"
 
 
 def _tried(

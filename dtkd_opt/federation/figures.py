@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dtkd_opt.errors import printable
 from dtkd_opt.federation.timeline import STAGES
 from dtkd_opt.reporting.figures import (
     BLUE,
@@ -37,7 +38,7 @@ def gantt(federation: Federation) -> Any:
         for stage, start, seconds in timeline.user_stages(user):
             axis.barh(row, seconds, left=start, height=0.8, color=_COLOURS[stage])
     if len(order) <= _MAX_NAMES:
-        names = [f"{users.name[n]} {users.model[n]}, {users.place[n]}" for n in order]
+        names = [printable(f"{users.name[n]} {users.model[n]}, {users.place[n]}") for n in order]
         axis.set_yticks(range(len(order)), names, fontsize=7, parse_math=False)
     axis.set(xlabel="virtual time (s)", ylim=(-0.6, len(order) - 0.4))
     axis.set_title(f"{federation.instance.name}: the plan's timeline", parse_math=False)

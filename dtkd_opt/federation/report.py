@@ -11,13 +11,15 @@ import numpy as np
 from dtkd_opt.distill.costs import costs_of
 from dtkd_opt.distill.data import Dataset
 from dtkd_opt.distill.training import TrainConfig
+from dtkd_opt.errors import printable
 from dtkd_opt.federation.figures import accuracy_figure, gantt
 from dtkd_opt.federation.result import Federation
 from dtkd_opt.federation.timeline import STAGES, Timeline
 from dtkd_opt.federation.user_training import UserTrainingResult
 from dtkd_opt.problem.demands import Demands
-from dtkd_opt.records.files import to_csv, write_atomic
+from dtkd_opt.records.files import to_csv, write_files
 from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.result_files import FEDERATION
 from dtkd_opt.records.solution import Solution
 from dtkd_opt.reporting.figures import svg
 
@@ -27,19 +29,15 @@ if TYPE_CHECKING:
 _RESULT = ("outcome", "reason", "up_bits", "down_bits", "loss", "steps", "seconds", "cpu_s")
 
 
-def result_paths(folder: Path) -> tuple[Path, Path, Path, Path]:
-    """The files of the users, the two figures and the summary."""
-    figures = folder / "gantt.svg", folder / "accuracy.svg"
-    return folder / "users.csv", *figures, folder / "summary.md"
-
-
 def write_results(federation: Federation, folder: Path) -> None:
-    """Write all files, each atomically; InputError where one cannot be written."""
-    users, chart, figure, page = result_paths(folder)
-    write_atomic(users, to_csv(federation.users))
-    write_atomic(chart, svg(gantt(federation), "gantt"))
-    write_atomic(figure, svg(accuracy_figure(federation), "accuracy"))
-    write_atomic(page, summary(federation).encode())
+    """Write all files, atomically; InputError where one cannot be written."""
+    contents = (
+        to_csv(federation.users),
+        svg(gantt(federation), "gantt"),
+        svg(accuracy_figure(federation), "accuracy"),
+        summary(federation).encode(),
+    )
+    write_files({folder / name: data for name, data in zip(FEDERATION, contents, strict=True)})
 
 
 def users_frame(
@@ -103,7 +101,7 @@ def summary(federation: Federation) -> str:
     for title, items in (("Failed", failed), ("Notes", notes)):
         if items:
             lines += ["", f"## {title}", "", *items]
-    return "\n".join([*lines, ""])
+    return "\n".join(map(printable, [*lines, ""]))
 
 
 def _figures(federation: Federation) -> Iterator[str]:

@@ -18,11 +18,12 @@ from dtkd_opt.federation.party_data import PartyData
 from dtkd_opt.federation.plan import FederationPlan
 from dtkd_opt.federation.report import bit_notes, users_frame, write_results
 from dtkd_opt.federation.result import Federation
-from dtkd_opt.federation.setup import JOURNAL, Setup, prepare
+from dtkd_opt.federation.setup import Setup, prepare
 from dtkd_opt.federation.shards import shard_notes
 from dtkd_opt.federation.spec import Engine, FederationSpec
 from dtkd_opt.federation.timeline import build_timeline
 from dtkd_opt.federation.user_training import UserTraining, UserTrainingResult
+from dtkd_opt.records.result_files import FEDERATION_JOURNAL
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import RunJobs, processes, require
 from dtkd_opt.runtime.journal import Journal
@@ -117,7 +118,7 @@ def _train_users(
     cost = {task: setup.cost(task) for task in tasks}
     # a long one last would run alone
     jobs = [(tasks[task], task) for task in sorted(tasks, key=lambda task: -cost[task])]
-    path = None if setup.output is None else setup.output / JOURNAL
+    path = None if setup.output is None else setup.output / FEDERATION_JOURNAL
     with engine as work, Journal(path, UserTrainingResult, list(tasks), resume, ADVICE) as journal:
         try:
             return run_pending(jobs, journal, work, partial(callback, USERS), cost.__getitem__)

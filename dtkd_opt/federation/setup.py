@@ -27,10 +27,9 @@ from dtkd_opt.federation.user_training import UserTraining, UserTrainingResult
 from dtkd_opt.proof.check import check_plan
 from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.calibration import Calibration
+from dtkd_opt.records.result_files import FEDERATION_JOURNAL
 from dtkd_opt.records.validation import as_kind
 from dtkd_opt.runtime.jobs import require
-
-JOURNAL = "users.jsonl"
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +119,7 @@ def prepare(
     setup = Setup(plans, spec, output, data, shards)
     _ = setup.teacher_rows  # raises where twins mirror nothing
     if output is not None:
-        create_journal(output / JOURNAL, UserTrainingResult, resume)
+        create_journal(output / FEDERATION_JOURNAL, UserTrainingResult, resume)
         for folder in setup.folders.values():
             create_folder(folder)
     return setup

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dtkd_opt.errors import printable, printable_lines
 from dtkd_opt.methods.search import Incumbent, Search
 from dtkd_opt.methods.stop import Progress
 from dtkd_opt.records.arrays import Array
@@ -61,11 +62,11 @@ class Result:
         from dtkd_opt.reporting.summary import as_text, summary  # rich, only when used
 
         tables = as_text(summary(self.instance, self.solution, self.prices))
-        return f"{tables}\n{self.reason}".rstrip()
+        return f"{tables}\n{printable_lines(self.reason)}".rstrip()
 
     def __repr__(self) -> str:
         return (
-            f"<Result of {self.solution.method} on {self.instance.name}: {self.status}, "
+            f"<Result of {self.solution.method} on {printable(self.instance.name)}: {self.status}, "
             f"objective {self.objective:.6g}, bound {self.bound:.6g}, gap {self.gap:.1e}>"
         )
 

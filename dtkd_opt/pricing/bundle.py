@@ -60,8 +60,9 @@ def maximise_bound(
             break
         if not bundle.advance(tolerance):
             break
-    for failure in set(bundle.failures) if on_failure is not None else ():
-        on_failure(failure)
+    if on_failure is not None:
+        for failure in dict.fromkeys(bundle.failures):
+            on_failure(failure)
     return bundle.best
 
 

@@ -24,8 +24,10 @@ from dtkd_opt.records.fields import (
     Text,
     raise_faults,
 )
-from dtkd_opt.records.files import parse_json, read_bytes, to_json, write_atomic
+from dtkd_opt.records.files import read_json, write_atomic
 from dtkd_opt.records.instance import Instance, Model, Task
+from dtkd_opt.records.json_text import to_json
+from dtkd_opt.records.streams import source_name
 from dtkd_opt.records.validation import as_kind, validate
 
 FORMAT: Literal["dtkd-opt/accuracy/1"] = "dtkd-opt/accuracy/1"
@@ -232,7 +234,7 @@ def read_calibration(path: str | Path) -> Calibration:
     Parameters
     ----------
     path
-        A JSON file in the format ``dtkd-opt/accuracy/1``.
+        A file in the format ``dtkd-opt/accuracy/1``, also ``.json.gz`` or "-" (standard input).
 
     Returns
     -------
@@ -244,8 +246,7 @@ def read_calibration(path: str | Path) -> Calibration:
     InputError
         One line per fault, each with the file and the path inside it.
     """
-    path = Path(path)
-    return validate(Calibration, parse_json(read_bytes(path), str(path)), str(path))
+    return validate(Calibration, read_json(Path(path)), source_name(Path(path)))
 
 
 @cache

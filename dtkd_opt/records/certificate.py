@@ -10,13 +10,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import ValidationError, field_validator
 
-from dtkd_opt.errors import InputError
+from dtkd_opt.errors import InputError, printable
 from dtkd_opt.records.accuracy import Place
 from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import (
@@ -28,14 +29,17 @@ from dtkd_opt.records.fields import (
     Whole,
     raise_faults,
 )
-from dtkd_opt.records.files import parse_json, read_bytes, to_json, write_atomic
+from dtkd_opt.records.files import read_json
+from dtkd_opt.records.json_text import to_json
 from dtkd_opt.records.parquet import (
-    PARQUET_MIN_USERS,
+    Storage,
+    parquet_path,
     read_parquet,
     referenced_parquet,
-    write_parquet,
+    write_with_parquet,
 )
 from dtkd_opt.records.plan import PlanRows
+from dtkd_opt.records.streams import source_name
 from dtkd_opt.records.validation import as_kind, fault_lines, validate
 
 FORMAT: Literal["dtkd-opt/certificate/1"] = "dtkd-opt/certificate/1"
@@ -78,7 +82,7 @@ class Certificate:
 
     def __repr__(self) -> str:
         figures = f"objective {self.objective:.6g}, bound {self.bound:.6g}, gap {self.gap:.1e}"
-        return f"<Certificate of {self.instance}: {figures}, {self.n_leaves} leaves>"
+        return f"<Certificate of {printable(self.instance)}: {figures}, {self.n_leaves} leaves>"
 
     @property
     def n_leaves(self) -> int:
@@ -145,7 +149,8 @@ def read_certificate(path: str | Path) -> Certificate:
     Parameters
     ----------
     path
-        A JSON file in the format ``dtkd-opt/certificate/1``.
+        A JSON file in the format ``dtkd-opt/certificate/1``, also compressed (``.json.gz``); "-"
+        is standard input.
 
     Returns
     -------
@@ -158,11 +163,11 @@ def read_certificate(path: str | Path) -> Certificate:
         One line per fault, each with the file and the path inside it.
     """
     path = Path(path)
-    data = parse_json(read_bytes(path), str(path))
+    data, source = read_json(path), source_name(path)
     if plan_table := referenced_parquet(data, path, "incumbent"):
         data["incumbent"] = read_parquet(PlanRows, plan_table)
-    file = validate(CertificateFile, data, str(path))
-    held = dict(file) | {"prices": _price_array(file.prices, str(path))}
+    file = validate(CertificateFile, data, source)
+    held = dict(file) | {"prices": _price_array(file.prices, source)}
     del held["format"]
     return Certificate(**held)
 
@@ -183,7 +188,7 @@ def _price_array(sets: Sequence[Sequence[Pool]], source: str) -> Array:
 
 def write_certificate(
     certificate: Certificate, path: str | Path, *, parquet: bool | None = None
-) -> None:
+) -> tuple[Path, ...]:
     """Write a certificate file atomically; `read_certificate` gives back an equal one.
 
     Parameters
@@ -192,20 +197,27 @@ def write_certificate(
         What to write, and where.
     parquet
         Whether the incumbent goes to ``STEM.incumbent.parquet`` beside the file (written first);
-        by default from 100,000 users on.
+        by default from 100,000 users on, but never to "-" (standard output).
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
     """
+    storage: Storage = "auto" if parquet is None else "parquet" if parquet else "json"
     path, incumbent = Path(path), certificate.incumbent
-    plan_table = f"{path.stem}.incumbent.parquet"
-    if parquet is None:
-        parquet = len(incumbent) >= PARQUET_MIN_USERS
-    if parquet:
-        write_parquet(incumbent, path.parent / plan_table)
+    plan_table = parquet_path(path, storage, len(incumbent), ".incumbent")
+    to_bytes = partial(_to_bytes, certificate)
+    return write_with_parquet(path, incumbent, plan_table, to_bytes)
+
+
+def _to_bytes(certificate: Certificate, plan_table: str | None) -> bytes:
     head = {
         "format": FORMAT,
         **{k: getattr(certificate, k) for k in ("instance", "instance_sha256", "version")},
         **{k: float(getattr(certificate, k)) for k in ("objective", "bound", "gap")},
-        "incumbent": plan_table if parquet else incumbent.to_rows(),
+        "incumbent": plan_table or certificate.incumbent.to_rows(),
         "prices": np.asarray(certificate.prices).tolist(),
         "tree": [node.model_dump() for node in certificate.tree],
     }
-    write_atomic(path, to_json(head))
+    return to_json(head)

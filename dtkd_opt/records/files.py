@@ -1,153 +1,73 @@
-"""Reading and writing: strict JSON in, atomic writes out."""
+"""Reading and writing: files whole, from pipes too, compressed or not; atomic writes."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import gzip
 import hashlib
-import json
-import math
 import os
+import stat
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dtkd_opt.errors import InputError
-from dtkd_opt.records.validation import at_path, short_value
+from dtkd_opt.records.json_text import parse_json as parse_json
+from dtkd_opt.records.leftovers import undone_at_once
+from dtkd_opt.records.streams import (
+    is_stdin,
+    is_stdout,
+    is_stream,
+    read_stdin,
+    source_name,
+    target_name,
+    write_stream,
+)
 
-_SYNTAX = {
-    "Expecting value": "a value must stand here",
-    "Expecting property name enclosed in double quotes": "a key in double quotes must stand here",
-    "Expecting ':' delimiter": "a colon must stand here",
-    "Expecting ',' delimiter": "a comma or a closing bracket must stand here",
-    "Extra data": "nothing may follow the last closing bracket",
-    "Invalid control character at": "a text must not hold a line break or tab; write \\n or \\t",
-    "Invalid \\escape": "a backslash in a text must be written twice",
-    "Invalid \\uXXXX escape": "four hexadecimal digits must follow \\u",
-}
-
+GZIP = b"\x1f\x8b"  # what its files begin with, and no JSON
+_LEVEL = 6  # of compression: three times as quick as the highest, and 1 % larger
 _NULL_BYTE = "is no file name; must not hold a null byte"
 
 
 def read_bytes(path: Path) -> bytes:
     """The file's bytes; raises InputError in plain words when it cannot be read."""
     try:
-        return path.read_bytes()
+        return read_stdin() if is_stdin(path) else path.read_bytes()
     except FileNotFoundError:
-        raise InputError(str(path), ["no such file"]) from None
+        raise InputError(source_name(path), ["no such file"]) from None
     except IsADirectoryError:
-        raise InputError(str(path), ["is a folder; name a file"]) from None
+        raise InputError(source_name(path), ["is a folder; name a file"]) from None
     except OSError as error:
-        raise InputError(str(path), [f"cannot be read: {error.strerror or error}"]) from None
+        fault = f"cannot be read: {error.strerror or error}"
+        raise InputError(source_name(path), [fault]) from None
     except ValueError:
-        raise InputError(str(path), [_NULL_BYTE]) from None
+        raise InputError(source_name(path), [_NULL_BYTE]) from None
+
+
+def read_unpacked(path: Path) -> bytes:
+    """The bytes of a text file, which may be compressed by gzip, whatever its name says."""
+    data = read_bytes(path)
+    if not data.startswith(GZIP):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        fault = f"is cut short or damaged: gzip cannot unpack it ({error})"
+        raise InputError(source_name(path), [fault]) from None
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file says, which may be compressed; errors of reading and :func:`parse_json`."""
+    return parse_json(read_unpacked(path), source_name(path))
 
 
 def sha256(data: bytes) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     return hashlib.sha256(data).hexdigest()
-
-
-def to_json(fields: Mapping[str, Any]) -> bytes:
-    """A JSON object, a line a key and a line an entry of a list: readable, and easy to compare."""
-    parts = []
-    for key, value in fields.items():
-        text = _json_lines(value) if isinstance(value, list | tuple | Iterator) else _json(value)
-        parts.append(f"{_json(key)}: {text}")
-    return ("{" + ",\n ".join(parts) + "}\n").encode()
-
-
-def _json_lines(items: Iterable[Any]) -> str:
-    rows = ",\n  ".join(map(_json, items))
-    return f"[\n  {rows}]" if rows else "[]"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def parse_json(data: bytes, source: str) -> Any:
-    """Strict JSON (RFC 8259): of NaN, a key twice or bad syntax InputError says where it is."""
-    reader = _Reader()
-    try:
-        text = data.decode("utf-8-sig")  # some editors put a byte order mark first
-        value = reader.read(text)
-    except UnicodeDecodeError as error:
-        fault = f"must be UTF-8 text, byte {error.start} is not"
-        raise InputError(source, [fault]) from None
-    except json.JSONDecodeError as error:
-        raise InputError(source, [_syntax_fault(error)]) from None
-    except RecursionError:
-        raise InputError(source, ["is nested too deeply to be a file of this project"]) from None
-    if reader.invalid:
-        raise InputError(source, list(_invalid_faults(value)))
-    return value
-
-
-def _syntax_fault(error: json.JSONDecodeError) -> str:
-    text, where = error.doc, f"line {error.lineno}, column {error.colno}"
-    if not text.strip():
-        return "is empty; must be a JSON object in { }"
-    if error.pos >= len(text.rstrip()) or "Unterminated" in error.msg:
-        return f"is cut short at {where}: the JSON does not end"
-    return f"is not JSON at {where}: {_SYNTAX.get(error.msg, error.msg)}"
-
-
-class _Twice(dict[str, Any]):
-    """A JSON object with some key more than once."""
-
-    repeated: tuple[str, ...]
-
-
-class _Reader:
-    """Reads JSON and notes in `invalid` whether it holds what RFC 8259 does not allow.
-
-    The parser does not know the path to what it reads, so the faults are looked for afterwards.
-    """
-
-    def __init__(self) -> None:
-        self.invalid = False
-
-    def read(self, text: str) -> Any:
-        return json.loads(
-            text,
-            object_pairs_hook=self._object,
-            parse_constant=self._constant,
-            parse_int=_whole_number,
-        )
-
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = dict(pairs)
-        if len(keys) == len(pairs):
-            return keys
-        self.invalid = True
-        twice = _Twice(keys)
-        twice.repeated = tuple(key for key, n in Counter(k for k, _ in pairs).items() if n > 1)
-        return twice
-
-    def _constant(self, name: str) -> float:
-        self.invalid = True
-        return float(name)
-
-
-def _whole_number(digits: str) -> int | float:
-    # beyond the largest float no field takes it, and Python refuses to parse a very long one
-    return int(digits) if len(digits) <= 308 else float(digits)
-
-
-def _invalid_faults(root: Any) -> Iterator[str]:
-    stack: list[tuple[tuple[int | str, ...], Any]] = [((), root)]
-    while stack:  # no recursion: the nesting may be as deep as the parser bears
-        loc, value = stack.pop()
-        if isinstance(value, _Twice):
-            for key in value.repeated:
-                yield at_path((*loc, key), "is given more than once; keep one")
-        if isinstance(value, float) and not math.isfinite(value):
-            yield at_path(loc, f"must be a finite number, got {short_value(value)}")
-        items: Any = value.items() if isinstance(value, dict) else ()
-        items = enumerate(value) if isinstance(value, list) else items
-        stack.extend([((*loc, key), item) for key, item in items][::-1])
 
 
 def to_csv(frame: Any) -> bytes:
@@ -162,31 +82,79 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(str(path), [f"cannot be written: {error.strerror or error}"]) from None
+        if isinstance(error, BrokenPipeError) and is_stdout(path):
+            raise  # the reader has seen enough: no fault
+        fault = f"cannot be written: {error.strerror or error}"
+        raise InputError(target_name(path), [fault]) from None
     except ValueError:
-        raise InputError(str(path), [_NULL_BYTE]) from None
+        raise InputError(target_name(path), [_NULL_BYTE]) from None
 
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write so that a reader sees the old file or the new one, never a part of it.
 
-    InputError where the folder is missing or not writable, or the disk is full.
+    InputError where the folder is missing or not writable, or the disk is full. A link is followed,
+    a pipe, a terminal or `-` written to, and what ends in `.gz` compressed.
     """
+    write_files({path: data})
+
+
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together as :func:`write_atomic` does one, in the order given.
+
+    No old file is replaced before all new ones are on the disk: where that is full, all stay.
+    """
+    with contextlib.ExitStack() as stack:
+        ready = {}
+        for path, data in contents.items():
+            packed = gzip.compress(data, _LEVEL, mtime=0) if path.suffix == ".gz" else data
+            ready[path] = stack.enter_context(_prepared(path, packed))
+        for path, put in ready.items():
+            with writing(path):
+                put()
+
+
+@contextlib.contextmanager
+def _prepared(path: Path, data: bytes) -> Iterator[Callable[[], object]]:
+    """What puts the data where it belongs: to a plain file by renaming one that holds it all."""
+    if is_stream(path):
+        yield partial(write_stream, path, data)
+        return
     with writing(path):
-        if path.exists() and not path.is_file():  # a device or a pipe: must not be replaced
-            path.write_bytes(data)
-            return
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
-            os.replace(temporary, path)
-        except BaseException:  # also on Ctrl-C
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        target = os.path.realpath(path)  # a link stays one
+        mode = _mode(target)
+        folder, name = os.path.split(target)
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name[:50]}.")
+    remove = partial(_remove, temporary)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(undone_at_once(remove))
+        stack.callback(remove)  # also on Ctrl-C
+        with writing(path), os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+            os.chmod(temporary, mode)
+        yield partial(os.replace, temporary, target)
+
+
+def _remove(temporary: str) -> None:
+    with contextlib.suppress(OSError):  # it has been renamed
+        os.unlink(temporary)
+
+
+def _mode(target: str) -> int:
+    """The permissions of a file that is to be written: those it has, else the process's default."""
+    try:
+        old = os.stat(target).st_mode
+    except FileNotFoundError:
+        umask = os.umask(0)
+        os.umask(umask)
+        return 0o666 & ~umask
+    if stat.S_ISDIR(old):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    return stat.S_IMODE(old)
+
+
+def without_ending(path: Path) -> Path:
+    """A path without `.json`, `.json.gz` or the like: what files beside it are named by."""
+    return path.with_suffix("").with_suffix("") if path.suffix == ".gz" else path.with_suffix("")

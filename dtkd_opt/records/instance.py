@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, PrivateAttr, model_validator
 
-from dtkd_opt.errors import KEPT_FAULTS, InputError
+from dtkd_opt.errors import KEPT_FAULTS, InputError, printable
 from dtkd_opt.records.accuracy import PLACES as PLACES
 from dtkd_opt.records.accuracy import AccuracyTable as AccuracyTable
 from dtkd_opt.records.accuracy import Place as Place
@@ -26,14 +26,17 @@ from dtkd_opt.records.elements import Task as Task
 from dtkd_opt.records.fields import LARGEST as LARGEST
 from dtkd_opt.records.fields import SMALLEST as SMALLEST
 from dtkd_opt.records.fields import Amount, Name, Record, Text, init_signature, raise_faults
-from dtkd_opt.records.files import parse_json, read_bytes, sha256, to_json
+from dtkd_opt.records.files import read_unpacked, sha256
+from dtkd_opt.records.json_text import parse_json, to_json
 from dtkd_opt.records.parquet import (
     PARQUET_MIN_USERS,
     Storage,
+    parquet_path,
     read_parquet,
     referenced_parquet,
     write_with_parquet,
 )
+from dtkd_opt.records.streams import source_name
 from dtkd_opt.records.users import User as User
 from dtkd_opt.records.users import Users
 from dtkd_opt.records.validation import as_kind, counted, validate
@@ -170,7 +173,7 @@ class Instance(Record):
     def __repr__(self) -> str:
         kinds = ("users", "servers", "models")
         sizes = (counted(len(getattr(self, kind)), kind) for kind in kinds)
-        return f'<Instance "{self.name}": {", ".join(sizes)}>'
+        return f'<Instance "{printable(self.name)}": {", ".join(sizes)}>'
 
     def __eq__(self, other: object) -> bool:
         # where a record was read from is not part of what it says
@@ -212,29 +215,30 @@ def read_instance(path: str | Path) -> Instance:
     Parameters
     ----------
     path
-        A JSON file in the format ``dtkd-opt/instance/1``.
+        A JSON file in the format ``dtkd-opt/instance/1``, also compressed (``.json.gz``); "-" is
+        standard input.
 
     Returns
     -------
     Instance
-        Its `sha256` is of what was read.
+        Its `sha256` is of what was read, after decompression.
 
     Raises
     ------
     InputError
         One line per fault, each with the file and the path inside it.
     """
-    path = Path(path)
-    data = read_bytes(path)
-    head = parse_json(data, str(path))
+    path, source = Path(path), source_name(Path(path))
+    data = read_unpacked(path)
+    head = parse_json(data, source)
     user_table = referenced_parquet(head, path)
     if user_table is None:
-        instance = validate(Instance, head, str(path))
+        instance = validate(Instance, head, source)
         instance._sha256 = sha256(data)
         return instance
     head["users"] = read_parquet(Users, user_table)
     try:
-        instance = validate(Instance, head, str(path))
+        instance = validate(Instance, head, source)
     except InputError as error:
         if all(fault.startswith("users[") for fault in error.faults):
             raise InputError(str(user_table), error.faults) from None
@@ -254,7 +258,8 @@ def write_instance(
         What to write, and where.
     users
         "json": in the file. "parquet": as a table beside it, which is written first, with the
-        file's name but for its ending. "auto": as a table from 100,000 users on.
+        file's name but for its ending. "auto": as a table from 100,000 users on, but to "-"
+        (standard output) and pipes, beside which no file lies.
 
     Returns
     -------
@@ -262,4 +267,5 @@ def write_instance(
         The files written.
     """
     instance = as_instance(instance)
-    return write_with_parquet(Path(path), instance.users, users, instance.to_bytes)
+    user_table = parquet_path(Path(path), users, len(instance.users))
+    return write_with_parquet(Path(path), instance.users, user_table, instance.to_bytes)

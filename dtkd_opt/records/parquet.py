@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from dtkd_opt.errors import KEPT_FAULTS, InputError, UsageError
 from dtkd_opt.records.arrays import Array, Index, Mask
 from dtkd_opt.records.columns import Column, Columns
-from dtkd_opt.records.files import read_bytes, write_atomic
+from dtkd_opt.records.files import (
+    GZIP,
+    read_bytes,
+    read_unpacked,
+    without_ending,
+    write_atomic,
+    write_files,
+)
+from dtkd_opt.records.json_text import parse_json
+from dtkd_opt.records.streams import is_stream, source_name, target_name
 from dtkd_opt.records.validation import at_path
 
 PARQUET_MIN_USERS = 100_000  # from which on a file's users go into a Parquet file beside it
@@ -35,40 +44,70 @@ _KINDS = {
 def referenced_parquet(head: Any, path: Path, key: str = "users") -> Path | None:
     """The Parquet file that a file names under a key, in the same folder; None if it names none.
 
-    InputError where the name is not a plain one: a file must not reach into folders.
+    InputError where the name is not a plain one: a file must not reach into folders. Nor can what
+    comes from standard input or a pipe name one.
     """
     name = head.get(key) if isinstance(head, dict) else None
     if not isinstance(name, str):
         return None
     plain = name.endswith(".parquet") and not set(name) & set("/\\:\0") and name != ".parquet"
+    got = json.dumps(name, ensure_ascii=False)[:60]
     if not plain or len(name) > 255 or not name.isprintable():
         fault = f"{key}: must be a list in [ ] or the name of a .parquet file in the same folder"
-        got = json.dumps(name, ensure_ascii=False)[:60]
-        raise InputError(str(path), [f"{fault}, got {got}"])
+        raise InputError(source_name(path), [f"{fault}, got {got}"])
+    if is_stream(path):
+        fault = f"{key}: must be a list in [ ], as no file is in the same folder, got {got}"
+        raise InputError(source_name(path), [fault])
     return path.parent / name
 
 
+def named_tables(path: Path) -> list[Path]:
+    """The Parquet files that a JSON file names; none where it is no file, or not one of JSON."""
+    try:
+        if is_stream(path) or not _may_be_json(path):  # of large data it takes too long to look
+            return []
+        data = read_unpacked(path)
+        head = parse_json(data, str(path)) if b".parquet" in data else None
+        tables = [referenced_parquet(head, path, key) for key in ("users", "incumbent")]
+    except (InputError, OSError, ValueError):  # is told when it is read
+        return []
+    return [table for table in tables if table is not None]
+
+
+def _may_be_json(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", GZIP))
+
+
 def write_with_parquet(
-    path: Path, columns: Columns[Any], storage: Storage, to_bytes: Callable[[str | None], bytes]
+    path: Path,
+    columns: Columns[Any],
+    user_table: Path | None,
+    to_bytes: Callable[[str | None], bytes],
 ) -> tuple[Path, ...]:
-    """Write a file atomically, its users in it or, before it, in a Parquet file beside it.
+    """Write a file atomically, its users in it or in a Parquet file beside it, which comes first.
 
     `to_bytes` makes the file's contents from the name of the Parquet file, None without one.
     """
-    user_table = parquet_path(path, storage, len(columns))
-    if user_table is not None:
-        write_parquet(columns, user_table)
-    write_atomic(path, to_bytes(user_table.name if user_table else None))
-    return (path,) if user_table is None else (path, user_table)
+    if user_table is None:
+        write_atomic(path, to_bytes(None))
+        return (path,)
+    write_files({user_table: _to_parquet(columns, user_table), path: to_bytes(user_table.name)})
+    return path, user_table
 
 
-def parquet_path(path: Path, storage: Storage, size: int) -> Path | None:
-    """The Parquet file for a file's users, or None where they go into the file itself."""
+def parquet_path(path: Path, storage: Storage, size: int, kind: str = "") -> Path | None:
+    """The Parquet file for a file's users, or None where they go into the file itself.
+
+    `kind` stands before its ending, such as ``.incumbent``.
+    """
     if storage not in ("auto", "json", "parquet"):
         raise UsageError(f'users must be "auto", "json" or "parquet", got {storage!r}')
-    if storage == "json" or (storage == "auto" and size < PARQUET_MIN_USERS):
+    if storage == "parquet" and is_stream(path):
+        raise UsageError(f"no table can lie beside {target_name(path)}: write its users inside it")
+    if storage == "json" or (storage == "auto" and (size < PARQUET_MIN_USERS or is_stream(path))):
         return None
-    user_table = path.with_suffix(".parquet") if path.name else path
+    user_table = path.with_name(f"{without_ending(path).name}{kind}.parquet") if path.name else path
     if user_table == path or referenced_parquet({"users": user_table.name}, path) is None:
         fault = "its users go into a file of this name that ends in .parquet; name it ….json"
         raise InputError(str(path), [fault])
@@ -85,8 +124,8 @@ def _pyarrow(path: Path) -> Any:
     return pyarrow
 
 
-def write_parquet(columns: Columns[Any], path: Path) -> None:
-    """Write columns atomically as a Parquet file; nullable ones without a value are left out."""
+def _to_parquet(columns: Columns[Any], path: Path) -> bytes:
+    """Columns as a Parquet file for a path; nullable ones without a value are left out."""
     pa = _pyarrow(path)
     arrays = {}
     for key, column in columns.keys.items():
@@ -96,7 +135,8 @@ def write_parquet(columns: Columns[Any], path: Path) -> None:
             arrays[key] = _to_arrow(pa, values, null)
     sink = pa.BufferOutputStream()
     pa.parquet.write_table(pa.table(arrays), sink, write_page_checksum=True)
-    write_atomic(path, sink.getvalue().to_pybytes())
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def _to_arrow(pa: Any, values: NDArray[Any], null: Mask | None) -> Any:

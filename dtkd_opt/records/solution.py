@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 from dtkd_opt.errors import UsageError
 from dtkd_opt.records.columns import Column
 from dtkd_opt.records.fields import Fraction, Name, NonNegative, Number, Record, Text, Whole
-from dtkd_opt.records.files import parse_json, read_bytes, to_json
-from dtkd_opt.records.parquet import Storage, read_parquet, referenced_parquet, write_with_parquet
+from dtkd_opt.records.files import read_json
+from dtkd_opt.records.json_text import to_json
+from dtkd_opt.records.parquet import (
+    Storage,
+    parquet_path,
+    read_parquet,
+    referenced_parquet,
+    write_with_parquet,
+)
 from dtkd_opt.records.plan import MAX_FLOAT, PlanColumns, PlanRow
+from dtkd_opt.records.streams import source_name
 from dtkd_opt.records.validation import validate
 
 if TYPE_CHECKING:
@@ -108,7 +116,8 @@ def read_solution(path: str | Path) -> Solution:
     Parameters
     ----------
     path
-        A JSON file in the format ``dtkd-opt/solution/1``.
+        A JSON file in the format ``dtkd-opt/solution/1``, also compressed (``.json.gz``); "-" is
+        standard input.
 
     Returns
     -------
@@ -121,10 +130,10 @@ def read_solution(path: str | Path) -> Solution:
         One line per fault, each with the file and the path inside it.
     """
     path = Path(path)
-    head = parse_json(read_bytes(path), str(path))
+    head = read_json(path)
     if user_table := referenced_parquet(head, path):
         head["users"] = read_parquet(UserPlans, user_table)
-    return validate(Solution, head, str(path))
+    return validate(Solution, head, source_name(path))
 
 
 def write_solution(
@@ -139,7 +148,7 @@ def write_solution(
     users
         "json": in the file. "parquet": as a table beside it, which is written first, with the
         file's name but for its ending. "auto": as a table from 100,000 users on, if pyarrow is
-        installed: an answer must not be lost for want of it.
+        installed: an answer must not be lost for want of it; never to "-" (standard output).
 
     Returns
     -------
@@ -148,4 +157,5 @@ def write_solution(
     """
     solution = as_solution(solution)
     storage: Storage = "json" if users == "auto" and not find_spec("pyarrow") else users
-    return write_with_parquet(Path(path), solution.users, storage, solution.to_bytes)
+    user_table = parquet_path(Path(path), storage, len(solution.users))
+    return write_with_parquet(Path(path), solution.users, user_table, solution.to_bytes)

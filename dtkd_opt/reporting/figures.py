@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
+from dtkd_opt.errors import printable_lines
+
 # Okabe and Ito, "Color universal design", 2008: told apart with any colour vision
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = PALETTE = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000",
@@ -61,9 +63,16 @@ def legend_below(figure: Any, columns: int, handles: Sequence[Any] | None = None
 
 
 def svg(figure: Any, name: str) -> bytes:
-    """A figure as SVG; the same figure and name give the same bytes."""
-    from matplotlib import rc_context
+    """A figure as SVG; the same figure and name give the same bytes.
 
+    What no terminal and no XML takes, in names, is escaped: in all texts but those of ticks, which
+    matplotlib makes as it draws.
+    """
+    from matplotlib import rc_context
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_text(printable_lines(text.get_text()))
     image = BytesIO()
     with rc_context({"svg.hashsalt": name}):
         figure.savefig(image, format="svg", metadata={"Date": None})

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from io import StringIO
+from typing import Any, TextIO, cast
 
 import numpy as np
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dtkd_opt.errors import printable, printable_lines
 from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.instance import POOLS, Instance
+from dtkd_opt.records.leftovers import undone_at_once
 from dtkd_opt.records.solution import Solution
 
 _STATUS = {
@@ -21,6 +26,8 @@ _STATUS = {
     "infeasible": "infeasible",
     "unknown": "no plan found",
 }
+_MIN_WIDTH = 8  # of a column of text; longer texts are folded on a narrow terminal
+_MIN_TERMINAL = 20  # columns of a terminal
 _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
@@ -32,6 +39,7 @@ class _Console(Console):
 
     def __init__(self, file: StringIO | None = None) -> None:
         super().__init__(file=file, markup=False, emoji=False)
+        self.width = max(self.width, _MIN_TERMINAL)  # of 0 columns rich would show nothing
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -39,13 +47,13 @@ class _Console(Console):
 
 def print_tables(tables: Iterable[Table]) -> None:
     """On standard output; raises BrokenPipeError where nobody reads it."""
-    _Console().print(*tables)
+    _Console().print(*tables, crop=False)
 
 
 def as_text(tables: Iterable[Table]) -> str:
     """The tables as :func:`print_tables` prints them, without colours."""
     text = StringIO()
-    _Console(text).print(*tables)
+    _Console(text).print(*tables, crop=False)
     return text.getvalue().rstrip("\n")
 
 
@@ -126,17 +134,37 @@ def _pools(instance: Instance, solution: Solution, prices: Array | None) -> Tabl
 
 
 def make_table(
-    title: str, left: Sequence[str], right: Sequence[str], rows: Iterable[Sequence[str]]
+    title: str,
+    left: Sequence[str],
+    right: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    **style: Any,
 ) -> Table:
-    """A table in the common style: headings of columns of text and of numbers, and its rows."""
-    rich_table = Table(title=title, title_justify="left", header_style="bold")
-    for heading in left:
-        rich_table.add_column(heading)
-    for heading in right:
-        rich_table.add_column(heading, justify="right")
-    for row in rows:
+    """A table in the common style: headings of columns of text and of numbers, and its rows.
+
+    On a narrow terminal texts are folded; numbers never are, the table is wider than it then. What
+    a terminal would obey, in names, is escaped. `style` is given to rich's Table.
+    """
+    style = {"title_justify": "left", "header_style": "bold"} | style
+    rich_table = Table(title=printable(title), **style)
+    cells = [[printable(cell) for cell in row] for row in rows]
+    for number, heading in enumerate((*left, *right)):
+        width = max((cell_len(row[number]) for row in cells), default=0)
+        is_text = number < len(left)
+        rich_table.add_column(
+            printable_lines(heading),
+            justify="left" if is_text else "right",
+            overflow="fold",
+            min_width=max(min(width, _MIN_WIDTH) if is_text else width, *_widths(heading)),
+        )
+    for row in cells:
         rich_table.add_row(*row)
     return rich_table
+
+
+def _widths(heading: str) -> list[int]:
+    """Those of its words, between which it may be broken."""
+    return [0, *map(cell_len, heading.split())]
 
 
 def _with_prefix(value: float, unit: str) -> str:
@@ -144,12 +172,40 @@ def _with_prefix(value: float, unit: str) -> str:
     return f"{value / factor:.4g} {prefix}{unit}"
 
 
+class _Undisturbed:
+    """A stream on which only looks depend: where the terminal is gone, no work ends for that."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def live_console() -> Iterator[Console]:
+    """Where live lines and bars are drawn; its cursor comes back however the process ends."""
+    console = Console(stderr=True)
+    console.file = cast(TextIO, _Undisturbed(console.file))
+    with undone_at_once(partial(console.show_cursor, True)):
+        yield console
+
+
 @contextmanager
 def live_line() -> Iterator[Callable[[object], None]]:
     """One live line on a terminal's standard error, and what replaces it; else silent."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda line: None
-        return
-    with console.status("start") as spinner:
-        yield lambda line: spinner.update(Text(str(line)))
+    with live_console() as console:
+        if not console.is_terminal:
+            yield lambda line: None
+            return
+        with console.status("start") as spinner:
+            yield lambda line: spinner.update(Text(printable(str(line))))

@@ -16,7 +16,8 @@ from typing import Any, Generic
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.fields import Record
-from dtkd_opt.records.files import parse_json, read_bytes
+from dtkd_opt.records.files import read_bytes
+from dtkd_opt.records.json_text import parse_json
 from dtkd_opt.records.validation import validate
 from dtkd_opt.runtime.jobs import RowT
 

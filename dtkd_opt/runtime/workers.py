@@ -5,6 +5,7 @@ Either yields the rows as jobs end. Numerics get one thread a job, so that times
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import signal
@@ -20,7 +21,9 @@ from multiprocessing.resource_tracker import ensure_running
 from typing import Any
 
 from dtkd_opt.errors import InputError
+from dtkd_opt.records.leftovers import undone_at_once
 from dtkd_opt.runtime.cluster import run_on_dask
+from dtkd_opt.runtime.interrupts import SIGNALS
 from dtkd_opt.runtime.jobs import Execute, Job, Rows, RowT, RunJobs
 
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?[^\s/]+:\d{1,5}")
@@ -95,41 +98,67 @@ def _processes(execute: Execute[RowT], n_processes: int, jobs: Sequence[Job]) ->
         initargs=(os.getpid(),),
     )
     rows: Rows[RowT] | None = None
-    try:
-        with _ctrl_c_delayed():
-            rows = parallel(delayed(execute)(*job) for job in jobs)
-        for row in rows:  # noqa: UP028 - `yield from` closes them without the filter below
-            yield row
-    finally:
-        if rows is not None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # joblib warns of the jobs that Ctrl-C gave up
-                rows.close()
+    with undone_at_once(_kill_workers):
+        try:
+            with _signals_delayed(), _quiet_trackers():
+                rows = parallel(delayed(execute)(*job) for job in jobs)
+            for row in rows:  # noqa: UP028 - `yield from` closes them without the filter below
+                yield row
+        finally:
+            if rows is not None:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # joblib warns of jobs that Ctrl-C gave up
+                    rows.close()
+
+
+def _kill_workers() -> None:
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 @contextmanager
-def _ctrl_c_delayed() -> Iterator[None]:
-    """Ctrl-C waits for the end of this block, and cannot reach processes that are started in it."""
+def _signals_delayed() -> Iterator[None]:
+    """Ctrl-C and its like wait for the end of this block, and cannot reach processes started in it.
+
+    A terminal sends them to all of its processes, and so may what sends SIGTERM.
+    """
     pressed: list[int] = []
-    main = threading.current_thread() is threading.main_thread()
-    if main:
-        handler = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
-    ensure_running()  # Python's tracker of resources would unblock it when it starts
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes inherit it
+    handlers: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            handlers[number] = signal.signal(number, lambda number, _: pressed.append(number))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # processes inherit it
+    ensure_running()  # Python's tracker of resources: unblocks some when it starts
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        if main:
-            signal.signal(signal.SIGINT, handler)
-        if pressed:
-            signal.raise_signal(signal.SIGINT)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in pressed:
+            signal.raise_signal(number)
+
+
+@contextmanager
+def _quiet_trackers() -> Iterator[None]:
+    """Trackers that start here, which remove what killed workers leave, do not warn of each."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [before, "ignore:resource_tracker"]))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _start_worker(parent: int) -> None:
-    """Ctrl-C is for the parent, which kills its workers; a killed parent wants no more runs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    """Signals are for the parent, which kills its workers; a killed parent wants no more runs."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
 
 

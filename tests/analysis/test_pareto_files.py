@@ -37,10 +37,10 @@ def test_the_table_and_the_figure_are_written(front: do.ParetoFront, tmp_path: P
     ("output", "error", "said"),
     [
         ("x.svg", do.UsageError, "x.svg is also the name of a file beside the table; name it .csv"),
-        ("n5.json", do.UsageError, "n5.json would be overwritten; name another output"),
-        ("./n5.json", do.UsageError, "n5.json would be overwritten"),
+        ("n5.json", do.InputError, "n5.json: would be overwritten; name another output"),
+        ("./n5.json", do.InputError, "n5.json: would be overwritten"),
         ("n.parquet", do.UsageError, "n.parquet is named like a table of users; name it .csv"),
-        ("greedy.csv", do.UsageError, "greedy.svg would be overwritten"),
+        ("greedy.csv", do.InputError, "greedy.svg: would be overwritten"),
         ("no/x.csv", do.InputError, "no/x.csv: cannot be written: No such file or directory"),
         (".", do.InputError, ".: cannot be written: Is a directory"),
         ("folder.csv", do.InputError, "folder.svg: cannot be written: Is a directory"),

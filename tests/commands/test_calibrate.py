@@ -34,14 +34,14 @@ def test_the_instance_is_not_overwritten_by_the_table(into: str, tmp_path: Path)
     (tmp_path / "link.json").symlink_to(tmp_path / "i.json")
     before = (tmp_path / "i.json").read_bytes()
     done = run(tmp_path, "calibrate", "--output", "i.json", "--into", into)
-    said = f"{Path(into)} would be overwritten; name another output\n"
-    assert (done.returncode, done.stderr) == (2, said)
+    said = f"{Path(into)}: would be overwritten; name another output\n"
+    assert (done.returncode, done.stderr) == (1, said)
     assert (tmp_path / "i.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("place", "code"),
-    [("results.write_atomic", 0), ("results.check_output", 130), ("summary.accuracy_lines", 130)],
+    [("results.write_files", 0), ("results.check_output", 130), ("summary.accuracy_lines", 130)],
 )
 def test_ctrl_c_spoils_no_writing_and_is_130_elsewhere(
     place: str, code: int, cache: Path, tmp_path: Path

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+import dtkd_opt as do
+from tests.support.command_line import fails, run
 from tests.support.paths import DATA, INSTANCES
 
 PROGRAM = [sys.executable, "-m", "dtkd_opt"]
@@ -75,3 +79,77 @@ def test_terminal_without_unicode_gets_plain_tables(tmp_path: Path) -> None:
     text = done.stdout.decode("ascii")
     assert "| objective J (s)" in text
     assert "?" not in text
+
+
+def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A line of the shell, in which `dtkd-opt` is this program."""
+    line = line.replace("dtkd-opt", f"'{sys.executable}' -m dtkd_opt")
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}"],
+        cwd=folder, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_commands_can_be_chained(tmp_path: Path) -> None:
+    line = "dtkd-opt generate --users 5 --output - | dtkd-opt solve - --output -"
+    done = shell(line, tmp_path)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["gap"] <= 1e-6
+    assert "n5: optimal" in done.stderr
+    assert done.stderr.count("written: standard output") == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("output", ["-", "/dev/stdout", "s.json"])
+def test_a_file_has_standard_output_to_itself(output: str, tmp_path: Path) -> None:
+    """Also where that is redirected into this very file."""
+    done = shell(f"dtkd-opt solve {INSTANCES / 'n5.json'} --output {output} > s.json", tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert do.read_solution(tmp_path / "s.json").status == "optimal"
+    assert "n5: optimal" in done.stderr
+
+
+def test_a_pipe_that_is_closed_ends_nothing(tmp_path: Path) -> None:
+    done = shell(f"dtkd-opt export {INSTANCES / 'n5.json'} --format nl --output - | :", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "written: standard output\n")
+
+
+def test_a_named_pipe_is_written_to(tmp_path: Path) -> None:
+    line = "mkfifo p; dtkd-opt generate --users 3 --output p & dtkd-opt solve p; test -p p"
+    done = shell(line, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "p.solution.json").exists()
+
+
+def test_standard_input_is_not_read_twice(tmp_path: Path) -> None:
+    for command in ("certify", "check", "verify", "federate --output out"):
+        fails(run(*command.split(), "-", "-", cwd=tmp_path), 2, "standard input can be read once")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_do_not_reach_the_terminal_as_orders(tmp_path: Path) -> None:
+    data = json.loads((INSTANCES / "n5.json").read_text())
+    odd = "\x1b[31m\x00\u202e"
+    data["name"] = data["servers"][0]["name"] = data["users"][0]["name"] = odd
+    data["models"][-1]["name"] += odd
+    file = tmp_path / "\x1b[1m.json"
+    file.write_text(json.dumps(data))
+    solution = tmp_path / "\x1b[2m.json"
+    words = ("pareto", file, "--points", "2", "--beside", solution, "--output", tmp_path / "p.csv")
+    for command in (
+        ("solve", file, "--output", solution),
+        ("check", file, solution),
+        ("certify", file, solution, "--output", tmp_path / "c.json"),
+        ("verify", file, tmp_path / "c.json"),
+        ("export", file, "--format", "lp", "--output", tmp_path / "\x1b.lp"),
+        words,
+        ("solve", tmp_path / "\x1b"),
+        ("\x1b", file),
+    ):
+        done = run(*command)
+        text = done.stdout + done.stderr
+        assert "Traceback" not in text
+        assert text
+        assert text.replace("\n", "").isprintable()
+    ElementTree.parse(tmp_path / "p.svg")
+    assert not set("\0\x1b") & set((tmp_path / "p.svg").read_text())

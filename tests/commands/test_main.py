@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +52,52 @@ def test_help_names_each_command_and_an_example() -> None:
         assert word in text
     for command in ("solve", "check", "generate", "export"):
         assert "Example" in run(command, "--help").stdout
+
+
+COMMANDS = {  # with their inputs; what they write is named after it
+    "solve": "solve in.json --output",
+    "highs log": "solve in.json --output s.json --method exact --highs-log",
+    "certify": "certify in.json in.json --output",
+    "generate": "generate --users 5 --models in.json --output",
+    "export": "export in.json --format lp --output",
+    "pareto": "pareto in.json --output",
+    "calibrate": "calibrate --data npz:in.json --output",
+    "calibrate into": "calibrate --output t.json --into",
+    "compare": "compare in.json --method greedy --output",
+    "federate": "federate in.json in.json --output",
+    "train-dqn": "train-dqn --output",
+}
+OUTPUTS = ("missing/file", "folder", "link", "link.json", "file/new")
+FINE = {  # a folder is made, and an instance changed where it is
+    *((name, output) for name in ("compare", "federate", "train-dqn") for output in OUTPUTS[:3]),
+    ("calibrate into", "link.json"),
+}
+BAD = [(name, output) for name in COMMANDS for output in OUTPUTS if (name, output) not in FINE]
+
+
+@pytest.mark.parametrize(("command", "output"), BAD)
+def test_outputs_are_checked_before_the_work(command: str, output: str, tmp_path: Path) -> None:
+    shutil.copy(INSTANCES / "n5.json", tmp_path / "in.json")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("folder")
+    (tmp_path / "link.json").symlink_to("in.json")
+    before = sorted(tmp_path.rglob("*"))
+    done = run(*COMMANDS[command].split(), output, cwd=tmp_path)
+    fails(done, 1, output.split("/")[0].removeprefix("link."))
+    assert len(done.stderr.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "in.json").read_bytes() == (INSTANCES / "n5.json").read_bytes()
+
+
+def test_the_check_loads_nothing_heavy() -> None:
+    """It is there within a second."""
+    code = (
+        "import sys; sys.argv = ['dtkd-opt', 'calibrate', '--output', 'missing/t.json']\n"
+        "from dtkd_opt.commands.main import main\n"
+        "try: main()\n"
+        "except SystemExit as end: print(end.code)\n"
+        "print(sorted({'torch', 'pyomo', 'highspy', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "1\n[]\n"

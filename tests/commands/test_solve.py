@@ -99,7 +99,8 @@ def test_infeasible_instance_says_why_and_exits_with_3(tmp_path: Path) -> None:
     fails(run_process("check", file, tmp_path / "s.json"), 1, "holds no plan")
 
 
-def test_ctrl_c_writes_the_best_plan(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_writes_the_best_plan(number: signal.Signals, tmp_path: Path) -> None:
     instance, log = tmp_path / "big.json", tmp_path / "highs.log"
     do.write_instance(do.generate_instance(80, 4, 0), instance)
     command = [sys.executable, "-m", "dtkd_opt", "solve"]
@@ -112,9 +113,9 @@ def test_ctrl_c_writes_the_best_plan(tmp_path: Path) -> None:
     )
     while process.poll() is None and not (log.exists() and log.stat().st_size):
         time.sleep(0.05)  # until HiGHS runs
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     time.sleep(0.01)
-    process.send_signal(signal.SIGINT)  # the impatient press it twice
+    process.send_signal(number)  # as `timeout` sends it, twice at once
     out, error = process.communicate(timeout=120)
     assert process.returncode == 0, error
     assert "interrupted" in out

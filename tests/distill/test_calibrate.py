@@ -280,8 +280,9 @@ def test_command_line_faults_are_one_line(tmp_path: Path, monkeypatch: pytest.Mo
         (["--output", "t.json", "--sizes", "many"], 2, "100,300,1000"),
         (["--output", "t.json", "--epochs", "0"], 2, "epochs: must be at least 1"),
         (["--output", "t.json", "--data", "npz:none.npz"], 1, "none.npz: no such file"),
-        (["--output", "/dev/null/t.json"], 1, "/dev/null/t.choosing.jsonl: cannot be written"),
-        (["--output", "no/t.json", "--data", "fashion-mnist", "--data-dir", "."], 1, "apt-get"),
+        (["--output", "/dev/null/t.json"], 1, "/dev/null/t.json: cannot be written"),
+        (["--output", "no/t.json"], 1, "no/t.json: cannot be written"),
+        (["--output", "t.json", "--data", "fashion-mnist", "--data-dir", "."], 1, "apt-get"),
     ):
         done = calibrating.run(tmp_path, "calibrate", *given)
         assert (done.returncode, part in done.stderr) == (code, True), done.stderr

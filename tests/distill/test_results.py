@@ -23,6 +23,6 @@ def test_the_data_are_not_overwritten(cache: Path, tmp_path: Path) -> None:
     images = np.random.default_rng(0).random((200, 8, 8))
     np.savez(path, images=images, labels=np.arange(200) % 2)
     before = path.read_bytes()
-    with pytest.raises(do.UsageError, match=r"own\.npz would be overwritten"):
+    with pytest.raises(do.InputError, match=r"own\.npz: would be overwritten"):
         quick(cache, data=f"npz:{path}", output=path)
     assert path.read_bytes() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 from dtkd_opt.reporting.figures import colour_and_marker, legend_below, panels, svg
 from tests.support import comparing
@@ -71,3 +72,14 @@ def test_the_same_figure_and_name_give_the_same_bytes() -> None:
     first = drawn("a")
     assert b"<svg" in first
     assert drawn("a") == first != drawn("b")
+
+
+def test_names_that_no_xml_holds_are_escaped() -> None:
+    figure, ((axis,),) = panels(1, 1, (3, 2))
+    axis.plot([1], [1], label="a\0")
+    axis.set_title("\x1b[31m\ufffe", parse_math=False)
+    legend_below(figure, 1)
+    text = svg(figure, "odd").decode()
+    ElementTree.fromstring(text)
+    assert r"<!-- \x1b[31m\ufffe -->" in text
+    assert r"<!-- a\x00 -->" in text

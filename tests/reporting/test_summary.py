@@ -97,3 +97,31 @@ def test_where_nobody_looks_the_live_line_is_silent(capsys: pytest.CaptureFixtur
     with summary.live_line() as show:
         show("phase")
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("columns", ["0", "20", "40", "nonsense"])
+def test_numbers_are_whole_on_every_terminal(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    numbers = [f"{10.0**n:.6f}" for n in range(-3, 9, 2)]
+    headings = [f"a long heading {n}" for n in range(len(numbers))]
+    table = make_table("a title", ["name"], headings, [("a name of some words", *numbers)])
+    cells = as_text([table]).replace("│", " ").split()
+    assert set(numbers) <= set(cells)
+
+
+def test_what_a_terminal_obeys_is_escaped_in_tables() -> None:
+    text = as_text([make_table("\x1b[1m", ["\x00"], ["b"], [("\u202e", "\x07")])])
+    assert text.replace("\n", "").isprintable()
+    for escaped in (r"\x1b[1m", r"\x00", r"\u202e", r"\x07"):
+        assert escaped in text
+
+
+def test_a_terminal_that_is_gone_stops_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(5, "Input/output error")
+
+    terminal = Console(file=Gone(), force_terminal=True, width=80)
+    monkeypatch.setattr(summary, "Console", lambda stderr: terminal)
+    with summary.live_line() as show:
+        show("phase")

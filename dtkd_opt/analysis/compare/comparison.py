@@ -17,8 +17,9 @@ from dtkd_opt.analysis.compare.tables import (
     summary_table,
 )
 from dtkd_opt.errors import UsageError
-from dtkd_opt.records.files import to_csv, write_atomic
+from dtkd_opt.records.files import to_csv, write_files
 from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.result_files import COMPARISON, COMPARISON_JOURNAL
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 from dtkd_opt.runtime.jobs import processes, require
 from dtkd_opt.runtime.journal import Journal
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from dtkd_opt.methods.registry import Method
 
-NAME = "runs.jsonl"
 _ADVICE = "name another folder, or give --fresh"  # where it holds other runs
 
 
@@ -128,7 +128,8 @@ def compare(
     if folder is not None:
         require("matplotlib", "compare", "the figures of compare")
     n_processes = processes(jobs) if dask is None else 0
-    path, specs = None if folder is None else folder / NAME, [spec for _, spec in tasks]
+    path = None if folder is None else folder / COMPARISON_JOURNAL
+    specs = [spec for _, spec in tasks]
     with (
         KeepOnCtrlC(pass_on=True) as ctrl_c,
         workers(n_processes, dask, execute, Run) as run_jobs,
@@ -155,15 +156,15 @@ def _as_list(name: str, given: Iterable[Any], kind: Any) -> list[Any]:
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
-    """Write runs.csv, summary.csv and the two figures, each atomically."""
+    """Write runs.csv, summary.csv and the two figures, atomically."""
     from dtkd_opt.analysis.compare.figures import accuracy_delay, gap_over_time
     from dtkd_opt.reporting.figures import svg
 
-    write_atomic(folder / "runs.csv", to_csv(comparison.runs))
-    write_atomic(folder / "summary.csv", to_csv(comparison.summary))
-    figures = {
-        "gap_over_time": gap_over_time(comparison.histories, comparison.runs),
-        "accuracy_delay": accuracy_delay(comparison.runs),
-    }
-    for name, figure in figures.items():
-        write_atomic(folder / f"{name}.svg", svg(figure, name))
+    over_time = gap_over_time(comparison.histories, comparison.runs)
+    contents = (
+        to_csv(comparison.runs),
+        to_csv(comparison.summary),
+        svg(over_time, "gap_over_time"),
+        svg(accuracy_delay(comparison.runs), "accuracy_delay"),
+    )
+    write_files({folder / name: data for name, data in zip(COMPARISON, contents, strict=True)})

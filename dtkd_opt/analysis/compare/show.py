@@ -9,6 +9,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from dtkd_opt.analysis.compare.run import Run
+from dtkd_opt.reporting.summary import make_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,14 +28,7 @@ _COLUMNS = {  # heading: metric, format
 def summary_tables(summary: pd.DataFrame) -> Iterator[Table]:
     """A table for each instance: three lines for each method."""
     for instance, rows in summary.groupby("instance", sort=False):
-        rich_table = Table(
-            title=str(instance), title_justify="left", header_style="bold", box=SIMPLE,
-            pad_edge=False, collapse_padding=True,
-        )  # fmt: skip
-        rich_table.add_column("method\nruns")
-        rich_table.add_column("", no_wrap=True)
-        for heading in _COLUMNS:
-            rich_table.add_column(heading, justify="right", no_wrap=True)
+        lines: list[tuple[str, ...]] = []
         for row in rows.to_dict("records"):
             without = [f"{row[k]} {k.replace('_', ' ')}" for k in ("failed", "no_plan") if row[k]]
             runs = f"{row['runs']} run" + "s" * (row["runs"] > 1)
@@ -42,8 +36,13 @@ def summary_tables(summary: pd.DataFrame) -> Iterator[Table]:
             for name, statistic in zip(names, ("median", "min", "max"), strict=True):
                 values = [(row[f"{m}_{statistic}"], form) for m, form in _COLUMNS.values()]
                 cells = ("-" if value != value else format(value, form) for value, form in values)
-                rich_table.add_row(name, statistic, *cells)
-            rich_table.add_section()
+                lines.append((name, statistic, *cells))
+        rich_table = make_table(
+            str(instance), ["method\nruns", ""], list(_COLUMNS), lines,
+            box=SIMPLE, pad_edge=False, collapse_padding=True,
+        )  # fmt: skip
+        for last in rich_table.rows[2::3]:
+            last.end_section = True
         yield rich_table
 
 

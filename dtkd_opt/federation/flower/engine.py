@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from dtkd_opt.errors import DtkdError, InputError
@@ -16,6 +14,7 @@ from dtkd_opt.federation.flower.files import home, write_files
 from dtkd_opt.federation.flower.processes import Processes, free_ports, is_open
 from dtkd_opt.federation.flower.project import write_project
 from dtkd_opt.federation.user_training import UserTrainingResult
+from dtkd_opt.records.leftovers import temporary_folder
 from dtkd_opt.runtime.jobs import Rows
 
 _Jobs = Sequence[tuple[Any, Any]]
@@ -50,8 +49,8 @@ def flower(jobs: int, simulation: bool, tasks: _Jobs) -> Rows[UserTrainingResult
 def _rows(jobs: int, simulation: bool, tasks: _Jobs) -> Rows[UserTrainingResult]:
     """As many outcomes as tasks; DtkdError where the run ends before."""
     with (
-        TemporaryDirectory(prefix="dtkd-", ignore_cleanup_errors=True) as name,
-        Processes(Path(name)) as processes,
+        temporary_folder() as folder,
+        Processes(folder) as processes,
     ):
         port, *client_ports = free_ports(1 + len(tasks))
         try:
@@ -60,7 +59,7 @@ def _rows(jobs: int, simulation: bool, tasks: _Jobs) -> Rows[UserTrainingResult]
             write_project(processes.folder, port, len(tasks), max_in_flight=2 * jobs)
         except OSError as error:
             words = f"cannot be written: {error.strerror or error}; TMPDIR names another place"
-            raise InputError(name, [words]) from None
+            raise InputError(str(folder), [words]) from None
         _start_superlink(processes, port, simulation)
         clients = [] if simulation else _start_clients(processes, port, client_ports)
         _start_run(processes, len(tasks) if simulation else 0, jobs)

@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from dtkd_opt.federation.flower.project import flower_home
+from dtkd_opt.records.leftovers import undone_at_once
 
 # no telemetry, no question for updates, nothing that listens on other than the loopback
 QUIET = {
@@ -36,6 +37,7 @@ class Processes:
     def __init__(self, folder: Path):
         self.folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._undone = ExitStack()
         tools = str(Path(sys.executable).parent)  # of Flower's commands
         self._env = {
             **os.environ,
@@ -82,13 +84,18 @@ class Processes:
         return lines[-1] if lines else "it printed nothing"
 
     def __enter__(self) -> Processes:
+        self._undone.enter_context(undone_at_once(self._kill_all))
         return self
 
     def __exit__(self, *error: object) -> None:
-        for process in self._running.values():
-            _kill(process)
+        self._kill_all()
         for process in self._running.values():
             process.communicate()  # closes its input, too
+        self._undone.close()
+
+    def _kill_all(self) -> None:
+        for process in self._running.values():
+            _kill(process)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

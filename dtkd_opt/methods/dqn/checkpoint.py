@@ -23,10 +23,12 @@ from dtkd_opt.methods.dqn.replay_buffer import Transitions, concatenate, is_soun
 from dtkd_opt.methods.dqn.rollout import Rollout
 from dtkd_opt.methods.dqn.settings import DQNTrainSettings
 from dtkd_opt.records.fields import Count, NonNegative, Positive, Record
-from dtkd_opt.records.files import parse_json, write_atomic
+from dtkd_opt.records.files import write_atomic
+from dtkd_opt.records.json_text import parse_json
+from dtkd_opt.records.result_files import DQN_CHECKPOINT
 from dtkd_opt.records.validation import validate
+from dtkd_opt.runtime.compiler import import_compiler
 
-CHECKPOINT = "checkpoint.safetensors"
 _MAY_CHANGE = ("steps", "minutes")  # settings of a resumed training
 _MAX_FLOAT = float(np.finfo(np.float32).max)
 _Step = Annotated[int, Strict(), Field(ge=0)]
@@ -61,6 +63,7 @@ class TrainState:
         with torch.random.fork_rng(devices=[]):  # the caller's own draws stay as they are
             torch.manual_seed(settings.seed)
             self.network = QNetwork(settings.hidden).to(device)
+        import_compiler()
         swa = torch.optim.swa_utils
         average = swa.get_ema_multi_avg_fn(1 - settings.tau)  # type: ignore[no-untyped-call]
         self.target = swa.AveragedModel(self.network, multi_avg_fn=average)
@@ -118,7 +121,7 @@ def save(state: TrainState, folder: Path) -> None:
         stages=state.stages,
     )
     data = safetensors.torch.save(tensors, {"training": header.model_dump_json()})
-    write_atomic(folder / CHECKPOINT, data)
+    write_atomic(folder / DQN_CHECKPOINT, data)
 
 
 def load(state: TrainState, folder: Path) -> None:
@@ -127,7 +130,7 @@ def load(state: TrainState, folder: Path) -> None:
     InputError where it is missing or damaged; UsageError where it was trained with other settings,
     or is already beyond the new `steps` or `minutes`.
     """
-    path = folder / CHECKPOINT
+    path = folder / DQN_CHECKPOINT
     tensors = read_tensors(path)
     header = _read_header(path)
     old, new = header.settings, state.settings

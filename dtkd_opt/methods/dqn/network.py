@@ -19,7 +19,7 @@ from dtkd_opt.errors import InputError
 from dtkd_opt.methods.dqn.game import FEATURES, FEATURES_VERSION, Features
 from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import Name, Record, Text
-from dtkd_opt.records.files import parse_json, read_bytes, write_atomic
+from dtkd_opt.records.files import read_bytes, read_json, write_files
 from dtkd_opt.records.validation import validate
 
 try:
@@ -88,7 +88,7 @@ def read_network(path: Path) -> QNetwork:
 
     InputError where one is missing or damaged, or made for other features than this version has.
     """
-    card = validate(NetworkCard, parse_json(read_bytes(path), str(path)), str(path))
+    card = validate(NetworkCard, read_json(path), str(path))
     if card.features != FEATURES_VERSION:
         fault = f"must be {FEATURES_VERSION}, got {card.features}; train it anew"
         raise InputError(str(path), [f"features: {fault}: dtkd-opt train-dqn"])
@@ -129,5 +129,6 @@ def check_tensors(
 
 def write_network(network: QNetwork, card: NetworkCard, path: Path) -> None:
     """Write a network's weights, and then its JSON file, atomically."""
-    write_atomic(path.with_suffix(".safetensors"), safetensors.torch.save(network.state_dict()))
-    write_atomic(path, (card.model_dump_json(indent=1) + "\n").encode())
+    weights = safetensors.torch.save(network.state_dict())
+    text = (card.model_dump_json(indent=1) + "\n").encode()
+    write_files({path.with_suffix(".safetensors"): weights, path: text})

@@ -17,7 +17,7 @@ from time import monotonic
 import numpy as np
 
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.methods.dqn.checkpoint import CHECKPOINT, TrainState, load, save
+from dtkd_opt.methods.dqn.checkpoint import TrainState, load, save
 from dtkd_opt.methods.dqn.game import FEATURES_VERSION
 from dtkd_opt.methods.dqn.instance_sampler import (
     TRAINING_SEED,
@@ -31,6 +31,7 @@ from dtkd_opt.methods.dqn.replay_buffer import Transitions, concatenate
 from dtkd_opt.methods.dqn.rollout import Rollout
 from dtkd_opt.methods.dqn.settings import DQNTrainSettings
 from dtkd_opt.pricing.equal_shares import argmax_by_user
+from dtkd_opt.records.result_files import DQN_CHECKPOINT
 from dtkd_opt.records.validation import as_record
 from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
@@ -187,7 +188,7 @@ def _create_folder(folder: Path) -> None:
     except (OSError, ValueError) as error:  # the latter of a null byte
         words = getattr(error, "strerror", None) or error
         raise InputError(str(folder), [f"cannot be made: {words}"]) from None
-    if (folder / CHECKPOINT).exists():
+    if (folder / DQN_CHECKPOINT).exists():
         raise UsageError(f"{folder} holds a checkpoint: resume it, or choose another folder")
 
 

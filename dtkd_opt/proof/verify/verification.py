@@ -222,7 +222,7 @@ def _leaf_faults(instance: Instance, proof: Certificate, arithmetic: Arithmetic)
 def proven_bounds(
     instance: Instance, proof: Certificate, arithmetic: Arithmetic
 ) -> Iterator[tuple[tuple[int, LeafNode], Fraction]]:
-    """Of each leaf, with its number, what its prices prove: N L_leaf = Σ_n min_k c_k(λ) - λ · C, exactly."""
+    """Leaves by number, and what prices prove: N L_leaf = Σ_n min_k c_k(λ) - λ · C, exactly."""
     leaves: dict[int, dict[int, LeafNode]] = {}  # of each price set
     for v, node in enumerate(proof.tree):
         if isinstance(node, LeafNode):

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import dtkd_opt as do
+from dtkd_opt.runtime.interrupts import SIGNALS
 from tests.support.comparing import N5, PROGRAM, WRITTEN, lines, run, wait_for, words
 
 _MASKS = ("SigBlk", "SigIgn")
@@ -43,7 +44,10 @@ def test_kill_9_loses_only_what_was_running(tmp_path: Path, env: dict[str, str])
     assert pd.read_csv(output / "runs.csv").outcome.tolist() == ["plan"] * 4
 
 
-def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, env: dict[str, str]) -> None:
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_keeps_what_is_finished(
+    number: signal.Signals, tmp_path: Path, env: dict[str, str]
+) -> None:
     output, hold = tmp_path / "out", tmp_path / "hold"
     given = [*words(N5, methods="greedy held", output=output), "--jobs", "2"]
     process = subprocess.Popen(
@@ -51,8 +55,9 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, env: dict[str, str]) -> N
         start_new_session=True,
     )  # fmt: skip
     wait_for(lambda: hold.read_text() != "" and len(lines(output)) == 2)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to the workers too
+    os.killpg(process.pid, number)  # as a terminal does, to the workers too
     out, error = process.communicate(timeout=60)
+    assert not list(Path("/dev/shm").glob(f"*loky-{process.pid}-*"))
     assert process.returncode == 130
     assert error == "interrupted; finished runs are kept, the same command goes on\n"
     assert "greedy" in out

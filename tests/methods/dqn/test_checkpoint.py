@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import dtkd_opt as do
-from dtkd_opt.methods.dqn.checkpoint import CHECKPOINT, TrainState, load
+from dtkd_opt.methods.dqn.checkpoint import TrainState, load
 from dtkd_opt.methods.dqn.network import NetworkCard, read_network, safetensors, torch
+from dtkd_opt.records.result_files import DQN_CHECKPOINT
 from dtkd_opt.runtime.threads import one_thread
 from tests.support.dqn import fast_settings
 
@@ -114,10 +115,10 @@ def test_a_folder_is_not_taken_for_another(tmp_path: Path) -> None:
         do.train_dqn(tmp_path, fast_settings(10))
     with pytest.raises(do.UsageError, match=r"trained with seed 0, not 1;"):
         do.train_dqn(tmp_path, fast_settings(10, seed=1), resume=True)
-    (tmp_path / CHECKPOINT).write_bytes(safetensors.torch.save({"a": torch.zeros(1)}))
+    (tmp_path / DQN_CHECKPOINT).write_bytes(safetensors.torch.save({"a": torch.zeros(1)}))
     with pytest.raises(do.InputError, match="no checkpoint of train-dqn"):
         do.train_dqn(tmp_path, fast_settings(10), resume=True)
-    (tmp_path / CHECKPOINT).write_bytes(b"cut sho")
+    (tmp_path / DQN_CHECKPOINT).write_bytes(b"cut sho")
     with pytest.raises(do.InputError, match="no safetensors file"):
         do.train_dqn(tmp_path, fast_settings(10), resume=True)
 
@@ -156,7 +157,7 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(
     with pytest.raises(do.InputError, match=words) as error:
         do.train_dqn(damaged(damage), fast_settings(20, validation_instances=1), resume=True)
     assert "\n" not in str(error.value)
-    assert CHECKPOINT in str(error.value)
+    assert DQN_CHECKPOINT in str(error.value)
 
 
 @pytest.fixture(scope="session")
@@ -164,7 +165,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The checkpoint of a short training."""
     folder = tmp_path_factory.mktemp("trained")
     do.train_dqn(folder, fast_settings(20, validation_instances=1))
-    return (folder / CHECKPOINT).read_bytes()
+    return (folder / DQN_CHECKPOINT).read_bytes()
 
 
 @pytest.fixture
@@ -178,7 +179,7 @@ def damaged(trained: bytes, tmp_path: Path) -> Callable[[Callable[..., object]],
         damage(tensors, header)
         tensors = {name: value.contiguous() for name, value in tensors.items()}
         changed = safetensors.torch.save(tensors, {"training": json.dumps(header)})
-        (tmp_path / CHECKPOINT).write_bytes(changed)
+        (tmp_path / DQN_CHECKPOINT).write_bytes(changed)
         return tmp_path
 
     return make

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dtkd_opt.errors import InputError
-from dtkd_opt.records.files import parse_json, write_atomic
+from dtkd_opt.records.files import parse_json, write_atomic, write_files
 from dtkd_opt.records.instance import Instance, read_instance, write_instance
 from dtkd_opt.records.validation import validate
 from tests.support.instances import small_instance, user
@@ -68,6 +68,44 @@ def test_failed_write_leaves_the_old_file(
     if raised is InputError:
         reason = getattr(stop, "strerror", None) or str(stop)
         assert only_line(caught, path) == f"cannot be written: {reason}"
+
+
+def test_files_that_belong_together_replace_all_old_ones_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the disk is full after the first."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    for path in (one, two):
+        path.write_text("old")
+    real, calls = os.fsync, []
+
+    def fail_second(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fail_second)
+    with pytest.raises(InputError, match="two: cannot be written: No space left"):
+        write_files({one: b"new", two: b"new"})
+    assert (one.read_text(), two.read_text()) == ("old", "old")
+    monkeypatch.undo()
+    write_files({one: b"new", two: b"new"})
+    assert (one.read_text(), two.read_text()) == ("new", "new")
+    assert sorted(os.listdir(tmp_path)) == ["one", "two"]
+
+
+def test_who_may_read_a_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "private"
+    path.write_text("old")
+    path.chmod(0o600)
+    write_atomic(path, b"new")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_longest_name_is_written(tmp_path: Path) -> None:
+    write_atomic(tmp_path / ("n" * 255), b"new")
+    assert os.listdir(tmp_path) == ["n" * 255]
 
 
 def test_write_into_a_missing_folder(instance: Instance, tmp_path: Path) -> None:
