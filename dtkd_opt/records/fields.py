@@ -29,6 +29,7 @@ from dtkd_opt.records.validation import fault_lines
 SMALLEST, LARGEST = 1e-30, 1e30
 MAX_COUNT = 10**15  # a float holds all whole numbers up to here
 MIN_FRACTION = 1e-12
+MAX_GAIN = 1.0  # no receiver gets more power than was sent
 
 
 # what a record takes in Python where its file holds a list of numbers
@@ -169,6 +170,15 @@ def _zero_or_noticeable(value: float) -> float:
     return value
 
 
+def _path_gain(value: float) -> float:
+    # decibels are the likely mistake
+    if value <= 0:
+        raise PydanticCustomError("gain_not_positive", "{value}", {"value": value})
+    if value > MAX_GAIN:
+        raise PydanticCustomError("gain_above_one", "{value}", {"value": value})
+    return value
+
+
 Text = Annotated[str, Strict()]
 Name = Annotated[Text, Field(min_length=1)]
 _LIMITS: dict[str, Any] = {"minimum": SMALLEST, "maximum": LARGEST}  # in the JSON Schema
@@ -176,6 +186,13 @@ Positive = Annotated[
     float,
     Strict(),
     Field(gt=0, allow_inf_nan=False, json_schema_extra=_LIMITS),
+    GetPydanticSchema(_bounded),
+]
+Gain = Annotated[
+    float,
+    Strict(),
+    Field(allow_inf_nan=False, json_schema_extra={"minimum": SMALLEST, "maximum": MAX_GAIN}),
+    AfterValidator(_path_gain),
     GetPydanticSchema(_bounded),
 ]
 NonNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]

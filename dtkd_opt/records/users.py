@@ -14,11 +14,13 @@ from dtkd_opt.records.columns import Column, Columns, Texts
 from dtkd_opt.records.fields import (
     LARGEST,
     MAX_COUNT,
+    MAX_GAIN,
     MIN_FRACTION,
     SMALLEST,
     Amount,
     Count,
     Fraction,
+    Gain,
     Name,
     Numbers,
     Positive,
@@ -46,7 +48,8 @@ class User(Record):
     kappa
         κ, energy per cycle and squared frequency [J s² / cycle³].
     channel_gain
-        Linear power gain to each server; None, or NaN in an array, where it does not reach one.
+        Linear power gain to each server, at most 1; None, or NaN in an array, where it does not
+        reach one.
     energy_j
         What the device may spend [J], or None.
     deadline_s
@@ -61,7 +64,7 @@ class User(Record):
     cpu_hz: Positive
     tx_power_w: Positive
     kappa: Amount
-    channel_gain: tuple[Positive | None, ...]
+    channel_gain: tuple[Gain | None, ...]
     energy_j: Positive | None = None
     deadline_s: Positive | None = None
     min_accuracy: Fraction | None = None
@@ -98,7 +101,7 @@ class Users(Columns[User]):
         "cpu_hz": Column("number", SMALLEST, LARGEST),
         "tx_power_w": Column("number", SMALLEST, LARGEST),
         "kappa": Column("number", 0, LARGEST),
-        "channel_gain": Column("numbers", SMALLEST, LARGEST, null=np.nan),
+        "channel_gain": Column("numbers", SMALLEST, MAX_GAIN, null=np.nan),
         "energy_j": Column("number", SMALLEST, LARGEST, null=np.inf),
         "deadline_s": Column("number", SMALLEST, LARGEST, null=np.inf),
         "min_accuracy": Column("number", 0, 1, null=-np.inf),

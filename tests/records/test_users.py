@@ -180,7 +180,7 @@ def test_nullable_columns_may_be_left_out() -> None:
         ({"name": ["a", 7]}, do.InputError, "users[1].name: must be a text in quotes, got 7"),
         ({"deadline_s": [1.0, -2.0]}, do.InputError, "users[1].deadline_s: must be greater than 0"),
         (
-            {"channel_gain": [[1.0, 2.0], [3.0, 0.0]]},
+            {"channel_gain": [[1.0, 0.5], [0.3, 0.0]]},
             do.InputError,
             "users[1].channel_gain[1]: must",
         ),

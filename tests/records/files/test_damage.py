@@ -106,6 +106,8 @@ def extreme_records(draw: st.DrawFn) -> bytes:
     for holder, key in list(spots(data)):
         if key != "fresh_fraction" and type(holder[key]) in ENDS:
             holder[key] = draw(st.sampled_from([holder[key], *ENDS[type(holder[key])]]))
+    for user in data["users"]:
+        user["channel_gain"] = [gain and min(gain, 1.0) for gain in user["channel_gain"]]
     for model, accuracy in zip(data["models"], accuracies, strict=True):
         model["accuracy"] = accuracy
     return json.dumps(data).encode()
