@@ -84,7 +84,7 @@ def _maximise(
         max_steps=max_steps,
         ends_at=search.ends_at,
         callback=visit,
-        on_failure=lambda words: search.begin_phase(f"prices, steps by demand ({words})"),
+        on_failure=lambda words: search.begin_phase(f"prices by demand ({words})"),
     )
     if options.constrained:
         _check_feasible(search, best.prices)

@@ -19,6 +19,7 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import ChoiceInfeasible, allocate
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian, price
 from dtkd_opt.pricing.masters import make_bundle
+from dtkd_opt.problem.options import Options
 from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.solution import Termination
 
@@ -135,6 +136,8 @@ class Branching:
             tolerance = max(_MIN_PROGRESS * remaining / max(abs(value), 1e-300), 1e-12)
             if remaining <= 0 or not bundle.advance(tolerance if np.isfinite(remaining) else 1e-9):
                 break
+        for failure in dict.fromkeys(bundle.failures):
+            self.search.begin_phase(f"branching, prices by demand ({failure})")
         point = bundle.best
         if point.value >= self.cutoff:
             self._close(number, point.prices, point.value)
@@ -145,17 +148,9 @@ class Branching:
         heapq.heappush(self.open, _OpenNode(point.value, number, rows, point, fractions))
 
     def _fathom(self, number: int, rows: Index, point: DualPoint) -> None:
-        """Close a node with one option a user: its allocation's prices prove its own value."""
+        """Close a node with one option a user."""
         self._try(rows)
-        part = self.options.select_rows(rows)
-        try:
-            prices = allocate(part, np.arange(len(part))).prices
-        except ChoiceInfeasible:
-            prices = point.prices
-        worth = max(float((x * part.capacity).sum()) for x in (prices, point.prices))
-        floor = 1e-12 * worth / part.capacity
-        points = [price(part, np.maximum(prices, floor)), price(part, point.prices)]
-        best = max(points, key=lambda point: point.value)
+        best = prove_choice(self.options.select_rows(rows), point.prices)
         self._close(number, best.prices, best.value)
 
     def _try(self, choice: Index) -> None:
@@ -163,3 +158,15 @@ class Branching:
         allocation = self.search.try_if_feasible(choice)
         if allocation is not None and self.nodes % _EXCHANGE_EVERY == 0:
             improve(self.search, (choice, allocation))
+
+
+def prove_choice(part: Options, prices: Array) -> DualPoint:
+    """The bound of options of which each user has one, by its allocation's prices or given ones."""
+    try:
+        own = allocate(part, np.arange(len(part))).prices
+    except ChoiceInfeasible:
+        own = prices
+    worth = max(float((x * part.capacity).sum()) for x in (own, prices))
+    floor = 1e-12 * worth / part.capacity
+    points = [price(part, np.maximum(own, floor)), price(part, prices)]
+    return max(points, key=lambda point: point.value)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from dtkd_opt.methods.bounding import price_and_round
+from dtkd_opt.methods.branching import prove_choice
 from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
 from dtkd_opt.milp.master_problem import MasterProblem
@@ -46,7 +47,9 @@ class Exact(Record):
         if self.fixing and search.incumbent is not None:
             rows = unfixed_options(search, point)
             if len(rows) == search.options.n_users:  # only the incumbent's choice is left
-                search.raise_bound(search.objective)
+                proven = prove_choice(search.options.select_rows(rows), point.prices)
+                search.raise_bound(min(proven.value / search.options.n_users, search.objective))
+            if search.proven:
                 return "gap_reached"
         try:
             termination = OuterApproximation(search, point, rows, seed, self).run()

@@ -36,7 +36,7 @@ class Price(Record):
         if search.stop.iterations is not None:
             max_nodes = None
         termination, branching = self._bound_and_branch(search, max_nodes)
-        if termination != "iteration_limit" or max_nodes is None:
+        if termination not in ("iteration_limit", "stalled") or max_nodes is None:
             return termination
         return _continue_with_highs(search, seed, branching)
 

@@ -23,6 +23,7 @@ from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 from dtkd_opt.records.plan import Plan
 
 BOUND_TOL = 1e-7  # relative; by rounding, a solver's bound may exceed a plan by this much
+_ROUNDING = 1e-14  # of a plan's objective, relative
 PLAN_TOL = (
     1e-8  # of what the pools are worth; by its tolerances, a plan may be better than the best
 )
@@ -106,8 +107,13 @@ class Search:
 
     @property
     def proven(self) -> bool:
-        """Whether a valid bound has reached the `cutoff`."""
-        return self.bound >= self.cutoff and not self.bound_invalid
+        """Whether a valid bound has reached the `cutoff`, or is as high as bounds go."""
+        return self.bound >= min(self.cutoff, self._highest_bound) and not self.bound_invalid
+
+    @property
+    def _highest_bound(self) -> float:
+        """The incumbent's J less what rounding may have added to it [s]."""
+        return self.objective - _ROUNDING * abs(self.objective)
 
     @property
     def elapsed_s(self) -> float:
@@ -149,7 +155,7 @@ class Search:
         if self._exceeds_plan(bound):
             self.bound_invalid = True
             return
-        bound = min(bound, self.objective)
+        bound = min(bound, self._highest_bound)
         if bound > self.bound:
             self.bound = bound
             self._report()
@@ -177,7 +183,7 @@ class Search:
             self.incumbent = Incumbent(choice, plan, evaluation, prices)
             if self._exceeds_plan(self.bound):
                 self.bound_invalid, self.bound = True, -float("inf")
-            self.bound = min(self.bound, self.objective)
+            self.bound = min(self.bound, self._highest_bound)
             self._report()
 
     def _progress(self) -> Progress:

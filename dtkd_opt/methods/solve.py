@@ -13,15 +13,19 @@ from dtkd_opt.errors import InfeasibleError, UsageError
 from dtkd_opt.methods.registry import as_method
 from dtkd_opt.methods.result import Result, make_result
 from dtkd_opt.methods.search import NoPlanError, Search, describe_conflicts
-from dtkd_opt.methods.stop import Callback, Stop, TimeIsUp, check_limits
+from dtkd_opt.methods.stop import Callback, Stop, TimeIsUp, check_limits, relative_gap
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.records.instance import Instance, as_instance
 from dtkd_opt.records.solution import Termination
+from dtkd_opt.records.validation import counted
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
 if TYPE_CHECKING:
     from dtkd_opt.methods.registry import Method
+
+_PROVERS = ("auto", "price", "exact")
+_WIDE_GAP = 1e-3  # that is explained
 
 
 def solve(
@@ -98,6 +102,7 @@ def solve(
             unbounded = not np.isfinite(search.bound) and not search.bound_invalid
             if unbounded and termination != "infeasible":
                 termination, reason = _bound_by_prices(search, termination, reason)
+            reason = reason or _why_open(name, search, termination)
         runtime_s = time.monotonic() - started
         return make_result(instance, name, int(seed), search, termination, reason, runtime_s)
 
@@ -131,6 +136,23 @@ def _run(name: str, method: Method, search: Search, seed: int) -> tuple[Terminat
         ends = ", ".join(get_args(Termination))
         raise UsageError(f"{name} must return one of {ends}; it returned {termination!r}")
     return termination, ""
+
+
+def _why_open(name: str, search: Search, termination: Termination) -> str:
+    """What limits a proof that should have come to its end, and what may go further."""
+    if name not in _PROVERS or search.proven or not np.isfinite(search.gap):
+        return ""
+    if termination == "stalled":
+        words = f"{name} ended with a gap of {search.gap:.1e}, where HiGHS's tolerances end"
+        return words + (": --method price, which has none, may prove it" if name == "exact" else "")
+    if termination != "time_limit" or search.gap <= _WIDE_GAP or search.dual_point is None:
+        return ""
+    root = relative_gap(search.objective, search.dual_point.value / search.options.n_users)
+    users, servers = search.options.n_users, search.options.n_servers
+    return (
+        f"{name}: with {counted(users, 'users')} at {counted(servers, 'servers')} the best prices "
+        f"leave a gap of {root:.1e}, of which branching and HiGHS need more time to prove the rest"
+    )
 
 
 def _bound_by_prices(

@@ -170,10 +170,8 @@ def _zero_or_noticeable(value: float) -> float:
     return value
 
 
-def _path_gain(value: float) -> float:
-    # decibels are the likely mistake
-    if value <= 0:
-        raise PydanticCustomError("gain_not_positive", "{value}", {"value": value})
+def _at_most_one(value: float) -> float:
+    # a value in decibels is the likely mistake
     if value > MAX_GAIN:
         raise PydanticCustomError("gain_above_one", "{value}", {"value": value})
     return value
@@ -188,13 +186,7 @@ Positive = Annotated[
     Field(gt=0, allow_inf_nan=False, json_schema_extra=_LIMITS),
     GetPydanticSchema(_bounded),
 ]
-Gain = Annotated[
-    float,
-    Strict(),
-    Field(allow_inf_nan=False, json_schema_extra={"minimum": SMALLEST, "maximum": MAX_GAIN}),
-    AfterValidator(_path_gain),
-    GetPydanticSchema(_bounded),
-]
+Gain = Annotated[Positive, AfterValidator(_at_most_one)]
 NonNegative = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 NonNegatives = tuple[NonNegative, ...]
 Amount = Annotated[float, Strict(), Field(ge=0, le=LARGEST, allow_inf_nan=False)]

@@ -34,7 +34,6 @@ _RULES = {
     "model_attributes_type": "must be an object in {{ }}",
     "too_short": "must have at least one entry",
     "literal_error": "must be {expected}",
-    "gain_not_positive": "must be greater than 0; a value in dB is 10^(dB/10)",
     "gain_above_one": "a path gain is at most 1; a value in dB is 10^(dB/10)",
 }
 

@@ -106,7 +106,7 @@ def test_what_python_builds_is_what_its_file_says(
         ({"cpu_hz": "fast"}, "cpu_hz: must be a number, got 'fast'"),
         ({"cpu_hz": np.float64("nan")}, "cpu_hz: must be a finite number, got nan"),
         ({"channel_gain": 1e-11}, "channel_gain: must be a list in [ ], got 1e-11"),
-        ({"channel_gain": np.array([-1, 1])}, "channel_gain[0]: must be greater than 0; a value in dB"),
+        ({"channel_gain": np.array([-1, 1])}, "channel_gain[0]: must be greater than 0, got -1"),
         ({"speed": 3}, "speed: is not a known key; remove or rename it"),
         ({"cpu_ghz": 3}, "cpu_ghz: is not a known key; did you mean cpu_hz?"),
     ],
