@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Sequence
+from typing import Any
 
 KEPT_FAULTS = 1000  # of a table with a million faults, the first say enough
 
@@ -18,6 +20,10 @@ class DtkdError(Exception):
     """Base of all errors that a user can cause or mend; `exit_code` is the command's."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles as what it holds: Python's own way would give the message to `__init__`."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class InputError(DtkdError):

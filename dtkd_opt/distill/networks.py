@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from dtkd_opt.errors import UsageError
+from dtkd_opt.runtime.threads import torch_seed
 
 Shape = tuple[int, int, int]  # channels, height, width
 
@@ -120,6 +121,5 @@ def build_network(name: str, shape: Shape, classes: int, seed: int) -> nn.Module
     """
     if name not in _MAKERS:
         raise UsageError(f"no student is named {name!r}; there are {', '.join(STUDENTS)}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with torch_seed(seed):
         return _MAKERS[name](shape, classes)

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from dtkd_opt.errors import KEPT_FAULTS, InputError, UsageError
 from dtkd_opt.records.arrays import Array, Index, Mask
-from dtkd_opt.records.columns import Column, Columns
+from dtkd_opt.records.columns import Columns
 from dtkd_opt.records.files import read_bytes, write_atomic
+from dtkd_opt.records.packing import Column
 from dtkd_opt.records.validation import at_path
 
 PARQUET_MIN_USERS = 100_000  # from which on a file's users go into a Parquet file beside it

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt.records.arrays import Array, Index
-from dtkd_opt.records.columns import Column, Columns, Texts
+from dtkd_opt.records.columns import Columns
 from dtkd_opt.records.fields import Name, NonNegative, Record
 from dtkd_opt.records.instance import DEVICE, PLACES, SERVER, Instance, Place
+from dtkd_opt.records.packing import Column, Texts
 
 MAX_FLOAT = float(np.finfo(float).max)
 _ANY_AMOUNT = Column("number", 0, MAX_FLOAT)

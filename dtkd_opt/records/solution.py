@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from dtkd_opt.errors import UsageError
-from dtkd_opt.records.columns import Column
 from dtkd_opt.records.fields import Fraction, Name, NonNegative, Number, Record, Text, Whole
 from dtkd_opt.records.files import parse_json, read_bytes, to_json
+from dtkd_opt.records.packing import Column
 from dtkd_opt.records.parquet import Storage, read_parquet, referenced_parquet, write_with_parquet
 from dtkd_opt.records.plan import MAX_FLOAT, PlanColumns, PlanRow
 from dtkd_opt.records.validation import validate

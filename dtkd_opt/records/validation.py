@@ -102,15 +102,20 @@ def _lines(
     if kind == "missing":
         return [at_path(loc, "is missing; must be given")]
     if kind == "extra_forbidden":
-        near = get_close_matches(loc[-1], keys, 1) if len(loc) == 1 else ()
-        remedy = f"did you mean {near[0]}?" if near else "remove or rename it"
-        return [at_path(loc, f"is not a known key; {remedy}")]
+        return [unknown_key(loc, keys if len(loc) == 1 else ())]
     if kind == "too_short" and value:
         return []  # pydantic counts valid items only; the others have their own lines
     rules = _RULES | _PYTHON_RULES if python else _RULES
     rule = rules[kind].format(**ctx) if kind in rules else error["msg"].lower()
     rule = rule.replace("'", '"')  # as in JSON
     return [at_path(loc, f"{rule}, got {short_value(value, python)}")]
+
+
+def unknown_key(loc: tuple[int | str, ...], keys: Collection[str]) -> str:
+    """The fault of a key that is none of the `keys` at its place."""
+    near = get_close_matches(str(loc[-1]), keys, 1)
+    remedy = f"did you mean {near[0]}?" if near else "remove or rename it"
+    return at_path(loc, f"is not a known key; {remedy}")
 
 
 def at_path(loc: tuple[int | str, ...], fault: str) -> str:

@@ -1,9 +1,12 @@
-"""How many threads torch uses."""
+"""What torch has for all threads of a process: how many it uses itself, and random numbers."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_generator = threading.Lock()
 
 
 @contextmanager
@@ -20,3 +23,13 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def torch_seed(seed: int) -> Iterator[None]:
+    """Seed torch's own generator within, one thread at a time; its state is then as it was."""
+    import torch
+
+    with _generator, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

@@ -1,8 +1,7 @@
 """The only place that calls HiGHS: the prices' master LP and Pyomo's MILPs.
 
-Pyomo's persistent interface keeps the MILP loaded while cuts are added to it. It runs in a worker
-thread, because Ctrl-C does not stop a running HiGHS: the main thread waits, and stops HiGHS
-through its interrupt callback.
+A MILP stays loaded while cuts are added to it. It runs in a worker thread, because Ctrl-C does not
+stop a running HiGHS: the caller's thread waits, and stops HiGHS through its interrupt callback.
 """
 
 from __future__ import annotations
@@ -43,13 +42,20 @@ class MilpOutcome:
     has_solution: bool
 
 
+class _SilentHighs(highspy.Highs):
+    """HiGHS without output from its first call on: it prints a banner as it enables callbacks."""
+
+    def enableCallbacks(self) -> None:  # noqa: N802 - what highspy's `__init__` calls
+        self.setOptionValue("output_flag", False)
+        super().enableCallbacks()  # type: ignore[no-untyped-call]
+
+
 class MasterLP:
     """max θ subject to cuts θ ≤ value + gradient · (v - point) and a moving box on v."""
 
     def __init__(self, size: int):
         self._size = size
-        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        self._highs.setOptionValue("output_flag", False)
+        self._highs: Any = _SilentHighs()  # type: ignore[no-untyped-call]
         self._highs.setOptionValue("presolve", "off")
         self._highs.setOptionValue("threads", 1)
         for side in ("primal", "dual"):  # the predicted gain decides when to stop
@@ -93,14 +99,14 @@ class PersistentMilp:
     """A Pyomo MILP that stays loaded in HiGHS between runs; cuts are added, nothing is rebuilt."""
 
     def __init__(self, model: Any, settings: HighsSettings, seed: int):
-        from pyomo.contrib.appsi.solvers.highs import Highs
+        from pyomo.core import Constraint, Objective  # Pyomo, only when used
 
-        self._opt = Highs()
-        for name in self._opt.update_config:  # changes are given to it: none are looked for
-            if name.startswith(("check_for_new_", "update_")):
-                setattr(self._opt.update_config, name, False)
-        self._opt.set_instance(model)
-        self._highs = self._opt._solver_model
+        from dtkd_opt.solvers.pyomo_rows import PyomoRows
+
+        self._highs: Any = _SilentHighs()  # type: ignore[no-untyped-call]
+        self._rows = PyomoRows(self._highs)
+        self._rows.add(list(model.component_data_objects(Constraint, active=True)))
+        self._rows.minimise(*model.component_data_objects(Objective, active=True))
         self._stop = threading.Event()
         self._dual_bound = -INF  # written by HiGHS's thread
         self._tolerance = max(settings.feasibility_tolerance, 1e-10)  # HiGHS allows no less
@@ -108,8 +114,8 @@ class PersistentMilp:
 
     def _configure(self, settings: HighsSettings, seed: int) -> None:
         values = {
-            "output_flag": bool(settings.log_file),
             "log_to_console": False,
+            "output_flag": bool(settings.log_file),
             "log_file": settings.log_file,
             "threads": settings.threads,
             "random_seed": seed,
@@ -129,12 +135,11 @@ class PersistentMilp:
     def add(self, constraints: Sequence[Any]) -> None:
         """Add Pyomo constraints (already on the model) to the loaded MILP."""
         if constraints:
-            self._opt.add_constraints(list(constraints))
+            self._rows.add(constraints)
 
     def start_from(self, values: Sequence[tuple[Any, float]]) -> None:
         """Give HiGHS a starting solution: values of some variables, the rest it completes."""
-        columns = self._opt._pyomo_var_to_solver_var_map
-        index = np.array([columns[id(var)] for var, _ in values], dtype=np.int32)
+        index = self._rows.columns([var for var, _ in values])
         self._highs.setSolution(len(index), index, np.array([v for _, v in values], float))
 
     def run(
@@ -206,6 +211,5 @@ class PersistentMilp:
 
     def values(self, variables: Sequence[Any]) -> Array:
         """The last solution's values of some Pyomo variables."""
-        columns = self._opt._pyomo_var_to_solver_var_map
-        values = np.array(self._highs.getSolution().col_value)
-        return values[[columns[id(var)] for var in variables]]
+        values: Array = np.array(self._highs.getSolution().col_value)
+        return np.asarray(values[self._rows.columns(variables)])

@@ -25,6 +25,7 @@ from dtkd_opt.methods.dqn.settings import DQNTrainSettings
 from dtkd_opt.records.fields import Count, NonNegative, Positive, Record
 from dtkd_opt.records.files import parse_json, write_atomic
 from dtkd_opt.records.validation import validate
+from dtkd_opt.runtime.threads import torch_seed
 
 CHECKPOINT = "checkpoint.safetensors"
 _MAY_CHANGE = ("steps", "minutes")  # settings of a resumed training
@@ -58,8 +59,7 @@ class TrainState:
 
     def __init__(self, settings: DQNTrainSettings, device: str = "cpu"):
         self.settings, self.device = settings, device
-        with torch.random.fork_rng(devices=[]):  # the caller's own draws stay as they are
-            torch.manual_seed(settings.seed)
+        with torch_seed(settings.seed):  # the caller's own draws stay as they are
             self.network = QNetwork(settings.hidden).to(device)
         swa = torch.optim.swa_utils
         average = swa.get_ema_multi_avg_fn(1 - settings.tau)  # type: ignore[no-untyped-call]
