@@ -57,7 +57,11 @@ class InfeasibleError(DtkdError):
     exit_code = 3
 
 
-class UsageError(DtkdError):
-    """Options that do not go together, or an unknown method."""
+class UsageError(InputError):
+    """Arguments that cannot be used, options that do not go together, or an unknown method."""
 
     exit_code = 2
+
+    def __init__(self, message: str):
+        DtkdError.__init__(self, message)
+        self.source, self.faults = "", (message,)

@@ -41,8 +41,7 @@ class Planner:
     """
 
     def __init__(self, instance: Instance, *, gap: float = 1e-4):
-        check_limits(gap, None)
-        self.gap = gap
+        self.gap = check_limits(gap, None).gap
         self._prices: Array | None = None
         # one value, so that threads find the options of the instance beside it
         self._problem: tuple[Instance, Options | None] = (as_instance(instance), None)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dtkd_opt.commands.console import FILE, print_line
-from dtkd_opt.errors import InputError
+from dtkd_opt.errors import InputError, UsageError
 
 
 @click.command()
@@ -39,7 +39,9 @@ def certify(
     with live_line() as show:
         try:
             proof = run(problem, plan, target=target, time_limit=time_limit, callback=show)
-        except InputError as error:
+        except UsageError:
+            raise
+        except InputError as error:  # of the plan
             raise InputError(str(solution), error.faults) from None
     write_certificate(proof, output)
     print_line(

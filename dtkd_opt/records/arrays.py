@@ -76,7 +76,8 @@ def whole_array(values: Any) -> Index | None:
         array = np.array(plain, object).reshape(array.shape)
     elif array.dtype.kind not in "iu" and array.size:
         return None
-    if array.size and not (array.min() >= -(2**63) and array.max() < 2**63):
+    wide = array.dtype in (object, np.uint64)  # no other kind has larger ones
+    if wide and array.size and not -(2**63) <= array.min() <= array.max() < 2**63:
         return None
     return array.astype(np.int64)
 

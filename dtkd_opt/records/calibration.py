@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.accuracy import PLACES, AccuracyTable, Place
+from dtkd_opt.records.arguments import as_kind, as_path, shown
 from dtkd_opt.records.fields import (
     Count,
     Fraction,
@@ -26,7 +27,7 @@ from dtkd_opt.records.fields import (
 )
 from dtkd_opt.records.files import parse_json, read_bytes, to_json, write_atomic
 from dtkd_opt.records.instance import Instance, Model, Task
-from dtkd_opt.records.validation import as_kind, validate
+from dtkd_opt.records.validation import validate
 
 FORMAT: Literal["dtkd-opt/accuracy/1"] = "dtkd-opt/accuracy/1"
 
@@ -171,8 +172,9 @@ class Calibration(Record):
         UsageError, InputError
             When it is none of these, or the calibration does not have it.
         """
-        if accuracy not in (kinds := get_args(Accuracy)):
-            raise UsageError(f"accuracy must be one of {', '.join(kinds)}, got {accuracy!r}")
+        kinds = get_args(Accuracy)
+        if not isinstance(accuracy, str) or accuracy not in kinds:
+            raise UsageError(f"accuracy must be one of {', '.join(kinds)}, got {shown(accuracy)}")
         if accuracy == "mean":
             return self.models
         return tuple(m.replace(accuracy=self._accuracy(m, accuracy)) for m in self.models)
@@ -243,7 +245,7 @@ def read_calibration(path: str | Path) -> Calibration:
     InputError
         One line per fault, each with the file and the path inside it.
     """
-    path = Path(path)
+    path = as_path(path)
     return validate(Calibration, parse_json(read_bytes(path), str(path)), str(path))
 
 
@@ -278,8 +280,8 @@ def shipped_models(data: str) -> tuple[Model, ...]:
         When there are none for this data set.
     """
     shipped = sorted(path.stem for path in _DATA.glob("*.json"))
-    if data not in shipped:
-        raise UsageError(f"models are shipped for {', '.join(shipped)}, got {data!r}")
+    if not isinstance(data, str) or data not in shipped:
+        raise UsageError(f"models are shipped for {', '.join(shipped)}, got {shown(data)}")
     return shipped_calibration().models
 
 
@@ -296,4 +298,4 @@ def write_calibration(calibration: Calibration, path: str | Path) -> None:
     InputError
         When the file cannot be written.
     """
-    write_atomic(Path(path), calibration.to_bytes())
+    write_atomic(as_path(path), as_calibration(calibration).to_bytes())

@@ -18,6 +18,7 @@ from pydantic import ValidationError, field_validator
 
 from dtkd_opt.errors import InputError
 from dtkd_opt.records.accuracy import Place
+from dtkd_opt.records.arguments import as_kind, as_path
 from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import (
     Name,
@@ -36,7 +37,7 @@ from dtkd_opt.records.parquet import (
     write_parquet,
 )
 from dtkd_opt.records.plan import PlanRows
-from dtkd_opt.records.validation import as_kind, fault_lines, validate
+from dtkd_opt.records.validation import fault_lines, validate
 
 FORMAT: Literal["dtkd-opt/certificate/1"] = "dtkd-opt/certificate/1"
 
@@ -157,7 +158,7 @@ def read_certificate(path: str | Path) -> Certificate:
     InputError
         One line per fault, each with the file and the path inside it.
     """
-    path = Path(path)
+    path = as_path(path)
     data = parse_json(read_bytes(path), str(path))
     if plan_table := referenced_parquet(data, path, "incumbent"):
         data["incumbent"] = read_parquet(PlanRows, plan_table)
@@ -194,7 +195,7 @@ def write_certificate(
         Whether the incumbent goes to ``STEM.incumbent.parquet`` beside the file (written first);
         by default from 100,000 users on.
     """
-    path, incumbent = Path(path), certificate.incumbent
+    path, incumbent = as_path(path), as_certificate(certificate).incumbent
     plan_table = f"{path.stem}.incumbent.parquet"
     if parquet is None:
         parquet = len(incumbent) >= PARQUET_MIN_USERS

@@ -55,7 +55,13 @@ class Columns(Sequence[R]):
         InputError
             As of :meth:`from_columns`, where `model_construct` made one.
         """
-        rows = tuple(records)
+        iterable = isinstance(records, Iterable) and getattr(records, "ndim", 1) > 0
+        rows = tuple(records) if iterable else (records,)
+        odd = [n for n, row in enumerate(rows) if not isinstance(row, cls.record)][:KEPT_FAULTS]
+        if odd:
+            must = f"must be a {cls.record.__name__}"
+            where = [f"{cls.file_key}[{n}]: {must}, got {short_value(rows[n], True)}" for n in odd]
+            raise InputError(cls.file_key, where)
         return cls._checked({k: c.pack([getattr(r, k) for r in rows]) for k, c in cls.keys.items()})
 
     @classmethod

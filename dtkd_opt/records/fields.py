@@ -60,7 +60,7 @@ class Record(BaseModel):
             super().__init__(**{key: plain_value(value) for key, value in fields.items()})
         except ValidationError as error:
             name = fields.get("name")
-            label = f' "{name}"' if name and isinstance(name, str) else ""
+            label = f' "{name}"' if isinstance(name, str) and name else ""
             faults = fault_lines(error, python=True, keys=type(self).model_fields)
             raise InputError(type(self).__name__ + label, faults) from None
 

@@ -19,6 +19,7 @@ from dtkd_opt.records.accuracy import PLACES as PLACES
 from dtkd_opt.records.accuracy import AccuracyTable as AccuracyTable
 from dtkd_opt.records.accuracy import Place as Place
 from dtkd_opt.records.accuracy import best_accuracy
+from dtkd_opt.records.arguments import as_kind, as_path
 from dtkd_opt.records.arrays import Array, Index, Mask
 from dtkd_opt.records.elements import Model as Model
 from dtkd_opt.records.elements import Server as Server
@@ -36,7 +37,7 @@ from dtkd_opt.records.parquet import (
 )
 from dtkd_opt.records.users import User as User
 from dtkd_opt.records.users import Users
-from dtkd_opt.records.validation import as_kind, counted, validate
+from dtkd_opt.records.validation import counted, validate
 
 FORMAT: Literal["dtkd-opt/instance/1"] = "dtkd-opt/instance/1"
 
@@ -224,7 +225,7 @@ def read_instance(path: str | Path) -> Instance:
     InputError
         One line per fault, each with the file and the path inside it.
     """
-    path = Path(path)
+    path = as_path(path)
     data = read_bytes(path)
     head = parse_json(data, str(path))
     user_table = referenced_parquet(head, path)
@@ -262,4 +263,4 @@ def write_instance(
         The files written.
     """
     instance = as_instance(instance)
-    return write_with_parquet(Path(path), instance.users, users, instance.to_bytes)
+    return write_with_parquet(as_path(path), instance.users, users, instance.to_bytes)

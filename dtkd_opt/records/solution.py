@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from dtkd_opt.errors import UsageError
+from dtkd_opt.records.arguments import as_path
 from dtkd_opt.records.fields import Fraction, Name, NonNegative, Number, Record, Text, Whole
 from dtkd_opt.records.files import parse_json, read_bytes, to_json
 from dtkd_opt.records.packing import Column
@@ -120,7 +121,7 @@ def read_solution(path: str | Path) -> Solution:
     InputError
         One line per fault, each with the file and the path inside it.
     """
-    path = Path(path)
+    path = as_path(path)
     head = parse_json(read_bytes(path), str(path))
     if user_table := referenced_parquet(head, path):
         head["users"] = read_parquet(UserPlans, user_table)
@@ -148,4 +149,4 @@ def write_solution(
     """
     solution = as_solution(solution)
     storage: Storage = "json" if users == "auto" and not find_spec("pyarrow") else users
-    return write_with_parquet(Path(path), solution.users, storage, solution.to_bytes)
+    return write_with_parquet(as_path(path), solution.users, storage, solution.to_bytes)

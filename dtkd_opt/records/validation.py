@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.errors import InputError
 
 Record = TypeVar("Record", bound=BaseModel)
-Kind = TypeVar("Kind")
 
 _RULES = {
     "greater_than": "must be greater than {gt:g}",
@@ -56,18 +55,6 @@ def validate(record: type[Record], data: Any, source: str) -> Record:
         return record.model_validate(data)
     except ValidationError as error:
         raise InputError(source, fault_lines(error, keys=record.model_fields)) from None
-
-
-def as_kind(kind: type[Kind], given: Any, words: str) -> Kind:
-    """What was given, where it is of a class; else UsageError: the words, and what it is."""
-    if not isinstance(given, kind):
-        raise UsageError(f"{words}, got {given!r:.60}")
-    return given
-
-
-def as_record(kind: type[Record], given: Record | None, name: str) -> Record:
-    """The settings given as an argument of that name, or the defaults for None."""
-    return as_kind(kind, kind() if given is None else given, f"{name} must be {kind.__name__}(...)")
 
 
 def counted(count: int, plural: str) -> str:

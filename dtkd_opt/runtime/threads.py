@@ -6,6 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dtkd_opt.errors import UsageError, printable
+from dtkd_opt.records.arguments import shown
+
 _generator = threading.Lock()
 
 
@@ -33,3 +36,15 @@ def torch_seed(seed: int) -> Iterator[None]:
     with _generator, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+def as_device(given: str) -> str:
+    """One of torch's devices, `cpu` or `cuda`; UsageError where it is not available here."""
+    import torch
+
+    if isinstance(given, str) and (
+        given == "cpu" or (given == "cuda" and torch.cuda.is_available())
+    ):
+        return given
+    name = f'"{printable(given)}"' if isinstance(given, str) else shown(given)
+    raise UsageError(f'device {name} is not available here; use "cpu"')

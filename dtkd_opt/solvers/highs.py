@@ -29,7 +29,8 @@ class HighsSettings(Record):
     threads: Annotated[int, Strict(), Field(ge=0, le=256)] = 0  # of HiGHS; 0: it chooses
     log_file: Text = ""  # where HiGHS writes its log; "": nowhere
     mip_rel_gap: NonNegative | None = None  # at which a solve stops; None: the method decides
-    feasibility_tolerance: Positive = 1e-9  # of HiGHS, for rows and whole numbers
+    feasibility_tolerance: Annotated[Positive, Field(le=1e-3)] = 1e-9
+    """Of HiGHS, for rows and whole numbers; at most 1e-3, so that whole numbers are."""
     options: dict[str, Any] = Field(default_factory=dict)  # more of HiGHS's own, by name
 
 
@@ -129,7 +130,11 @@ class PersistentMilp:
             callback += self._on_callback
 
     def _set(self, name: str, value: Any) -> None:
-        if self._highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
+        try:
+            taken = self._highs.setOptionValue(name, value) == highspy.HighsStatus.kOk
+        except (TypeError, ValueError):  # of a type that no option has
+            taken = False
+        if not taken:
             raise UsageError(f"HiGHS does not take the option {name} = {value!r}")
 
     def add(self, constraints: Sequence[Any]) -> None:
