@@ -52,6 +52,8 @@ def result_paths(output: Path) -> tuple[Path, Path, Path, Path]:
 
 def check_output(output: Path, reads: Sequence[Path] = ()) -> None:
     """UsageError where a calibration's files would overwrite each other, or what it reads."""
+    if output.is_dir():
+        outputs.check_writable(output)  # "." has no name to put others beside
     journals = [journal_path(output, phase) for phase in (SELECTION, TRAINING)]
     outputs.check_output((*result_paths(output), *journals), ".json", reads)
 

@@ -52,7 +52,8 @@ def as_choice(given: Any, choices: Collection[str], words: str) -> str:
     """One of some texts; the words say that there is none of such a name."""
     if not isinstance(given, str) or given not in choices:
         name = f'"{printable(given)}"' if isinstance(given, str) else shown(given)
-        raise UsageError(f"{words} {name}; choose one of {', '.join(choices)}")
+        *others, last = choices
+        raise UsageError(f"{words} {name}; choose {', '.join(others)} or {last}")
     return given
 
 
