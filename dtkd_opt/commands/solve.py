@@ -63,9 +63,9 @@ def solve(
             result = run(problem, chosen, callback=show, **given)
         ctrl_c.finish()
         written = write_solution(result.solution, output)
-    with printing():
-        print_tables(summary(problem, result.solution, result.prices))
-    print_line(f"written: {' and '.join(map(str, written))}")
+        with printing():  # also where a second Ctrl-C comes: the plan is written, and says so
+            print_tables(summary(problem, result.solution, result.prices))
+        print_line(f"written: {' and '.join(map(str, written))}")
     if result.incumbent is None:
         click.echo(result.reason, err=True)
         sys.exit(3)
