@@ -172,5 +172,7 @@ def _weights(instance: Instance, count: int, low: float | None, high: float | No
     }
     low, high = given.get("min_weight", own / SPAN), given.get("max_weight", own * SPAN)
     if not 0 < low < high < 1e30:
-        raise UsageError(f"must be 0 < min_weight < max_weight, got {low:g} and {high:g}")
+        raise UsageError(
+            f"min_weight: must be 0 < min_weight < max_weight, got {low:g} and {high:g}"
+        )
     return np.asarray(np.geomspace(low, high, count))

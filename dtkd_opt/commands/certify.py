@@ -7,15 +7,17 @@ from typing import Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, print_line
+from dtkd_opt.commands.console import FILE, NUMBER, print_line
 from dtkd_opt.errors import InputError, UsageError
 
 
 @click.command()
 @click.argument("instance", type=FILE)
 @click.argument("solution", type=FILE)
-@click.option("--target", default=1e-6, show_default=True, help="Relative gap to prove.")
-@click.option("--time-limit", type=float, help="Seconds; what was proven by then is certified.")
+@click.option(
+    "--target", type=NUMBER, default=1e-6, show_default=True, help="Relative gap to prove."
+)
+@click.option("--time-limit", type=NUMBER, help="Seconds; what was proven by then is certified.")
 @click.option("--output", type=FILE, help="Certificate. [default: ./NAME.certificate.json]")
 def certify(
     instance: Path, solution: Path, target: float, time_limit: float | None, output: Path | None

@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import Any
 
 import click
 
 from dtkd_opt.commands.calibrate import calibrate
 from dtkd_opt.commands.certify import certify, verify
 from dtkd_opt.commands.compare import compare
+from dtkd_opt.commands.console import in_option_words
 from dtkd_opt.commands.federate import federate
 from dtkd_opt.commands.generate import export, generate
 from dtkd_opt.commands.pareto import pareto
 from dtkd_opt.commands.solve import check, solve
 from dtkd_opt.commands.train_dqn import train_dqn
-from dtkd_opt.errors import DtkdError
+from dtkd_opt.errors import DtkdError, UsageError
 from dtkd_opt.records.version import __version__
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """Commands that tell what is wrong with an option by the option's name."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            command = self.commands[ctx.invoked_subcommand or ""]
+            raise UsageError(in_option_words(command, str(error))) from error
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="dtkd-opt")
 def cli() -> None:
     """Proven plans for digital-twin-assisted knowledge distillation.
@@ -44,8 +60,11 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # names may hold what a terminal does not know
     try:
         cli.main(standalone_mode=False)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:  # one line, not the usage before it
+        click.echo(f"Error: {' '.join(error.format_message().split())}", err=True)
         sys.exit(error.exit_code)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)

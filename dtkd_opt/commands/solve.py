@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, gap_option, print_line, printing
+from dtkd_opt.commands.console import FILE, NUMBER, FiniteNumber, gap_option, print_line, printing
 from dtkd_opt.commands.settings import SETTINGS, given_settings, settings_tables
 from dtkd_opt.errors import InputError
 from dtkd_opt.methods.registry import METHODS
@@ -20,13 +20,13 @@ from dtkd_opt.records.files import write_atomic
 @click.option("--method", default="auto", show_default=True,
               help=f"{', '.join(METHODS)}, another package's, or a table of --params.")  # fmt: skip
 @gap_option
-@click.option("--time-limit", type=float, help="Seconds; the best plan found is kept.")
+@click.option("--time-limit", type=NUMBER, help="Seconds; the best plan found is kept.")
 @click.option("--iterations", type=int, help="Limit of the method's own rounds.")
 @click.option("--seed", default=0, show_default=True, help="Seed of all randomness.")
 @click.option("--output", type=FILE, help="Solution file. [default: ./NAME.solution.json]")
 @click.option("--no-fixing", is_flag=True, help="exact: HiGHS alone proves, on all options.")
 @click.option(
-    "--mip-rel-gap", type=click.FloatRange(0), help="exact: HiGHS's own gap. [default: gap / 2]"
+    "--mip-rel-gap", type=FiniteNumber(0), help="exact: HiGHS's own gap. [default: gap / 2]"
 )
 @click.option(
     "--threads",

@@ -10,7 +10,7 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.methods.stop import Callback, check_limits
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.proof.check import check_plan
-from dtkd_opt.records.arguments import as_callback
+from dtkd_opt.records.arguments import as_callback, as_number
 from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.certificate import Certificate, LeafNode, Node, SplitNode, gap_above
 from dtkd_opt.records.instance import DEVICE, PLACES, Instance
@@ -60,6 +60,7 @@ def certify(
     """
     from dtkd_opt.methods.price import Price  # solvers, only when used
 
+    as_number(target, "target must be a number of at least 0", lambda x: x >= 0)
     stop = check_limits(target, time_limit)
     as_callback(callback, "a Progress")
     solution = as_solution(solution)

@@ -374,5 +374,7 @@ def test_allocate_refuses_two_options_of_a_user() -> None:
     options = do.build_options(do.generate_instance(3))
     with pytest.raises(do.InputError, match="two options of a user"):
         do.allocate(options, options.start[:-1].repeat(2))
-    with pytest.raises(do.InputError, match="choice: must hold whole numbers from 0 to 35, got 999"):
+    with pytest.raises(
+        do.InputError, match="choice: must hold whole numbers from 0 to 35, got 999"
+    ):
         do.allocate(options, np.array([999]))
