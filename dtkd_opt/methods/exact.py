@@ -55,9 +55,12 @@ class Exact(Record):
 
 
 def unfixed_options(search: Search, point: DualPoint) -> Index:
-    """Rows of the options that a plan better than the incumbent could still take."""
+    """Rows of the options that a plan better than the incumbent could still take, and its own."""
     bound = (point.value + point.reduced_cost) / search.options.n_users
-    return np.flatnonzero(bound <= search.objective * (1 + 1e-12))
+    unfixed = bound <= search.objective * (1 + 1e-12)
+    if search.incumbent is not None:  # a user of whom nothing is left proves that it is the best
+        unfixed[search.incumbent.choice] = True
+    return np.flatnonzero(unfixed)
 
 
 class OuterApproximation:

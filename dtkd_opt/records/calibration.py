@@ -15,18 +15,10 @@ from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.accuracy import PLACES, AccuracyTable, Place
 from dtkd_opt.records.arguments import as_kind, as_path, shown
 from dtkd_opt.records.fields import (
-    Count,
-    Fraction,
-    Name,
-    NonNegative,
-    Number,
-    Positive,
-    Record,
-    Text,
-    raise_faults,
-)
+    Count, Fraction, Name, NonNegative, Number, Positive, Record, Text, raise_faults,
+)  # fmt: skip
 from dtkd_opt.records.files import parse_json, read_bytes, to_json, write_atomic
-from dtkd_opt.records.instance import Instance, Model, Task
+from dtkd_opt.records.instance import Instance, Model, Task, as_instance
 from dtkd_opt.records.validation import validate
 
 FORMAT: Literal["dtkd-opt/accuracy/1"] = "dtkd-opt/accuracy/1"
@@ -219,7 +211,7 @@ def as_calibration(given: Calibration) -> Calibration:
 
 def check_epochs(instance: Instance, epochs: int, source: str = "instance") -> None:
     """InputError, on `source`, where an instance's delays are those of another training."""
-    if instance.task.epochs != epochs:
+    if as_instance(instance).task.epochs != epochs:
         fault = (
             f"task.epochs: must be {epochs}, the epochs that the table is trained with, got "
             f"{instance.task.epochs}; calibrate with --epochs {instance.task.epochs}"
