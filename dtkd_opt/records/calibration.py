@@ -15,7 +15,15 @@ from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.accuracy import PLACES, AccuracyTable, Place
 from dtkd_opt.records.arguments import as_kind, as_path, shown
 from dtkd_opt.records.fields import (
-    Count, Fraction, Name, NonNegative, Number, Positive, Record, Text, raise_faults,
+    Count,
+    Fraction,
+    Name,
+    NonNegative,
+    Number,
+    Positive,
+    Record,
+    Text,
+    raise_faults,
 )  # fmt: skip
 from dtkd_opt.records.files import parse_json, read_bytes, to_json, write_atomic
 from dtkd_opt.records.instance import Instance, Model, Task, as_instance
