@@ -24,7 +24,7 @@ from dtkd_opt.records.fields import (
     Record,
     Text,
     raise_faults,
-)  # fmt: skip
+)
 from dtkd_opt.records.files import parse_json, read_bytes, to_json, write_atomic
 from dtkd_opt.records.instance import Instance, Model, Task, as_instance
 from dtkd_opt.records.validation import validate
@@ -219,12 +219,10 @@ def as_calibration(given: Calibration) -> Calibration:
 
 def check_epochs(instance: Instance, epochs: int, source: str = "instance") -> None:
     """InputError, on `source`, where an instance's delays are those of another training."""
-    if as_instance(instance).task.epochs != epochs:
-        fault = (
-            f"task.epochs: must be {epochs}, the epochs that the table is trained with, got "
-            f"{instance.task.epochs}; calibrate with --epochs {instance.task.epochs}"
-        )
-        raise InputError(source, [fault])
+    given = as_instance(instance).task.epochs
+    if given != epochs:
+        rule = f"must be {epochs}, the epochs that the table is trained with, got {given}"
+        raise InputError(source, [f"task.epochs: {rule}; calibrate with --epochs {given}"])
 
 
 def read_calibration(path: str | Path) -> Calibration:
