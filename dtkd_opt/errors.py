@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Sequence
+from typing import Any
 
 KEPT_FAULTS = 1000  # of a table with a million faults, the first say enough
 
@@ -26,6 +28,10 @@ class DtkdError(Exception):
 
     def __str__(self) -> str:
         return printable_lines(super().__str__())  # it may hold names
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles as what it holds: Python's own way would give the message to `__init__`."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class InputError(DtkdError):
@@ -59,7 +65,11 @@ class InfeasibleError(DtkdError):
     exit_code = 3
 
 
-class UsageError(DtkdError):
-    """Options that do not go together, or an unknown method."""
+class UsageError(InputError):
+    """Arguments that cannot be used, options that do not go together, or an unknown method."""
 
     exit_code = 2
+
+    def __init__(self, message: str):
+        DtkdError.__init__(self, message)
+        self.source, self.faults = "", (message,)

@@ -9,8 +9,9 @@ import numpy as np
 
 from dtkd_opt.errors import UsageError
 from dtkd_opt.methods.search import NoPlanError, Search
-from dtkd_opt.methods.stop import Stop
+from dtkd_opt.methods.stop import Stop, check_limits
 from dtkd_opt.problem.options import Options, build_options
+from dtkd_opt.records.arguments import as_choice, as_path
 from dtkd_opt.records.files import write_atomic, writing
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.leftovers import temporary_folder
@@ -58,15 +59,16 @@ def export(
     NoPlanError
         When the time limit came before any plan to place tangents at (``lp``, ``mps``).
     """
-    if format not in ("nl", "lp", "mps"):
-        raise UsageError(f'there is no format "{format}"; choose nl, lp or mps')
-    if formulation not in (None, "minlp", "perspective"):
-        raise UsageError(f'there is no formulation "{formulation}"; choose minlp or perspective')
+    file = as_path(path)
+    as_choice(format, ("nl", "lp", "mps"), "there is no format")
+    if formulation is not None:
+        as_choice(formulation, ("minlp", "perspective"), "there is no formulation")
     if format != "nl" and formulation == "minlp":
         raise UsageError(f"{format} holds linear models only; leave the formulation away")
-    if time_limit is not None and (format == "nl" or not time_limit > 0):
-        raise UsageError("time_limit belongs to lp and mps and must be greater than 0 seconds")
-    check_writable(Path(path))
+    stop = check_limits(1e-6, time_limit)
+    if time_limit is not None and format == "nl":
+        raise UsageError("time_limit belongs to lp and mps, which solve the problem")
+    check_writable(file)
     import pyomo.environ  # noqa: F401 - registers the writers
 
     from dtkd_opt.formulations import minlp, perspective
@@ -75,25 +77,24 @@ def export(
     model: Any
     gap: float | None = None
     if format != "nl":
-        model, gap = _linear(instance, options, time_limit)
+        model, gap = _linear(instance, options, stop)
     elif formulation == "minlp":
         model = minlp.build(instance)
     else:
         model = perspective.build_nonlinear(options)
     with temporary_folder() as folder:
-        file = folder / f"model.{format}"
-        with writing(file):
-            model.write(str(file))
-        write_atomic(Path(path), file.read_bytes())
+        written = folder / f"model.{format}"
+        with writing(written):
+            model.write(str(written))
+        write_atomic(file, written.read_bytes())
     return gap
 
 
-def _linear(instance: Instance, options: Options, time_limit: float | None) -> tuple[Any, float]:
+def _linear(instance: Instance, options: Options, stop: Stop) -> tuple[Any, float]:
     """The MILP that `exact` ended with, with all tangents, and its gap."""
     from dtkd_opt.methods.bounding import price_and_round
     from dtkd_opt.methods.exact import Exact, OuterApproximation, unfixed_options
 
-    stop = Stop(time_limit=float("inf") if time_limit is None else time_limit)
     search = Search(instance, options, stop)
     point = price_and_round(search, prove=False)
     rows = np.arange(len(options)) if search.incumbent is None else unfixed_options(search, point)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dtkd_opt.errors import InfeasibleError, UsageError
+from dtkd_opt.errors import InfeasibleError, InputError, UsageError
 from dtkd_opt.methods.result import Result
 from dtkd_opt.methods.solve import solve
 from dtkd_opt.methods.stop import check_limits
-from dtkd_opt.records.arrays import Array
+from dtkd_opt.records.arguments import as_callback, as_whole, shown
+from dtkd_opt.records.arrays import Array, float_array
 from dtkd_opt.records.fields import LARGEST
 from dtkd_opt.records.instance import Instance, as_instance
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
@@ -27,6 +28,7 @@ from dtkd_opt.runtime.runner import ProgressCallback
 if TYPE_CHECKING:
     import pandas as pd
 
+MAX_POINTS = 10**6
 SPAN = 10.0  # weights from the instance's divided by this to the instance's times this
 
 
@@ -65,7 +67,10 @@ class ParetoFront:
 
         Mean accuracies may have any shape.
         """
-        error = 1 - np.asarray(accuracy, float)
+        given = float_array(accuracy)
+        if given is None:
+            raise InputError("accuracy", [f"must be numbers, got {shown(accuracy)}"])
+        error = 1 - given
         bounds = np.array([result.bound for result in self.results])
         lines = bounds - self.weights * error[..., None]
         return np.asarray(len(self.instance.users) * np.maximum(lines.max(axis=-1), 0.0))
@@ -114,6 +119,7 @@ def pareto(
         may be too short for one.
     """
     check_limits(gap, time_limit)
+    as_callback(callback, "done and total")
     weights = _weights(as_instance(instance), points, min_weight, max_weight)
     results: list[Result] = []
     reason = ""
@@ -160,15 +166,15 @@ def _sweep(
 
 
 def _weights(instance: Instance, count: int, low: float | None, high: float | None) -> Array:
-    if count < 2:
-        raise UsageError(f"points must be at least 2, got {count}")
+    count = as_whole(count, "points must be at least 2", lambda n: 2 <= n <= MAX_POINTS)
     own = instance.seconds_per_error
     if own <= 0 and (low is None or high is None):
         raise UsageError("the instance's seconds_per_error is 0: give min_weight and max_weight")
     low = _within("min_weight", low, own / SPAN)
     high = _within("max_weight", high, own * SPAN)
     if not low < high:
-        raise UsageError(f"must be 0 < min_weight < max_weight, got {low:g} and {high:g}")
+        words = f"must be 0 < min_weight < max_weight, got {low:g} and {high:g}"
+        raise UsageError(f"min_weight: {words}")
     return np.asarray(np.geomspace(low, high, count))
 
 

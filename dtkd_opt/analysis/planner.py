@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from dtkd_opt.methods.stop import Callback, check_limits
 from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.dominance import undominated
 from dtkd_opt.problem.options import Options, build_options
-from dtkd_opt.records.arrays import Array
+from dtkd_opt.records.arrays import Array, as_numbers
 from dtkd_opt.records.instance import Instance, as_instance
 
 
@@ -40,10 +41,15 @@ class Planner:
     """
 
     def __init__(self, instance: Instance, *, gap: float = 1e-4):
-        check_limits(gap, None)
-        self.instance, self.gap = as_instance(instance), gap
+        self.gap = check_limits(gap, None).gap
         self._prices: Array | None = None
-        self._options: Options | None = None
+        # one value, so that threads find the options of the instance beside it
+        self._problem: tuple[Instance, Options | None] = (as_instance(instance), None)
+
+    @property
+    def instance(self) -> Instance:
+        """The instance, with the gains of the last plan."""
+        return self._problem[0]
 
     def __repr__(self) -> str:
         return f"<Planner of {self.instance!r}, gap {self.gap:g}>"
@@ -71,45 +77,46 @@ class Planner:
         """
         from dtkd_opt.methods.price import Price  # solvers, only when used
 
+        instance, options = self._problem
         if channel_gain is not None:
-            self._set_gains(np.asarray(channel_gain, float))
-        if self._options is None:
+            instance, options = _with_gains(instance, options, channel_gain)
+        if options is None:
             with suppress(InfeasibleError):  # `solve` explains it
-                options = build_options(self.instance)
-                self._options = options.select_rows(undominated(options))
+                every_option = build_options(instance)
+                options = every_option.select_rows(undominated(every_option))
+        self._problem = instance, options
         result = solve(
-            self.instance,
+            instance,
             Price(start=self._prices),
             gap=self.gap,
             time_limit=time_limit,
             callback=callback,
-            options=self._options,
+            options=options,
         )
         if result.prices is not None and (result.prices > 0).any():
             self._prices = result.prices
         return result
 
-    def _set_gains(self, gain: Array) -> None:
-        """The instance with new gains, and its options if users can choose the same as before."""
-        old, users = self.instance, self.instance.users
-        if gain.ndim != 2 or len(gain) != len(users):
-            raise InputError("channel_gain", [f"must have {len(users)} rows, got {gain.shape}"])
-        new = users.replace(channel_gain=gain)
-        try:
-            self.instance = old.replace(users=new)
-        except InputError as error:
-            raise InputError("channel_gain", error.faults) from None
-        same_reach = np.array_equal(np.isnan(gain), np.isnan(users.channel_gain))
-        if self._options is None or not same_reach or _depends_on_gains(old):
-            self._options = None
-        else:
-            kept = self._options
-            demands = Demands(self.instance, kept.user, kept.model, kept.place, kept.server)
-            self._options = replace(
-                kept,
-                uplink_snr_hz=demands.uplink_snr_hz(),
-                downlink_work=demands.downlink_work(),
-            )
+
+def _with_gains(
+    old: Instance, options: Options | None, channel_gain: Any
+) -> tuple[Instance, Options | None]:
+    """An instance with new gains, and its options if users can choose the same as before."""
+    users = old.users
+    gain = as_numbers(channel_gain, "channel_gain", len(users), None, null=np.nan)
+    try:
+        new = old.replace(users=users.replace(channel_gain=gain))
+    except InputError as error:
+        raise InputError("channel_gain", error.faults) from None
+    same_reach = np.array_equal(np.isnan(new.users.channel_gain), np.isnan(users.channel_gain))
+    if options is None or not same_reach or _depends_on_gains(old):
+        return new, None
+    demands = Demands(new, options.user, options.model, options.place, options.server)
+    return new, replace(
+        options,
+        uplink_snr_hz=demands.uplink_snr_hz(),
+        downlink_work=demands.downlink_work(),
+    )
 
 
 def _depends_on_gains(instance: Instance) -> bool:

@@ -51,9 +51,9 @@ def _list_option(
 @click.option("--epochs", type=int, help="Epochs of each training. [default: 40]")
 @_list_option("--batch-sizes", int, "16,64", "To choose from.")
 @_list_option("--learning-rates", float, "1e-3,1e-2", "To choose from.")
-@click.option("--tau", type=float, help="Temperature of soft labels. [default: 4]")
-@click.option("--alpha", type=float, help="Weight of soft labels. [default: 0.9]")
-@click.option("--fresh-fraction", type=float,
+@click.option("--tau", type=console.NUMBER, help="Temperature of soft labels. [default: 4]")
+@click.option("--alpha", type=console.NUMBER, help="Weight of soft labels. [default: 0.9]")
+@click.option("--fresh-fraction", type=console.NUMBER,
               help="Samples without soft labels on the device. [default: 0.3]")  # fmt: skip
 @click.option("--partition", help="iid, or dirichlet(ALPHA). [default: iid]")
 @console.jobs_option

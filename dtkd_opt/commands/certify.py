@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, default_output, print_line, write
-from dtkd_opt.errors import InputError
+from dtkd_opt.commands.console import FILE, NUMBER, default_output, print_line, write
+from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.outputs import check_files, with_table
 from dtkd_opt.records.streams import source_name
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("instance", type=FILE)
 @click.argument("solution", type=FILE)
-@click.option("--target", default=1e-6, show_default=True, help="Relative gap to prove.")
-@click.option("--time-limit", type=float, help="Seconds; what was proven by then is certified.")
+@click.option(
+    "--target", type=NUMBER, default=1e-6, show_default=True, help="Relative gap to prove."
+)
+@click.option("--time-limit", type=NUMBER, help="Seconds; what was proven by then is certified.")
 @click.option("--output", type=FILE, help="Certificate. [default: ./NAME.certificate.json]")
 def certify(
     instance: Path, solution: Path, target: float, time_limit: float | None, output: Path | None
@@ -48,7 +50,9 @@ def certify(
         with live_line() as show:
             try:
                 proof = run(problem, plan, target=target, time_limit=time_limit, callback=show)
-            except InputError as error:
+            except UsageError:
+                raise
+            except InputError as error:  # of the plan
                 raise InputError(source_name(solution), error.faults) from None
         ctrl_c.finish()
         line = write(partial(write_certificate, proof), output)

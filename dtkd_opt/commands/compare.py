@@ -21,7 +21,7 @@ from dtkd_opt.records.result_files import COMPARISON, COMPARISON_JOURNAL
               help="Once for each: a method, see `solve`, or a table of --params.")  # fmt: skip
 @click.option("--seeds", default=3, show_default=True, help="How many seeds, from 0 on.")
 @console.gap_option
-@click.option("--time-limit", type=float, help="Seconds for each run.")
+@click.option("--time-limit", type=console.NUMBER, help="Seconds for each run.")
 @click.option("--iterations", type=int, help="Limit of a method's own rounds, for each run.")
 @click.option("--cold", is_flag=True, help="q-learning: learn from nothing, not from prices.")
 @click.option("--params", type=console.FILE, help="Settings of methods, a TOML table each.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +21,29 @@ from dtkd_opt.records.files import without_ending
 from dtkd_opt.records.streams import DASH, is_stdout, target_name
 from dtkd_opt.runtime.runner import PhaseCallback
 
+
+class FiniteNumber(click.types.FloatParamType):
+    """A number, neither infinite nor NaN; whether it means something, its function says.
+
+    With a `minimum` less than that is refused, too: where only a setting's record would say so.
+    """
+
+    def __init__(self, minimum: float = -math.inf):
+        self._minimum = minimum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; a wrong usage where it is none."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        if number < self._minimum:
+            self.fail(f"{value!r} is less than {self._minimum:g}.", param, ctx)
+        return number
+
+
 FILE = click.Path(path_type=Path)
 STOPPED = 130  # exit code of work that --resume goes on with: of Ctrl-C, as shells have it
+NUMBER = FiniteNumber()
 _MAX_LINES = 20
 R = TypeVar("R", bound=Record)
 
@@ -38,7 +61,9 @@ dask_option = click.option(
 cache_option = click.option(
     "--cache", type=FILE, help="Folder of trained teachers. [default: ~/.cache/dtkd-opt]"
 )
-gap_option = click.option("--gap", default=1e-6, show_default=True, help="Relative gap to prove.")
+gap_option = click.option(
+    "--gap", type=NUMBER, default=1e-6, show_default=True, help="Relative gap to prove."
+)
 
 
 def make_record(kind: type[R], options: Mapping[str, Any]) -> R:
@@ -58,6 +83,14 @@ def default_output(path: Path, ending: str) -> Path:
     """The file in the current folder that is written for an input where no output is named."""
     name = "stdin" if path == DASH else without_ending(path).name
     return Path(f"{name}.{ending}")
+
+
+def in_option_words(command: click.Command, fault: str) -> str:
+    """A fault that begins with the name of an argument, with that of the command's option."""
+    for param in command.params:
+        if isinstance(param, click.Option) and param.name:
+            fault = re.sub(rf"(^|; ){param.name}(?=:? must )", rf"\1{param.opts[0]}", fault)
+    return fault
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, make_record, print_line, printing, write
+from dtkd_opt.commands.console import FILE, NUMBER, make_record, print_line, printing, write
 from dtkd_opt.records.outputs import check_files, with_table
 from dtkd_opt.records.streams import target_name
 
@@ -19,11 +19,11 @@ from dtkd_opt.records.streams import target_name
 @click.option("--seed", default=0, show_default=True, help="Same seed, same instance.")
 @click.option("--output", type=FILE, required=True, help="Instance file to write.")
 @click.option("--name", help="The instance's name. [default: n<users>[-s<servers>]]")
-@click.option("--seconds-per-error", type=float, help="Price of one unit of error. [default: 100]")
+@click.option("--seconds-per-error", type=NUMBER, help="Price of one unit of error. [default: 100]")
 @click.option("--reach", type=int, help="Servers that each user reaches. [default: 2]")
-@click.option("--deadlines", type=float, help="Share of users with a deadline, 0 to 1.")
-@click.option("--energy-budgets", type=float, help="Share of users with an energy budget, 0 to 1.")
-@click.option("--accuracy-floors", type=float, help="Share of users with min_accuracy, 0 to 1.")
+@click.option("--deadlines", type=NUMBER, help="Share of users with a deadline, 0 to 1.")
+@click.option("--energy-budgets", type=NUMBER, help="Share of users with an energy budget, 0 to 1.")
+@click.option("--accuracy-floors", type=NUMBER, help="Share of users with min_accuracy, 0 to 1.")
 @click.option("--models", type=FILE,
               help="Accuracy table of students and task. [default: the shipped one]")  # fmt: skip
 @click.option("--accuracy", type=click.Choice(["mean", "lower95", "fitted"]), default="mean",
@@ -60,7 +60,7 @@ def generate(
 @click.option("--output", type=FILE, required=True, help="Model file to write.")
 @click.option("--formulation", type=click.Choice(["minlp", "perspective"]),
               help="nl: as stated, or convex. [default: perspective]")  # fmt: skip
-@click.option("--time-limit", type=float, help="lp, mps: seconds for collecting tangents.")
+@click.option("--time-limit", type=NUMBER, help="lp, mps: seconds for collecting tangents.")
 def export(
     instance: Path, format_: Any, output: Path, formulation: Any, time_limit: float | None
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from contextlib import suppress
+from typing import Any
 
 import click
 
@@ -12,17 +13,32 @@ from dtkd_opt.commands import console
 from dtkd_opt.commands.calibrate import calibrate
 from dtkd_opt.commands.certify import certify, verify
 from dtkd_opt.commands.compare import compare
+from dtkd_opt.commands.console import in_option_words
 from dtkd_opt.commands.federate import federate
 from dtkd_opt.commands.generate import export, generate
 from dtkd_opt.commands.pareto import pareto
 from dtkd_opt.commands.solve import check, solve
 from dtkd_opt.commands.train_dqn import train_dqn
-from dtkd_opt.errors import DtkdError
+from dtkd_opt.errors import DtkdError, UsageError
 from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """Commands that tell what is wrong with an option by the option's name."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            command = self.commands[ctx.invoked_subcommand or ""]
+            raise UsageError(in_option_words(command, str(error))) from error
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="dtkd-opt")
 def cli() -> None:
     """Proven plans for digital-twin-assisted knowledge distillation.
@@ -65,10 +81,12 @@ def _run() -> tuple[int, str]:
         cli.main(standalone_mode=False)
     except SystemExit as end:
         return int(end.code or 0), ""
-    except click.ClickException as error:
-        shown = io.StringIO()
-        error.show(shown)
-        return error.exit_code, shown.getvalue().rstrip("\n")
+    except click.exceptions.Exit as done:
+        return done.exit_code, ""
+    except click.exceptions.NoArgsIsHelpError as error:
+        return error.exit_code, error.format_message()
+    except click.ClickException as error:  # one line, not the usage before it
+        return error.exit_code, f"Error: {' '.join(error.format_message().split())}"
     except (click.Abort, KeyboardInterrupt):
         return 1, "interrupted; nothing was written"
     except DtkdError as error:

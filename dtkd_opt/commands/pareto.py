@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dtkd_opt.commands import console
-from dtkd_opt.commands.console import FILE
+from dtkd_opt.commands.console import FILE, NUMBER
 from dtkd_opt.records.outputs import check_files
 
 if TYPE_CHECKING:
@@ -23,10 +23,12 @@ _OLD_NAMES = {"least": "min-weight", "most": "max-weight"}
 @click.command(context_settings={"token_normalize_func": lambda name: _OLD_NAMES.get(name, name)})
 @click.argument("instance", type=FILE)
 @click.option("--points", default=25, show_default=True, help="How many weights, 2 or more.")
-@click.option("--min-weight", type=float, help="Smallest weight. [default: the instance's / 10]")
-@click.option("--max-weight", type=float, help="Largest weight. [default: the instance's * 10]")
-@click.option("--gap", default=1e-6, show_default=True, help="Relative gap to prove, each.")
-@click.option("--time-limit", type=float, help="Seconds for each weight.")
+@click.option("--min-weight", type=NUMBER, help="Smallest weight. [default: the instance's / 10]")
+@click.option("--max-weight", type=NUMBER, help="Largest weight. [default: the instance's * 10]")
+@click.option(
+    "--gap", type=NUMBER, default=1e-6, show_default=True, help="Relative gap to prove, each."
+)
+@click.option("--time-limit", type=NUMBER, help="Seconds for each weight.")
 @click.option("--beside", type=FILE, multiple=True, help="Solution file to draw too; repeatable.")
 @click.option(
     "--output", type=FILE, help="CSV file; the figure beside it. [default: ./NAME.pareto.csv]"

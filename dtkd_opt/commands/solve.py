@@ -11,6 +11,8 @@ import click
 
 from dtkd_opt.commands.console import (
     FILE,
+    NUMBER,
+    FiniteNumber,
     default_output,
     gap_option,
     print_line,
@@ -31,13 +33,13 @@ from dtkd_opt.records.streams import DASH, source_name
 @click.option("--method", default="auto", show_default=True,
               help=f"{', '.join(METHODS)}, another package's, or a table of --params.")  # fmt: skip
 @gap_option
-@click.option("--time-limit", type=float, help="Seconds; the best plan found is kept.")
+@click.option("--time-limit", type=NUMBER, help="Seconds; the best plan found is kept.")
 @click.option("--iterations", type=int, help="Limit of the method's own rounds.")
 @click.option("--seed", default=0, show_default=True, help="Seed of all randomness.")
 @click.option("--output", type=FILE, help="Solution file. [default: ./NAME.solution.json]")
 @click.option("--no-fixing", is_flag=True, help="exact: HiGHS alone proves, on all options.")
 @click.option(
-    "--mip-rel-gap", type=click.FloatRange(0), help="exact: HiGHS's own gap. [default: gap / 2]"
+    "--mip-rel-gap", type=FiniteNumber(0), help="exact: HiGHS's own gap. [default: gap / 2]"
 )
 @click.option(
     "--threads",
@@ -78,7 +80,7 @@ def solve(
             result = run(problem, chosen, callback=show, **given)
         ctrl_c.finish()
         line = write(partial(write_solution, result.solution), output)
-        with printing(output):
+        with printing(output):  # also where a second Ctrl-C comes: the plan is written, and says so
             print_tables(summary(problem, result.solution, result.prices))
         print_line(line, output)
     if result.incumbent is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, STOPPED, make_record, print_line
+from dtkd_opt.commands.console import FILE, NUMBER, STOPPED, make_record, print_line
 from dtkd_opt.records.outputs import check_folder
 from dtkd_opt.records.result_files import DQN, DQN_CHECKPOINT
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command("train-dqn")
 @click.option("--output", type=FILE, required=True, help="Folder for network, curve, checkpoint.")
 @click.option("--steps", type=int, help="Rounds played, each with one update. [default: 20000]")
-@click.option("--minutes", type=float, help="End after this time, if the steps take longer.")
+@click.option("--minutes", type=NUMBER, help="End after this time, if the steps take longer.")
 @click.option("--seed", type=int, help="Same seed and steps, same network. [default: 0]")
 @click.option("--users", type=int, help="Users of the largest instance. [default: 200]")
 @click.option("--resume", is_flag=True, help="Go on from the folder's checkpoint.")

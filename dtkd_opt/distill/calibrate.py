@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from dtkd_opt.distill.build_calibration import build_calibration
 from dtkd_opt.distill.data import load_data
 from dtkd_opt.distill.grid import TrainingGrid
@@ -25,13 +23,15 @@ from dtkd_opt.distill.select_hyperparameters import (
 from dtkd_opt.distill.settings import CalibrationSettings, check_grid, default_sizes, whole_numbers
 from dtkd_opt.distill.teacher import Teacher, load_teacher
 from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.records.arguments import as_callback, as_kind, as_path, as_record, shown
+from dtkd_opt.records.arrays import is_list, plain_value
 from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.records.result_files import SELECTION, TRAINING, calibration_journal
-from dtkd_opt.records.validation import as_record
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
-from dtkd_opt.runtime.jobs import RunJobs, processes, require
+from dtkd_opt.runtime.jobs import RunJobs, as_address, processes, require
 from dtkd_opt.runtime.journal import Journal
 from dtkd_opt.runtime.runner import PhaseCallback, run_pending
+from dtkd_opt.runtime.threads import as_device
 from dtkd_opt.runtime.workers import workers
 
 TEACHER = "teacher"
@@ -120,25 +120,26 @@ def calibrate(
         Missing extras or data, no Dask cluster, files of other trainings, a full disk, no training
         that succeeded.
     """
-    path = None if output is None else Path(output)
+    path = None if output is None else as_path(output, "output")
     settings = as_record(CalibrationSettings, settings, "settings")
     seeds = whole_numbers("seeds", [seeds])[0]
+    dask = as_address(dask)
     require("distributed" if dask else "joblib", "dask" if dask else "train", "calibrate")
     jobs = processes(jobs) if dask is None else 0
     concentration(settings.partition)
-    if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
-        raise UsageError(f'device "{device}" is not available here; use "cpu"')
+    as_device(device)
+    as_kind(str, data, "data must be the name of a data set")
     if path is not None:
         require("matplotlib", "train", "the figure of calibrate")
         check_output(path, [Path(data.removeprefix("npz:"))] if data.startswith("npz:") else [])
-    folder = None if data_dir is None else Path(data_dir)
+    folder = None if data_dir is None else as_path(data_dir, "data_dir")
     dataset = load_data(data, folder)
     sizes = default_sizes(dataset) if sizes is None else whole_numbers("sizes", sizes)
-    if isinstance(students, str):
-        raise UsageError(f"students must be a list of names, got {students!r}")
-    names = STUDENTS if students is None else tuple(students)
+    if students is not None and not is_list(students):
+        raise UsageError(f"students must be a list of names, got {shown(students)}")
+    names = STUDENTS if students is None else tuple(plain_value(students))
     check_grid(dataset, sizes, names, seeds)
-    callback = callback or (lambda phase, done, total: None)
+    callback = as_callback(callback, "phase, done and total") or (lambda phase, done, total: None)
     with KeepOnCtrlC(pass_on=True) as ctrl_c, workers(jobs, dask, execute, TrainingRow) as run_jobs:
         if path is not None:  # not before a Dask cluster has answered
             for phase in (SELECTION, TRAINING):
@@ -146,7 +147,7 @@ def calibrate(
         try:
             teacher = load_teacher(
                 dataset,
-                default_cache() if cache is None else Path(cache),
+                default_cache() if cache is None else as_path(cache, "cache"),
                 device=device,
                 callback=lambda done: callback(TEACHER, done, 1),
             )

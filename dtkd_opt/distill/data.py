@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dtkd_opt.distill.data_files import array_faults, read_idx, read_npz
 from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.records.arguments import as_kind
 from dtkd_opt.records.arrays import Index
 from dtkd_opt.runtime.jobs import require
 from dtkd_opt.runtime.threads import one_thread
@@ -89,6 +90,7 @@ def load_data(spec: str, data_dir: Path | None = None) -> Dataset:
     InputError
         When a file is missing, damaged or cannot be trained on.
     """
+    as_kind(str, spec, "data must be the name of a data set")
     if data_dir is not None and spec != "fashion-mnist":
         raise UsageError(f"a data folder is for fashion-mnist, not for {spec}; leave --data-dir")
     if spec == "digits":

@@ -12,6 +12,7 @@ from torch.nn.functional import relu
 
 from dtkd_opt.errors import UsageError
 from dtkd_opt.runtime.compiler import import_compiler
+from dtkd_opt.runtime.threads import torch_seed
 
 Shape = tuple[int, int, int]  # channels, height, width
 
@@ -122,6 +123,5 @@ def build_network(name: str, shape: Shape, classes: int, seed: int) -> nn.Module
     if name not in _MAKERS:
         raise UsageError(f"no student is named {name!r}; there are {', '.join(STUDENTS)}")
     import_compiler()  # before what trains a network, or counts its operations
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with torch_seed(seed):
         return _MAKERS[name](shape, classes)

@@ -41,6 +41,8 @@ def create_journal(path: Path, row_type: type[Row], resume: bool) -> None:
 
 def check_output(output: Path, reads: Sequence[Path] = ()) -> None:
     """Errors where a calibration's files would overwrite each other, or what it reads."""
+    if output.is_dir():
+        outputs.check_writable(output)  # "." has no name to put others beside
     outputs.check_output(all_calibration_paths(output), ".json", reads)
 
 

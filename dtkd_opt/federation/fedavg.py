@@ -29,9 +29,9 @@ from dtkd_opt.federation.serialization import Payload, pack_weights, payload_bit
 from dtkd_opt.federation.shards import Shard, partition_data, training_seed
 from dtkd_opt.federation.spec import FederationSpec
 from dtkd_opt.federation.user_training import StudentSpec
+from dtkd_opt.records.arguments import as_callback, as_kind, as_record
 from dtkd_opt.records.fields import Count, Fraction, NonNegative, Text, Whole
 from dtkd_opt.records.instance import Instance
-from dtkd_opt.records.validation import as_kind, as_record
 from dtkd_opt.runtime.jobs import Row, reason_of, this_worker
 
 RoundCallback = Callable[[float], None]  # called with the part of the training that is done
@@ -99,6 +99,7 @@ def fedavg(
     """
     as_kind(FedAvgPlan, plan, "plan must be a FedAvgPlan: plan_fedavg(...)")
     job = fedavg_job(plan, as_record(FederationSpec, spec, "spec"))
+    callback = as_callback(callback, "the part that is done")
     return _run(*job, callback or (lambda done: None))
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dtkd_opt.errors import InfeasibleError, UsageError
+from dtkd_opt.errors import InfeasibleError
 from dtkd_opt.federation.calibration import calibration_for, hard_label_models
 from dtkd_opt.pricing.uplink import inverse_phi
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.delays import download_delay, upload_delay
 from dtkd_opt.problem.demands import Demands
 from dtkd_opt.problem.physics import LN2
+from dtkd_opt.records.arguments import as_choice, as_whole
 from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.records.instance import SERVER, Instance, as_instance
@@ -100,10 +101,9 @@ def plan_fedavg(
         When no student, or not the named one, keeps all limits.
     """
     names = [model.name for model in as_instance(instance).models]
-    if local_epochs < 1:
-        raise UsageError(f"local_epochs must be at least 1, got {local_epochs}")
-    if student is not None and student not in names:
-        raise UsageError(f'no student is named "{student}"; there are {", ".join(names)}')
+    local_epochs = as_whole(local_epochs, "local_epochs must be at least 1", lambda n: n >= 1)
+    if student is not None:
+        as_choice(student, names, "no student is named")
     calibration = calibration_for(instance, calibration)
     plans = []
     for m, name in enumerate(names):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from dtkd_opt.errors import UsageError
 from dtkd_opt.federation.plan import FederationPlan
 from dtkd_opt.federation.result import Federation
 from dtkd_opt.federation.spec import FederationSpec
+from dtkd_opt.records.arguments import as_callback, as_path, as_record
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import HasSolution, Solution, as_solution
-from dtkd_opt.records.validation import as_record
 from dtkd_opt.runtime.runner import PhaseCallback
 
 
@@ -97,7 +98,9 @@ def federate_all(
     """
     from dtkd_opt.federation.run import carry_out
 
-    folder = None if output is None else Path(output)
-    callback = callback or (lambda phase, done, total: None)
+    folder = None if output is None else as_path(output, "output")
+    if not isinstance(plans, Mapping):
+        raise UsageError("plans must map names to FederationPlan(instance, solution)")
+    callback = as_callback(callback, "phase, done and total") or (lambda phase, done, total: None)
     spec = as_record(FederationSpec, spec, "spec")
     return carry_out(plans, spec, folder, resume, callback)

@@ -25,10 +25,10 @@ from dtkd_opt.federation.shards import Shard, mirrored_rows, partition_data, tra
 from dtkd_opt.federation.spec import FederationSpec
 from dtkd_opt.federation.user_training import UserTraining, UserTrainingResult
 from dtkd_opt.proof.check import check_plan
+from dtkd_opt.records.arguments import as_kind
 from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.records.result_files import FEDERATION_JOURNAL
-from dtkd_opt.records.validation import as_kind
 from dtkd_opt.runtime.jobs import require
 
 

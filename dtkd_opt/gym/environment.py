@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Any, Literal, SupportsFloat
 
 import numpy as np
@@ -18,12 +17,12 @@ from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
 from dtkd_opt.problem.options import Options, build_options
+from dtkd_opt.records.arguments import as_number, as_record, as_whole, shown
 from dtkd_opt.records.arrays import Index, Mask
 from dtkd_opt.records.calibration import shipped_calibration
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.plan import Plan
 from dtkd_opt.records.solution import Termination
-from dtkd_opt.records.validation import as_record
 
 try:
     import gymnasium
@@ -106,7 +105,9 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
     ):
         self._settings = as_record(GeneratorSettings, settings, "settings")
         self._min_users, self._max_users = _checked_users(users, order, penalty)
-        self._servers = _positive_integer(servers, "servers")
+        self._servers = as_whole(
+            servers, "servers must be a whole number of at least 1", lambda n: n >= 1
+        )
         self._order, self._certify, self._penalty = order, certify, float(penalty)
         self._fixed = None if instance is None else (instance, build_options(instance))
         self._n_models = len((instance or shipped_calibration()).models)
@@ -222,23 +223,17 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
 
 def _checked_users(users: Any, order: Any, penalty: Any) -> tuple[int, int]:
     """The smallest and largest number of users; UsageError where a setting is out of range."""
-    if order not in ("random", "instance"):
-        raise UsageError(f'order must be "random" or "instance", got {order!r}')
-    if not (isinstance(penalty, Real) and 0 <= float(penalty) < float("inf")):
-        raise UsageError(f"penalty must be a number of at least 0, got {penalty!r}")
+    if not isinstance(order, str) or order not in ("random", "instance"):
+        raise UsageError(f'order must be "random" or "instance", got {shown(order)}')
+    as_number(penalty, "penalty must be a number of at least 0", lambda x: 0 <= x < float("inf"))
     given = users if isinstance(users, tuple | list) else (users, users)
     if len(given) != 2:
         raise UsageError(f"users must be a number or a range (min, max), got {users!r}")
-    low, high = (_positive_integer(number, "users") for number in given)
+    words = "users must be a whole number of at least 1"
+    low, high = (as_whole(number, words, lambda n: n >= 1) for number in given)
     if low > high:
         raise UsageError(f"users must be a range (min, max) with min <= max, got {users!r}")
     return low, high
-
-
-def _positive_integer(value: Any, name: str) -> int:
-    if not (isinstance(value, Integral) and int(value) >= 1):
-        raise UsageError(f"{name} must be a whole number of at least 1, got {value!r}")
-    return int(value)
 
 
 if ID not in gymnasium.registry:

@@ -59,7 +59,7 @@ class Exact(Record):
 
 
 def unfixed_options(search: Search, point: DualPoint) -> Index:
-    """Rows of the options that a plan better than the incumbent could still take.
+    """Rows of the options that a plan better than the incumbent could still take, and its own.
 
     An option costs what prices say, and at least what it costs with all pools to itself: where
     nobody uses a pool its price says nothing.
@@ -69,7 +69,10 @@ def unfixed_options(search: Search, point: DualPoint) -> Index:
     alone += options.device_delay_s + options.error_cost_s
     excess = point.reduced_cost + np.maximum(alone - point.cost, 0.0)
     bound = (point.value + excess) / options.n_users
-    return np.flatnonzero(bound <= search.objective * (1 + 1e-12))
+    unfixed = bound <= search.objective * (1 + 1e-12)
+    if search.incumbent is not None:  # a user of whom nothing is left proves that it is the best
+        unfixed[search.incumbent.choice] = True
+    return np.flatnonzero(unfixed)
 
 
 class OuterApproximation:

@@ -42,7 +42,12 @@ class Price(Record):
 
     def prove(self, search: Search) -> tuple[Termination, ProofTree]:
         """As calling it, by prices alone, with the tree of splits and priced leaves."""
-        termination, branching = self._bound_and_branch(search)
+        try:
+            termination, branching = self._bound_and_branch(search)
+        except ArithmeticError:  # rounding left no way on: what was proven stays valid
+            if search.dual_point is None:
+                raise
+            termination, branching = "stalled", Branching(search, search.dual_point)
         return termination, branching.close()
 
     def _bound_and_branch(

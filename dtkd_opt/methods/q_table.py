@@ -24,23 +24,25 @@ class Congestion:
     def __init__(self, options: Options, levels: int):
         self.levels, self.capacity = levels, options.capacity
         self.reference_prices = first_prices(options)
-        self._reference_s = np.maximum(
-            (self.reference_prices * options.capacity).sum(axis=0), 1e-300
-        )
+        self._log_reference = self._log_worth(self.reference_prices)
         seen = int(np.log(_MAX_STATES) / np.log(levels)) if levels > 1 else 1
         self.servers = strongest_servers(options, seen)
         self.sizes = levels ** (self.servers >= 0).sum(axis=1)
 
     def states(self, prices: Array) -> Index:
         """(N,) each user's state at prices (3, S): its servers' levels as digits of a number."""
-        worth = np.maximum((prices * self.capacity).sum(axis=0), 1e-300)
-        distance = np.log(worth / self._reference_s) / np.log(_STEP)
+        # a difference of logarithms: tiny worths have a quotient beyond all floats
+        distance = (self._log_worth(prices) - self._log_reference) / np.log(_STEP)
         level = np.clip(np.floor(distance + self.levels / 2), 0, self.levels - 1).astype(np.int64)
         state = np.zeros(len(self.servers), np.int64)
         for column in self.servers.T:
             reached = column >= 0
             state = np.where(reached, state * self.levels + level[column], state)
         return state
+
+    def _log_worth(self, prices: Array) -> Array:
+        """(S,) logarithm of the worth of each server's pools [log s]."""
+        return np.asarray(np.log(np.maximum((prices * self.capacity).sum(axis=0), 1e-300)))
 
 
 class QTable:

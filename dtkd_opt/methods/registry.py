@@ -23,6 +23,7 @@ from types import NoneType, SimpleNamespace, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 from dtkd_opt.errors import InputError, UsageError, printable
+from dtkd_opt.records.arguments import as_kind
 from dtkd_opt.records.fields import Record
 from dtkd_opt.records.solution import Termination
 from dtkd_opt.records.validation import validate
@@ -166,6 +167,7 @@ def find_method(name: str) -> MethodFactory:
     UsageError
         When there is no method of that name, or two of them, or another package's cannot be used.
     """
+    as_kind(str, name, "method must be the name of one")
     if name in _namesakes():
         raise UsageError(
             f'method "{name}" is of dtkd-opt, and {_namesakes()[name]} brings another one of that '

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, get_args
@@ -13,9 +12,10 @@ from dtkd_opt.errors import InfeasibleError, UsageError
 from dtkd_opt.methods.registry import as_method
 from dtkd_opt.methods.result import Result, make_result
 from dtkd_opt.methods.search import NoPlanError, Search, describe_conflicts
-from dtkd_opt.methods.stop import Callback, Stop, TimeIsUp, check_limits, relative_gap
+from dtkd_opt.methods.stop import Callback, TimeIsUp, check_limits, check_seed, relative_gap
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
-from dtkd_opt.problem.options import Options, build_options
+from dtkd_opt.problem.options import Options, as_options, build_options
+from dtkd_opt.records.arguments import as_callback
 from dtkd_opt.records.instance import Instance, as_instance
 from dtkd_opt.records.solution import Termination
 from dtkd_opt.records.validation import counted
@@ -77,17 +77,11 @@ def solve(
         Unknown method, something that is no method, or limits that mean nothing.
     """
     as_instance(instance)
-    if not (options is None or isinstance(options, Options)):
-        raise UsageError("options must be the instance's: build_options(instance)")
-    if not (callback is None or callable(callback)):
-        raise UsageError(f"callback must be a function of a Progress, got {callback!r:.60}")
+    if options is not None:
+        as_options(options, instance)
+    as_callback(callback, "a Progress")
     name, chosen = as_method(method)
-    check_limits(gap, time_limit, iterations, seed)
-    stop = Stop(
-        float(gap),
-        math.inf if time_limit is None else float(time_limit),
-        None if iterations is None else int(iterations),
-    )
+    stop, seed = check_limits(gap, time_limit, iterations), check_seed(seed)
     started = time.monotonic()
     search: Search | None = None
     termination: Termination
@@ -98,13 +92,13 @@ def solve(
             termination, reason = "infeasible", str(error)
         else:
             search = Search(instance, options, stop, callback)
-            termination, reason = _attempt(name, chosen, search, int(seed))
+            termination, reason = _attempt(name, chosen, search, seed)
             unbounded = not np.isfinite(search.bound) and not search.bound_invalid
             if unbounded and termination != "infeasible":
                 termination, reason = _bound_by_prices(search, termination, reason)
             reason = reason or _why_open(name, search, termination)
         runtime_s = time.monotonic() - started
-        return make_result(instance, name, int(seed), search, termination, reason, runtime_s)
+        return make_result(instance, name, seed, search, termination, reason, runtime_s)
 
 
 def _attempt(name: str, method: Method, search: Search, seed: int) -> tuple[Termination, str]:

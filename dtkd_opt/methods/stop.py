@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral, Real
 
-from dtkd_opt.errors import DtkdError, UsageError
+from dtkd_opt.errors import DtkdError
+from dtkd_opt.records.arguments import as_number, as_whole
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,18 @@ class Stop:
     gap: float = 1e-6  # proven relative gap
     time_limit: float = math.inf  # since the search began [s]
     iterations: int | None = None  # rounds of the method's own; None: no limit
+
+    def __post_init__(self) -> None:
+        """UsageError, in words, where a limit means nothing."""
+        gap = as_number(self.gap, "gap must be a number of at least 0", lambda x: x >= 0)
+        limit = as_number(self.time_limit, "time_limit must be seconds", lambda x: x == x)
+        object.__setattr__(self, "gap", gap)
+        object.__setattr__(self, "time_limit", limit)
+        if self.iterations is not None:
+            words = "iterations must be a whole number of at least 1"
+            object.__setattr__(
+                self, "iterations", as_whole(self.iterations, words, lambda n: n >= 1)
+            )
 
 
 class TimeIsUp(DtkdError):
@@ -59,15 +71,15 @@ def relative_gap(incumbent: float, bound: float) -> float:
     return max(incumbent - bound, 0.0) / abs(incumbent) if incumbent else float(bound < 0)
 
 
-def check_limits(
-    gap: float, time_limit: float | None, iterations: int | None = None, seed: int = 0
-) -> None:
-    """Raise UsageError, in words, for limits that mean nothing."""
-    if not (isinstance(gap, Real) and gap >= 0):
-        raise UsageError(f"gap must be a number of at least 0, got {gap!r}")
-    if time_limit is not None and not (isinstance(time_limit, Real) and time_limit > 0):
-        raise UsageError(f"time_limit must be seconds greater than 0, got {time_limit!r}")
-    if iterations is not None and not (isinstance(iterations, Integral) and iterations >= 1):
-        raise UsageError(f"iterations must be a whole number of at least 1, got {iterations!r}")
-    if not (isinstance(seed, Integral) and 0 <= seed < 2**31):
-        raise UsageError(f"seed must be a whole number from 0 to {2**31 - 1}, got {seed!r}")
+def check_limits(gap: float, time_limit: float | None, iterations: int | None = None) -> Stop:
+    """The stop rule of these limits; UsageError, in words, where one means nothing."""
+    if time_limit is None:
+        return Stop(gap, iterations=iterations)
+    words = "time_limit must be seconds greater than 0"
+    return Stop(gap, as_number(time_limit, words, lambda x: x > 0), iterations)
+
+
+def check_seed(seed: int) -> int:
+    """A seed of all randomness; UsageError where it is none."""
+    words = f"seed must be a whole number from 0 to {2**31 - 1}"
+    return as_whole(seed, words, lambda n: 0 <= n < 2**31)

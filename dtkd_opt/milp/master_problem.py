@@ -71,8 +71,11 @@ class MasterProblem:
         return replace(outcome, bound=outcome.bound * self.unit_s)
 
     def choice(self) -> Index:
-        """(N,) the last solution's choice."""
-        return np.asarray(self.rows[self._milp.values(self._variables) > 0.5])
+        """(N,) the last solution's choice; ArithmeticError where HiGHS lost it to rounding."""
+        choice = np.asarray(self.rows[self._milp.values(self._variables) > 0.5])
+        if len(choice) != self.options.n_users:
+            raise ArithmeticError("HiGHS's solution does not choose one option for each user")
+        return choice
 
     def add_tangents(self, choice: Index, shares: Array) -> None:
         """Tangents of some options, rows in order, at their shares (3, len(choice))."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dtkd_opt.errors import DtkdError
+from dtkd_opt.errors import DtkdError, InputError
 from dtkd_opt.pricing import uplink
 from dtkd_opt.pricing.constrained_allocation import Conflict, solve_server
-from dtkd_opt.problem.options import Options, pool_delays
-from dtkd_opt.records.arrays import Array, Index
+from dtkd_opt.problem.options import Options, as_options, pool_delays
+from dtkd_opt.records.arrays import Array, Index, as_positions
 from dtkd_opt.records.validation import counted
 
 _MAX_STEPS = 100
@@ -63,15 +63,12 @@ def allocate(options: Options, choice: Index) -> Allocation:
     ------
     ChoiceInfeasible
         When limits cannot be kept; names the users, the server and the pool.
-    ValueError
+    InputError
         When the choice has two options of a user, or rows that there are not.
     """
-    try:
-        users = options.user[choice]
-    except IndexError:
-        raise ValueError(f"choice must be rows of the {len(options)} options") from None
-    if np.bincount(users).max(initial=0) > 1:
-        raise ValueError("choice must not have two options of a user")
+    choice = as_positions(choice, "choice", len(as_options(options)), None)
+    if np.bincount(options.user[choice]).max(initial=0) > 1:
+        raise InputError("choice", ["must not have two options of a user"])
     chosen = options.select_rows(choice)
     shares, prices = _without_limits(chosen)
     weight = np.ones(len(chosen))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt.pricing.allocation import allocate
-from dtkd_opt.problem.options import Options, pool_delays
+from dtkd_opt.problem.options import Options, as_options, pool_delays
 from dtkd_opt.records.arrays import Array, Index
 
 
@@ -50,7 +50,7 @@ def equal_share_choice(options: Options) -> Index:
     array
         (N,) a row of the options for each user.
     """
-    return cheapest_options(options, equal_share_cost(without_limits(options)))
+    return cheapest_options(options, equal_share_cost(without_limits(as_options(options))))
 
 
 def without_limits(options: Options) -> Options:

@@ -15,11 +15,12 @@ from functools import cached_property
 
 import numpy as np
 
+from dtkd_opt.errors import InputError
 from dtkd_opt.pricing import uplink
 from dtkd_opt.pricing.equal_shares import argmax_by_user
 from dtkd_opt.pricing.response import Response, min_upload_log_shares, respond
-from dtkd_opt.problem.options import Options
-from dtkd_opt.records.arrays import Array, Index
+from dtkd_opt.problem.options import Options, as_options
+from dtkd_opt.records.arrays import Array, Index, as_numbers
 
 _ROUNDING = 1e-13  # relative: hundreds of units in the last place
 BLOCK = 100_000  # options priced at a time: what fits a processor's cache
@@ -67,8 +68,16 @@ def price(options: Options, prices: Array) -> DualPoint:
     -------
     DualPoint
         With a lower bound on N · J.
+
+    Raises
+    ------
+    InputError
+        When the prices are of another shape, or one is not positive.
     """
-    return Lagrangian(options).at(prices)
+    given = as_numbers(prices, "prices", 3, as_options(options).n_servers)
+    if not (np.isfinite(given) & (given > 0)).all():
+        raise InputError("prices", ["must be positive and finite, each of them"])
+    return Lagrangian(options).at(given)
 
 
 class Lagrangian:

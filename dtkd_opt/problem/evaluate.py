@@ -14,10 +14,10 @@ from dtkd_opt.errors import KEPT_FAULTS
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.delays import stage_delays
 from dtkd_opt.problem.demands import Demands, pool_capacity
+from dtkd_opt.records.arguments import as_kind
 from dtkd_opt.records.arrays import Array, Mask
 from dtkd_opt.records.instance import DEVICE, POOLS, Instance, as_instance
 from dtkd_opt.records.plan import Plan
-from dtkd_opt.records.validation import as_kind
 
 TOLERANCE = 1e-9
 
@@ -56,9 +56,15 @@ def evaluate(instance: Instance, plan: Plan) -> Evaluation:
     Evaluation
         `objective` is J in seconds, inf where a needed share is zero; limits are held to a
         relative 1e-9.
+
+    Raises
+    ------
+    InputError
+        When a column of the plan is of another shape, or names what the instance does not have.
     """
     as_kind(Plan, plan, "plan must be a Plan: result.plan, or solution.users.to_plan(instance)")
-    chosen = Demands.of_plan(as_instance(instance), plan)
+    plan = plan.of_size(as_instance(instance))
+    chosen = Demands.of_plan(instance, plan)
     stages = stage_delays(chosen, plan.uplink_hz, plan.downlink_hz, plan.compute_hz)
     accuracy, delay = chosen.accuracy(), stages.total()
     energy = _energy(chosen, plan, stages.upload)

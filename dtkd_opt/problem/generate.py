@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,13 @@ from numpy.typing import NDArray
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.problem.options import Options, build_options, pool_delays
 from dtkd_opt.records.accuracy import AccuracyTable, best_accuracy
+from dtkd_opt.records.arguments import as_kind, as_record, as_whole
 from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.calibration import Accuracy, Calibration, as_calibration, shipped_calibration
 from dtkd_opt.records.elements import Server
 from dtkd_opt.records.fields import Amount, Count, Fraction, Positive, Record
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.users import Users
-from dtkd_opt.records.validation import as_record
 
 MAX_SIZE = 10**6  # users, servers
 
@@ -74,11 +73,12 @@ def generate_instance(
         When the calibration does not have this accuracy.
     """
     settings = as_record(GeneratorSettings, settings, "settings")
-    for label, count in {"users": users, "servers": servers}.items():
-        if not (isinstance(count, Integral) and 1 <= count <= MAX_SIZE):
-            raise UsageError(f"{label} must be a whole number from 1 to a million, got {count!r}")
-    if not (isinstance(seed, Integral) and seed >= 0):
-        raise UsageError(f"seed must be a whole number of at least 0, got {seed!r}")
+    size = "must be a whole number from 1 to a million"
+    users = as_whole(users, f"users {size}", lambda n: 1 <= n <= MAX_SIZE)
+    servers = as_whole(servers, f"servers {size}", lambda n: 1 <= n <= MAX_SIZE)
+    seed = as_whole(seed, "seed must be a whole number of at least 0", lambda n: n >= 0)
+    if name is not None:
+        as_kind(str, name, "name must be a str or None")
     calibration = shipped_calibration() if calibration is None else as_calibration(calibration)
     models = calibration.models_with(accuracy)
     rng = np.random.default_rng(seed)

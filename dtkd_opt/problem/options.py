@@ -11,9 +11,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from dtkd_opt.errors import InfeasibleError, printable
+from dtkd_opt.errors import InfeasibleError, UsageError, printable
 from dtkd_opt.problem import physics
 from dtkd_opt.problem.demands import Demands, pool_capacity
+from dtkd_opt.records.arguments import as_kind
 from dtkd_opt.records.arrays import Array, Index, Mask
 from dtkd_opt.records.instance import DEVICE, SERVER, Instance, as_instance
 from dtkd_opt.records.validation import counted
@@ -126,6 +127,17 @@ class Options:
 
 
 _COLUMNS = [f.name for f in fields(Options) if f.name not in ("user", "capacity", "start")]
+
+
+def as_options(given: Options, instance: Instance | None = None) -> Options:
+    """The options themselves; UsageError where they are none, or not of the instance's size."""
+    words = "options must be the instance's: build_options(instance)"
+    as_kind(Options, given, words)
+    if instance is not None:
+        sizes = len(instance.users), len(instance.servers)
+        if (given.n_users, given.n_servers) != sizes:
+            raise UsageError(f"{words}, got those of another")
+    return given
 
 
 def build_options(instance: Instance) -> Options:

@@ -10,7 +10,7 @@ import numpy as np
 from dtkd_opt.errors import InputError
 from dtkd_opt.methods.proof_tree import OptionSplit, PricedLeaf, ProofTree
 from dtkd_opt.methods.search import Search
-from dtkd_opt.methods.stop import Callback, Stop, check_limits
+from dtkd_opt.methods.stop import Callback, check_limits
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.proof.check import check_plan
 from dtkd_opt.proof.verify.verification import (
@@ -20,6 +20,7 @@ from dtkd_opt.proof.verify.verification import (
     proven_bounds,
     verify,
 )
+from dtkd_opt.records.arguments import as_callback, as_number
 from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.certificate import Certificate, LeafNode, Node, SplitNode, gap_above
 from dtkd_opt.records.instance import DEVICE, PLACES, Instance
@@ -70,12 +71,13 @@ def certify(
     """
     from dtkd_opt.methods.price import Price  # solvers, only when used
 
-    check_limits(target, time_limit)
+    as_number(target, "target must be a number of at least 0", lambda x: x >= 0)
+    stop = check_limits(target, time_limit)
+    as_callback(callback, "a Progress")
     solution = as_solution(solution)
     evaluation, faults = check_plan(instance, solution)
     if evaluation is None or faults:
         raise InputError("solution", faults)
-    stop = Stop(gap=target, time_limit=float("inf") if time_limit is None else time_limit)
     search = Search(instance, build_options(instance), stop, callback)
     search.target = evaluation.objective
     with KeepOnCtrlC():

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.accuracy import PLACES, AccuracyTable, Place
+from dtkd_opt.records.arguments import as_kind, as_path, shown
 from dtkd_opt.records.fields import (
     Count,
     Fraction,
@@ -25,10 +26,10 @@ from dtkd_opt.records.fields import (
     raise_faults,
 )
 from dtkd_opt.records.files import read_json, write_atomic
-from dtkd_opt.records.instance import Instance, Model, Task
+from dtkd_opt.records.instance import Instance, Model, Task, as_instance
 from dtkd_opt.records.json_text import to_json
 from dtkd_opt.records.streams import source_name
-from dtkd_opt.records.validation import as_kind, validate
+from dtkd_opt.records.validation import validate
 
 FORMAT: Literal["dtkd-opt/accuracy/1"] = "dtkd-opt/accuracy/1"
 
@@ -173,8 +174,9 @@ class Calibration(Record):
         UsageError, InputError
             When it is none of these, or the calibration does not have it.
         """
-        if accuracy not in (kinds := get_args(Accuracy)):
-            raise UsageError(f"accuracy must be one of {', '.join(kinds)}, got {accuracy!r}")
+        kinds = get_args(Accuracy)
+        if not isinstance(accuracy, str) or accuracy not in kinds:
+            raise UsageError(f"accuracy must be one of {', '.join(kinds)}, got {shown(accuracy)}")
         if accuracy == "mean":
             return self.models
         return tuple(m.replace(accuracy=self._accuracy(m, accuracy)) for m in self.models)
@@ -220,12 +222,10 @@ def as_calibration(given: Calibration) -> Calibration:
 
 def check_epochs(instance: Instance, epochs: int, source: str = "instance") -> None:
     """InputError, on `source`, where an instance's delays are those of another training."""
-    if instance.task.epochs != epochs:
-        fault = (
-            f"task.epochs: must be {epochs}, the epochs that the table is trained with, got "
-            f"{instance.task.epochs}; calibrate with --epochs {instance.task.epochs}"
-        )
-        raise InputError(source, [fault])
+    given = as_instance(instance).task.epochs
+    if given != epochs:
+        rule = f"must be {epochs}, the epochs that the table is trained with, got {given}"
+        raise InputError(source, [f"task.epochs: {rule}; calibrate with --epochs {given}"])
 
 
 def read_calibration(path: str | Path) -> Calibration:
@@ -246,7 +246,8 @@ def read_calibration(path: str | Path) -> Calibration:
     InputError
         One line per fault, each with the file and the path inside it.
     """
-    return validate(Calibration, read_json(Path(path)), source_name(Path(path)))
+    path = as_path(path)
+    return validate(Calibration, read_json(path), source_name(path))
 
 
 @cache
@@ -280,8 +281,8 @@ def shipped_models(data: str) -> tuple[Model, ...]:
         When there are none for this data set.
     """
     shipped = sorted(path.stem for path in _DATA.glob("*.json"))
-    if data not in shipped:
-        raise UsageError(f"models are shipped for {', '.join(shipped)}, got {data!r}")
+    if not isinstance(data, str) or data not in shipped:
+        raise UsageError(f"models are shipped for {', '.join(shipped)}, got {shown(data)}")
     return shipped_calibration().models
 
 
@@ -298,4 +299,4 @@ def write_calibration(calibration: Calibration, path: str | Path) -> None:
     InputError
         When the file cannot be written.
     """
-    write_atomic(Path(path), calibration.to_bytes())
+    write_atomic(as_path(path), as_calibration(calibration).to_bytes())

@@ -19,6 +19,7 @@ from pydantic import ValidationError, field_validator
 
 from dtkd_opt.errors import InputError, printable
 from dtkd_opt.records.accuracy import Place
+from dtkd_opt.records.arguments import as_kind, as_path
 from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import (
     Name,
@@ -40,7 +41,7 @@ from dtkd_opt.records.parquet import (
 )
 from dtkd_opt.records.plan import PlanRows
 from dtkd_opt.records.streams import source_name
-from dtkd_opt.records.validation import as_kind, fault_lines, validate
+from dtkd_opt.records.validation import fault_lines, validate
 
 FORMAT: Literal["dtkd-opt/certificate/1"] = "dtkd-opt/certificate/1"
 
@@ -162,7 +163,7 @@ def read_certificate(path: str | Path) -> Certificate:
     InputError
         One line per fault, each with the file and the path inside it.
     """
-    path = Path(path)
+    path = as_path(path)
     data, source = read_json(path), source_name(path)
     if plan_table := referenced_parquet(data, path, "incumbent"):
         data["incumbent"] = read_parquet(PlanRows, plan_table)
@@ -205,7 +206,7 @@ def write_certificate(
         The files written.
     """
     storage: Storage = "auto" if parquet is None else "parquet" if parquet else "json"
-    path, incumbent = Path(path), certificate.incumbent
+    path, incumbent = as_path(path), as_certificate(certificate).incumbent
     plan_table = parquet_path(path, storage, len(incumbent), ".incumbent")
     to_bytes = partial(_to_bytes, certificate)
     return write_with_parquet(path, incumbent, plan_table, to_bytes)

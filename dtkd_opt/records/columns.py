@@ -7,8 +7,7 @@ every check of them is a few array operations. Records are made when one is aske
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,105 +15,12 @@ from pydantic import GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from dtkd_opt.errors import KEPT_FAULTS, InputError
-from dtkd_opt.records.arrays import Array, Mask
+from dtkd_opt.records.arrays import Mask, is_list, plain_value
 from dtkd_opt.records.fields import Record
-from dtkd_opt.records.validation import fault_lines
+from dtkd_opt.records.packing import Column
+from dtkd_opt.records.validation import counted, fault_lines, short_value, unknown_key
 
-Texts: TypeAlias = NDArray[np.object_]
 R = TypeVar("R", bound=Record)
-
-
-@dataclass(frozen=True)
-class Column:
-    """How one key of the records is kept, and the same limits as its field's type has."""
-
-    kind: Literal["text", "whole", "number", "numbers"]
-    min: float = -np.inf
-    max: float = np.inf
-    min_positive: float = 0.0  # the least value above 0
-    null: float | None = None  # what stands for null in the array; None where null is no value
-    allowed: tuple[str, ...] = ()  # texts; empty: any but the empty one
-
-    def invalid(self, values: NDArray[Any]) -> Mask:
-        """(N,) whether an entry is one that its field does not take."""
-        if self.kind == "text":
-            return _invalid_texts(values, self.allowed)
-        if values.dtype == object:  # lists of several lengths
-            return np.array([bool(self._outside(pack_list(row)).any()) for row in values], bool)
-        invalid = self._outside(values)
-        return np.logical_or.reduce(invalid, axis=1, dtype=bool) if invalid.ndim == 2 else invalid
-
-    def _outside(self, values: NDArray[Any]) -> Mask:
-        valid = (values >= self.min) & (values <= self.max)  # false where not a number
-        if self.min_positive:
-            valid &= (values == 0) | (values >= self.min_positive)
-        if self.null is not None:
-            valid |= self.is_null(values)
-        return ~valid
-
-    def is_null(self, values: NDArray[Any]) -> Mask:
-        """Which entries stand for null."""
-        if self.null is None:
-            return np.zeros(values.shape, bool)
-        return np.asarray(np.isnan(values) if np.isnan(self.null) else values == self.null)
-
-    def pack(self, values: Sequence[Any]) -> NDArray[Any]:
-        """An array of a record's values of this key."""
-        if self.kind == "text":
-            return _objects(values)
-        if self.kind == "numbers":
-            return _pack_lists(values)
-        if self.null is not None:
-            values = [self.null if value is None else value for value in values]
-        return np.array(values, np.int64 if self.kind == "whole" else float)
-
-    def unpack(self, values: NDArray[Any]) -> list[Any]:
-        """The records' values: Python's own numbers, None for null."""
-        plain: list[Any] = values.tolist()
-        if self.kind == "text" or self.null is None or not len(plain):
-            return plain
-        if self.kind == "numbers":
-            return [tuple(None if x is None or x != x else x for x in row) for row in plain]
-        return [None if value == self.null else value for value in plain]
-
-
-def _invalid_texts(values: Texts, allowed: tuple[str, ...]) -> Mask:
-    if allowed:
-        return ~np.isin(values, np.array(allowed, object))
-    plain = values.tolist()
-    if set(map(type, plain)) <= {str} and "" not in set(plain) and _encodable("".join(plain)):
-        return np.zeros(len(values), bool)
-    return np.array([type(x) is not str or not x or not _encodable(x) for x in plain], bool)
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _objects(values: Sequence[Any]) -> NDArray[Any]:
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
-
-
-def pack_list(row: Sequence[float | None]) -> Array:
-    """Null becomes NaN."""
-    return np.array([np.nan if value is None else value for value in row], float)
-
-
-def _pack_lists(rows: Sequence[Sequence[float | None]]) -> NDArray[Any]:
-    """(N, W) numbers; (N,) tuples where lengths differ, so that the wrong ones can be named."""
-    if len({len(row) for row in rows}) <= 1:
-        width = len(rows[0]) if rows else 0
-        return np.array([pack_list(row) for row in rows], float).reshape(len(rows), width)
-    array = np.empty(len(rows), object)
-    for n, row in enumerate(rows):
-        array[n] = tuple(row)
-    return array
 
 
 class Columns(Sequence[R]):
@@ -149,7 +55,13 @@ class Columns(Sequence[R]):
         InputError
             As of :meth:`from_columns`, where `model_construct` made one.
         """
-        rows = tuple(records)
+        iterable = isinstance(records, Iterable) and getattr(records, "ndim", 1) > 0
+        rows = tuple(records) if iterable else (records,)
+        odd = [n for n, row in enumerate(rows) if not isinstance(row, cls.record)][:KEPT_FAULTS]
+        if odd:
+            must = f"must be a {cls.record.__name__}"
+            where = [f"{cls.file_key}[{n}]: {must}, got {short_value(rows[n], True)}" for n in odd]
+            raise InputError(cls.file_key, where)
         return cls._checked({k: c.pack([getattr(r, k) for r in rows]) for k, c in cls.keys.items()})
 
     @classmethod
@@ -160,16 +72,37 @@ class Columns(Sequence[R]):
         ------
         InputError
             With the same lines as for records in a file: ``users[3].samples: must be …``.
-        TypeError, ValueError
-            Unknown or missing keys, arrays of different length or of another kind.
         """
-        size = {len(values) for values in columns.values()}
-        if unknown := set(columns) - set(cls.keys):
-            raise TypeError(f"unknown columns: {', '.join(sorted(unknown))}")
-        if len(size) != 1:
-            raise ValueError(f"columns must be of one length, got {sorted(size)}")
-        (rows,) = size
-        return cls._checked({k: _array(k, c, columns.get(k), rows) for k, c in cls.keys.items()})
+        if faults := [*cls._key_faults(columns), *_size_faults(columns)]:
+            raise InputError(cls.file_key, faults)
+        (rows,) = {len(values) for values in columns.values()}
+        packed = {key: cls.keys[key].array(values) for key, values in columns.items()}
+        arrays = {key: array for key, array in packed.items() if array is not None}
+        if len(arrays) < len(packed):
+            raise InputError(cls.file_key, cls._entry_faults(columns, arrays))
+        nulls = {key: np.full(rows, cls.keys[key].null) for key in cls.keys.keys() - columns.keys()}
+        return cls._checked(arrays | nulls)
+
+    @classmethod
+    def _entry_faults(cls, given: Mapping[str, Any], arrays: Mapping[str, Any]) -> list[str]:
+        """What is wrong in columns of which not all could be made arrays, row by row."""
+        plain = {
+            key: cls.keys[key].unpack(arrays[key]) if key in arrays else plain_value(values)
+            for key, values in given.items()
+        }
+        rows = (dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True))
+        odd = ", ".join(key for key in given if key not in arrays)
+        return cls.row_faults(enumerate(rows)) or [f"{odd}: must hold what a file's list would"]
+
+    @classmethod
+    def _key_faults(cls, given: Iterable[str]) -> Iterator[str]:
+        """Unknown and missing columns."""
+        for key in given:
+            if key not in cls.keys:
+                yield unknown_key((key,), cls.keys)
+        for key, column in cls.keys.items():
+            if key not in given and (column.null is None or column.kind == "numbers"):
+                yield f"{key}: is missing; must be given"
 
     @classmethod
     def _checked(cls, columns: Mapping[str, NDArray[Any]]) -> Self:
@@ -193,6 +126,8 @@ class Columns(Sequence[R]):
         """What is wrong with numbered rows, in the words for records in a file."""
         faults: list[str] = []
         for n, row in rows:
+            if len(faults) >= KEPT_FAULTS:
+                break
             try:
                 cls.record.model_validate(row)
             except ValidationError as error:
@@ -272,25 +207,23 @@ class Columns(Sequence[R]):
         )
 
 
-def _array(key: str, column: Column, values: Any, rows: int) -> NDArray[Any]:
-    """A copy of one column as an array of its kind."""
-    if values is None:
-        if column.null is None or column.kind == "numbers":
-            raise TypeError(f"column {key} is missing")
-        return np.full(rows, column.null)
-    if column.kind == "text":
-        return _objects(values.tolist() if isinstance(values, np.ndarray) else values)
-    given = np.asarray(values)
-    if given.dtype == object and column.kind == "numbers":
-        return _pack_lists(given.tolist())
-    if given.dtype == object:
-        given = column.pack(given.tolist()) if column.kind == "number" else np.array([*given])
-    if column.kind == "whole" and not np.issubdtype(given.dtype, np.integer):
-        raise TypeError(f"column {key} must be whole numbers")
-    array = np.array(given, np.int64 if column.kind == "whole" else float)
-    if array.ndim != (2 if column.kind == "numbers" else 1):
-        raise ValueError(f"column {key} has {array.ndim} dimensions")
-    return array
+def _size_faults(columns: Mapping[str, Any]) -> list[str]:
+    """Columns that are no lists, or not as long as the first."""
+    lists = {key: is_list(values) for key, values in columns.items()}
+    if not all(lists.values()):
+        rule = "must be a list or an array with an entry for each of them"
+        return [
+            f"{key}: {rule}, got {short_value(columns[key], True)}"
+            for key, good in lists.items()
+            if not good
+        ]
+    sizes = {key: len(values) for key, values in columns.items()}
+    first = next(iter(sizes), "")
+    return [
+        f"{key}: must have {counted(sizes[first], 'entries')} as {first} has, got {size}"
+        for key, size in sizes.items()
+        if size != sizes[first]
+    ]
 
 
 def _equal(a: NDArray[Any], b: NDArray[Any]) -> bool:

@@ -8,7 +8,6 @@ from functools import wraps
 from inspect import Parameter, Signature
 from typing import Annotated, Any, Self, TypeAlias, TypeVar, cast
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
@@ -23,6 +22,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from dtkd_opt.errors import InputError
+from dtkd_opt.records.arrays import plain_value
 from dtkd_opt.records.validation import fault_lines
 
 # within these, no product or quotient of the physics overflows or vanishes
@@ -58,10 +58,10 @@ class Record(BaseModel):
                 raise TypeError(f"{type(self).__name__}: fields are keywords{but}")
             fields["name"] = args[0]
         try:
-            super().__init__(**{key: _plain(value) for key, value in fields.items()})
+            super().__init__(**{key: plain_value(value) for key, value in fields.items()})
         except ValidationError as error:
             name = fields.get("name")
-            label = f' "{name}"' if name and isinstance(name, str) else ""
+            label = f' "{name}"' if isinstance(name, str) and name else ""
             faults = fault_lines(error, python=True, keys=type(self).model_fields)
             raise InputError(type(self).__name__ + label, faults) from None
 
@@ -139,22 +139,6 @@ def _keyword_stub(record: type[Record]) -> Callable[..., None]:
             parameters.append(Parameter(key, kind, default=default, annotation=written[key]))
     init.__signature__ = Signature(parameters, return_annotation=None)  # type: ignore[attr-defined]
     return init
-
-
-def _plain(value: Any) -> Any:
-    """Python's own numbers and lists for what is or holds an array of NumPy, pandas or PyTorch."""
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if not hasattr(value, "__array__"):
-        return value
-    array = np.asarray(value)
-    if array.ndim == 0:
-        return array.item()
-    if array.dtype.kind == "f":
-        objects = array.astype(object)
-        objects[np.isnan(array)] = None
-        return objects.tolist()
-    return _plain(array.tolist()) if array.dtype == object else array.tolist()
 
 
 def _bounded(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

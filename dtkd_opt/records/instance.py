@@ -19,6 +19,7 @@ from dtkd_opt.records.accuracy import PLACES as PLACES
 from dtkd_opt.records.accuracy import AccuracyTable as AccuracyTable
 from dtkd_opt.records.accuracy import Place as Place
 from dtkd_opt.records.accuracy import best_accuracy
+from dtkd_opt.records.arguments import as_kind, as_path
 from dtkd_opt.records.arrays import Array, Index, Mask
 from dtkd_opt.records.elements import Model as Model
 from dtkd_opt.records.elements import Server as Server
@@ -39,7 +40,7 @@ from dtkd_opt.records.parquet import (
 from dtkd_opt.records.streams import source_name
 from dtkd_opt.records.users import User as User
 from dtkd_opt.records.users import Users
-from dtkd_opt.records.validation import as_kind, counted, validate
+from dtkd_opt.records.validation import counted, validate
 
 FORMAT: Literal["dtkd-opt/instance/1"] = "dtkd-opt/instance/1"
 
@@ -228,7 +229,8 @@ def read_instance(path: str | Path) -> Instance:
     InputError
         One line per fault, each with the file and the path inside it.
     """
-    path, source = Path(path), source_name(Path(path))
+    path = as_path(path)
+    source = source_name(path)
     data = read_unpacked(path)
     head = parse_json(data, source)
     user_table = referenced_parquet(head, path)
@@ -267,5 +269,6 @@ def write_instance(
         The files written.
     """
     instance = as_instance(instance)
-    user_table = parquet_path(Path(path), users, len(instance.users))
-    return write_with_parquet(Path(path), instance.users, user_table, instance.to_bytes)
+    path = as_path(path)
+    user_table = parquet_path(path, users, len(instance.users))
+    return write_with_parquet(path, instance.users, user_table, instance.to_bytes)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dtkd_opt.errors import KEPT_FAULTS, InputError, UsageError
 from dtkd_opt.records.arrays import Array, Index, Mask
-from dtkd_opt.records.columns import Column, Columns
+from dtkd_opt.records.columns import Columns
 from dtkd_opt.records.files import (
     GZIP,
     read_bytes,
@@ -26,6 +26,7 @@ from dtkd_opt.records.files import (
     write_files,
 )
 from dtkd_opt.records.json_text import parse_json
+from dtkd_opt.records.packing import Column
 from dtkd_opt.records.streams import is_stream, source_name, target_name
 from dtkd_opt.records.validation import at_path
 

@@ -10,10 +10,12 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dtkd_opt.records.arrays import Array, Index
-from dtkd_opt.records.columns import Column, Columns, Texts
+from dtkd_opt.records.arguments import as_kind
+from dtkd_opt.records.arrays import Array, Index, as_numbers, as_positions
+from dtkd_opt.records.columns import Columns
 from dtkd_opt.records.fields import Name, NonNegative, Record
-from dtkd_opt.records.instance import DEVICE, PLACES, SERVER, Instance, Place
+from dtkd_opt.records.instance import PLACES, SERVER, Instance, Place, as_instance
+from dtkd_opt.records.packing import Column, Texts
 
 MAX_FLOAT = float(np.finfo(float).max)
 _ANY_AMOUNT = Column("number", 0, MAX_FLOAT)
@@ -43,15 +45,33 @@ class Plan:
     ) -> Self:
         """A plan from columns with one `cpu_hz` for the server's share and the device's frequency,
         as files have it; all of shape (N,)."""
+        places = as_positions(place, "plan.place", len(PLACES), None)
+        given = as_numbers(cpu_hz, "plan.cpu_hz", len(places))
+        at_server = places == SERVER
         return cls(
             model=model,
-            place=place,
+            place=places,
             server=server,
             uplink_hz=uplink_hz,
             downlink_hz=downlink_hz,
-            cpu_hz=np.where(place == SERVER, cpu_hz, 0.0),
-            device_hz=np.where(place == DEVICE, cpu_hz, 0.0),
+            cpu_hz=np.where(at_server, given, 0.0),
+            device_hz=np.where(at_server, 0.0, given),
         )
+
+    def of_size(self, instance: Instance) -> Plan:
+        """The plan with its columns as arrays of an instance's users, models and servers.
+
+        InputError where a column is of another kind or length, or names what there is not.
+        """
+        size = len(instance.users)
+        kinds = {"model": instance.models, "place": PLACES, "server": instance.servers}
+        columns: dict[str, Any] = {
+            key: as_positions(getattr(self, key), f"plan.{key}", len(items), size)
+            for key, items in kinds.items()
+        }
+        for key in ("uplink_hz", "downlink_hz", "cpu_hz", "device_hz"):
+            columns[key] = as_numbers(getattr(self, key), f"plan.{key}", size)
+        return Plan(**columns)
 
     @property
     def compute_hz(self) -> Array:
@@ -60,6 +80,7 @@ class Plan:
 
     def to_columns(self, instance: Instance) -> dict[str, NDArray[Any]]:
         """(N,) each, the columns of :class:`PlanRows`: with names instead of numbers."""
+        as_instance(instance)
         return {
             "name": instance.users.name,
             "model": _names(instance.models)[self.model],
@@ -102,6 +123,7 @@ class PlanColumns(Columns[P]):
 
     def to_plan(self, instance: Instance) -> Plan:
         """The plan by numbers; -1 for a model or server that the instance does not have."""
+        as_instance(instance)
         return Plan.from_columns(
             model=_numbers(self.model, instance.models),
             place=_numbers(self.place, PLACES),
@@ -122,6 +144,7 @@ class PlanRows(PlanColumns[PlanRow]):
     @classmethod
     def from_plan(cls, instance: Instance, plan: Plan) -> Self:
         """The plan under the instance's names."""
+        plan = as_kind(Plan, plan, "plan must be a Plan").of_size(as_instance(instance))
         return cls.from_columns(**plan.to_columns(instance))
 
 

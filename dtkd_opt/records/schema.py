@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic.json_schema import GenerateJsonSchema
 
 from dtkd_opt.errors import UsageError
+from dtkd_opt.records.arguments import shown
 from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.records.certificate import CertificateFile
 from dtkd_opt.records.fields import Record
@@ -44,8 +45,8 @@ def json_schema(file: File) -> dict[str, Any]:
     UsageError
         When there is no such kind of file.
     """
-    if file not in _RECORDS:
-        raise UsageError(f"kinds of file are {', '.join(_RECORDS)}, got {file!r}")
+    if not isinstance(file, str) or file not in _RECORDS:
+        raise UsageError(f"kinds of file are {', '.join(_RECORDS)}, got {shown(file)}")
     schema = _RECORDS[file].model_json_schema()
     properties: dict[str, Any] = schema["properties"]
     del properties["format"]["default"]

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from dtkd_opt.records.arrays import Array, Index
-from dtkd_opt.records.columns import Column, Columns, Texts
+from dtkd_opt.records.columns import Columns
 from dtkd_opt.records.fields import (
     LARGEST,
     MAX_COUNT,
@@ -28,6 +28,7 @@ from dtkd_opt.records.fields import (
     Share,
     init_signature,
 )
+from dtkd_opt.records.packing import Column, Texts
 
 
 class User(Record):

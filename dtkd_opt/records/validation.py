@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from dtkd_opt.errors import InputError, UsageError
+from dtkd_opt.errors import InputError
 
 Record = TypeVar("Record", bound=BaseModel)
-Kind = TypeVar("Kind")
 
 _RULES = {
     "greater_than": "must be greater than {gt:g}",
@@ -59,18 +58,6 @@ def validate(record: type[Record], data: Any, source: str) -> Record:
         raise InputError(source, fault_lines(error, keys=record.model_fields)) from None
 
 
-def as_kind(kind: type[Kind], given: Any, words: str) -> Kind:
-    """What was given, where it is of a class; else UsageError: the words, and what it is."""
-    if not isinstance(given, kind):
-        raise UsageError(f"{words}, got {given!r:.60}")
-    return given
-
-
-def as_record(kind: type[Record], given: Record | None, name: str) -> Record:
-    """The settings given as an argument of that name, or the defaults for None."""
-    return as_kind(kind, kind() if given is None else given, f"{name} must be {kind.__name__}(...)")
-
-
 def counted(count: int, plural: str) -> str:
     """`2 users`, `1 user`."""
     return f"{count} {plural if count != 1 else plural.removesuffix('s')}"
@@ -103,15 +90,20 @@ def _lines(
     if kind == "missing":
         return [at_path(loc, "is missing; must be given")]
     if kind == "extra_forbidden":
-        near = get_close_matches(loc[-1], keys, 1) if len(loc) == 1 else ()
-        remedy = f"did you mean {near[0]}?" if near else "remove or rename it"
-        return [at_path(loc, f"is not a known key; {remedy}")]
+        return [unknown_key(loc, keys if len(loc) == 1 else ())]
     if kind == "too_short" and value:
         return []  # pydantic counts valid items only; the others have their own lines
     rules = _RULES | _PYTHON_RULES if python else _RULES
     rule = rules[kind].format(**ctx) if kind in rules else error["msg"].lower()
     rule = rule.replace("'", '"')  # as in JSON
     return [at_path(loc, f"{rule}, got {short_value(value, python)}")]
+
+
+def unknown_key(loc: tuple[int | str, ...], keys: Collection[str]) -> str:
+    """The fault of a key that is none of the `keys` at its place."""
+    near = get_close_matches(str(loc[-1]), keys, 1)
+    remedy = f"did you mean {near[0]}?" if near else "remove or rename it"
+    return at_path(loc, f"is not a known key; {remedy}")
 
 
 def at_path(loc: tuple[int | str, ...], fault: str) -> str:

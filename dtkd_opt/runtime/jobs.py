@@ -12,12 +12,13 @@ from collections.abc import Callable, Generator, Sequence
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
-from numbers import Integral
+from types import NoneType
 from typing import Any, Self, TypeAlias, TypeVar
 
 from pydantic import Field
 
-from dtkd_opt.errors import DtkdError, InputError, UsageError, printable
+from dtkd_opt.errors import DtkdError, InputError, printable
+from dtkd_opt.records.arguments import as_kind, as_whole
 from dtkd_opt.records.fields import Record, Text
 
 Job = tuple[Any, Record]  # a payload, which many jobs may share, and the spec
@@ -70,12 +71,17 @@ def require(package: str, extra: str, what: str) -> None:
         raise InputError(what, [f'needs {package}: pip install "dtkd-opt[{extra}]"'])
 
 
+def as_address(dask: str | None) -> str | None:
+    """The address of a Dask scheduler, or None; UsageError where it can be none."""
+    return as_kind(str | NoneType, dask, "dask must be the address of a scheduler, or None")
+
+
 def processes(jobs: int) -> int:
     """How many processes `jobs` means: -1 is one a core; UsageError where it means nothing."""
-    if not (isinstance(jobs, Integral) and (jobs >= 1 or jobs == -1)):
-        raise UsageError(f"jobs must be at least 1, or -1 for one a core, got {jobs!r}")
+    words = "jobs must be at least 1, or -1 for one a core"
+    jobs = as_whole(jobs, words, lambda n: n == -1 or n >= 1)
     if jobs >= 1:
-        return int(jobs)
+        return jobs
     from joblib import cpu_count
 
     return int(cpu_count())

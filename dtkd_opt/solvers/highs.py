@@ -1,8 +1,7 @@
 """The only place that calls HiGHS: the prices' master LP and Pyomo's MILPs.
 
-Pyomo's persistent interface keeps the MILP loaded while cuts are added to it. It runs in a worker
-thread, because Ctrl-C does not stop a running HiGHS: the main thread waits, and stops HiGHS
-through its interrupt callback.
+A MILP stays loaded while cuts are added to it. It runs in a worker thread, because Ctrl-C does not
+stop a running HiGHS: the caller's thread waits, and stops HiGHS through its interrupt callback.
 """
 
 from __future__ import annotations
@@ -31,7 +30,8 @@ class HighsSettings(Record):
     threads: Annotated[int, Strict(), Field(ge=0, le=256)] = 0  # of HiGHS; 0: it chooses
     log_file: Text = ""  # where HiGHS writes its log; "": nowhere
     mip_rel_gap: NonNegative | None = None  # at which a solve stops; None: the method decides
-    feasibility_tolerance: Positive = 1e-9  # of HiGHS, for rows and whole numbers
+    feasibility_tolerance: Annotated[Positive, Field(le=1e-3)] = 1e-9
+    """Of HiGHS, for rows and whole numbers; at most 1e-3, so that whole numbers are."""
     options: dict[str, Any] = Field(default_factory=dict)  # more of HiGHS's own, by name
 
 
@@ -42,6 +42,14 @@ class MilpOutcome:
     reason: Literal["optimal", "infeasible", "time_limit", "interrupted"]
     bound: float
     has_solution: bool
+
+
+class _SilentHighs(highspy.Highs):
+    """HiGHS without output from its first call on: it prints a banner as it enables callbacks."""
+
+    def enableCallbacks(self) -> None:  # noqa: N802 - what highspy's `__init__` calls
+        self.setOptionValue("output_flag", False)
+        super().enableCallbacks()  # type: ignore[no-untyped-call]
 
 
 class MasterLP:
@@ -57,8 +65,7 @@ class MasterLP:
         self._levels: list[float] = []
         self._units: Array = np.zeros(size)  # of v and, for θ, their sum; 0: nothing is loaded
         self._weights: Array = np.zeros(0)
-        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        self._highs.setOptionValue("output_flag", False)
+        self._highs: Any = _SilentHighs()  # type: ignore[no-untyped-call]
         self._highs.setOptionValue("presolve", "off")
         self._highs.setOptionValue("threads", 1)
         for side in ("primal", "dual"):  # the predicted gain decides when to stop
@@ -115,14 +122,14 @@ class PersistentMilp:
     """A Pyomo MILP that stays loaded in HiGHS between runs; cuts are added, nothing is rebuilt."""
 
     def __init__(self, model: Any, settings: HighsSettings, seed: int):
-        from pyomo.contrib.appsi.solvers.highs import Highs
+        from pyomo.core import Constraint, Objective  # Pyomo, only when used
 
-        self._opt = Highs()
-        for name in self._opt.update_config:  # changes are given to it: none are looked for
-            if name.startswith(("check_for_new_", "update_")):
-                setattr(self._opt.update_config, name, False)
-        self._opt.set_instance(model)
-        self._highs = self._opt._solver_model
+        from dtkd_opt.solvers.pyomo_rows import PyomoRows
+
+        self._highs: Any = _SilentHighs()  # type: ignore[no-untyped-call]
+        self._rows = PyomoRows(self._highs)
+        self._rows.add(list(model.component_data_objects(Constraint, active=True)))
+        self._rows.minimise(*model.component_data_objects(Objective, active=True))
         self._stop = threading.Event()
         self._dual_bound = -INF  # written by HiGHS's thread
         self._tolerance = max(settings.feasibility_tolerance, 1e-10)  # HiGHS allows no less
@@ -130,8 +137,8 @@ class PersistentMilp:
 
     def _configure(self, settings: HighsSettings, seed: int) -> None:
         values = {
-            "output_flag": bool(settings.log_file),
             "log_to_console": False,
+            "output_flag": bool(settings.log_file),
             "log_file": settings.log_file,
             "threads": settings.threads,
             "random_seed": seed,
@@ -145,18 +152,21 @@ class PersistentMilp:
             callback += self._on_callback
 
     def _set(self, name: str, value: Any) -> None:
-        if self._highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
+        try:
+            taken = self._highs.setOptionValue(name, value) == highspy.HighsStatus.kOk
+        except (TypeError, ValueError):  # of a type that no option has
+            taken = False
+        if not taken:
             raise UsageError(f"HiGHS does not take the option {name} = {value!r}")
 
     def add(self, constraints: Sequence[Any]) -> None:
         """Add Pyomo constraints (already on the model) to the loaded MILP."""
         if constraints:
-            self._opt.add_constraints(list(constraints))
+            self._rows.add(constraints)
 
     def start_from(self, values: Sequence[tuple[Any, float]]) -> None:
         """Give HiGHS a starting solution: values of some variables, the rest it completes."""
-        columns = self._opt._pyomo_var_to_solver_var_map
-        index = np.array([columns[id(var)] for var, _ in values], dtype=np.int32)
+        index = self._rows.columns([var for var, _ in values])
         self._highs.setSolution(len(index), index, np.array([v for _, v in values], float))
 
     def run(
@@ -228,6 +238,5 @@ class PersistentMilp:
 
     def values(self, variables: Sequence[Any]) -> Array:
         """The last solution's values of some Pyomo variables."""
-        columns = self._opt._pyomo_var_to_solver_var_map
-        values = np.array(self._highs.getSolution().col_value)
-        return values[[columns[id(var)] for var in variables]]
+        values: Array = np.array(self._highs.getSolution().col_value)
+        return np.asarray(values[self._rows.columns(variables)])

@@ -22,7 +22,7 @@ from tests.support.paths import INSTANCES
         (["solve", INSTANCES / "n5.json", "--method", "magic"], 2, "no method"),
         (["solve", INSTANCES / "n5.json", "--gap", "-1"], 2, "gap"),
         (["solve", INSTANCES / "n5.json", "--gap", "nan"], 2, "gap"),
-        (["solve", INSTANCES / "n5.json", "--time-limit", "0"], 2, "time_limit"),
+        (["solve", INSTANCES / "n5.json", "--time-limit", "0"], 2, "--time-limit must be"),
         (["solve", INSTANCES / "n5.json", "--seed", "-3"], 2, "seed"),
         (["solve", INSTANCES / "n5.json", "--method", "greedy", "--no-fixing"], 2, "--no-fixing"),
         (["solve", INSTANCES / "n5.json", "--no-fixing", "--threads", "-2"], 2, "--threads"),
@@ -30,7 +30,7 @@ from tests.support.paths import INSTANCES
         (["solve", INSTANCES / "n5.json", "--no-such"], 2, "No such option"),
         (["solve", INSTANCES / "n5.json", "--output", "no/such/dir.json"], 1, "cannot be written"),
         (["check", INSTANCES / "n5.json", INSTANCES / "n5.json"], 1, "format"),
-        (["generate", "--users", "0", "--output", "x.json"], 2, "users must be a whole number"),
+        (["generate", "--users", "0", "--output", "x.json"], 2, "--users must be a whole number"),
         (["generate", "--users", "3", "--deadlines", "2", "--output", "x.json"], 2, "deadlines"),
         (["generate", "--users", "3"], 2, "--output"),
         (["export", INSTANCES / "n5.json", "--format", "lp", "--formulation", "minlp",
@@ -44,6 +44,52 @@ def test_wrong_use_is_one_clear_message(
 ) -> None:
     fails(run(*words, cwd=tmp_path), code, part)
     assert list(tmp_path.iterdir()) == []
+
+
+NUMBERS = {  # a command's words, and its options that are numbers
+    "solve": ([INSTANCES / "n5.json"], ["gap", "time-limit", "mip-rel-gap"]),
+    "certify": ([INSTANCES / "n5.json", "s.json"], ["target", "time-limit"]),
+    "generate": (
+        ["--users", "3", "--output", "i.json"],
+        ["seconds-per-error", "deadlines", "energy-budgets", "accuracy-floors"],
+    ),
+    "export": ([INSTANCES / "n5.json", "--output", "m.lp", "--format", "lp"], ["time-limit"]),
+    "compare": ([INSTANCES / "n5.json", "--output", "c"], ["gap", "time-limit"]),
+    "pareto": ([INSTANCES / "n5.json"], ["min-weight", "max-weight", "gap", "time-limit"]),
+    "calibrate": (["--output", "k.json"], ["tau", "alpha", "fresh-fraction"]),
+    "train-dqn": (["--output", "d"], ["minutes"]),
+}
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e400", "x"])
+@pytest.mark.parametrize("command", NUMBERS)
+def test_what_is_no_finite_number_is_refused_by_its_option(
+    command: str, value: str, tmp_path: Path
+) -> None:
+    words, options = NUMBERS[command]
+    for option in options:
+        done = run(command, *words, f"--{option}", value, cwd=tmp_path)
+        fails(done, 2, f"Invalid value for '--{option}'")
+        assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["solve", INSTANCES / "n5.json", "--iterations", "0"], "--iterations must be a whole"),
+        (["pareto", INSTANCES / "n5.json", "--points", "1"], "--points must be at least 2, got 1"),
+        (["pareto", INSTANCES / "n5.json", "--min-weight", "9e9"], "--min-weight: must be 0 <"),
+        (["generate", "--users", "3", "--reach", "0", "--energy-budgets", "2", "--output", "x"],
+         "--reach: must be at least 1, got 0; --energy-budgets: must be at most 1"),
+        (["train-dqn", "--output", "d", "--steps", "0"], "--steps: must be at least 1, got 0"),
+        (["calibrate", "--output", "k.json", "--jobs", "0"], "--jobs must be at least 1"),
+    ],
+)  # fmt: skip
+def test_faults_of_options_are_told_in_the_commands_words(
+    words: list[str | Path], fault: str, tmp_path: Path
+) -> None:
+    fails(run(*words, cwd=tmp_path), 2, fault)
 
 
 def test_help_names_each_command_and_an_example() -> None:

@@ -372,7 +372,9 @@ def test_five_hundred_constrained_choices() -> None:
 
 def test_allocate_refuses_two_options_of_a_user() -> None:
     options = do.build_options(do.generate_instance(3))
-    with pytest.raises(ValueError, match="two options of a user"):
+    with pytest.raises(do.InputError, match="two options of a user"):
         do.allocate(options, options.start[:-1].repeat(2))
-    with pytest.raises(ValueError, match="choice must be rows of the 36 options"):
+    with pytest.raises(
+        do.InputError, match="choice: must hold whole numbers from 0 to 35, got 999"
+    ):
         do.allocate(options, np.array([999]))

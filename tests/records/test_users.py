@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -172,27 +173,60 @@ def test_nullable_columns_may_be_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "part"),
+    ("change", "part"),
     [
-        ({"samples": [5, 0]}, do.InputError, "users[1].samples: must be at least 1, got 0"),
-        ({"cpu_hz": [np.nan, 1.0]}, do.InputError, "users[0].cpu_hz: must be a finite number"),
-        ({"name": ["a", ""]}, do.InputError, "users[1].name: must not be empty"),
-        ({"name": ["a", 7]}, do.InputError, "users[1].name: must be a text in quotes, got 7"),
-        ({"deadline_s": [1.0, -2.0]}, do.InputError, "users[1].deadline_s: must be greater than 0"),
-        (
-            {"channel_gain": [[1.0, 0.5], [0.3, 0.0]]},
-            do.InputError,
-            "users[1].channel_gain[1]: must",
-        ),
-        ({"samples": [5.0, 6.0]}, TypeError, "whole"),
-        ({"samples": [5]}, ValueError, "length"),
-        ({"speed": [5, 6]}, TypeError, "speed"),
-        ({"kappa": None}, TypeError, "kappa is missing"),
-        ({"channel_gain": [1e-12, 1e-12]}, ValueError, "dimensions"),
+        ({"samples": [5, 0]}, "users[1].samples: must be at least 1, got 0"),
+        ({"cpu_hz": [np.nan, 1.0]}, "users[0].cpu_hz: must be a finite number"),
+        ({"name": ["a", ""]}, "users[1].name: must not be empty"),
+        ({"name": ["a", 7]}, "users[1].name: must be a text in quotes, got 7"),
+        ({"name": [["a"], ["b"]]}, "users[0].name: must be a text in quotes, got a list"),
+        ({"deadline_s": [1.0, -2.0]}, "users[1].deadline_s: must be greater than 0"),
+        ({"deadline_s": np.array([1.0, np.nan])}, "users[1].deadline_s: must be a finite number"),
+        ({"channel_gain": [[1.0, 0.5], [0.3, 0.0]]}, "users[1].channel_gain[1]: must"),
+        ({"samples": [5.0, 6]}, "users[0].samples: must be a whole number written in digits only"),
+        ({"samples": np.ones(2)}, "users[1].samples: must be a whole number"),
+        ({"samples": [True, 6]}, "users[0].samples: must be a whole number"),
+        ({"samples": [2**63, 6]}, "users[0].samples: must be at most 1e+15"),
+        ({"samples": [10**400, 6]}, "users[0].samples: must be at most 1e+15"),
+        ({"samples": [5]}, "samples: must have 2 entries as name has, got 1"),
+        ({"samples": 5}, "samples: must be a list or an array with an entry for each of them"),
+        ({"samples": "56"}, "samples: must be a list"),
+        ({"samples": np.array(5)}, "samples: must be a list"),
+        ({"speed": [5, 6]}, "speed: is not a known key; remove or rename it"),
+        ({"sample": [5, 6]}, "sample: is not a known key; did you mean samples?"),
+        ({"kappa": None}, "kappa: is missing; must be given"),
+        ({"kappa": [10**400, 0]}, "users[0].kappa: must be"),
+        ({"kappa": ["1", None]}, 'users[0].kappa: must be a number, got "1"'),
+        ({"kappa": [1j, 0.0]}, "users[0].kappa: must be a number"),
+        ({"kappa": np.ones(2, bool)}, "users[0].kappa: must be a number, got true"),
+        ({"kappa": np.ones((2, 1))}, "users[0].kappa: must be a number, got a list"),
+        ({"cpu_hz": [1e9, [1e9]]}, "users[1].cpu_hz: must be a number, got a list"),
+        ({"channel_gain": [1e-12, 1e-12]}, "users[0].channel_gain: must be a list in [ ]"),
+        ({"channel_gain": [[1e-12, "a"], [None, 1]]}, "users[0].channel_gain[1]: must be a number"),
+        ({"channel_gain": np.ones((2, 1, 1))}, "users[0].channel_gain[0]: must be a number"),
     ],
 )
-def test_wrong_columns(change: dict[str, Any], error: type[Exception], part: str) -> None:
+def test_wrong_columns(change: dict[str, Any], part: str) -> None:
     columns = {key: value for key, value in {**COLUMNS, **change}.items() if value is not None}
-    with pytest.raises(error) as caught:
+    with pytest.raises(do.InputError) as caught:
         Users.from_columns(**columns)
-    assert part in str(caught.value)
+    assert f"users: {part}" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint16, np.int64, np.float32, np.float64, object])
+def test_any_numbers_of_numpy_and_pandas_are_numbers(kind: type) -> None:
+    """Whole ones where the file has whole ones."""
+    given = {key: np.array([1, 7], kind) for key in ("cpu_hz", "tx_power_w", "deadline_s")}
+    if not issubclass(kind, np.floating):
+        given["samples"] = np.array([5, 6], kind)
+    given["channel_gain"] = np.array([[1, 1], [1, 1]], kind)
+    expected = Users.from_columns(**COLUMNS | {key: x.tolist() for key, x in given.items()})
+    for wrap in (np.asarray, list, pd.Series, pd.Index):
+        wrapped = {key: wrap(x) if x.ndim == 1 else x for key, x in given.items()}
+        assert Users.from_columns(**COLUMNS | wrapped) == expected
+
+
+def test_gains_of_several_lengths_are_named_by_the_instance() -> None:
+    users = Users.from_columns(**COLUMNS | {"channel_gain": [[1e-12], [None, 1e-12]]})
+    with pytest.raises(do.InputError, match=r"users\[0\]\.channel_gain: must have one entry"):
+        small_instance(*MIXED[:1]).replace(users=users)

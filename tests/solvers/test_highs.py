@@ -60,6 +60,24 @@ def test_a_master_lp_without_an_optimum_is_an_arithmetic_error() -> None:
 # --- MILPs
 
 
+def test_nothing_is_printed_even_where_highs_prints_a_banner_as_it_is_made(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Its output is off before its first word: versions from 1.16 on greet at once."""
+    master = MasterLP(1)
+    master.add_cut(6.0, np.array([-2.0]), np.array([0.0]))
+    master.maximise(np.zeros(1), np.ones(1))
+    PersistentMilp(knapsack(), do.HighsSettings(threads=1), 0).run(0.0, math.inf)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_model_that_is_not_linear_is_refused() -> None:
+    model = knapsack()
+    model.square = pyo.Constraint(expr=model.x[0] ** 2 + model.x[1] <= 1)
+    with pytest.raises(ValueError, match="linear expressions only"):
+        PersistentMilp(model, do.HighsSettings(), 0)
+
+
 def knapsack() -> Any:
     """max 5 x₀ + 4 x₁ + 3 x₂ with 2 x₀ + 3 x₁ + x₂ ≤ 3, binary: 8, by the first and the last."""
     model: Any = pyo.ConcreteModel()

@@ -17,11 +17,12 @@ from dtkd_opt.analysis.compare.tables import (
     summary_table,
 )
 from dtkd_opt.errors import UsageError
+from dtkd_opt.records.arguments import as_callback, as_path
 from dtkd_opt.records.files import to_csv, write_files
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.result_files import COMPARISON, COMPARISON_JOURNAL
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
-from dtkd_opt.runtime.jobs import processes, require
+from dtkd_opt.runtime.jobs import as_address, processes, require
 from dtkd_opt.runtime.journal import Journal
 from dtkd_opt.runtime.runner import ProgressCallback, run_pending
 from dtkd_opt.runtime.workers import workers
@@ -123,7 +124,9 @@ def compare(
     problems = _as_list("instances", instances, Instance)
     named = name_methods(_as_list("methods", methods, (str, Callable)), settings)
     tasks = build_specs(problems, *named, seeds, limits)
-    folder = None if output is None else Path(output)
+    folder = None if output is None else as_path(output, "output")
+    as_callback(callback, "done and total")
+    dask = as_address(dask)
     require("distributed" if dask else "joblib", "dask" if dask else "compare", "compare")
     if folder is not None:
         require("matplotlib", "compare", "the figures of compare")
@@ -149,6 +152,7 @@ def compare(
 def _as_list(name: str, given: Iterable[Any], kind: Any) -> list[Any]:
     """A list of values of one type; UsageError for a single one, which may iterate, and others."""
     several = isinstance(given, Iterable) and not isinstance(given, kind)
+    several = several and getattr(given, "ndim", 1) > 0  # an array of none is iterable by type only
     values = list(given) if several else []
     if not several or not all(isinstance(value, kind) for value in values):
         raise UsageError(f"{name} must be a list of {name}, got {values or given!r:.60}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -20,6 +19,7 @@ from dtkd_opt.methods.registry import (
 )
 from dtkd_opt.methods.settings import check_settings, find_settings
 from dtkd_opt.methods.stop import check_limits
+from dtkd_opt.records.arguments import as_whole
 from dtkd_opt.records.fields import Name, NonNegative, Positive, Record, Text, Whole
 from dtkd_opt.records.instance import Instance
 
@@ -45,6 +45,7 @@ class RunSpec(Record):
     version: Text  # of the package that has the method
 
 
+MAX_SEEDS = 10**6
 RunJob = tuple[Instance, RunSpec]
 _OTHER_LABEL = 'name others in settings: {"label": {"method": …}}'
 
@@ -66,20 +67,20 @@ def build_specs(
         Its gap, time_limit [s] and iterations.
     """
     gap, time_limit, iterations = limits
-    check_limits(gap, time_limit, iterations)
-    if not math.isfinite(gap) or not math.isfinite(time_limit or 0):
+    stop = check_limits(gap, time_limit, iterations)
+    if not math.isfinite(stop.gap) or (time_limit is not None and math.isinf(stop.time_limit)):
         raise UsageError("gap and time_limit must be finite; leave time_limit out for no limit")
-    if not (isinstance(seeds, Integral) and seeds >= 1):
-        raise UsageError(f"seeds must be a whole number of at least 1, got {seeds!r}")
+    words = "seeds must be a whole number of at least 1"
+    seeds = as_whole(seeds, words, lambda n: 1 <= n <= MAX_SEEDS)
     _check_names("instance", [instance.name for instance in instances])
     _check_names("method", labels)
     if not isinstance(settings, Mapping):
         raise UsageError(f"settings must map names of methods to theirs, got {settings!r}")
     check_settings(settings, "settings")
     common = {
-        "gap_target": float(gap),
-        "time_limit_s": None if time_limit is None else float(time_limit),
-        "iterations": None if iterations is None else int(iterations),
+        "gap_target": stop.gap,
+        "time_limit_s": None if time_limit is None else stop.time_limit,
+        "iterations": stop.iterations,
     }
     methods = [common | _method_spec(label, settings) for label in labels]
     return [
@@ -89,7 +90,7 @@ def build_specs(
         )
         for instance in instances
         for method in methods
-        for seed in range(int(seeds))
+        for seed in range(seeds)
     ]
 
 

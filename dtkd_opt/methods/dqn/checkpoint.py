@@ -28,6 +28,7 @@ from dtkd_opt.records.json_text import parse_json
 from dtkd_opt.records.result_files import DQN_CHECKPOINT
 from dtkd_opt.records.validation import validate
 from dtkd_opt.runtime.compiler import import_compiler
+from dtkd_opt.runtime.threads import torch_seed
 
 _MAY_CHANGE = ("steps", "minutes")  # settings of a resumed training
 _MAX_FLOAT = float(np.finfo(np.float32).max)
@@ -60,8 +61,7 @@ class TrainState:
 
     def __init__(self, settings: DQNTrainSettings, device: str = "cpu"):
         self.settings, self.device = settings, device
-        with torch.random.fork_rng(devices=[]):  # the caller's own draws stay as they are
-            torch.manual_seed(settings.seed)
+        with torch_seed(settings.seed):  # the caller's own draws stay as they are
             self.network = QNetwork(settings.hidden).to(device)
         import_compiler()
         swa = torch.optim.swa_utils

@@ -34,6 +34,7 @@ import numpy as np
 from dtkd_opt.errors import InputError
 from dtkd_opt.proof.verify.arrays import Arrays
 from dtkd_opt.proof.verify.tree import leaf_sums, tree_faults
+from dtkd_opt.records.arguments import as_choice
 from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.certificate import Certificate, LeafNode, as_certificate
 from dtkd_opt.records.instance import DEVICE, PLACES, POOLS, Instance, as_instance
@@ -74,15 +75,17 @@ def verify(
     Raises
     ------
     InputError
-        When balls are chosen and python-flint is not installed.
+        When balls are chosen and python-flint is not installed, or there is no such arithmetic.
     """
+    name = arithmetic_for(instance) if arithmetic is None else arithmetic
+    as_choice(name, ("balls", "arrays"), "there is no arithmetic")
     faults = [*_head_faults(as_instance(instance), as_certificate(certificate))] or [
         *tree_faults(instance, certificate),
         *_name_faults(instance, certificate),
     ]
     if faults:
         return faults
-    chosen = make_arithmetic(instance, arithmetic or arithmetic_for(instance))
+    chosen = make_arithmetic(instance, name)
     return [
         *_gap_faults(certificate),
         *_plan_faults(instance, certificate, chosen),
@@ -92,7 +95,7 @@ def verify(
 
 def arithmetic_for(instance: Instance) -> Name:
     """What `verify` uses by default."""
-    return "balls" if len(instance.users) <= BALLS_UP_TO else "arrays"
+    return "balls" if len(as_instance(instance).users) <= BALLS_UP_TO else "arrays"
 
 
 def can_verify(instance: Instance) -> bool:
