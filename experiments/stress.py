@@ -256,7 +256,7 @@ def _certify(
             findings.add("refused", f"{arithmetic}: {fault}")
 
 
-def work(task: Task) -> list[Finding] | None:
+def work(task: Task, limit_s: float = LIMIT_S) -> list[Finding] | None:
     """What is found of one instance, written to the folder; None where none could be drawn."""
     seed, number, folder = task
     name = f"stress-{seed}-{number}"
@@ -264,7 +264,7 @@ def work(task: Task) -> list[Finding] | None:
         instance = draw_instance(np.random.default_rng([seed, number]), name)
     except do.DtkdError:  # no plan to place limits at
         return None
-    found = examine(instance).found
+    found = examine(instance, limit_s).found
     if found and folder is not None:
         do.write_instance(instance, folder / f"{name}.json")
         (folder / f"{name}.txt").write_text("".join(f"{kind}: {words}\n" for kind, words in found))

@@ -36,6 +36,7 @@ from dtkd_opt.records.arrays import Array, Index
 
 UPLINK, DOWNLINK, CPU = 0, 1, 2
 MAX_UPLINK = 1e7  # times γ: no share beyond is worth more than 5e-8 of an upload's delay
+SMALLEST_COEFFICIENT = 1e-9  # solvers take less for zero
 IDLE = 2e-3  # of an option's unit of share: what the MINLP leaves it where it is not chosen
 
 
@@ -144,12 +145,12 @@ def _one_option(model: pyo.ConcreteModel, n: int) -> Any:
 
 def _pool(model: pyo.ConcreteModel, p: int, s: int) -> Any:
     """Σ_{k at s} b_k^p ≤ C_s^p, in parts of the pool; idle shares are not charged."""
-    options = model.options
-    users = [k for k in np.flatnonzero(options.server == s) if (p, k) in model.SHARES]
-    if not users:
+    part = np.where(model.options.server == s, model.units.part[p], 0.0)
+    users = np.flatnonzero(part >= SMALLEST_COEFFICIENT)
+    if not len(users):
         return pyo.Constraint.Skip
     charged = (
-        float(model.units.part[p, k])
+        float(part[k])
         * (
             model.share[p, k] - float(model.share[p, k].lb) * (1 - model.x[k])
             if model.share[p, k].lb
@@ -222,19 +223,24 @@ def add_tangents(model: pyo.ConcreteModel, rows: Iterable[int], shares: Array) -
     `model` is of :func:`build`; returns the new Pyomo constraints, to be given to a solver that
     holds the model already.
     """
-    return [
-        model.tangents.add(_tangent(model, p, int(k), float(shares[p, column])))
+    tangents = (
+        _tangent(model, p, int(k), float(shares[p, column]))
         for column, k in enumerate(rows)
         for p in range(3)
         if (p, int(k)) in model.SHARES and 0 < shares[p, column] < np.inf
-    ]
+    )
+    return [model.tangents.add(tangent) for tangent in tangents if tangent is not None]
 
 
 def _tangent(model: pyo.ConcreteModel, p: int, k: int, share: float) -> Any:
-    """t ≥ (T(b0) - T'(b0) b0) x + T'(b0) b, over T(b0) - T'(b0) b0."""
+    """t ≥ (T(b0) - T'(b0) b0) x + T'(b0) b, over T(b0) - T'(b0) b0; None where solvers lose it."""
+    if p == UPLINK:
+        share = min(share, MAX_UPLINK * float(model.options.uplink_snr_hz[k]))
     level, fall = tangent(model.options, p, k, share)
     unit, unit_s = model.units.share[p, k], model.units.delay[p, k]
     slope, size = float(fall / level * unit / share), float(unit_s / level)
+    if min(-slope, size) < SMALLEST_COEFFICIENT:
+        return None
     return model.x[k] + slope * model.share[p, k] - size * model.delay[p, k] <= 0
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import highspy
@@ -17,6 +18,7 @@ from dtkd_opt.analysis.export import Format, Formulation
 from dtkd_opt.errors import InfeasibleError, InputError, UsageError
 from dtkd_opt.methods.result import Result
 from dtkd_opt.records.instance import Instance
+from tests.support.paths import INSTANCES as SHIPPED
 
 LIMITS = do.GeneratorSettings(deadlines=0.5, energy_budgets=0.7, accuracy_floors=0.5)
 INSTANCES = {
@@ -189,3 +191,56 @@ def test_linear_export_is_in_seconds_whatever_the_objective_weighs(
     solver.run()
     found = solver.getInfo().objective_function_value
     assert found == pytest.approx(do.solve(instance).objective, rel=2e-6)
+
+
+POOLS = ("uplink_hz", "downlink_hz", "cpu_hz")
+
+
+def with_pools(instance: Instance, pools: Sequence[str], factor: float) -> Instance:
+    """The instance with some pools of all servers a factor as large."""
+    servers = [s.replace(**{p: getattr(s, p) * factor for p in pools}) for s in instance.servers]
+    return instance.replace(servers=servers)
+
+
+def optimum_by_highs(file: Path) -> float:
+    highs = highspy.Highs()
+    for key, value in {"output_flag": False, "threads": 1, "mip_rel_gap": 1e-9}.items():
+        highs.setOptionValue(key, value)
+    assert highs.readModel(str(file)) == highspy.HighsStatus.kOk
+    highs.run()
+    assert highs.getModelStatus() == highspy.HighsModelStatus.kOptimal
+    return float(highs.getInfo().objective_function_value)
+
+
+def optimum_by_scip(file: Path) -> float:
+    model = pytest.importorskip("pyscipopt").Model()
+    model.hideOutput()
+    model.readProblem(str(file))
+    model.setParam("limits/gap", 1e-7)
+    model.setParam("limits/time", 300.0)
+    model.optimize()
+    assert model.getStatus() in ("optimal", "gaplimit")
+    return float(model.getObjVal())
+
+
+FACTORS = [10.0**e for e in (-9, -6, -3, 3, 6, 9)]
+SIZES = [((pool,), factor) for pool in POOLS for factor in FACTORS] + [(POOLS, f) for f in FACTORS]
+QUICK = [(("downlink_hz",), 1e3), (("cpu_hz",), 1e-9), (("uplink_hz",), 1e9), (POOLS, 1e9)]
+
+
+@pytest.mark.parametrize(
+    ("pools", "factor"),
+    [pytest.param(*size, marks=() if size in QUICK else pytest.mark.slow) for size in SIZES],
+    ids=lambda value: f"{value:.0e}" if isinstance(value, float) else "-".join(value),
+)
+def test_a_pool_of_any_size_leaves_the_optimum_in_the_files(
+    pools: Sequence[str], factor: float, tmp_path: Path
+) -> None:
+    """Of both linear files by HiGHS, and of one by SCIP."""
+    instance = with_pools(do.read_instance(SHIPPED / "n10-s3.json"), pools, factor)
+    best = do.solve(instance, gap=1e-7).objective
+    for format in ("lp", "mps"):
+        file = tmp_path / f"model.{format}"
+        assert do.export(instance, file, format) <= 1e-6
+        assert optimum_by_highs(file) == pytest.approx(best, rel=1e-6)
+    assert optimum_by_scip(file) == pytest.approx(best, rel=1e-6)

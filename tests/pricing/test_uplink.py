@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, localcontext
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtkd_opt.pricing import uplink
+
+flint = pytest.importorskip("flint")
+arb, ctx = flint.arb, flint.ctx
 
 DIGITS = 120
 LOG_PRICES = np.linspace(-60, 60, 121)
@@ -141,3 +145,50 @@ def test_delay_without_a_limit() -> None:
     found = uplink.inverse_phi(np.array([100.0, 599.0, 700.0, 1e6]))
     assert (np.diff(found) <= 0).all()
     assert found[-1] < -500
+
+
+# --- all signal-to-noise ratios, against balls of 400 bits
+
+DECADES = np.arange(-30, 61)  # of the signal-to-noise ratio 1 / z at the share that is bought
+
+
+def phi_in_balls(z: Any) -> Any:
+    return arb(2).log() / (z * (1 / z).log1p())
+
+
+def price_in_balls(z: Any) -> Any:
+    """c = -φ'(z): the price at which z is bought."""
+    length = (1 / z).log1p()
+    return arb(2).log() * ((-length).expm1() + length) / length**2 / z**2
+
+
+@pytest.mark.parametrize("decade", DECADES)
+def test_what_is_bought_at_any_ratio(decade: int) -> None:
+    """Cost, share and its derivative to 1e-12; by both ways, in log c as a double."""
+    with ctx.workprec(400):
+        log_c = float(price_in_balls(1 / arb(10) ** int(decade)).log())
+        c = arb(log_c).exp()
+        z = 1 / arb(10) ** int(decade)
+        for _ in range(8):  # Newton on log z, from within rounding
+            step = arb("1e-40")
+            slope = ((price_in_balls(z * step.exp()) / price_in_balls(z)).log() / step).mid()
+            z = (z * ((c / price_in_balls(z)).log() / slope).mid().exp()).mid()
+        least = phi_in_balls(z) + c * z
+        elasticity = float(1 / slope)
+        precise, found_elasticity = uplink.priced_minimiser(np.array(log_c))
+        for log_z in (float(precise), float(uplink.interpolated_minimiser(np.array(log_c)))):
+            found = arb(float(uplink.phi(np.array(log_z)))) + c * arb(log_z).exp()
+            assert abs(float(found / least - 1)) < 1e-12
+        assert abs(float(precise) - float(z.log())) < 1e-12
+        assert float(found_elasticity) == pytest.approx(elasticity, rel=1e-12)
+
+
+@pytest.mark.parametrize("decade", DECADES)
+def test_the_inverse_at_any_ratio(decade: int) -> None:
+    """The share that just keeps a delay, to 1e-12 in what it is asked for."""
+    with ctx.workprec(400):
+        z = 1 / arb(10) ** int(decade)
+        log_ratio = float((phi_in_balls(z) / arb(2).log()).log())
+        found = arb(float(uplink.inverse_phi(np.array(log_ratio)))).exp()
+        excess = phi_in_balls(found) / arb(2).log() - 1
+        assert abs(float(excess / arb(log_ratio).expm1() - 1)) < 1e-12

@@ -7,9 +7,13 @@ rules, by `evaluate`, or because best prices were changed under a claim that nee
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from tests.support.mutants import (
     Json,
     Mutant,
     base,
+    damaged,
     edited,
     faults_of,
     leaves,
@@ -30,6 +35,7 @@ from tests.support.mutants import (
     splits,
     true_cost,
 )
+from tests.support.paths import DATA, INSTANCES
 
 
 def of_prices(data: Json, instance: do.Instance, rng: np.random.Generator) -> Iterator[Mutant]:
@@ -197,3 +203,57 @@ def test_mutants_are_many() -> None:
             count[category.__name__] += sum(1 for _ in drawn)
     assert sum(count.values()) >= 600
     assert min(count.values()) >= 80
+
+
+# --- damage of any kind, judged by the truth: 1,000 in all
+
+DAMAGED = [("n5", 100), ("n10-s3", 300), ("n20-deadlines", 300), ("deadline-c589", 300)]
+
+
+@functools.cache
+def proven(name: str) -> tuple[do.Instance, str, float]:
+    """An instance, a certificate of gap 1e-8, and what a plan is known to cost at most."""
+    folder = INSTANCES if (INSTANCES / f"{name}.json").exists() else DATA / "edge"
+    instance = do.read_instance(folder / f"{name}.json")
+    certificate = do.certify(instance, do.solve(instance, gap=1e-8), target=1e-8, time_limit=20)
+    file = Path(tempfile.mkdtemp()) / "c.json"
+    do.write_certificate(certificate, file)
+    text = file.read_text()
+    shutil.rmtree(file.parent)
+    return instance, text, certificate.objective
+
+
+def claims_too_much(data: Json, instance: do.Instance, optimum: float) -> bool:
+    """Whether a certificate says more than is true: of its plan, of all plans, or of the gap.
+
+    `optimum` is what a plan costs that is known: no bound above it is true.
+    """
+    upper, lower, gap = (Fraction(data[key]) for key in ("objective", "bound", "gap"))
+    return (
+        true_cost(data, instance) > float(upper) * (1 + 1e-11)
+        or lower > Fraction(optimum)
+        or upper - lower > gap * abs(upper)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        *(pytest.param(name, count // 10, id=name) for name, count in DAMAGED),
+        *(pytest.param(*one, id=f"{one[0]}-all", marks=pytest.mark.slow) for one in DAMAGED),
+    ],
+)
+def test_damaged_certificates_claim_no_more_than_is_true(
+    name: str, count: int, tmp_path: Path
+) -> None:
+    instance, text, optimum = proven(name)
+    rng = np.random.default_rng(count)
+    wrong, refused = [], 0
+    for _ in range(count):
+        what, mutant = damaged(json.loads(text), rng)
+        if faults_of(instance, mutant, tmp_path):
+            refused += 1
+        elif claims_too_much(mutant, instance, optimum):
+            wrong.append(what)
+    assert wrong == []
+    assert refused > 0
