@@ -7,17 +7,17 @@ function. Two forms of the same set:
   for any set of tangents, exact at their points; `exact` adds those at each incumbent's optimum.
 - :func:`build_nonlinear`, an MINLP for convex solvers: the perspectives themselves.
 
-Units inside: each option's share of a pool and its delay there are in units of its own, those at
-proportional shares (:class:`OwnUnits`), and J in seconds. So all coefficients are near one, however
-large a pool is beside what its users need: solvers take any below 1e-9 for zero, and a tangent
-without its slope would cut optima off.
+Units inside: each option's share of a pool is in units of its own, its proportional share, and its
+delay there in hundredths of the delay with that (:class:`OwnUnits`); J is in seconds. So
+coefficients are near one, however large a pool is beside what its users need: solvers take any
+below 1e-9 for zero, and a tangent without its slope would cut optima off.
 
 | symbol | code | unit | meaning |
 |---|---|---|---|
 | x_k | x[k] | – | user takes option k = (m, place, s) |
 | b_k^ul, b_k^dl, f_k | share[p, k] | u_k^p | the option's share of pool p |
 | t_k^p | delay[p, k] | d_k^p | its delay there |
-| r_k^ul | uplink_rate[k] | r(u_k) | its uplink rate, in the MINLP |
+| r_k^ul | uplink_rate[k] | r(u_k) / 100 | its uplink rate, in the MINLP |
 | d_k | (constant) | s | E_p D c_m / f on the device |
 """
 
@@ -37,6 +37,7 @@ from dtkd_opt.records.arrays import Array, Index
 UPLINK, DOWNLINK, CPU = 0, 1, 2
 MAX_UPLINK = 1e7  # times γ: no share beyond is worth more than 5e-8 of an upload's delay
 SMALLEST_COEFFICIENT = 1e-9  # solvers take less for zero
+FINENESS = 100.0  # of units of delays and rates: solvers' tolerances are absolute
 IDLE = 2e-3  # of an option's unit of share: what the MINLP leaves it where it is not chosen
 
 
@@ -50,7 +51,7 @@ class OwnUnits:
     """
 
     share: Array  # u [Hz, Hz, cycles/s], 0 where nothing is needed
-    delay: Array  # d [s] with that share
+    delay: Array  # d [s], a hundredth of the delay with that share
     part: Array  # u over the whole pool
 
     @classmethod
@@ -64,7 +65,7 @@ class OwnUnits:
         pools = options.capacity[:, options.server]
         share = pools * roots / np.where(total > 0, total, 1.0)
         share[UPLINK] = np.minimum(share[UPLINK], MAX_UPLINK * options.uplink_snr_hz)
-        return cls(share, pool_delays(options, share), share / pools)
+        return cls(share, pool_delays(options, share) / FINENESS, share / pools)
 
 
 def build(options: Options) -> pyo.ConcreteModel:
@@ -119,9 +120,10 @@ def _idle_shares_and_rates(model: pyo.ConcreteModel) -> None:
 
 
 def _rate_at(model: pyo.ConcreteModel, k: int, share: float) -> float:
-    """r_ul(b) over that of the unit share, at a share in its unit."""
+    """r_ul(b) at a share in its unit, in hundredths of that of the unit share."""
     unit, snr = model.units.share[UPLINK, k], model.options.uplink_snr_hz[k]
-    return float(uplink_rate(np.array(share * unit), snr) / uplink_rate(np.array(unit), snr))
+    rate, unit_rate = uplink_rate(np.array([share * unit, unit]), snr)
+    return float(FINENESS * rate / unit_rate)
 
 
 def _variables(model: pyo.ConcreteModel, options: Options) -> None:
@@ -191,17 +193,17 @@ def _objective(model: pyo.ConcreteModel) -> Any:
 
 
 def _uplink_rate(model: pyo.ConcreteModel, k: int) -> Any:
-    """x r_ul(b / x) = b log2(1 + γ x / b) over r_ul(u), concave in (b, x); idle rates are free."""
+    """x r_ul(b / x) = b log2(1 + γ x / b), concave in (b, x); idle rates are free."""
     snr = float(model.options.uplink_snr_hz[k] / model.units.share[UPLINK, k])
     b, x = model.share[UPLINK, k], model.x[k]
-    rate = b * pyo.log(1 + snr * x / b) / float(np.log1p(snr))
+    rate = FINENESS / float(np.log1p(snr)) * b * pyo.log(1 + snr * x / b)
     return model.uplink_rate[k] <= rate + model.uplink_rate[k].lb * (1 - x)
 
 
 def _perspective_delay(model: pyo.ConcreteModel, p: int, k: int) -> Any:
     """t_k ≥ x_k² / (rate or share), convex; the square changes nothing where x is binary."""
-    speed = model.uplink_rate[k] if p == UPLINK else model.share[p, k]
-    return model.delay[p, k] >= model.x[k] ** 2 / speed
+    speed = model.uplink_rate[k] / FINENESS if p == UPLINK else model.share[p, k]
+    return model.delay[p, k] >= FINENESS * model.x[k] ** 2 / speed
 
 
 def tangent(options: Options, p: int, k: int, share: float) -> tuple[float, float]:

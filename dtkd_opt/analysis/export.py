@@ -17,6 +17,7 @@ from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.leftovers import temporary_folder
 from dtkd_opt.records.outputs import check_writable
 
+TOLERANCE = 1e-6  # relative, of the optimum of what is linear
 Format = Literal["nl", "lp", "mps"]
 Formulation = Literal["minlp", "perspective"]
 
@@ -65,7 +66,7 @@ def export(
         as_choice(formulation, ("minlp", "perspective"), "there is no formulation")
     if format != "nl" and formulation == "minlp":
         raise UsageError(f"{format} holds linear models only; leave the formulation away")
-    stop = check_limits(1e-6, time_limit)
+    stop = check_limits(TOLERANCE, time_limit)
     if time_limit is not None and format == "nl":
         raise UsageError("time_limit belongs to lp and mps, which solve the problem")
     check_writable(file)

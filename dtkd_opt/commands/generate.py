@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from dtkd_opt.commands.console import FILE, NUMBER, make_record, print_line, printing, write
+from dtkd_opt.errors import DtkdError
 from dtkd_opt.records.outputs import check_files, with_table
 from dtkd_opt.records.streams import target_name
 
@@ -67,13 +68,14 @@ def export(
     """Write the algebraic model of INSTANCE for any other solver.
 
     nl holds the nonlinear model; lp and mps hold the MILP with the tangents that `exact` needed,
-    so that its optimum is J's to 1e-6.
+    so that its optimum is J's to 1e-6; where they are too few, that is said, with exit code 1.
 
     \b
     Example:
       dtkd-opt export instances/n20.json --format nl --output n20.nl
     """
     check_files([instance], [output])
+    from dtkd_opt.analysis.export import TOLERANCE
     from dtkd_opt.analysis.export import export as run
     from dtkd_opt.records.instance import read_instance
 
@@ -82,3 +84,8 @@ def export(
         gap = run(problem, output, format_, formulation, time_limit=time_limit)
     exactness = "" if gap is None else f" (its optimum is J's to a relative {gap:.1e})"
     print_line(f"written: {target_name(output)}{exactness}", output)
+    if gap is not None and gap > TOLERANCE:
+        raise DtkdError(
+            f"{target_name(output)}: its optimum may lie a relative {gap:.1e} below J, more than "
+            f"the promised {TOLERANCE:g}; allow more time for collecting tangents (--time-limit)"
+        )
