@@ -18,7 +18,7 @@ from dtkd_opt.errors import InfeasibleError, InputError, UsageError
 from dtkd_opt.methods.result import Result
 from dtkd_opt.methods.solve import solve
 from dtkd_opt.methods.stop import check_limits
-from dtkd_opt.records.arguments import as_callback, as_whole, shown
+from dtkd_opt.records.arguments import as_callback, as_number, as_whole, shown
 from dtkd_opt.records.arrays import Array, float_array
 from dtkd_opt.records.fields import LARGEST
 from dtkd_opt.records.instance import Instance, as_instance
@@ -180,10 +180,10 @@ def _weights(instance: Instance, count: int, low: float | None, high: float | No
 
 def _within(name: str, given: float | None, default: float) -> float:
     """An end of the weights; UsageError naming the limit that it breaks."""
-    value = default if given is None else given
-    whose = ", from the instance's own: give another" if given is None else ""
-    if not value > 0:
-        raise UsageError(f"{name} must be above 0, got {value:g}{whose}")
-    if not value < LARGEST:
-        raise UsageError(f"{name} must be below {LARGEST:g}, got {value:g}{whose}")
-    return value
+    if given is not None:
+        words = f"{name} must be seconds above 0 and below {LARGEST:g}"
+        return as_number(given, words, lambda x: 0 < x < LARGEST)
+    if not 0 < default < LARGEST:
+        words = "from the instance's own seconds_per_error: give another"
+        raise UsageError(f"{name} must be above 0 and below {LARGEST:g}, got {default:g}, {words}")
+    return default

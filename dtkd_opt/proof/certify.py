@@ -13,13 +13,8 @@ from dtkd_opt.methods.search import Search
 from dtkd_opt.methods.stop import Callback, check_limits
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.proof.check import check_plan
-from dtkd_opt.proof.verify.verification import (
-    arithmetic_for,
-    can_verify,
-    make_arithmetic,
-    proven_bounds,
-    verify,
-)
+from dtkd_opt.proof.verify.arithmetic import can_verify, make_arithmetic
+from dtkd_opt.proof.verify.verification import proven_bounds, verify
 from dtkd_opt.records.arguments import as_callback, as_number
 from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.certificate import Certificate, LeafNode, Node, SplitNode, gap_above
@@ -104,7 +99,7 @@ def _verified(instance: Instance, certificate: Certificate) -> Certificate:
     """The certificate, with lower bounds where the checker proves less; InputError for its plan."""
     if not verify(instance, certificate):
         return certificate
-    arithmetic = make_arithmetic(instance, arithmetic_for(instance))
+    arithmetic = make_arithmetic(instance)
     tree = list(certificate.tree)
     for (v, leaf), proven in proven_bounds(instance, certificate, arithmetic):
         if proven < leaf.bound:

@@ -292,11 +292,6 @@ def write_calibration(calibration: Calibration, path: str | Path) -> None:
     Parameters
     ----------
     calibration, path
-        What to write, and where.
-
-    Raises
-    ------
-    InputError
-        When the file cannot be written.
+        What to write, and where; InputError when it cannot be written.
     """
     write_atomic(as_path(path), as_calibration(calibration).to_bytes())

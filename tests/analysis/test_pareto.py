@@ -133,11 +133,17 @@ def test_without_a_plan_the_broken_limits_are_named_as_by_solve() -> None:
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
-        ({"min_weight": 0.0}, "min_weight must be above 0, got 0"),
-        ({"min_weight": float("nan")}, "min_weight must be above 0, got nan"),
-        ({"max_weight": float("inf")}, r"max_weight must be below 1e\+30, got inf"),
-        ({"min_weight": 1.0, "max_weight": 1e31}, r"max_weight must be below 1e\+30, got 1e\+31"),
-        ({"min_weight": 5e3}, "must be 0 < min_weight < max_weight, got 5000 and 1000"),
+        ({"min_weight": 0.0}, r"min_weight must be seconds above 0 and below 1e.30, got 0.0"),
+        (
+            {"min_weight": float("nan")},
+            r"min_weight must be seconds .* got nan",
+        ),
+        (
+            {"max_weight": float("inf")},
+            r"max_weight must be seconds .* got inf",
+        ),
+        ({"min_weight": 1.0, "max_weight": 1e31}, r"max_weight must be seconds .* got 1e\+31"),
+        ({"min_weight": 5e3}, "min_weight: must be 0 < min_weight < max_weight, got 5000 and 1000"),
     ],
 )
 def test_a_weight_that_breaks_a_limit_is_told_which(given: dict[str, float], fault: str) -> None:
@@ -147,7 +153,7 @@ def test_a_weight_that_breaks_a_limit_is_told_which(given: dict[str, float], fau
 
 def test_a_default_that_breaks_a_limit_says_whose_it_is() -> None:
     heavy = do.read_instance(INSTANCES / "n5.json").replace(seconds_per_error=5e29)
-    with pytest.raises(do.UsageError, match=r"got 5e.30, from the instance's own: give another"):
+    with pytest.raises(do.UsageError, match=r"got 5e.30, from the instance's own .* give another"):
         do.pareto(heavy)
 
 

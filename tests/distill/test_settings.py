@@ -49,12 +49,12 @@ def test_python_arguments_of_other_kinds_are_wrong_use(
 def test_a_setting_given_twice_is_refused(
     name: str, values: tuple[float, ...], twice: str, cache: Path, tmp_path: Path
 ) -> None:
-    said = f"{name}: must be given once each, got {twice} 2 times"
-    with pytest.raises(do.InputError, match=said):
+    said = f"must be given once each, got {twice} 2 times"
+    with pytest.raises(do.InputError, match=f"{name}: {said}"):
         do.CalibrationSettings(**FAST | {name: values})
     words = ["--students", "logreg", "--sizes", "100", "--seeds", "1", "--epochs", "1",
              "--output", "t.json", "--cache", str(cache)]  # fmt: skip
-    words += [f"--{name.replace('_', '-')}", ",".join(map(str, values))]
-    done = run(tmp_path, "calibrate", *words)
-    assert (done.returncode, done.stderr) == (2, f"{said}\n")
+    option = f"--{name.replace('_', '-')}"
+    done = run(tmp_path, "calibrate", *words, option, ",".join(map(str, values)))
+    assert (done.returncode, done.stderr) == (2, f"{option}: {said}\n")
     assert list(tmp_path.iterdir()) == []

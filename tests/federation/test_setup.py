@@ -83,7 +83,7 @@ def test_arguments_of_another_kind_are_told_in_words(
         do.fedavg(plan)
     with pytest.raises(do.UsageError, match=r"plan 'a' must be FederationPlan\(instance, solution"):
         do.federate_all({"a": solution})  # type: ignore[dict-item]
-    with pytest.raises(do.UsageError, match="plans must be FederationPlans by name, got "):
+    with pytest.raises(do.UsageError, match="plans must map names to FederationPlan"):
         do.federate_all([plan])  # type: ignore[arg-type]
     with pytest.raises(do.UsageError, match='labels must be "soft" or "hard", got \'foo\''):
         do.FederationPlan(problem, solution, "foo")  # type: ignore[arg-type]

@@ -187,7 +187,7 @@ def test_relaxed_values(case: str, tmp_path: Path) -> None:
         values["minlp"] = scip(relaxed(minlp.build(instance)), tmp_path, 1e-6)
     assert values == pytest.approx(RECORDED[case], rel=1e-6)
     assert values["milp"] == pytest.approx(values["prices"], rel=1e-7)
-    assert values["prices"] * (1 - 1e-4) <= values["perspective"] <= values["optimum"] * (1 + 1e-6)
+    assert values["prices"] * (1 - 2e-4) <= values["perspective"] <= values["optimum"] * (1 + 1e-6)
     assert values.get("minlp", 0.0) <= values["optimum"] * (1 + 1e-6)
 
 

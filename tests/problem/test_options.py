@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dtkd_opt as do
-from dtkd_opt.problem.options import DEVICE, SERVER, Options, build_options, pool_delays
+from dtkd_opt.problem.options import DEVICE, LOOSENESS, SERVER, Options, build_options, pool_delays
 from dtkd_opt.records.instance import Instance, Place
 from tests.support.equations import figures, interpolate
 from tests.support.instances import small_instance, user
 from tests.support.strategies import instances
 
+LOOSE = 1 + LOOSENESS  # limits, so that rounding excludes nothing
 PER_OPTION = [f.name for f in fields(Options) if f.name not in ("capacity", "start")]
 
 
@@ -87,10 +88,10 @@ def plain_row(instance: Instance, n: int, m: int, place: int, name: str, s: int)
         device_hz=hz,
         uplink_bits=bits,
         uplink_snr_hz=u.tx_power_w * gain / edge.noise_w_per_hz,
-        uplink_limit_s=limit,
+        uplink_limit_s=limit * LOOSE,
         downlink_work=download / (math.log1p(snr) / math.log(2)),
         server_cycles=cycles,
-        deadline_s=u.deadline_s or math.inf,
+        deadline_s=(u.deadline_s or math.inf) * LOOSE,
     )
 
 
@@ -104,11 +105,11 @@ def violated_limits(instance: Instance, row: Row) -> set[str]:
     )
     broken = set()
     accuracy = instance.models[row.model].accuracy.at(u.samples, name)  # to the last bit
-    if u.min_accuracy is not None and accuracy < u.min_accuracy:
+    if u.min_accuracy is not None and accuracy < u.min_accuracy - LOOSENESS:
         broken.add("min_accuracy")
-    if u.energy_j is not None and best.energy_j > u.energy_j * (1 + 1e-12):
+    if u.energy_j is not None and best.energy_j > u.energy_j * LOOSE:
         broken.add("energy_j")
-    if u.deadline_s is not None and best.delay_s > u.deadline_s:
+    if u.deadline_s is not None and best.delay_s > u.deadline_s * LOOSE:
         broken.add("deadline_s")
     return broken
 

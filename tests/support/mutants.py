@@ -6,6 +6,7 @@ import copy
 import functools
 import json
 import math
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,10 @@ def base(name: str, splits: int = 8) -> tuple[do.Instance, str]:
     """An instance and the text of a certificate with a tree of so many splits."""
     instance = do.read_instance(INSTANCES / f"{name}.json")
     certificate = tree_certificate(instance, splits, seed=len(name))
-    path = Path("/nonexistent")
-    written: list[bytes] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "dtkd_opt.records.certificate.write_atomic", lambda _, data: written.append(data)
-        )
-        do.write_certificate(certificate, path)
-    return instance, written[0].decode()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "c.json"
+        do.write_certificate(certificate, file)
+        return instance, file.read_text(encoding="utf-8")
 
 
 def faults_of(instance: do.Instance, data: Any, folder: Path) -> list[str]:

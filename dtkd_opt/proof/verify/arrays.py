@@ -18,18 +18,17 @@ cycles / f_max, the larger of the two that count.
 | downlink work | bits ln2 / log1p(P g / (N0 B)); the argument has 3, log1p 3 + 8 | 17 |
 | device delay | max(cycles / f_max, cycles sqrt(κ cycles / E)) | 6 |
 | upload T | bits ln2 / (b l), l = log1p(γ / b): the argument has 3, l 11 | 18 |
-| elasticity e | 1 - w / ((1 + w) l), w = γ / b; absolute, as e is in [0, 1] | 21 |
-| e for w < 1e-3 | its series, the rest of which is below 6 u; relative | 20 |
+| elasticity e | 1 - w / ((1 + w) l), w = γ / b: absolute; its series for w < 1e-3: relative | 21 |
 | priced upload | W T (1 + e (1 - lo / b)) + μ lo: W 1, T 18, (1 + …) 25, sums and products 3 | 47 |
 | priced need | W q / C + ν C, or 2 sqrt(W q ν) | 21 |
 | sum of these and W device delay | five terms | + 4 |
 | error 1 - a | weight of the table's rows 21, the rest 4; absolute, as a is in [0, 1] | 25 |
 
-log1p's condition number is at most 1 for arguments ≥ 0, so that arguments' errors are not
-magnified; neither are those of the positive sums. The one difference that is left, the deadline's
-(W - 1) T_max, is taken of a sum already rounded down and is itself rounded up; rounding it once
-more is 1 of the sum. All of this is below 64: SLACK = 64 u is taken off (or added to) every result,
-relative to the positive terms, and ρ SLACK for the accuracy: about 7e-15 of a delay.
+log1p's condition number is at most 1 for arguments ≥ 0: arguments' errors are not magnified, nor
+those of positive sums. The one difference, the deadline's (W - 1) T_max, is taken of a sum already
+rounded down and is itself rounded up; rounding it once more is 1 of the sum. All of this is below
+64: SLACK = 64 u is taken off (or added to) every result, relative to the positive terms, and
+ρ SLACK for the accuracy: about 7e-15 of a delay.
 """
 
 from __future__ import annotations
@@ -161,8 +160,8 @@ def priced_upload(demand: Demand, weight: Array) -> Array:
 
 def elasticity(w: Array) -> tuple[Array, Array]:
     """e = 1 - w / ((1 + w) ln(1 + w)), and how far off it may be; by series where it cancels."""
-    series = w * (1 / 2 - w * (5 / 12 - w * (3 / 8 - w * (251 / 720 - w * 95 / 288))))
-    small = w < 1e-3
+    small, x = w < 1e-3, np.minimum(w, 1e-3)
+    series = x * (1 / 2 - x * (5 / 12 - x * (3 / 8 - x * (251 / 720 - x * 95 / 288))))
     e = np.where(small, series, 1 - w / ((1 + w) * np.log1p(w)))
     return e, np.where(small, SLACK * e, SLACK)
 
@@ -222,10 +221,8 @@ class Arrays:
         return costs
 
     def proposals(self, prices: Array) -> Array:
-        """(N, M, 2, S, 4) where `Balls` evaluates its bounds: nothing to be trusted.
-
-        The minimum share of the uplink, the bandwidth of the tangent without a deadline, the weight
-        of the deadline (1 where it is met anyway) and the bandwidth of the tangent with it.
+        """(N, M, 2, S, 4) where `Balls` evaluates its bounds, nothing to be trusted: minimum share
+        of the uplink, tangent's bandwidth without a deadline, its weight (1 if met), and with it.
         """
         proposals = self._full(math.nan, 4)
         for rows in reachable_rows(self.instance):
@@ -267,7 +264,7 @@ class Arrays:
             needs=needs.work,
             pools=pools[1:],
             prices=prices[1:],
-            # a little late, where rounding cannot tell, weights need not grow beyond all measure
+            # rounding cannot tell what is hardly late: no weights beyond all measure for it
             slack_s=self.users.deadline_s[n] * (1 + 1e-12) - self._device_delay(needs, rows),
         )
 

@@ -12,8 +12,6 @@ import functools
 import math
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 from flint import arb, ctx
@@ -24,14 +22,7 @@ from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.instance import DEVICE, PLACES, Instance
 
 PRECISION = 128  # bits
-_context = threading.Lock()
-
-
-@contextmanager
-def _precision() -> Iterator[None]:
-    """Arb's precision is one for all threads: they take turns, and leave it as it was."""
-    with _context, ctx.workprec(PRECISION):
-        yield
+_taking_turns = threading.Lock()  # Arb's precision is one for all threads
 
 
 def accuracy_at(accuracy: AccuracyTable, samples: float, place: str) -> arb:
@@ -167,7 +158,7 @@ class Balls:
         """(N, M, 2, S) c_k(λ) [s] of all options; inf where out of reach or impossible."""
         gain, proposals = self.instance.users.channel_gain, self.arrays.proposals(prices)
         costs = np.full((len(gain), len(self.instance.models), 2, gain.shape[1]), math.inf)
-        with _precision():
+        with _taking_turns, ctx.workprec(PRECISION):
             for n, m, p, s in np.ndindex(costs.shape):
                 min_hz, free_hz, weight, deadline_hz = proposals[n, m, p, s].tolist()
                 if math.isnan(gain[n, s]) or (k := self.option(n, m, p, s, min_hz)).impossible:
@@ -180,6 +171,6 @@ class Balls:
     def figures(self, choice: Index, shares: Array) -> Array:
         """(4, N) cost, delay, energy and accuracy of all users, by (3, N) choice and shares."""
         pairs = enumerate(zip(choice.T.tolist(), shares.T.tolist(), strict=True))
-        with _precision():
+        with _taking_turns, ctx.workprec(PRECISION):
             figures = [self.option(n, *key, 0.0).figures(*x) for n, (key, x) in pairs]
         return np.array(figures).T

@@ -26,33 +26,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from importlib.util import find_spec
-from typing import Literal, Protocol
 
 import numpy as np
 
-from dtkd_opt.errors import InputError
-from dtkd_opt.proof.verify.arrays import Arrays
+from dtkd_opt.proof.verify.arithmetic import Arithmetic, Name, make_arithmetic
 from dtkd_opt.proof.verify.tree import leaf_sums, tree_faults
-from dtkd_opt.records.arguments import as_choice
-from dtkd_opt.records.arrays import Array, Index
+from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.certificate import Certificate, LeafNode, as_certificate
 from dtkd_opt.records.instance import DEVICE, PLACES, POOLS, Instance, as_instance
 
 TOLERANCE = 1e-9
-BALLS_UP_TO = 10_000  # users
-Name = Literal["balls", "arrays"]
 _MAX_TERM = 1e290  # of what is summed, so that no sum overflows
-
-
-class Arithmetic(Protocol):
-    """What is computed with rounding: costs never too high, figures to the plan's disfavour."""
-
-    def option_costs(self, prices: Array) -> Array:
-        """(N, M, 2, S) c_k(λ) ≥ 0 [s] of all users' options; inf where certainly impossible."""
-
-    def figures(self, choice: Index, shares: Array) -> Array:
-        """(4, N) cost, delay, energy and accuracy of all users, by (3, N) choice and shares."""
 
 
 def verify(
@@ -77,40 +61,18 @@ def verify(
     InputError
         When balls are chosen and python-flint is not installed, or there is no such arithmetic.
     """
-    name = arithmetic_for(instance) if arithmetic is None else arithmetic
-    as_choice(name, ("balls", "arrays"), "there is no arithmetic")
+    chosen = make_arithmetic(instance, arithmetic)
     faults = [*_head_faults(as_instance(instance), as_certificate(certificate))] or [
         *tree_faults(instance, certificate),
         *_name_faults(instance, certificate),
     ]
     if faults:
         return faults
-    chosen = make_arithmetic(instance, name)
     return [
         *_gap_faults(certificate),
         *_plan_faults(instance, certificate, chosen),
         *_leaf_faults(instance, certificate, chosen),
     ]
-
-
-def arithmetic_for(instance: Instance) -> Name:
-    """What `verify` uses by default."""
-    return "balls" if len(as_instance(instance).users) <= BALLS_UP_TO else "arrays"
-
-
-def can_verify(instance: Instance) -> bool:
-    """Whether what `verify` uses by default is installed."""
-    return arithmetic_for(instance) == "arrays" or find_spec("flint") is not None
-
-
-def make_arithmetic(instance: Instance, name: Name) -> Arithmetic:
-    if name == "arrays":
-        return Arrays(instance)
-    if find_spec("flint") is None:
-        raise InputError("verify", ['needs python-flint; run pip install "dtkd-opt[verify]"'])
-    from dtkd_opt.proof.verify.balls import Balls
-
-    return Balls(instance)
 
 
 # --- the form ---

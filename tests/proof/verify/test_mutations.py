@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import json
 import math
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -216,11 +215,10 @@ def proven(name: str) -> tuple[do.Instance, str, float]:
     folder = INSTANCES if (INSTANCES / f"{name}.json").exists() else DATA / "edge"
     instance = do.read_instance(folder / f"{name}.json")
     certificate = do.certify(instance, do.solve(instance, gap=1e-8), target=1e-8, time_limit=20)
-    file = Path(tempfile.mkdtemp()) / "c.json"
-    do.write_certificate(certificate, file)
-    text = file.read_text()
-    shutil.rmtree(file.parent)
-    return instance, text, certificate.objective
+    with tempfile.TemporaryDirectory() as held:
+        file = Path(held) / "c.json"
+        do.write_certificate(certificate, file)
+        return instance, file.read_text(encoding="utf-8"), certificate.objective
 
 
 def claims_too_much(data: Json, instance: do.Instance, optimum: float) -> bool:
