@@ -49,7 +49,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 Finding = tuple[Kind, str]
 Task = tuple[int, int, Path | None]  # seed, number, folder
 SPREADS = (0.0, 1.0, 3.0, 6.0)  # decades to each side
-LIMIT_S = 10.0  # of one method on one instance
+LIMIT_S = 4.0  # of one method on one instance
 NUDGES = (0.0, 1e-15, -1e-15, 1e-12, -1e-12, 1e-9, -1e-9, 1e-6, -1e-6, 1e-3, -1e-3, 0.1, -0.1, 1.0)
 TIGHTER = 1e-7  # relative: limits of the copy whose plan keeps the instance's own exactly
 

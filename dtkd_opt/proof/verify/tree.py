@@ -9,7 +9,7 @@ thousands of splits are common, and exact.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -52,8 +52,18 @@ def tree_faults(instance: Instance, certificate: Certificate) -> Iterator[str]:
             yield f"tree[{v}]: must be the child of exactly one node, is of {count}"
 
 
+def parents_of(tree: Sequence[Node]) -> dict[int, int]:
+    """The parent of every node but the first, by their numbers."""
+    splits = [(v, node) for v, node in enumerate(tree) if isinstance(node, SplitNode)]
+    return {child: v for v, node in splits for child in (node.inside, node.outside)}
+
+
 def leaf_sums(
-    tree: Sequence[Node], leaves: Iterable[int], total: Fraction, costs: Array
+    tree: Sequence[Node],
+    parents: Mapping[int, int],
+    leaves: Iterable[int],
+    total: Fraction,
+    costs: Array,
 ) -> dict[int, Fraction]:
     """Σ_n min_k c_k(λ) - λ · C at some leaves, of the options k left there: exact.
 
@@ -61,17 +71,18 @@ def leaf_sums(
 
     Parameters
     ----------
-    tree, leaves
-        A tree without faults, and numbers of leaves.
+    tree, parents, leaves
+        A tree without faults, its :func:`parents_of`, and numbers of leaves.
     total
         The sum at the root, where all options are left.
     costs
         (N, M, 2, S) c_k(λ) ≥ 0, inf where an option is impossible.
     """
-    needed = set(leaves)
-    for v, node in reversed([*enumerate(tree)]):  # children come after their parents
-        if isinstance(node, SplitNode) and not needed.isdisjoint((node.inside, node.outside)):
+    needed = {0}
+    for v in leaves:
+        while v not in needed:
             needed.add(v)
+            v = parents[v]
     sums: dict[int, Fraction] = {}
     left: dict[int, Mask] = {}  # by user, on the path to the node at hand
     all_options = np.ones(costs.shape[1:], bool)

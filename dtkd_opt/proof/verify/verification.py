@@ -30,7 +30,7 @@ from fractions import Fraction
 import numpy as np
 
 from dtkd_opt.proof.verify.arithmetic import Arithmetic, Name, make_arithmetic
-from dtkd_opt.proof.verify.tree import leaf_sums, tree_faults
+from dtkd_opt.proof.verify.tree import leaf_sums, parents_of, tree_faults
 from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.certificate import Certificate, LeafNode, as_certificate
 from dtkd_opt.records.instance import DEVICE, PLACES, POOLS, Instance, as_instance
@@ -192,10 +192,10 @@ def proven_bounds(
     for v, node in enumerate(proof.tree):
         if isinstance(node, LeafNode):
             leaves.setdefault(node.prices, {})[v] = node
-    pools = _pools_of(instance)
+    pools, parents = _pools_of(instance), parents_of(proof.tree)
     for i, own in sorted(leaves.items()):
         costs = arithmetic.option_costs(prices := proof.prices[i])
         worth = sum(Fraction(a) * Fraction(b) for a, b in zip(prices.flat, pools.flat, strict=True))
         total = _sum(costs.min(axis=(1, 2, 3)), -math.inf) - worth
-        sums = leaf_sums(proof.tree, own, total, costs)
+        sums = leaf_sums(proof.tree, parents, own, total, costs)
         yield from (((v, leaf), sums[v] / len(costs)) for v, leaf in own.items())

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import dtkd_opt as do
 from dtkd_opt.problem.options import Options
 from dtkd_opt.proof.verify import verify
-from dtkd_opt.proof.verify.tree import leaf_sums
+from dtkd_opt.proof.verify.tree import leaf_sums, parents_of
 from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.certificate import LeafNode, Node, SplitNode
 from dtkd_opt.records.instance import PLACES
@@ -164,7 +164,7 @@ def test_what_each_leaf_leaves_to_its_users(seed: int) -> None:
     total = Fraction(costs.min(axis=(1, 2, 3)).sum() + 0.5)
     leaves = [v for v, node in enumerate(tree) if isinstance(node, LeafNode)]
     some = [v for v in leaves if rng.random() < 0.7]
-    sums = leaf_sums(tree, some, total, costs)
+    sums = leaf_sums(tree, parents_of(tree), some, total, costs)
     for v in some:
         lowest = [min((costs[n, m, PLACES.index(p), s] for m, p, s in allowed[v][n]),
                       default=math.inf) for n in range(2)]  # fmt: skip
