@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dtkd_opt.records.arrays import Array, Index, Mask
+from dtkd_opt.records.arrays import Array, Mask
 
 MAX_WEIGHT = 1e40  # of a deadline; nothing overflows below it
 _LN2 = math.log(2)
@@ -32,7 +32,7 @@ class Demand:
     prices: Array  # (2, K) [s/Hz, s/(cycle/s)]
     slack_s: Array  # deadline less what the device computes, inf without
 
-    def select_rows(self, rows: Index | Mask) -> Demand:
+    def select_rows(self, rows: Mask) -> Demand:
         """Some of the options."""
         return Demand(**{name: values[..., rows] for name, values in vars(self).items()})
 
@@ -56,8 +56,9 @@ def best_bandwidth(demand: Demand, weight: Array) -> Array:
 def deadline_weight(demand: Demand) -> Array:
     """(K,) W = 1 + θ at which the delay meets the deadline, 1 where it is met anyway.
 
-    The delay falls with W. Where no weight is enough, as a deadline can only just be met, it is the
-    one from which on all shares are whole pools.
+    The delay falls with W, and its logarithm about linearly with log W: false position, and
+    bisection every other time, for where it does not. Where no weight is enough, as a deadline can
+    only just be met, it is the one from which on all shares are whole pools.
     """
     weight = np.ones(len(demand.bits))
     late = np.isfinite(demand.slack_s)
@@ -65,21 +66,29 @@ def deadline_weight(demand: Demand) -> Array:
     late[late] = _delay(selected, weight[late]) > selected.slack_s
     if not late.any():
         return weight
-    from scipy.optimize import elementwise  # takes long to import
-
     demand = demand.select_rows(late)
     target = np.log(np.maximum(demand.slack_s, 1e-300))
 
-    def excess(log_weight: Array, row: Array) -> Array:
-        rows = row.astype(int)
-        return np.asarray(
-            np.log(_delay(demand.select_rows(rows), np.exp(log_weight))) - target[rows]
-        )
+    def excess(log_weight: Array) -> Array:
+        log_delay: Array = np.log(_delay(demand, np.exp(log_weight)))
+        return log_delay - target
 
-    highest = np.log(_max_weight(demand))
-    ends, row = (np.zeros(len(target)), highest), np.arange(len(target), dtype=float)
-    root = elementwise.find_root(excess, ends, args=(row,), tolerances={"xatol": 1e-9})
-    weight[late] = np.exp(np.where(root.success, root.x, highest))
+    low, high = np.zeros(len(target)), np.log(_max_weight(demand))
+    f_low, f_high = excess(low), excess(high)
+    for step in range(120):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            middle = (low * f_high - high * f_low) / (f_high - f_low)
+        inside = (middle > low) & (middle < high) & (step % 2 == 0)
+        middle = np.where(inside, middle, (low + high) / 2)
+        value = excess(middle)
+        still_late = value > 0
+        # the end that stays counts for half (Illinois), so that both ends move
+        f_high = np.where(still_late, f_high / 2, value)
+        f_low = np.where(still_late, value, f_low / 2)
+        low, high = np.where(still_late, middle, low), np.where(still_late, high, middle)
+        if (high - low < 1e-8).all():
+            break
+    weight[late] = np.exp(high)
     return weight
 
 
