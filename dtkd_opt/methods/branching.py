@@ -58,6 +58,8 @@ class Branching:
     def bound(self) -> float:
         """The smallest of all leaves and open nodes, a lower bound on J [s]."""
         value = min(self.closed, self.open[0].value if self.open else np.inf)
+        if not self.nodes:
+            value = self._current.value
         return float(value) / self.options.n_users
 
     def run(self, max_nodes: int | None = None) -> Termination:

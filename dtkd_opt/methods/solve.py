@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dtkd_opt.methods.registry import Method
 
 _PROVERS = ("auto", "price", "exact")
+_CUT_SHORT = ("time_limit", "iteration_limit", "interrupted")
 _WIDE_GAP = 1e-3  # that is explained
 
 
@@ -139,7 +140,7 @@ def _why_open(name: str, search: Search, termination: Termination) -> str:
     if termination == "stalled":
         words = f"{name} ended with a gap of {search.gap:.1e}, where HiGHS's tolerances end"
         return words + (": --method price, which has none, may prove it" if name == "exact" else "")
-    if termination != "time_limit" or search.gap <= _WIDE_GAP or search.dual_point is None:
+    if termination not in _CUT_SHORT or search.gap <= _WIDE_GAP or search.dual_point is None:
         return ""
     root = relative_gap(search.objective, search.dual_point.value / search.options.n_users)
     users, servers = search.options.n_users, search.options.n_servers
