@@ -24,7 +24,7 @@ def test_certify_then_verify(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert "feasible for n10-s3" in done.stdout
     assert "gap at most" in done.stdout
-    assert "written: n10-s3.certificate.json" in done.stdout
+    assert "written: n10-s3.certificate.json (verified, arithmetic: balls)" in done.stdout
     checked = run("verify", instance, tmp_path / "n10-s3.certificate.json")
     assert checked.returncode == 0, checked.stderr
     assert "proven for n10-s3" in checked.stdout

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import dtkd_opt as do
+from dtkd_opt.commands.main import cli
 from tests.support.command_line import run
 from tests.support.paths import INSTANCES
 
@@ -37,3 +39,14 @@ def test_export_writes_a_model(format_: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert file.stat().st_size > 1000
+
+
+def test_an_export_that_misses_its_promise_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dtkd_opt.analysis.export.export", lambda *_, **__: 2e-3)
+    words = ["export", str(INSTANCES / "n5.json"), "--format", "lp"]
+    done = CliRunner().invoke(cli, [*words, "--output", str(tmp_path / "m.lp")])
+    assert isinstance(done.exception, do.DtkdError)
+    assert done.exception.exit_code == 1
+    assert "may lie a relative 2.0e-03 below J, more than the promised 1e-06" in str(done.exception)

@@ -200,3 +200,24 @@ def test_progress_is_reported() -> None:
     assert "prices" in {progress.phase for progress in seen}
     bounds = [progress.bound for progress in seen]
     assert bounds == sorted(bounds)
+
+
+def test_claims_are_lowered_to_what_the_checker_proves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong with the bounds of the proof, the certificate holds."""
+    from dtkd_opt.proof import certify as module
+
+    pytest.importorskip("flint")
+    instance = do.generate_instance(6, seed=3)
+    result = do.solve(instance, "greedy")
+    honest = do.certify(instance, result)
+    nodes = module._nodes
+
+    def boasting(*given: object) -> object:
+        made, prices = nodes(*given)  # type: ignore[arg-type]
+        higher = (n.replace(bound=n.bound * 1.01) if hasattr(n, "bound") else n for n in made)
+        return tuple(higher), prices
+
+    monkeypatch.setattr(module, "_nodes", boasting)
+    certificate = do.certify(instance, result)
+    assert do.verify(instance, certificate) == []
+    assert certificate.bound == pytest.approx(honest.bound, rel=1e-9)
