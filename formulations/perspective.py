@@ -8,16 +8,16 @@ function. Two forms of the same set:
 - :func:`build_nonlinear`, an MINLP for convex solvers: the perspectives themselves.
 
 Units inside: each option's share of a pool is in units of its own, its proportional share, and its
-delay there in hundredths of the delay with that (:class:`OwnUnits`); J is in seconds. So
-coefficients are near one, however large a pool is beside what its users need: solvers take any
-below 1e-9 for zero, and a tangent without its slope would cut optima off.
+delay there in those of the delay with that (:class:`OwnUnits`), in the MINLP 30 times finer; J in
+seconds. So coefficients are near one, however large a pool is beside what its users need: solvers
+take any below 1e-9 for zero, and a tangent without its slope would cut optima off.
 
 | symbol | code | unit | meaning |
 |---|---|---|---|
 | x_k | x[k] | – | user takes option k = (m, place, s) |
 | b_k^ul, b_k^dl, f_k | share[p, k] | u_k^p | the option's share of pool p |
 | t_k^p | delay[p, k] | d_k^p | its delay there |
-| r_k^ul | uplink_rate[k] | r(u_k) / 100 | its uplink rate, in the MINLP |
+| r_k^ul | uplink_rate[k] | r(u_k) / 30 | its uplink rate, in the MINLP |
 | d_k | (constant) | s | E_p D c_m / f on the device |
 """
 
@@ -37,7 +37,8 @@ from dtkd_opt.records.arrays import Array, Index
 UPLINK, DOWNLINK, CPU = 0, 1, 2
 MAX_UPLINK = 1e7  # times γ: no share beyond is worth more than 5e-8 of an upload's delay
 SMALLEST_COEFFICIENT = 1e-9  # solvers take less for zero
-FINENESS = 100.0  # of units of delays and rates: solvers' tolerances are absolute
+LARGEST_COEFFICIENT = 1e9  # of a limit that only a share of 1e-9 or less of a pool could break
+FINENESS = 30.0  # of the MINLP's delays and rates: solvers' tolerances are absolute
 IDLE = 2e-3  # of an option's unit of share: what the MINLP leaves it where it is not chosen
 
 
@@ -51,12 +52,12 @@ class OwnUnits:
     """
 
     share: Array  # u [Hz, Hz, cycles/s], 0 where nothing is needed
-    delay: Array  # d [s], a hundredth of the delay with that share
+    delay: Array  # d [s], the delay with that share over a fineness
     part: Array  # u over the whole pool
 
     @classmethod
-    def of(cls, options: Options) -> Self:
-        """The units of some options."""
+    def of(cls, options: Options, fineness: float = 1.0) -> Self:
+        """The units of some options; those of delays are that many times finer."""
         roots = np.sqrt(options.needs)
         largest = np.zeros((3, options.n_users, options.n_servers))
         for p in range(3):
@@ -65,13 +66,13 @@ class OwnUnits:
         pools = options.capacity[:, options.server]
         share = pools * roots / np.where(total > 0, total, 1.0)
         share[UPLINK] = np.minimum(share[UPLINK], MAX_UPLINK * options.uplink_snr_hz)
-        return cls(share, pool_delays(options, share) / FINENESS, share / pools)
+        return cls(share, pool_delays(options, share) / fineness, share / pools)
 
 
 def build(options: Options) -> pyo.ConcreteModel:
     """The MILP: add tangents with :func:`add_tangents` before solving it."""
     model = pyo.ConcreteModel("perspective MILP")
-    _variables(model, options)
+    _variables(model, options, OwnUnits.of(options))
     _linear_part(model)
     model.tangents = pyo.ConstraintList(doc="t ≥ (T(b0) - T'(b0) b0) x + T'(b0) b")
     model.conflicts = pyo.ConstraintList(doc="choices that provably exceed a server's pools")
@@ -85,7 +86,7 @@ def build_nonlinear(options: Options) -> pyo.ConcreteModel:
     ``Model.Convexity.AssumeConvex``).
     """
     model = pyo.ConcreteModel("perspective MINLP")
-    _variables(model, options)
+    _variables(model, options, OwnUnits.of(options, FINENESS))
     _idle_shares_and_rates(model)
     _linear_part(model)
     model.uplink_rates = pyo.Constraint(model.uplink_rate.index_set(), rule=_uplink_rate)
@@ -120,16 +121,16 @@ def _idle_shares_and_rates(model: pyo.ConcreteModel) -> None:
 
 
 def _rate_at(model: pyo.ConcreteModel, k: int, share: float) -> float:
-    """r_ul(b) at a share in its unit, in hundredths of that of the unit share."""
+    """r_ul(b) at a share in its unit, a finer unit than that of the unit share."""
     unit, snr = model.units.share[UPLINK, k], model.options.uplink_snr_hz[k]
     rate, unit_rate = uplink_rate(np.array([share * unit, unit]), snr)
     return float(FINENESS * rate / unit_rate)
 
 
-def _variables(model: pyo.ConcreteModel, options: Options) -> None:
+def _variables(model: pyo.ConcreteModel, options: Options, units: OwnUnits) -> None:
     """x_k binary; b_k^p in [0, C_s^p] and t_k^p ≥ 0 for each pool that option k needs."""
     needs = options.needs
-    model.options, model.units = options, OwnUnits.of(options)
+    model.options, model.units = options, units
     model.SHARES = pyo.Set(
         initialize=[(p, k) for k in range(len(options)) for p in range(3) if needs[p, k] > 0],
         dimen=2,
@@ -163,22 +164,37 @@ def _pool(model: pyo.ConcreteModel, p: int, s: int) -> Any:
     return pyo.quicksum(charged) <= 1
 
 
+def _pool_delays(model: pyo.ConcreteModel, k: int) -> list[tuple[float, Any]]:
+    """The delays t_k^p, each after its unit [s]."""
+    unit_s = model.units.delay
+    pools = (p for p in range(3) if (p, k) in model.SHARES)
+    return [(float(unit_s[p, k]), model.delay[p, k]) for p in pools]
+
+
 def _option_delay(model: pyo.ConcreteModel, k: int) -> Any:
     """T_k = d_k x_k + Σ_p t_k^p [s]."""
-    unit_s = model.units.delay
-    pools = [float(unit_s[p, k]) * model.delay[p, k] for p in range(3) if (p, k) in model.SHARES]
-    return float(model.options.device_delay_s[k]) * model.x[k] + pyo.quicksum(pools)
+    pools = pyo.quicksum(unit_s * delay for unit_s, delay in _pool_delays(model, k))
+    return float(model.options.device_delay_s[k]) * model.x[k] + pools
 
 
 def _deadline(model: pyo.ConcreteModel, k: int) -> Any:
-    """T_k ≤ T_n^max x_k, in units of T_n^max."""
-    return _option_delay(model, k) / float(model.options.deadline_s[k]) <= model.x[k]
+    """Σ_p t_k^p ≤ (T_n^max - d_k) x_k, over what the device leaves to the pools."""
+    left_s = float(model.options.deadline_s[k] - model.options.device_delay_s[k])
+    return _limit(_pool_delays(model, k), left_s, model.x[k])
 
 
 def _upload_energy(model: pyo.ConcreteModel, k: int) -> Any:
     """t_k^ul ≤ (E_n / p_n) x_k, the upload's energy budget."""
-    longest = model.options.uplink_limit_s[k] / model.units.delay[UPLINK, k]
-    return model.delay[UPLINK, k] <= float(longest) * model.x[k]
+    delays = [(float(model.units.delay[UPLINK, k]), model.delay[UPLINK, k])]
+    return _limit(delays, float(model.options.uplink_limit_s[k]), model.x[k])
+
+
+def _limit(delays: list[tuple[float, Any]], limit_s: float, x: Any) -> Any:
+    """Σ delays ≤ limit · x, over the limit: what solvers take for zero only loosens it then."""
+    parts = [(unit_s / max(limit_s, 1e-300), delay) for unit_s, delay in delays]
+    if not parts or max(part for part, _ in parts) > LARGEST_COEFFICIENT:
+        return pyo.Constraint.Skip
+    return pyo.quicksum(part * delay for part, delay in parts) <= x
 
 
 def _objective(model: pyo.ConcreteModel) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dtkd_opt.errors import UsageError
+from dtkd_opt.errors import DtkdError, UsageError
 from dtkd_opt.methods.search import NoPlanError, Search
 from dtkd_opt.methods.stop import Stop, check_limits
 from dtkd_opt.problem.options import Options, build_options
@@ -97,10 +97,15 @@ def _linear(instance: Instance, options: Options, stop: Stop) -> tuple[Any, floa
     from dtkd_opt.methods.exact import Exact, OuterApproximation, unfixed_options
 
     search = Search(instance, options, stop)
-    point = price_and_round(search, prove=False)
-    rows = np.arange(len(options)) if search.incumbent is None else unfixed_options(search, point)
-    loop = OuterApproximation(search, point, rows, 0, Exact(), unit_s=1.0)
-    if loop.run() == "interrupted":
+    try:
+        point = price_and_round(search, prove=False)
+        has_plan = search.incumbent is not None
+        rows = unfixed_options(search, point) if has_plan else np.arange(len(options))
+        loop = OuterApproximation(search, point, rows, 0, Exact(), unit_s=1.0)
+        termination = loop.run()
+    except ArithmeticError as error:
+        raise DtkdError(f"{instance.name}: no linear model of it: {error}; export nl") from error
+    if termination == "interrupted":
         raise KeyboardInterrupt
     if search.incumbent is None:
         raise NoPlanError(

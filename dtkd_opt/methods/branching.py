@@ -17,7 +17,7 @@ from dtkd_opt.methods.exchange import improve
 from dtkd_opt.methods.proof_tree import PricedLeaf, ProofTree
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import ChoiceInfeasible, allocate
-from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian, price
+from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian
 from dtkd_opt.pricing.masters import make_bundle
 from dtkd_opt.problem.options import Options
 from dtkd_opt.records.arrays import Array, Index
@@ -48,6 +48,7 @@ class Branching:
         self.closed = np.inf  # the smallest value of the closed leaves
         self.nodes = 0
         self._current = PricedLeaf(root.prices, root.value)  # of what is unfinished
+        self._finished = False
 
     @property
     def cutoff(self) -> float:
@@ -58,8 +59,8 @@ class Branching:
     def bound(self) -> float:
         """The smallest of all leaves and open nodes, a lower bound on J [s]."""
         value = min(self.closed, self.open[0].value if self.open else np.inf)
-        if not self.nodes:
-            value = self._current.value
+        if not self._finished:
+            value = min(value, self._current.value)
         return float(value) / self.options.n_users
 
     def run(self, max_nodes: int | None = None) -> Termination:
@@ -71,16 +72,18 @@ class Branching:
         search.begin_phase("branching")
         if not self.nodes:
             self._evaluate(0, np.arange(len(self.options)), self._current.prices)
+            self._finished = True
         while not search.proven:
             self.search.raise_bound(self.bound)
-            if search.proven or not self.open:
+            if search.proven or search.bound_invalid or not self.open:
                 break
             if self.nodes >= limit:
                 return "iteration_limit"
             search.check_time()
             node = heapq.heappop(self.open)
-            self._current = PricedLeaf(node.point.prices, node.value)
+            self._current, self._finished = PricedLeaf(node.point.prices, node.value), False
             self._branch(node)
+            self._finished = True
         return "gap_reached" if search.proven else "stalled"
 
     def close(self) -> ProofTree:
@@ -170,5 +173,6 @@ def prove_choice(part: Options, prices: Array) -> DualPoint:
         own = prices
     worth = max(float((x * part.capacity).sum()) for x in (own, prices))
     floor = 1e-12 * worth / part.capacity
-    points = [price(part, np.maximum(own, floor)), price(part, prices)]
+    lagrangian = Lagrangian(part)
+    points = [lagrangian.at(np.maximum(own, floor)), lagrangian.at(prices)]
     return max(points, key=lambda point: point.value)

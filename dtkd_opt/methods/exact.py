@@ -26,6 +26,7 @@ from dtkd_opt.records.solution import Termination
 from dtkd_opt.solvers.highs import HighsSettings, MilpOutcome
 
 TANGENTS_AT = (0.7, 1.0, 1.4)
+_HIGHS_ERROR = 1e-8  # of its bound, relative
 
 
 class Exact(Record):
@@ -114,7 +115,7 @@ class OuterApproximation:
                     find_plan(search, self.point.prices)
                 return "stalled"  # there is a plan, a point of this MILP: HiGHS is wrong
             if np.isfinite(outcome.bound):
-                search.raise_bound(outcome.bound)
+                search.raise_bound(self.below(outcome.bound))
             if search.proven:
                 return "gap_reached"
             new = self.add_cuts() if outcome.has_solution else False
@@ -132,7 +133,15 @@ class OuterApproximation:
         start = None if search.incumbent is None else search.incumbent.choice
         gap = self.settings.highs.mip_rel_gap
         gap = search.stop.gap / 2 if gap is None else gap
-        return self.master.solve(start, gap, search.remaining_s, search.raise_bound)
+
+        def report(bound: float) -> None:
+            search.raise_bound(self.below(bound))
+
+        return self.master.solve(start, gap, search.remaining_s, report)
+
+    def below(self, bound: float) -> float:
+        """HiGHS's bound less what its tolerances may have added, a part of the gap to be proven."""
+        return bound - min(_HIGHS_ERROR, self.search.stop.gap / 4) * abs(bound)
 
     def add_cuts(self) -> bool:
         """Allocate the MILP's choice and cut there; False for a choice that came before."""

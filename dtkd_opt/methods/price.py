@@ -21,6 +21,7 @@ from dtkd_opt.records.solution import Termination
 
 _NODES = 500  # before HiGHS; proofs that end take some hundred, and HiGHS takes a second to build
 _NODES_CONSTRAINED = 50  # with limits, where a node takes ten times as long
+_ENDS = (TimeIsUp, KeyboardInterrupt, ArithmeticError)
 _HIGHS_OPTIONS = 20_000  # more than these HiGHS does not close in any reasonable time
 
 
@@ -42,12 +43,7 @@ class Price(Record):
 
     def prove(self, search: Search) -> tuple[Termination, ProofTree]:
         """As calling it, by prices alone, with the tree of splits and priced leaves."""
-        try:
-            termination, branching = self._bound_and_branch(search)
-        except ArithmeticError:  # rounding left no way on: what was proven stays valid
-            if search.dual_point is None:
-                raise
-            termination, branching = "stalled", Branching(search, search.dual_point)
+        termination, branching = self._bound_and_branch(search)
         return termination, branching.close()
 
     def _bound_and_branch(
@@ -58,7 +54,7 @@ class Price(Record):
             point = price_and_round(search, start=self._start_prices(search))
             if search.incumbent is None and not search.proven:
                 find_plan(search, point.prices)
-        except (TimeIsUp, KeyboardInterrupt) as stop:
+        except _ENDS as stop:
             if search.dual_point is None:
                 raise
             return _termination(stop), Branching(search, search.dual_point)
@@ -67,7 +63,7 @@ class Price(Record):
             return "gap_reached", branching
         try:
             return branching.run(max_nodes), branching
-        except (TimeIsUp, KeyboardInterrupt) as stop:
+        except _ENDS as stop:
             return _termination(stop), branching
 
     def _start_prices(self, search: Search) -> Array | None:
@@ -99,4 +95,6 @@ def _continue_with_highs(search: Search, seed: int, branching: Branching) -> Ter
 
 
 def _termination(stop: BaseException) -> Termination:
+    if isinstance(stop, ArithmeticError):  # rounding left no way on: what was proven stays valid
+        return "stalled"
     return "interrupted" if isinstance(stop, KeyboardInterrupt) else "time_limit"

@@ -17,7 +17,7 @@ from dtkd_opt.methods.stop import Callback, Progress, Stop, TimeIsUp, relative_g
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
 from dtkd_opt.pricing.lagrangian import DualPoint
 from dtkd_opt.problem.evaluate import Evaluation, evaluate
-from dtkd_opt.problem.options import Options
+from dtkd_opt.problem.options import ACCURACY_ERROR, Options
 from dtkd_opt.records.arrays import Array, Index
 from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 from dtkd_opt.records.plan import Plan
@@ -113,7 +113,8 @@ class Search:
     @property
     def _highest_bound(self) -> float:
         """The incumbent's J less what rounding may have added to it [s]."""
-        return self.objective - _ROUNDING * abs(self.objective)
+        of_accuracy = ACCURACY_ERROR * self.instance.seconds_per_error
+        return self.objective - _ROUNDING * abs(self.objective) - of_accuracy
 
     @property
     def elapsed_s(self) -> float:
@@ -143,7 +144,8 @@ class Search:
     def _exceeds_plan(self, bound: float) -> bool:
         """Whether a bound is above the incumbent by more than rounding and tolerances explain.
 
-        A plan may use a relative 1e-9 of each pool and limit, at the prices of its allocation.
+        A plan may use a relative 1e-9 of each pool and limit, at the prices of its allocation: with
+        several of them that is some 1e-8 of what the pools are worth.
         """
         if self.incumbent is None:
             return False

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian
-from dtkd_opt.pricing.masters import make_bundle
+from dtkd_opt.pricing.masters import Bundle, make_bundle
 from dtkd_opt.problem.options import Options
 from dtkd_opt.records.arrays import Array
 
@@ -51,7 +52,9 @@ def maximise_bound(
         Called, in words, with what made a master fail; a simpler step took its place.
     """
     if len(options) > LARGE:
-        return _maximise_large(options, start, tolerance, max_steps, ends_at, target, callback)
+        return _maximise_large(
+            options, start, tolerance, max_steps, ends_at, target, callback, on_failure
+        )
     bundle = make_bundle(Lagrangian(options), first_prices(options) if start is None else start)
     for step in range(max_steps + 1):
         if callback is not None:
@@ -60,10 +63,15 @@ def maximise_bound(
             break
         if not bundle.advance(tolerance):
             break
+    _report(bundle, on_failure)
+    return bundle.best
+
+
+def _report(bundle: Bundle[Any], on_failure: Callable[[str], None] | None) -> None:
+    """Each way in which the bundle's master failed, once."""
     if on_failure is not None:
         for failure in dict.fromkeys(bundle.failures):
             on_failure(failure)
-    return bundle.best
 
 
 def _maximise_large(
@@ -74,6 +82,7 @@ def _maximise_large(
     ends_at: float,
     target: float,
     callback: Callable[[DualPoint], None] | None,
+    on_failure: Callable[[str], None] | None,
 ) -> DualPoint:
     """The best prices of many options, mostly found on a small part of them.
 
@@ -83,7 +92,8 @@ def _maximise_large(
     """
     if start is None:
         sample = options.subsample(-(-len(options) // LARGE))
-        start = maximise_bound(sample, tolerance=tolerance, ends_at=ends_at).prices
+        point = maximise_bound(sample, tolerance=tolerance, ends_at=ends_at, on_failure=on_failure)
+        start = point.prices
     lagrangian = Lagrangian(options)
     width = BOX_WIDTH
     best: DualPoint | None = None
@@ -96,6 +106,7 @@ def _maximise_large(
         for _ in range(max_steps):
             if time.monotonic() > ends_at or not bundle.advance(tolerance):
                 break
+        _report(bundle, on_failure)
         optimum = bundle.best.prices
         start = np.clip(optimum, low, high)  # beyond, options are missing that may be cheaper there
         point = lagrangian.at(start)

@@ -49,7 +49,8 @@ class Bundle(ABC, Generic[Master]):
             self.failures.append(str(error))
         if len(self.failures) > _MAX_FAILURES:
             return False
-        factor = np.sqrt(np.clip(self.best.gradient + 1, 1 / 16, 16.0))
+        shorter = 0.5 / len(self.failures)  # else the same point would come again
+        factor = np.clip(self.best.gradient + 1, 1 / 16, 16.0) ** shorter
         self._evaluate((self.best.prices * self.lagrangian.options.capacity * factor).ravel())
         return True
 

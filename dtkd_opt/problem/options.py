@@ -23,6 +23,7 @@ _BLOCK = 2**15  # options computed together
 # Limits are held this much looser, relative: a tenth of what plans may be off, and far beyond any
 # rounding. So bounds are valid, and a plan exactly at its limits has room.
 LOOSENESS = 1e-10
+ACCURACY_ERROR = 1e-15  # of an accuracy, by rounding: what of an error of 1e-12 would count
 _NEEDS = ("uplink_bits", "downlink_work", "server_cycles")  # of the pools
 
 
@@ -236,7 +237,8 @@ def _numeric_columns(demands: Demands) -> dict[str, Array]:
     accuracy, device_hz = demands.accuracy(), demands.device_hz()
     return {
         "accuracy": accuracy,
-        "error_cost_s": demands.instance.seconds_per_error * (1 - accuracy),
+        "error_cost_s": demands.instance.seconds_per_error
+        * np.maximum(1 - accuracy - ACCURACY_ERROR, 0.0),
         "device_delay_s": demands.device_delay_s(device_hz),
         "device_hz": device_hz,
         "uplink_bits": demands.upload_bits(),

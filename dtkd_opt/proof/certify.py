@@ -26,6 +26,7 @@ from dtkd_opt.runtime.interrupts import KeepOnCtrlC
 
 # far more than rounding errors: claims must hold in exact arithmetic
 _ROUNDED_UP, _ROUNDED_DOWN = 1 + 1e-12, 1e-11
+_OF_ACCURACY = 2e-14  # twice what the checker's doubles take off an accuracy
 
 
 def certify(
@@ -79,6 +80,7 @@ def certify(
         _, proof = Price().prove(search)
     nodes, prices = _nodes(instance, search.options, proof)
     objective = evaluation.objective * _ROUNDED_UP
+    objective += _OF_ACCURACY * instance.seconds_per_error
     # by its tolerances, a plan may cost less than any that keeps its limits exactly
     bound = min(objective, *(node.bound for node in nodes if isinstance(node, LeafNode)))
     certificate = Certificate(

@@ -191,6 +191,7 @@ class PersistentMilp:
         """One run at a feasibility tolerance; True if Ctrl-C stopped it (see KeepOnCtrlC)."""
         self._set("mip_feasibility_tolerance", tolerance)
         self._set("primal_feasibility_tolerance", tolerance)
+        self._set("dual_feasibility_tolerance", 1e-10)  # the bound is as good as this
         self._stop.clear()
         self._dual_bound = -INF
         done = threading.Event()  # Thread.join forgets a running thread when it is interrupted

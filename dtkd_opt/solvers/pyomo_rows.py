@@ -6,7 +6,7 @@ a model: what other threads print then is lost, and two that load models wait fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import highspy
@@ -29,7 +29,8 @@ class PyomoRows:
         columns = [self._column[var] for row in linear for var in row.linear_vars]
         sizes = [len(row.linear_vars) for row in linear]
         pairs = list(zip(constraints, linear, strict=True))
-        self._highs.addRows(
+        self._take(
+            self._highs.addRows,
             len(linear),
             np.array([_or_inf(con.lb, -1) - row.constant for con, row in pairs]),
             np.array([_or_inf(con.ub, 1) - row.constant for con, row in pairs]),
@@ -44,8 +45,14 @@ class PyomoRows:
         row = _linear(objective.expr)
         self._add_columns(row.linear_vars)
         columns = self.columns(row.linear_vars)
-        self._highs.changeColsCost(len(columns), columns, np.array(row.linear_coefs, dtype=float))
+        costs = np.array(row.linear_coefs, dtype=float)
+        self._take(self._highs.changeColsCost, len(columns), columns, costs)
         self._highs.changeObjectiveOffset(float(row.constant))
+
+    def _take(self, call: Callable[..., Any], *given: Any) -> None:
+        """ArithmeticError where HiGHS takes none of it, as of numbers too large for it."""
+        if call(*given) == highspy.HighsStatus.kError:
+            raise ArithmeticError("HiGHS does not take a part of the model: numbers too large")
 
     def columns(self, variables: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.int32]]:
         """(V,) the columns of some variables."""
@@ -63,7 +70,7 @@ class PyomoRows:
         high = np.array([_or_inf(var.ub, 1) for var in new])
         kinds = highspy.HighsVarType
         types = [kinds.kContinuous if var.is_continuous() else kinds.kInteger for var in new]
-        self._highs.addVars(len(new), low, high)
+        self._take(self._highs.addVars, len(new), low, high)
         self._highs.changeColsIntegrality(len(new), index, np.array(types))
 
 
