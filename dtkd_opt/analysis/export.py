@@ -9,7 +9,7 @@ import numpy as np
 
 from dtkd_opt.errors import DtkdError, UsageError
 from dtkd_opt.methods.search import NoPlanError, Search
-from dtkd_opt.methods.stop import Stop, check_limits
+from dtkd_opt.methods.stop import Stop, TimeIsUp, check_limits
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.records.arguments import as_choice, as_path
 from dtkd_opt.records.files import write_atomic, writing
@@ -97,6 +97,7 @@ def _linear(instance: Instance, options: Options, stop: Stop) -> tuple[Any, floa
     from dtkd_opt.methods.exact import Exact, OuterApproximation, unfixed_options
 
     search = Search(instance, options, stop)
+    loop: OuterApproximation | None = None
     try:
         point = price_and_round(search, prove=False)
         has_plan = search.incumbent is not None
@@ -105,6 +106,12 @@ def _linear(instance: Instance, options: Options, stop: Stop) -> tuple[Any, floa
         termination = loop.run()
     except ArithmeticError as error:
         raise DtkdError(f"{instance.name}: no linear model of it: {error}; export nl") from error
+    except TimeIsUp:
+        termination = "time_limit"
+    if loop is None:
+        raise DtkdError(
+            f"{instance.name}: the time limit came before the model was built; allow more time"
+        )
     if termination == "interrupted":
         raise KeyboardInterrupt
     if search.incumbent is None:

@@ -78,13 +78,16 @@ def solve(
     with KeepOnCtrlC() as ctrl_c:
         with live_line() as show:
             result = run(problem, chosen, callback=show, **given)
+        if result.incumbent is None and result.solution.termination == "interrupted":
+            raise KeyboardInterrupt  # an older plan is worth more than none
         ctrl_c.finish()
         line = write(partial(write_solution, result.solution), output)
         with printing(output):  # also where a second Ctrl-C comes: the plan is written, and says so
             print_tables(summary(problem, result.solution, result.prices))
         print_line(line, output)
-    if result.incumbent is None:
+    if result.reason:
         say(result.reason, err=True)
+    if result.incumbent is None:
         sys.exit(3)
 
 
