@@ -19,7 +19,7 @@ from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import NonNegatives, Record
 from dtkd_opt.records.solution import Termination
 
-_NODES = 500  # before HiGHS; proofs that end take some hundred, and HiGHS takes a second to build
+_NODES = 150  # before HiGHS; proofs that end take some ten, and HiGHS a second to import and build
 _NODES_CONSTRAINED = 50  # with limits, where a node takes ten times as long
 _ENDS = (TimeIsUp, KeyboardInterrupt, ArithmeticError)
 _HIGHS_OPTIONS = 20_000  # more than these HiGHS does not close in any reasonable time
