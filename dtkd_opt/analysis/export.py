@@ -10,6 +10,7 @@ import numpy as np
 from dtkd_opt.errors import DtkdError, UsageError
 from dtkd_opt.methods.search import NoPlanError, Search
 from dtkd_opt.methods.stop import Stop, TimeIsUp, check_limits
+from dtkd_opt.pricing.equal_shares import without_absurd_options
 from dtkd_opt.problem.options import Options, build_options
 from dtkd_opt.records.arguments import as_choice, as_path
 from dtkd_opt.records.files import write_atomic, writing
@@ -37,7 +38,8 @@ def export(
     instance, path
         What to write, and where; the file is written atomically, "-" is standard output.
     format
-        ``nl``: the nonlinear model. ``lp`` and ``mps``: the MILP with the tangents that `exact`
+        ``nl``: the nonlinear model, if convex without options that alone cost more than a whole
+        plan. ``lp`` and ``mps``: the MILP with the tangents that `exact`
         needed to close its gap, so that its optimum is J's to that gap (1e-6), without the options
         that prices rule out: solvers' tolerances may use what costs far too much.
     formulation
@@ -82,7 +84,7 @@ def export(
     elif formulation == "minlp":
         model = minlp.build(instance)
     else:
-        model = perspective.build_nonlinear(options)
+        model = perspective.build_nonlinear(without_absurd_options(options))
     with temporary_folder() as folder:
         written = folder / f"model.{format}"
         with writing(written):

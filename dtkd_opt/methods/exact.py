@@ -18,8 +18,8 @@ from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
 from dtkd_opt.milp.master_problem import MasterProblem
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
+from dtkd_opt.pricing.equal_shares import alone_cost
 from dtkd_opt.pricing.lagrangian import DualPoint
-from dtkd_opt.problem.options import pool_delays
 from dtkd_opt.records.arrays import Index
 from dtkd_opt.records.fields import Count, Flag, Record
 from dtkd_opt.records.solution import Termination
@@ -66,9 +66,7 @@ def unfixed_options(search: Search, point: DualPoint) -> Index:
     nobody uses a pool its price says nothing.
     """
     options = search.options
-    alone = pool_delays(options, options.capacity[:, options.server]).sum(axis=0)
-    alone += options.device_delay_s + options.error_cost_s
-    excess = point.reduced_cost + np.maximum(alone - point.cost, 0.0)
+    excess = point.reduced_cost + np.maximum(alone_cost(options) - point.cost, 0.0)
     bound = (point.value + excess) / options.n_users
     unfixed = bound <= search.objective * (1 + 1e-12)
     if search.incumbent is not None:  # a user of whom nothing is left proves that it is the best

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dtkd_opt.pricing.allocation import allocate
+from dtkd_opt.pricing.allocation import ChoiceInfeasible, allocate, mean_cost
 from dtkd_opt.problem.options import Options, as_options, pool_delays
 from dtkd_opt.records.arrays import Array, Index
 
@@ -35,6 +35,28 @@ def equal_share_cost(options: Options) -> Array:
     delay = options.device_delay_s + pools.sum(axis=0)
     violated = (delay > options.deadline_s) | (pools[0] > options.uplink_limit_s)
     return np.where(violated, np.inf, delay + options.error_cost_s)
+
+
+def alone_cost(options: Options) -> Array:
+    """(K,) delay and error cost [s] with all pools of its server to itself: the least there is."""
+    pools = pool_delays(options, options.capacity[:, options.server])
+    return np.asarray(options.device_delay_s + pools.sum(axis=0) + options.error_cost_s)
+
+
+def without_absurd_options(options: Options) -> Options:
+    """The options but for those that alone cost more than a whole plan: no best plan has them.
+
+    The plan is the one that equal shares suggest; where it breaks a limit, all options are kept.
+    """
+    choice = equal_share_choice(options)
+    try:
+        plan_s = mean_cost(options, choice, allocate(options, choice)) * options.n_users
+    except ChoiceInfeasible:
+        return options
+    alone = alone_cost(options)
+    least = np.minimum.reduceat(alone, options.start[:-1])
+    with_it = alone - least[options.user] + least.sum()
+    return options.select_rows(with_it <= plan_s * (1 + 1e-9))
 
 
 def equal_share_choice(options: Options) -> Index:

@@ -244,3 +244,12 @@ def test_a_pool_of_any_size_leaves_the_optimum_in_the_files(
         assert do.export(instance, file, format) <= 1e-6
         assert optimum_by_highs(file) == pytest.approx(best, rel=1e-6)
     assert optimum_by_scip(file) == pytest.approx(best, rel=1e-6)
+
+
+def test_an_absurd_student_spoils_no_nonlinear_model(tmp_path: Path) -> None:
+    """Beside a need of 1e26 bits all others would be nothing in its units."""
+    instance = do.generate_instance(3, seed=0)
+    best = do.solve(instance, gap=1e-8).objective
+    absurd = instance.models[0].replace(name="absurd", bits=1e26)
+    do.export(instance.replace(models=[*instance.models, absurd]), tmp_path / "m.nl")
+    assert optimum_by_scip(tmp_path / "m.nl") == pytest.approx(best, rel=1e-6)

@@ -6,18 +6,27 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
 
+import dtkd_opt as do
 from dtkd_opt.pricing.equal_shares import (
     argmax_by_user,
     cheapest_options,
     equal_share_choice,
     equal_share_cost,
     first_prices,
+    without_absurd_options,
     without_limits,
 )
 from dtkd_opt.problem.options import Options, pool_delays
 from dtkd_opt.records.arrays import Array
-from tests.support.options import constrained_options, random_options
+from tests.support.options import (
+    all_choices,
+    constrained_options,
+    mean_objective,
+    random_options,
+)
+from tests.support.strategies import instances
 
 
 def equal_shares(options: Options) -> Array:
@@ -79,3 +88,13 @@ def test_first_prices_are_the_closed_form_of_what_their_choice_needs() -> None:
         needs = np.sqrt(options.needs[1:, mine]).sum(axis=1)
         assert prices[1:, s] == pytest.approx((needs / options.capacity[1:, s]) ** 2, rel=1e-9)
         assert (prices[0, s] > 0) == (options.uplink_bits[mine] > 0).any()
+
+
+@given(instance=instances(limits=False, max_users=3, max_servers=2, max_models=2))
+@settings(max_examples=40, deadline=None)
+def test_no_best_plan_has_an_absurd_option(instance: do.Instance) -> None:
+    options = do.build_options(instance)
+    assume(np.prod(np.diff(options.start)) <= 200)
+    kept = without_absurd_options(options)
+    best, left = (min(mean_objective(o, c) for c in all_choices(o)) for o in (options, kept))
+    assert left == pytest.approx(best, rel=1e-9)
