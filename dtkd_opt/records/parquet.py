@@ -160,7 +160,7 @@ def read_parquet(kind: type[C], path: Path) -> C:
         arrow = file.read()
         arrow.validate(full=True)
         columns, invalid = _unpack(pa, kind, arrow)
-        made = kind(columns)
+        made = kind.from_arrays(columns)
         rows = np.flatnonzero(made.invalid_rows() | invalid)[:KEPT_FAULTS]
         faults = kind.row_faults(zip(rows.tolist(), arrow.take(rows).to_pylist(), strict=True))
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):

@@ -77,7 +77,7 @@ def plan_with(certificate: Certificate, n: int, **changes: Any) -> Certificate:
     columns = {key: getattr(certificate.incumbent, key).copy() for key in PlanRows.keys}
     for key, value in changes.items():
         columns[key][n] = value
-    return replace(certificate, incumbent=PlanRows(columns))
+    return replace(certificate, incumbent=PlanRows.from_arrays(columns))
 
 
 @pytest.fixture(scope="session")
