@@ -71,5 +71,5 @@ class UsageError(InputError):
     exit_code = 2
 
     def __init__(self, message: str):
-        DtkdError.__init__(self, message)
+        DtkdError.__init__(self, printable(message))
         self.source, self.faults = "", (message,)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @console.cache_option
 @click.option("--strict", is_flag=True, help="Train nobody where one user cannot be trained.")
 @click.option("--resume", is_flag=True, help="Go on with the users in --output.")
-@click.option("--output", type=console.FILE, required=True, help="Folder for the results.")
+@click.option("--output", type=console.FOLDER, required=True, help="Folder for the results.")
 def federate(
     instance: Path,
     solution: Path,

@@ -15,7 +15,7 @@ from dtkd_opt.methods.search import NoPlanError, Search, describe_conflicts
 from dtkd_opt.methods.stop import Callback, TimeIsUp, check_limits, check_seed, relative_gap
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.problem.options import Options, as_options, build_options
-from dtkd_opt.records.arguments import as_callback
+from dtkd_opt.records.arguments import as_callback, shown
 from dtkd_opt.records.instance import Instance, as_instance
 from dtkd_opt.records.solution import Termination
 from dtkd_opt.records.validation import counted
@@ -127,9 +127,9 @@ def _run(name: str, method: Method, search: Search, seed: int) -> tuple[Terminat
         return "time_limit", ""
     except KeyboardInterrupt:
         return "interrupted", ""
-    if termination not in get_args(Termination):
+    if not isinstance(termination, str) or termination not in get_args(Termination):
         ends = ", ".join(get_args(Termination))
-        raise UsageError(f"{name} must return one of {ends}; it returned {termination!r}")
+        raise UsageError(f"{name} must return one of {ends}; it returned {shown(termination)}")
     return termination, ""
 
 

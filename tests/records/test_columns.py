@@ -20,7 +20,7 @@ from dtkd_opt.records.users import User, Users
 from tests.support.instances import MIXED
 from tests.support.strategies import instances
 
-_SHARES = dict.fromkeys(("uplink_hz", "downlink_hz", "cpu_hz"), [1.0, 2.0])
+_SHARES = {key: [1.0, 2.0] for key in ("uplink_hz", "downlink_hz", "cpu_hz")}
 _NAMES = {"name": ["a", "b"], "model": ["m", "m"], "place": ["device"] * 2, "server": ["s", "s"]}
 PLAN_ROWS = PlanRows.from_columns(**_NAMES, **_SHARES)
 PLAN = UserPlans.from_columns(
@@ -121,12 +121,12 @@ def test_the_constructor_checks_what_it_is_given(
 
 @pytest.mark.parametrize("odd", [None, "abc", 3, [1], np.zeros(3)], ids=repr)
 def test_columns_come_by_their_keys(odd: Any) -> None:
-    with pytest.raises(InputError, match="^users: must be lists or arrays by their keys, got "):
+    with pytest.raises(InputError, match=r"^users: must be lists or arrays by their keys, got "):
         Users(odd)
 
 
 def test_columns_that_are_not_there_are_named() -> None:
-    with pytest.raises(InputError, match="^users: name: is missing; must be given\nusers: samples"):
+    with pytest.raises(InputError, match=r"^users: name: is missing; must be given\nusers: sam"):
         Users({})
 
 
