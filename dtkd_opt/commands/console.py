@@ -19,7 +19,7 @@ from dtkd_opt.errors import InputError, UsageError, printable, printable_lines
 from dtkd_opt.records.arguments import as_file, as_path
 from dtkd_opt.records.fields import Record
 from dtkd_opt.records.files import without_ending
-from dtkd_opt.records.streams import DASH, is_stdout, target_name
+from dtkd_opt.records.streams import DASH, is_stdout, source_name, target_name
 from dtkd_opt.runtime.runner import PhaseCallback
 
 
@@ -160,6 +160,19 @@ def print_first(lines: Sequence[str], file: Path, *, err: bool = True) -> None:
         say(printable(line), err=err)
     if len(lines) > _MAX_LINES:
         say(f"… and {len(lines) - _MAX_LINES} more in {printable(str(file))}", err=err)
+
+
+@contextmanager
+def naming_files(**files: Path) -> Iterator[None]:
+    """InputError of what Python calls `instance`, `solution` or the like, by the file's name."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except InputError as error:
+        if error.source not in files:
+            raise
+        raise InputError(source_name(files[error.source]), error.faults) from None
 
 
 @contextmanager

@@ -157,7 +157,9 @@ def write_solution(
         The files written.
     """
     solution = as_solution(solution)
-    storage: Storage = "json" if users == "auto" and not find_spec("pyarrow") else users
+    storage: Storage = users
+    if isinstance(users, str) and users == "auto" and not find_spec("pyarrow"):
+        storage = "json"
     path = as_file(path)
     user_table = parquet_path(path, storage, len(solution.users))
     return write_with_parquet(path, solution.users, user_table, solution.to_bytes)
