@@ -28,7 +28,7 @@ try:
     import gymnasium
     from gymnasium.spaces import Box, Discrete
 except ImportError:
-    fault = 'needs gymnasium; run pip install "dtkd-opt[gym]"'
+    fault = 'needs gymnasium: pip install "dtkd-opt[gym]"'
     raise InputError("dtkd_opt.gym", [fault]) from None
 
 ID = "dtkd_opt/Offloading-v0"

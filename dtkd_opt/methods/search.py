@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dtkd_opt.errors import DtkdError, InputError
+from dtkd_opt.errors import DtkdError, InputError, printable
 from dtkd_opt.methods.stop import Callback, Progress, Stop, TimeIsUp, relative_gap
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
 from dtkd_opt.pricing.lagrangian import DualPoint
@@ -246,6 +246,10 @@ def describe_conflicts(error: ChoiceInfeasible, instance: Instance) -> str:
     """Which users of which servers cannot keep their limits together, by name."""
     users, servers = instance.users, instance.servers
     return "; ".join(
-        conflict.describe(servers[conflict.server].name, [users[n].name for n in conflict.users])
+        printable(
+            conflict.describe(
+                servers[conflict.server].name, [users[n].name for n in conflict.users]
+            )
+        )
         for conflict in error.conflicts
     )

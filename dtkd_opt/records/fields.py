@@ -160,6 +160,11 @@ def _possible_path(value: Any) -> Any:
     # Path("") would be the current folder
     if value == "":
         raise PydanticCustomError("empty_path", "must not be empty")
+    return _without_null(value)
+
+
+def _without_null(value: Any) -> Any:
+    # where C reads a name, it would end there
     if isinstance(value, str | Path) and "\0" in str(value):
         raise PydanticCustomError("null_byte", "must not hold a null byte")
     return value
@@ -173,6 +178,7 @@ def _at_most_one(value: float) -> float:
 
 
 Text = Annotated[str, Strict()]
+WithoutNull = Annotated[Text, BeforeValidator(_without_null)]
 FilePath = Annotated[Path, BeforeValidator(_possible_path)]
 Name = Annotated[Text, Field(min_length=1)]
 _LIMITS: dict[str, Any] = {"minimum": SMALLEST, "maximum": LARGEST}  # in the JSON Schema

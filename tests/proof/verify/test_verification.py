@@ -195,7 +195,7 @@ def test_an_unreachable_server() -> None:
 
 def test_without_flint(n10: tuple[do.Instance, Certificate], monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "flint", None)
-    with pytest.raises(do.InputError, match=r'needs python-flint; run pip install "dtkd-opt'):
+    with pytest.raises(do.InputError, match=r'needs python-flint: pip install "dtkd-opt'):
         do.verify(*n10)
     assert do.verify(*n10, arithmetic="arrays") == []
 
