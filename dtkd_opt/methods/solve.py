@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from dtkd_opt.errors import InfeasibleError, UsageError
+from dtkd_opt.errors import InfeasibleError, UsageError, printable
 from dtkd_opt.methods.registry import as_method
 from dtkd_opt.methods.result import Result, make_result
 from dtkd_opt.methods.search import NoPlanError, Search, describe_conflicts
@@ -122,7 +122,7 @@ def _run(name: str, method: Method, search: Search, seed: int) -> tuple[Terminat
         end: Termination = "no_plan_found" if search.incumbent is None else "stalled"
         return end, f"{name}: its choice has no feasible allocation: {conflicts}"
     except ArithmeticError as error:  # rounding left no way on: what was found stays valid
-        return "stalled", f"{name} stopped: {error}"
+        return "stalled", f"{name} stopped: {printable(str(error))}"
     except TimeIsUp:
         return "time_limit", ""
     except KeyboardInterrupt:
