@@ -25,9 +25,11 @@ class DtkdError(Exception):
     """Base of all errors that a user can cause or mend; `exit_code` is the command's."""
 
     exit_code = 1
+    several_lines = False  # else a line break is of a name, and becomes an escape
 
     def __str__(self) -> str:
-        return printable_lines(super().__str__())  # it may hold names
+        escape = printable_lines if self.several_lines else printable
+        return escape(super().__str__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles as what it holds: Python's own way would give the message to `__init__`."""
@@ -46,6 +48,7 @@ class InputError(DtkdError):
     """
 
     shown = 20
+    several_lines = True
 
     def __init__(self, source: str, faults: Sequence[str]):
         self.source = source
@@ -63,12 +66,14 @@ class InfeasibleError(DtkdError):
     """No plan exists for this instance, or for this choice: the message says why."""
 
     exit_code = 3
+    several_lines = True
 
 
 class UsageError(InputError):
     """Arguments that cannot be used, options that do not go together, or an unknown method."""
 
     exit_code = 2
+    several_lines = False
 
     def __init__(self, message: str):
         DtkdError.__init__(self, message)

@@ -37,6 +37,12 @@ def test_each_fault_is_a_line_that_names_the_file() -> None:
     assert error.faults == ("name: must be given", "users: is missing")
 
 
+def test_only_faults_and_reasons_are_of_several_lines() -> None:
+    for kind in (DtkdError, UsageError, do.NoPlanError):
+        assert str(kind("a\nb")) == r"a\nb"
+    assert str(InfeasibleError("a\nb")) == "a\nb"
+
+
 @pytest.mark.parametrize(
     ("count", "rest"),
     [(20, None), (21, "… and 1 more faults"), (KEPT_FAULTS, "… and at least 980 more faults")],

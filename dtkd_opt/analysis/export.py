@@ -12,7 +12,7 @@ from dtkd_opt.methods.search import NoPlanError, Search
 from dtkd_opt.methods.stop import Stop, TimeIsUp, check_limits
 from dtkd_opt.pricing.equal_shares import without_absurd_options
 from dtkd_opt.problem.options import Options, build_options
-from dtkd_opt.records.arguments import as_choice, as_path
+from dtkd_opt.records.arguments import as_choice, as_file
 from dtkd_opt.records.files import write_atomic, writing
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.leftovers import temporary_folder
@@ -62,7 +62,7 @@ def export(
     NoPlanError
         When the time limit came before any plan to place tangents at (``lp``, ``mps``).
     """
-    file = as_path(path)
+    file = as_file(path)
     as_choice(format, ("nl", "lp", "mps"), "there is no format")
     if formulation is not None:
         as_choice(formulation, ("minlp", "perspective"), "there is no formulation")

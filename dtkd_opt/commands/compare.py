@@ -27,7 +27,7 @@ from dtkd_opt.records.result_files import COMPARISON, COMPARISON_JOURNAL
 @click.option("--params", type=console.FILE, help="Settings of methods, a TOML table each.")
 @console.jobs_option
 @console.dask_option
-@click.option("--output", type=console.FILE, required=True, help="Folder for the results.")
+@click.option("--output", type=console.FOLDER, required=True, help="Folder for the results.")
 @click.option("--fresh", is_flag=True, help="Forget the runs that the folder holds.")
 def compare(
     instances: tuple[Path, ...], output: Path, fresh: bool, cold: bool, params: Path | None,
@@ -88,4 +88,4 @@ def _print(comparison: Any, output: Path) -> None:
         return
     print_tables(summary_tables(comparison.summary))
     console.print_first(failure_lines(comparison.records), output / "runs.csv", err=False)
-    console.say(f"written: {', '.join(str(output / name) for name in COMPARISON)}")
+    console.print_line(f"written: {', '.join(str(output / name) for name in COMPARISON)}")

@@ -9,16 +9,17 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from dtkd_opt.errors import InputError, UsageError, printable_lines
+from dtkd_opt.errors import InputError, UsageError, printable, printable_lines
+from dtkd_opt.records.arguments import as_file, as_path
 from dtkd_opt.records.fields import Record
 from dtkd_opt.records.files import without_ending
-from dtkd_opt.records.streams import DASH, is_stdout, target_name
+from dtkd_opt.records.streams import DASH, is_stdout, source_name, target_name
 from dtkd_opt.runtime.runner import PhaseCallback
 
 
@@ -41,7 +42,20 @@ class FiniteNumber(click.types.FloatParamType):
         return number
 
 
-FILE = click.Path(path_type=Path)
+class PathName(click.Path):
+    """The name of a file, or of a folder; InputError, by the option, where it can be none."""
+
+    def __init__(self, as_name: Callable[[Any, str], Path]):
+        super().__init__(path_type=Path)
+        self._as_name = as_name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        words = param.get_error_hint(ctx).strip("'") if param and ctx else "path"
+        return self._as_name(value, words)
+
+
+FILE, FOLDER = PathName(as_file), PathName(as_path)
 STOPPED = 130  # exit code of work that --resume goes on with: of Ctrl-C, as shells have it
 NUMBER = FiniteNumber()
 _MAX_LINES = 20
@@ -52,14 +66,14 @@ data_option = click.option(
     "--data", default="digits", show_default=True, help="digits, fashion-mnist, or npz:FILE."
 )
 data_dir_option = click.option(
-    "--data-dir", type=FILE, help="Folder of Fashion-MNIST. [default: Debian's]"
+    "--data-dir", type=FOLDER, help="Folder of Fashion-MNIST. [default: Debian's]"
 )
 jobs_option = click.option("--jobs", default=-1, help="Processes at once. [default: one a core]")
 dask_option = click.option(
     "--dask", metavar="ADDRESS", help="Run on the cluster of this Dask scheduler."
 )
 cache_option = click.option(
-    "--cache", type=FILE, help="Folder of trained teachers. [default: ~/.cache/dtkd-opt]"
+    "--cache", type=FOLDER, help="Folder of trained teachers. [default: ~/.cache/dtkd-opt]"
 )
 gap_option = click.option(
     "--gap", type=NUMBER, default=1e-6, show_default=True, help="Relative gap to prove."
@@ -89,7 +103,9 @@ def in_option_words(command: click.Command, fault: str) -> str:
     """A fault that begins with the name of an argument, with that of the command's option."""
     for param in command.params:
         if isinstance(param, click.Option) and param.name:
-            fault = re.sub(rf"(^|; ){param.name}(?=:? must )", rf"\1{param.opts[0]}", fault)
+            fault = re.sub(
+                rf"(^|; ){param.name}(\[\d+\])*(?=:? must )", rf"\1{param.opts[0]}", fault
+            )
     return fault
 
 
@@ -116,14 +132,18 @@ def printing(output: Path | None = None) -> Iterator[None]:
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print words of one line or more; what a terminal would obey, in names, is escaped."""
-    click.echo(printable_lines(text), err=err)
+    """Print words of one line or more; what a terminal would obey, in names, is escaped.
+
+    Standard error that nobody reads ends nothing.
+    """
+    with suppress(OSError) if err else nullcontext():
+        click.echo(printable_lines(text), err=err)
 
 
 def print_line(text: str, output: Path | None = None) -> None:
     """Print one line of a result, on standard error where `output` is standard output."""
     with printing(output):
-        say(text)
+        say(printable(text))
 
 
 def write(writer: Callable[[Path], Sequence[Path]], output: Path) -> str:
@@ -137,9 +157,22 @@ def write(writer: Callable[[Path], Sequence[Path]], output: Path) -> str:
 def print_first(lines: Sequence[str], file: Path, *, err: bool = True) -> None:
     """Print the first 20 of lines about failures, and which file has the others."""
     for line in lines[:_MAX_LINES]:
-        say(line, err=err)
+        say(printable(line), err=err)
     if len(lines) > _MAX_LINES:
-        say(f"… and {len(lines) - _MAX_LINES} more in {file}", err=err)
+        say(f"… and {len(lines) - _MAX_LINES} more in {printable(str(file))}", err=err)
+
+
+@contextmanager
+def naming_files(**files: Path) -> Iterator[None]:
+    """InputError of what Python calls `instance`, `solution` or the like, by the file's name."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except InputError as error:
+        if error.source not in files:
+            raise
+        raise InputError(source_name(files[error.source]), error.faults) from None
 
 
 @contextmanager

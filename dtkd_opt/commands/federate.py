@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @console.cache_option
 @click.option("--strict", is_flag=True, help="Train nobody where one user cannot be trained.")
 @click.option("--resume", is_flag=True, help="Go on with the users in --output.")
-@click.option("--output", type=console.FILE, required=True, help="Folder for the results.")
+@click.option("--output", type=console.FOLDER, required=True, help="Folder for the results.")
 def federate(
     instance: Path,
     solution: Path,
@@ -87,7 +87,8 @@ def federate(
         problem, plan = read_instance(instance), read_solution(solution)
         measured = None if calibration is None else read_calibration(calibration)
         spec = console.make_record(FederationSpec, options | {"calibration": measured})
-        with console.progress_bar() as callback:
+        named = console.naming_files(instance=instance, solution=solution)
+        with named, console.progress_bar() as callback:
             result = run(problem, plan, spec, output=output, resume=resume, callback=callback)
         ctrl_c.finish()
         if result.interrupted:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from contextlib import suppress
 from typing import Any
 
 import click
@@ -63,9 +62,8 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # names may hold what a terminal does not know
     with KeepOnCtrlC(ends_process=True):
         code, words = _run()
-        with suppress(OSError):  # nobody is there who could read it
-            if words:
-                console.say(words, err=True)
+        if words:
+            console.say(words, err=True)
         try:
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -77,10 +75,12 @@ def main() -> None:
 
 def _run() -> tuple[int, str]:
     """The command's exit code, and what remains to be said about it."""
+    stdout = sys.stdout
     try:
         cli.main(standalone_mode=False)
     except SystemExit as end:
-        return int(end.code or 0), ""
+        nobody_reads = sys.stdout is not stdout  # as of `--help | true`: click has replaced it
+        return 0 if nobody_reads else int(end.code or 0), ""
     except click.exceptions.Exit as done:
         return done.exit_code, ""
     except click.exceptions.NoArgsIsHelpError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dtkd_opt.commands.console import FILE, NUMBER, STOPPED, make_record, print_line
+from dtkd_opt.commands.console import FOLDER, NUMBER, STOPPED, make_record, print_line
 from dtkd_opt.records.outputs import check_folder
 from dtkd_opt.records.result_files import DQN, DQN_CHECKPOINT
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("train-dqn")
-@click.option("--output", type=FILE, required=True, help="Folder for network, curve, checkpoint.")
+@click.option("--output", type=FOLDER, required=True, help="Folder for network, curve, checkpoint.")
 @click.option("--steps", type=int, help="Rounds played, each with one update. [default: 20000]")
 @click.option("--minutes", type=NUMBER, help="End after this time, if the steps take longer.")
 @click.option("--seed", type=int, help="Same seed and steps, same network. [default: 0]")

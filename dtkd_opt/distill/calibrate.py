@@ -23,7 +23,15 @@ from dtkd_opt.distill.select_hyperparameters import (
 from dtkd_opt.distill.settings import CalibrationSettings, check_grid, default_sizes, whole_numbers
 from dtkd_opt.distill.teacher import Teacher, load_teacher
 from dtkd_opt.errors import InputError, UsageError
-from dtkd_opt.records.arguments import as_callback, as_kind, as_path, as_record, shown
+from dtkd_opt.records.arguments import (
+    as_callback,
+    as_file,
+    as_flag,
+    as_kind,
+    as_path,
+    as_record,
+    shown,
+)
 from dtkd_opt.records.arrays import is_list, plain_value
 from dtkd_opt.records.calibration import Calibration
 from dtkd_opt.records.result_files import SELECTION, TRAINING, calibration_journal
@@ -120,7 +128,8 @@ def calibrate(
         Missing extras or data, no Dask cluster, files of other trainings, a full disk, no training
         that succeeded.
     """
-    path = None if output is None else as_path(output, "output")
+    path = None if output is None else as_file(output, "output")
+    as_flag(resume, "resume")
     settings = as_record(CalibrationSettings, settings, "settings")
     seeds = whole_numbers("seeds", [seeds])[0]
     dask = as_address(dask)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dtkd_opt.errors import InfeasibleError
+from dtkd_opt.errors import InfeasibleError, printable
 from dtkd_opt.federation.calibration import calibration_for, hard_label_models
 from dtkd_opt.pricing.uplink import inverse_phi
 from dtkd_opt.problem import physics
@@ -111,7 +111,7 @@ def plan_fedavg(
             plan = _plan(instance, m, _rounds(instance.task.epochs, local_epochs), calibration)
             plans += [plan] if _within_limits(plan) else []
     if not plans:
-        keeps = "no student keeps" if student is None else f"{student} does not keep"
+        keeps = "no student keeps" if student is None else f"{printable(student)} does not keep"
         raise InfeasibleError(f"FedAvg: {keeps} all users' limits")
     return min(plans, key=lambda plan: plan.objective)
 

@@ -9,7 +9,7 @@ from dtkd_opt.errors import UsageError
 from dtkd_opt.federation.plan import FederationPlan
 from dtkd_opt.federation.result import Federation
 from dtkd_opt.federation.spec import FederationSpec
-from dtkd_opt.records.arguments import as_callback, as_path, as_record
+from dtkd_opt.records.arguments import as_callback, as_flag, as_path, as_record
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.solution import HasSolution, Solution, as_solution
 from dtkd_opt.runtime.runner import PhaseCallback
@@ -99,6 +99,7 @@ def federate_all(
     from dtkd_opt.federation.run import carry_out
 
     folder = None if output is None else as_path(output, "output")
+    as_flag(resume, "resume")
     if not isinstance(plans, Mapping):
         raise UsageError("plans must map names to FederationPlan(instance, solution)")
     callback = as_callback(callback, "phase, done and total") or (lambda phase, done, total: None)

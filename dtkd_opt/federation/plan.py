@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from dtkd_opt.errors import UsageError
+from dtkd_opt.records.arguments import shown
 from dtkd_opt.records.calibration import Labels
 from dtkd_opt.records.instance import Instance, as_instance
 from dtkd_opt.records.solution import Solution, as_solution
@@ -25,8 +26,8 @@ class FederationPlan:
     def __post_init__(self) -> None:
         as_instance(self.instance)
         object.__setattr__(self, "solution", as_solution(self.solution))
-        if self.labels not in get_args(Labels):
-            raise UsageError(f'labels must be "soft" or "hard", got {self.labels!r}')
+        if not isinstance(self.labels, str) or self.labels not in get_args(Labels):
+            raise UsageError(f'labels must be "soft" or "hard", got {shown(self.labels)}')
 
     def __repr__(self) -> str:
         what = f"plan of {self.solution.method}, {self.labels} labels"

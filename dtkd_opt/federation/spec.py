@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
 from dtkd_opt.records.calibration import Calibration
-from dtkd_opt.records.fields import Record, Text
+from dtkd_opt.records.fields import FilePath, Record, Text
 
 Engine = Literal["in-process", "flower", "flower-simulation"]
 
@@ -17,7 +16,7 @@ class FederationSpec(Record):
     """Data, seed and engine of a federation. Equal specs give equal accuracies on any engine."""
 
     data: Text = "digits"  # as of :func:`dtkd_opt.distill.data.load_data`
-    data_dir: Path | None = None
+    data_dir: FilePath | None = None
     """Folder of Fashion-MNIST. None: where Debian's package has it."""
     partition: Text = "iid"  # how the private samples are drawn: `iid` or `dirichlet(α)`
     seed: Annotated[int, Strict(), Field(ge=0, le=2**64 - 1)] = 0  # as many as torch takes
@@ -34,5 +33,5 @@ class FederationSpec(Record):
     """How many users train at once; -1 is one a core."""
     strict: Annotated[bool, Strict()] = False
     """Whether one user that cannot be carried out is a fault of the whole, and nobody is."""
-    cache: Path | None = None
+    cache: FilePath | None = None
     """Folder of trained teachers. None: `dtkd-opt` in the user's cache."""

@@ -17,7 +17,7 @@ from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.problem.generate import GeneratorSettings, generate_instance
 from dtkd_opt.problem.options import Options, build_options
-from dtkd_opt.records.arguments import as_number, as_record, as_whole, shown
+from dtkd_opt.records.arguments import as_flag, as_number, as_record, as_whole, shown
 from dtkd_opt.records.arrays import Index, Mask
 from dtkd_opt.records.calibration import shipped_calibration
 from dtkd_opt.records.instance import Instance
@@ -28,7 +28,7 @@ try:
     import gymnasium
     from gymnasium.spaces import Box, Discrete
 except ImportError:
-    fault = 'needs gymnasium; run pip install "dtkd-opt[gym]"'
+    fault = 'needs gymnasium: pip install "dtkd-opt[gym]"'
     raise InputError("dtkd_opt.gym", [fault]) from None
 
 ID = "dtkd_opt/Offloading-v0"
@@ -108,7 +108,8 @@ class OffloadingEnv(gymnasium.Env[Observation, np.int64]):
         self._servers = as_whole(
             servers, "servers must be a whole number of at least 1", lambda n: n >= 1
         )
-        self._order, self._certify, self._penalty = order, certify, float(penalty)
+        self._certify = as_flag(certify, "certify")
+        self._order, self._penalty = order, float(penalty)
         self._fixed = None if instance is None else (instance, build_options(instance))
         self._n_models = len((instance or shipped_calibration()).models)
         self._n_ranks = min(self._settings.reach, self._servers)

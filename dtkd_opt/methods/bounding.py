@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from dtkd_opt.errors import InfeasibleError
+from dtkd_opt.errors import InfeasibleError, printable
 from dtkd_opt.methods.exchange import improve
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.bundle import LARGE, MAX_STEPS, maximise_bound
@@ -98,10 +98,12 @@ def _check_feasible(search: Search, prices: Array) -> None:
     instance = search.instance
     p, s = np.unravel_index(int(np.argmax(proof.value)), proof.value.shape)
     largest = np.argsort(-proof.cost)[:8]
-    names = ", ".join(f'"{instance.users[n].name}"' for n in largest if proof.cost[n] > 0)
+    users = (instance.users[n].name for n in largest if proof.cost[n] > 0)
+    names = ", ".join(f'"{printable(name)}"' for name in users)
+    server = printable(instance.servers[s].name)
     raise InfeasibleError(
-        f"{instance.name} has no feasible solution: whatever its users choose, keeping all limits "
-        f"(deadline_s, energy_j) takes at least {proof.cost.sum():.4g} times the servers' pools "
-        f'at the prices that prove it; the {POOLS[p]} of server "{instance.servers[s].name}" is '
+        f"{printable(instance.name)} has no feasible solution: whatever its users choose, keeping "
+        f"all limits (deadline_s, energy_j) takes at least {proof.cost.sum():.4g} times the "
+        f'servers\' pools at the prices that prove it; the {POOLS[p]} of server "{server}" is '
         f"scarcest; the largest demands are those of {names}"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dtkd_opt.errors import InfeasibleError
+from dtkd_opt.errors import InfeasibleError, printable
 from dtkd_opt.methods.search import NoPlanError, Search
 from dtkd_opt.pricing.bundle import maximise_bound
 from dtkd_opt.pricing.lagrangian import DualPoint, find_infeasibility_proof
@@ -94,11 +94,13 @@ def _split(part: Options, point: DualPoint) -> list[Index]:
 def _why_infeasible(search: Search) -> str:
     users = search.instance.users
     constrained = [
-        f'"{u.name}"' for u in users if u.deadline_s is not None or u.energy_j is not None
+        f'"{printable(u.name)}"'
+        for u in users
+        if u.deadline_s is not None or u.energy_j is not None
     ]
     names = ", ".join(constrained[:8]) + (", …" if len(constrained) > 8 else "")
     return (
-        f"{search.instance.name} has no feasible solution: no combination of models, places and "
-        f"servers keeps the limits (deadline_s, energy_j) of all {len(constrained)} constrained "
-        f"users ({names}) within the pools; each user by itself could keep its own"
+        f"{printable(search.instance.name)} has no feasible solution: no combination of models, "
+        f"places and servers keeps the limits (deadline_s, energy_j) of all {len(constrained)} "
+        f"constrained users ({names}) within the pools; each user by itself could keep its own"
     )

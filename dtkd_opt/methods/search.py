@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dtkd_opt.errors import DtkdError
+from dtkd_opt.errors import DtkdError, InputError, printable
 from dtkd_opt.methods.stop import Callback, Progress, Stop, TimeIsUp, relative_gap
 from dtkd_opt.pricing.allocation import Allocation, ChoiceInfeasible, allocate, mean_cost
 from dtkd_opt.pricing.lagrangian import DualPoint
 from dtkd_opt.problem.evaluate import Evaluation, evaluate
 from dtkd_opt.problem.options import ACCURACY_ERROR, Options
-from dtkd_opt.records.arrays import Array, Index
+from dtkd_opt.records.arguments import as_number
+from dtkd_opt.records.arrays import Array, Index, as_numbers, as_positions
 from dtkd_opt.records.instance import DEVICE, SERVER, Instance
 from dtkd_opt.records.plan import Plan
 
@@ -153,7 +154,8 @@ class Search:
         return bound > self.objective + BOUND_TOL * abs(self.objective) + PLAN_TOL * float(worth)
 
     def raise_bound(self, bound: float) -> None:
-        """A valid lower bound on J; one above a feasible plan is not used."""
+        """A valid lower bound on J [s]; one above a feasible plan is not used."""
+        bound = as_number(bound, "bound must be a number of seconds", lambda x: not np.isnan(x))
         if self._exceeds_plan(bound):
             self.bound_invalid = True
             return
@@ -163,7 +165,11 @@ class Search:
             self._report()
 
     def try_incumbent(self, choice: Index) -> Allocation:
-        """Allocate a choice and keep it if it is the best; ChoiceInfeasible if it breaks limits."""
+        """Allocate a choice and keep it if it is the best; ChoiceInfeasible if it breaks limits.
+
+        InputError where it is not one option of each user, in their order.
+        """
+        choice = self._choice(choice)
         allocation = allocate(self.options, choice)
         if mean_cost(self.options, choice, allocation) < self.objective:
             self.try_incumbent_plan(choice, allocation.shares, allocation.prices)
@@ -176,7 +182,14 @@ class Search:
         return None
 
     def try_incumbent_plan(self, choice: Index, shares: Array, prices: Array) -> None:
-        """Keep a choice with given shares if it is feasible and the best so far."""
+        """Keep a choice with given (3, N) shares if it is feasible and the best so far.
+
+        `prices` (3, S) are those of its pools; errors as of :meth:`try_incumbent`.
+        """
+        options = self.options
+        choice = self._choice(choice)
+        shares = as_numbers(shares, "shares", 3, options.n_users)
+        prices = as_numbers(prices, "prices", 3, options.n_servers)
         plan = make_plan(self.options, choice, shares)
         evaluation = evaluate(self.instance, plan)
         if evaluation.violations:
@@ -187,6 +200,13 @@ class Search:
                 self.bound_invalid, self.bound = True, -float("inf")
             self.bound = min(self.bound, self._highest_bound)
             self._report()
+
+    def _choice(self, choice: Index) -> Index:
+        options = self.options
+        rows = as_positions(choice, "choice", len(options), options.n_users)
+        if (options.user[rows] != np.arange(options.n_users)).any():
+            raise InputError("choice", ["must have one option of each user, in their order"])
+        return rows
 
     def _progress(self) -> Progress:
         return Progress(self.phase, self.bound, self.objective, self.elapsed_s)
@@ -226,6 +246,10 @@ def describe_conflicts(error: ChoiceInfeasible, instance: Instance) -> str:
     """Which users of which servers cannot keep their limits together, by name."""
     users, servers = instance.users, instance.servers
     return "; ".join(
-        conflict.describe(servers[conflict.server].name, [users[n].name for n in conflict.users])
+        printable(
+            conflict.describe(
+                servers[conflict.server].name, [users[n].name for n in conflict.users]
+            )
+        )
         for conflict in error.conflicts
     )

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from dtkd_opt.errors import InfeasibleError, UsageError
+from dtkd_opt.errors import InfeasibleError, UsageError, printable
 from dtkd_opt.methods.registry import as_method
 from dtkd_opt.methods.result import Result, make_result
 from dtkd_opt.methods.search import NoPlanError, Search, describe_conflicts
 from dtkd_opt.methods.stop import Callback, TimeIsUp, check_limits, check_seed, relative_gap
 from dtkd_opt.pricing.allocation import ChoiceInfeasible
 from dtkd_opt.problem.options import Options, as_options, build_options
-from dtkd_opt.records.arguments import as_callback
+from dtkd_opt.records.arguments import as_callback, shown
 from dtkd_opt.records.instance import Instance, as_instance
 from dtkd_opt.records.solution import Termination
 from dtkd_opt.records.validation import counted
@@ -122,14 +122,14 @@ def _run(name: str, method: Method, search: Search, seed: int) -> tuple[Terminat
         end: Termination = "no_plan_found" if search.incumbent is None else "stalled"
         return end, f"{name}: its choice has no feasible allocation: {conflicts}"
     except ArithmeticError as error:  # rounding left no way on: what was found stays valid
-        return "stalled", f"{name} stopped: {error}"
+        return "stalled", f"{name} stopped: {printable(str(error))}"
     except TimeIsUp:
         return "time_limit", ""
     except KeyboardInterrupt:
         return "interrupted", ""
-    if termination not in get_args(Termination):
+    if not isinstance(termination, str) or termination not in get_args(Termination):
         ends = ", ".join(get_args(Termination))
-        raise UsageError(f"{name} must return one of {ends}; it returned {termination!r}")
+        raise UsageError(f"{name} must return one of {ends}; it returned {shown(termination)}")
     return termination, ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
 from numbers import Integral, Real
 from os import PathLike
@@ -9,9 +10,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar
 
-from dtkd_opt.errors import UsageError, printable
+from dtkd_opt.errors import InputError, UsageError, printable
 from dtkd_opt.records.arrays import plain_value
 
+NULL_BYTE = "is no file name; must not hold a null byte"
 Kind = TypeVar("Kind")
 Settings = TypeVar("Settings")
 
@@ -57,9 +59,28 @@ def as_choice(given: Any, choices: Collection[str], words: str) -> str:
     return given
 
 
+def as_flag(given: Any, name: str) -> bool:
+    """True or False, also NumPy's."""
+    return as_kind(bool, plain_value(given), f"{name} must be True or False")
+
+
 def as_path(given: Any, name: str = "path") -> Path:
-    """A file or folder by its name."""
-    return Path(as_kind(str | PathLike, given, f"{name} must be a str or a Path"))
+    """A file or folder by its name; InputError where nothing can have that name."""
+    words = f"{name} must be a str or a Path"
+    text = as_kind(str, os.fspath(as_kind(str | PathLike, given, words)), words)
+    if not text:
+        raise InputError(name, ["must not be empty; name a file or folder"])
+    if "\0" in text:
+        raise InputError(text, [NULL_BYTE])
+    return Path(text)
+
+
+def as_file(given: Any, name: str = "path") -> Path:
+    """As :func:`as_path`, of a file, to which no name belongs that ends as a folder's may."""
+    path = as_path(given, name)
+    if os.fspath(given).endswith((os.sep, os.altsep or os.sep)):
+        raise InputError(os.fspath(given), ["is a folder; name a file"])
+    return path
 
 
 def as_callback(given: Any, of: str) -> Any:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from dtkd_opt.errors import InputError, UsageError
 from dtkd_opt.records.accuracy import PLACES, AccuracyTable, Place
-from dtkd_opt.records.arguments import as_kind, as_path, shown
+from dtkd_opt.records.arguments import as_file, as_kind, shown
 from dtkd_opt.records.fields import (
     Count,
     Fraction,
@@ -246,7 +246,7 @@ def read_calibration(path: str | Path) -> Calibration:
     InputError
         One line per fault, each with the file and the path inside it.
     """
-    path = as_path(path)
+    path = as_file(path)
     return validate(Calibration, read_json(path), source_name(path))
 
 
@@ -294,4 +294,4 @@ def write_calibration(calibration: Calibration, path: str | Path) -> None:
     calibration, path
         What to write, and where; InputError when it cannot be written.
     """
-    write_atomic(as_path(path), as_calibration(calibration).to_bytes())
+    write_atomic(as_file(path), as_calibration(calibration).to_bytes())

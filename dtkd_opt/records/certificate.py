@@ -19,7 +19,7 @@ from pydantic import ValidationError, field_validator
 
 from dtkd_opt.errors import InputError, printable
 from dtkd_opt.records.accuracy import Place
-from dtkd_opt.records.arguments import as_kind, as_path
+from dtkd_opt.records.arguments import as_file, as_flag, as_kind
 from dtkd_opt.records.arrays import Array
 from dtkd_opt.records.fields import (
     Name,
@@ -163,7 +163,7 @@ def read_certificate(path: str | Path) -> Certificate:
     InputError
         One line per fault, each with the file and the path inside it.
     """
-    path = as_path(path)
+    path = as_file(path)
     data, source = read_json(path), source_name(path)
     if plan_table := referenced_parquet(data, path, "incumbent"):
         data["incumbent"] = read_parquet(PlanRows, plan_table)
@@ -205,8 +205,10 @@ def write_certificate(
     tuple of Path
         The files written.
     """
-    storage: Storage = "auto" if parquet is None else "parquet" if parquet else "json"
-    path, incumbent = as_path(path), as_certificate(certificate).incumbent
+    storage: Storage = "auto"
+    if parquet is not None:
+        storage = "parquet" if as_flag(parquet, "parquet") else "json"
+    path, incumbent = as_file(path), as_certificate(certificate).incumbent
     plan_table = parquet_path(path, storage, len(incumbent), ".incumbent")
     to_bytes = partial(_to_bytes, certificate)
     return write_with_parquet(path, incumbent, plan_table, to_bytes)

@@ -36,15 +36,26 @@ class Columns(Sequence[R]):
     file_key: ClassVar[str] = "users"  # under which a file holds them
     _columns: dict[str, NDArray[Any]]
 
-    def __init__(self, columns: Mapping[str, NDArray[Any]]):
-        """Take arrays as they are; :meth:`from_columns` checks them."""
-        if missing := [key for key in self.keys if key not in columns]:
-            raise TypeError(f"missing columns: {', '.join(missing)}")
-        frozen = {}
-        for key in self.keys:
-            frozen[key] = columns[key].view()
-            frozen[key].setflags(write=False)
+    def __init__(self, columns: Mapping[str, Any]):
+        """As :meth:`from_columns`, of a mapping."""
+        if not isinstance(columns, Mapping):
+            fault = f"must be lists or arrays by their keys, got {short_value(columns, True)}"
+            raise InputError(self.file_key, [fault])
+        self._freeze(self._arrays(columns))
+        self._check()
+
+    def _freeze(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        frozen = {key: arrays[key].view() for key in self.keys}
+        for array in frozen.values():
+            array.setflags(write=False)
         object.__setattr__(self, "_columns", frozen)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Columns of an array for each key, as they are: neither checked nor copied."""
+        made = cls.__new__(cls)
+        made._freeze(arrays)
+        return made
 
     @classmethod
     def from_records(cls, records: Iterable[R]) -> Self:
@@ -62,7 +73,10 @@ class Columns(Sequence[R]):
             must = f"must be a {cls.record.__name__}"
             where = [f"{cls.file_key}[{n}]: {must}, got {short_value(rows[n], True)}" for n in odd]
             raise InputError(cls.file_key, where)
-        return cls._checked({k: c.pack([getattr(r, k) for r in rows]) for k, c in cls.keys.items()})
+        packed = {k: c.pack([getattr(r, k) for r in rows]) for k, c in cls.keys.items()}
+        made = cls.from_arrays(packed)
+        made._check()
+        return made
 
     @classmethod
     def from_columns(cls, **columns: Any) -> Self:
@@ -73,6 +87,11 @@ class Columns(Sequence[R]):
         InputError
             With the same lines as for records in a file: ``users[3].samples: must be …``.
         """
+        return cls(columns)
+
+    @classmethod
+    def _arrays(cls, columns: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        """An array a key, of the right lengths and kinds."""
         if faults := [*cls._key_faults(columns), *_size_faults(columns)]:
             raise InputError(cls.file_key, faults)
         (rows,) = {len(values) for values in columns.values()}
@@ -81,7 +100,7 @@ class Columns(Sequence[R]):
         if len(arrays) < len(packed):
             raise InputError(cls.file_key, cls._entry_faults(columns, arrays))
         nulls = {key: np.full(rows, cls.keys[key].null) for key in cls.keys.keys() - columns.keys()}
-        return cls._checked(arrays | nulls)
+        return arrays | nulls
 
     @classmethod
     def _entry_faults(cls, given: Mapping[str, Any], arrays: Mapping[str, Any]) -> list[str]:
@@ -99,18 +118,15 @@ class Columns(Sequence[R]):
         """Unknown and missing columns."""
         for key in given:
             if key not in cls.keys:
-                yield unknown_key((key,), cls.keys)
+                yield unknown_key((str(key),), cls.keys)
         for key, column in cls.keys.items():
             if key not in given and (column.null is None or column.kind == "numbers"):
                 yield f"{key}: is missing; must be given"
 
-    @classmethod
-    def _checked(cls, columns: Mapping[str, NDArray[Any]]) -> Self:
-        made = cls(columns)
-        invalid = np.flatnonzero(made.invalid_rows())[:KEPT_FAULTS]
-        if faults := cls.row_faults(zip(invalid.tolist(), made[invalid]._rows(), strict=True)):
-            raise InputError(cls.file_key, faults)
-        return made
+    def _check(self) -> None:
+        invalid = np.flatnonzero(self.invalid_rows())[:KEPT_FAULTS]
+        if faults := self.row_faults(zip(invalid.tolist(), self[invalid]._rows(), strict=True)):
+            raise InputError(self.file_key, faults)
 
     def replace(self, **columns: Any) -> Self:
         """A copy with other columns, which are checked."""
@@ -151,7 +167,7 @@ class Columns(Sequence[R]):
     def __getitem__(self, index: slice | NDArray[Any]) -> Self: ...
     def __getitem__(self, index: int | np.integer[Any] | slice | NDArray[Any]) -> R | Self:
         if isinstance(index, slice | np.ndarray):
-            return type(self)({key: values[index] for key, values in self._columns.items()})
+            return self.from_arrays({key: array[index] for key, array in self._columns.items()})
         n = range(len(self))[index]  # also from the end; IndexError beyond it
         return next(iter(self[n : n + 1]))
 
@@ -188,7 +204,7 @@ class Columns(Sequence[R]):
         return f"{type(self).__name__}.from_records({rows})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._columns,)
+        return type(self).from_arrays, (self._columns,)
 
     def __deepcopy__(self, memo: object) -> Self:
         return self

@@ -6,12 +6,14 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, Signature
+from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias, TypeVar, cast
 
 from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -154,6 +156,20 @@ def _zero_or_noticeable(value: float) -> float:
     return value
 
 
+def _possible_path(value: Any) -> Any:
+    # Path("") would be the current folder
+    if value == "":
+        raise PydanticCustomError("empty_path", "must not be empty")
+    return _without_null(value)
+
+
+def _without_null(value: Any) -> Any:
+    # where C reads a name, it would end there
+    if isinstance(value, str | Path) and "\0" in str(value):
+        raise PydanticCustomError("null_byte", "must not hold a null byte")
+    return value
+
+
 def _at_most_one(value: float) -> float:
     # a value in decibels is the likely mistake
     if value > MAX_GAIN:
@@ -162,6 +178,8 @@ def _at_most_one(value: float) -> float:
 
 
 Text = Annotated[str, Strict()]
+WithoutNull = Annotated[Text, BeforeValidator(_without_null)]
+FilePath = Annotated[Path, BeforeValidator(_possible_path)]
 Name = Annotated[Text, Field(min_length=1)]
 _LIMITS: dict[str, Any] = {"minimum": SMALLEST, "maximum": LARGEST}  # in the JSON Schema
 Positive = Annotated[

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dtkd_opt.errors import InputError
+from dtkd_opt.records.arguments import NULL_BYTE
 from dtkd_opt.records.json_text import parse_json as parse_json
 from dtkd_opt.records.leftovers import undone_at_once
 from dtkd_opt.records.streams import (
@@ -30,7 +31,6 @@ from dtkd_opt.records.streams import (
 
 GZIP = b"\x1f\x8b"  # what its files begin with, and no JSON
 _LEVEL = 6  # of compression: three times as quick as the highest, and 1 % larger
-_NULL_BYTE = "is no file name; must not hold a null byte"
 
 
 def read_bytes(path: Path) -> bytes:
@@ -45,7 +45,7 @@ def read_bytes(path: Path) -> bytes:
         fault = f"cannot be read: {error.strerror or error}"
         raise InputError(source_name(path), [fault]) from None
     except ValueError:
-        raise InputError(source_name(path), [_NULL_BYTE]) from None
+        raise InputError(source_name(path), [NULL_BYTE]) from None
 
 
 def read_unpacked(path: Path) -> bytes:
@@ -87,7 +87,7 @@ def writing(path: Path) -> Iterator[None]:
         fault = f"cannot be written: {error.strerror or error}"
         raise InputError(target_name(path), [fault]) from None
     except ValueError:
-        raise InputError(target_name(path), [_NULL_BYTE]) from None
+        raise InputError(target_name(path), [NULL_BYTE]) from None
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -107,7 +107,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
     with contextlib.ExitStack() as stack:
         ready = {}
         for path, data in contents.items():
-            packed = gzip.compress(data, _LEVEL, mtime=0) if path.suffix == ".gz" else data
+            packed = gzip.compress(data, _LEVEL, mtime=0) if is_packed(path) else data
             ready[path] = stack.enter_context(_prepared(path, packed))
         for path, put in ready.items():
             with writing(path):
@@ -157,4 +157,9 @@ def _mode(target: str) -> int:
 
 def without_ending(path: Path) -> Path:
     """A path without `.json`, `.json.gz` or the like: what files beside it are named by."""
-    return path.with_suffix("").with_suffix("") if path.suffix == ".gz" else path.with_suffix("")
+    return path.with_suffix("").with_suffix("") if is_packed(path) else path.with_suffix("")
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is compressed where it is written, by its name."""
+    return path.suffix.lower() == ".gz"

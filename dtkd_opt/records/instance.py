@@ -19,7 +19,7 @@ from dtkd_opt.records.accuracy import PLACES as PLACES
 from dtkd_opt.records.accuracy import AccuracyTable as AccuracyTable
 from dtkd_opt.records.accuracy import Place as Place
 from dtkd_opt.records.accuracy import best_accuracy
-from dtkd_opt.records.arguments import as_kind, as_path
+from dtkd_opt.records.arguments import as_file, as_kind
 from dtkd_opt.records.arrays import Array, Index, Mask
 from dtkd_opt.records.elements import Model as Model
 from dtkd_opt.records.elements import Server as Server
@@ -229,7 +229,7 @@ def read_instance(path: str | Path) -> Instance:
     InputError
         One line per fault, each with the file and the path inside it.
     """
-    path = as_path(path)
+    path = as_file(path)
     source = source_name(path)
     data = read_unpacked(path)
     head = parse_json(data, source)
@@ -269,6 +269,6 @@ def write_instance(
         The files written.
     """
     instance = as_instance(instance)
-    path = as_path(path)
+    path = as_file(path)
     user_table = parquet_path(path, users, len(instance.users))
     return write_with_parquet(path, instance.users, user_table, instance.to_bytes)

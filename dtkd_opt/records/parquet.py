@@ -9,12 +9,13 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dtkd_opt.errors import KEPT_FAULTS, InputError, UsageError
+from dtkd_opt.records.arguments import as_choice
 from dtkd_opt.records.arrays import Array, Index, Mask
 from dtkd_opt.records.columns import Columns
 from dtkd_opt.records.files import (
@@ -102,8 +103,7 @@ def parquet_path(path: Path, storage: Storage, size: int, kind: str = "") -> Pat
 
     `kind` stands before its ending, such as ``.incumbent``.
     """
-    if storage not in ("auto", "json", "parquet"):
-        raise UsageError(f'users must be "auto", "json" or "parquet", got {storage!r}')
+    as_choice(storage, get_args(Storage), "users cannot be stored as")
     if storage == "parquet" and is_stream(path):
         raise UsageError(f"no table can lie beside {target_name(path)}: write its users inside it")
     if storage == "json" or (storage == "auto" and (size < PARQUET_MIN_USERS or is_stream(path))):
@@ -160,7 +160,7 @@ def read_parquet(kind: type[C], path: Path) -> C:
         arrow = file.read()
         arrow.validate(full=True)
         columns, invalid = _unpack(pa, kind, arrow)
-        made = kind(columns)
+        made = kind.from_arrays(columns)
         rows = np.flatnonzero(made.invalid_rows() | invalid)[:KEPT_FAULTS]
         faults = kind.row_faults(zip(rows.tolist(), arrow.take(rows).to_pylist(), strict=True))
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from dtkd_opt.errors import UsageError
-from dtkd_opt.records.arguments import as_path
+from dtkd_opt.records.arguments import as_file
 from dtkd_opt.records.fields import Fraction, Name, NonNegative, Number, Record, Text, Whole
 from dtkd_opt.records.files import read_json
 from dtkd_opt.records.json_text import to_json
@@ -130,7 +130,7 @@ def read_solution(path: str | Path) -> Solution:
     InputError
         One line per fault, each with the file and the path inside it.
     """
-    path = as_path(path)
+    path = as_file(path)
     head = read_json(path)
     if user_table := referenced_parquet(head, path):
         head["users"] = read_parquet(UserPlans, user_table)
@@ -157,7 +157,9 @@ def write_solution(
         The files written.
     """
     solution = as_solution(solution)
-    storage: Storage = "json" if users == "auto" and not find_spec("pyarrow") else users
-    path = as_path(path)
+    storage: Storage = users
+    if isinstance(users, str) and users == "auto" and not find_spec("pyarrow"):
+        storage = "json"
+    path = as_file(path)
     user_table = parquet_path(path, storage, len(solution.users))
     return write_with_parquet(path, solution.users, user_table, solution.to_bytes)

@@ -17,7 +17,7 @@ from pydantic import Field, Strict
 
 from dtkd_opt.errors import UsageError
 from dtkd_opt.records.arrays import Array
-from dtkd_opt.records.fields import NonNegative, Positive, Record, Text
+from dtkd_opt.records.fields import NonNegative, Positive, Record, WithoutNull
 
 INF = highspy.kHighsInf
 _MAX_GROWTH = 100.0  # of a box, before the master's units follow it
@@ -28,7 +28,7 @@ class HighsSettings(Record):
     """HiGHS's settings for the MILPs of the `exact` method."""
 
     threads: Annotated[int, Strict(), Field(ge=0, le=256)] = 0  # of HiGHS; 0: it chooses
-    log_file: Text = ""  # where HiGHS writes its log; "": nowhere
+    log_file: WithoutNull = ""  # where HiGHS writes its log; "": nowhere
     mip_rel_gap: NonNegative | None = None  # at which a solve stops; None: the method decides
     feasibility_tolerance: Annotated[Positive, Field(le=1e-3)] = 1e-9
     """Of HiGHS, for rows and whole numbers; at most 1e-3, so that whole numbers are."""

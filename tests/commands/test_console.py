@@ -55,6 +55,66 @@ def test_reader_that_has_seen_enough_ends_nothing(tmp_path: Path) -> None:
     assert file.exists()
 
 
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["solve", "--help"]], ids=str)
+def test_help_that_nobody_reads_ends_nothing(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*PROGRAM, *words], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("calibrate", "--output"),
+        ("compare", INSTANCES / "n5.json", "--method", "greedy", "--output"),
+        ("federate", "a", "b", "--output"),
+        ("train-dqn", "--output"),
+        ("solve", INSTANCES / "n5.json", "--output"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_an_empty_name_is_refused(words: tuple[str | Path, ...], tmp_path: Path) -> None:
+    fails(run(*words, "", cwd=tmp_path), 1, "--output: must not be empty; name a file or folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folders_name_is_that_of_no_file(tmp_path: Path) -> None:
+    fails(run(*GREEDY, "new/", cwd=tmp_path), 1, "new/: is a folder; name a file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_entry_of_a_list_is_told_by_its_option(tmp_path: Path) -> None:
+    done = run("calibrate", "--batch-sizes", "0", "--output", tmp_path / "c.json")
+    fails(done, 2, "--batch-sizes: must be at least 2, got 0")
+
+
+def test_names_make_no_lines_of_their_own(tmp_path: Path) -> None:
+    """A line break in a name could fake what `verify` says."""
+    data = json.loads((INSTANCES / "n5.json").read_text())
+    data["name"] = "n5\nFAKE"
+    file, solution = tmp_path / "i\nFAKE.json", tmp_path / "s\nFAKE.json"
+    proof = tmp_path / "c\nFAKE.json"
+    file.write_text(json.dumps(data))
+    for words in (
+        ("solve", file, "--output", solution),
+        ("check", file, solution),
+        ("certify", file, solution, "--output", proof),
+        ("verify", file, proof),
+        ("export", file, "--format", "nl", "--output", tmp_path / "e\nFAKE.nl"),
+        ("pareto", file, "--points", "2", "--output", tmp_path / "p\nFAKE.csv"),
+        ("solve", file, "--method", "greedy\nFAKE"),
+        ("generate", "--users", "3", "--output", tmp_path / "g\nFAKE.json"),
+    ):
+        done = run(*words)
+        text = done.stdout + done.stderr
+        assert r"\nFAKE" in text
+        assert not [line for line in text.splitlines() if line.startswith("FAKE")]
+
+
 def test_no_plan_keeps_its_exit_code_when_nobody_reads(tmp_path: Path) -> None:
     edge = DATA / "edge" / "large-rho-2.json"
     reading, writing = os.pipe()

@@ -232,7 +232,7 @@ def test_without_gymnasium_one_line_tells_what_to_install() -> None:
         "import sys; sys.modules['gymnasium'] = None\nimport dtkd_opt as do\n"
         "try: import dtkd_opt.gym\nexcept do.InputError as error: print(error)"
     )
-    assert done.stdout == ('dtkd_opt.gym: needs gymnasium; run pip install "dtkd-opt[gym]"\n')
+    assert done.stdout == ('dtkd_opt.gym: needs gymnasium: pip install "dtkd-opt[gym]"\n')
 
 
 def play_vector(mode: str, steps: int = 60, **settings: Any) -> list[Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +37,39 @@ def test_a_bound_above_a_plan_proves_nothing() -> None:
 def new_search(gap: float = 1e-6, time_limit: float = math.inf) -> Search:
     instance = do.generate_instance(6, 2, 1)
     return Search(instance, do.build_options(instance), Stop(gap, time_limit))
+
+
+@pytest.mark.parametrize("choice", [[], (), np.array([]), [0], [0] * 6, None, "abc", [0.5] * 6])
+def test_a_choice_has_one_option_of_each_user(choice: Any) -> None:
+    search = new_search()
+    shares, prices = np.ones((3, 6)), np.zeros((3, 2))
+    for attempt in (
+        search.try_incumbent,
+        search.try_if_feasible,
+        lambda odd: search.try_incumbent_plan(odd, shares, prices),
+    ):
+        with pytest.raises(do.InputError, match=r"^choice: must "):
+            attempt(choice)
+    for odd in (None, choice, np.ones((2, 6)), np.ones((3, 5))):
+        with pytest.raises(do.InputError, match=r"^shares: must "):
+            search.try_incumbent_plan(search.options.start[:-1], odd, prices)
+    assert search.incumbent is None
+
+
+def test_users_that_ask_for_nothing_get_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        allocation = do.allocate(new_search().options, [])  # type: ignore[arg-type]
+    assert allocation.shares.shape == (3, 0)
+    assert not allocation.prices.any()
+
+
+@pytest.mark.parametrize("bound", [None, "a", np.array([]), math.nan, True])
+def test_a_bound_is_a_number(bound: Any) -> None:
+    search = new_search()
+    with pytest.raises(do.UsageError, match=r"^bound must be a number of seconds, got "):
+        search.raise_bound(bound)
+    assert search.bound == -math.inf
 
 
 def test_the_incumbent_is_the_best_choice_so_far() -> None:

@@ -26,7 +26,7 @@ def with_user(n: int, **update: Any) -> do.Solution:
     columns = {key: getattr(SOLUTION.users, key).copy() for key in UserPlans.keys}
     for key, value in update.items():
         columns[key][n] = value
-    return changed(users=UserPlans(columns))
+    return changed(users=UserPlans.from_arrays(columns))
 
 
 def test_a_true_solution_has_no_faults() -> None:

@@ -123,10 +123,15 @@ def calls(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "read_solution": (do.read_solution, {"path": folder / "none.json"}),
         "read_certificate": (do.read_certificate, {"path": folder / "none.json"}),
         "read_calibration": (do.read_calibration, {"path": folder / "none.json"}),
-        "write_instance": (do.write_instance, problem | {"path": folder / "i.json"}),
-        "write_solution": (do.write_solution, {"solution": RESULT, "path": folder / "s.json"}),
+        "write_instance": (
+            do.write_instance, problem | {"path": folder / "i.json", "users": "json"}
+        ),
+        "write_solution": (
+            do.write_solution, {"solution": RESULT, "path": folder / "s.json", "users": "json"}
+        ),
         "write_certificate": (
-            do.write_certificate, {"certificate": certificate, "path": folder / "c.json"}
+            do.write_certificate,
+            {"certificate": certificate, "path": folder / "c.json", "parquet": False},
         ),
         "write_calibration": (
             do.write_calibration,
@@ -139,17 +144,21 @@ def calls(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
             {"instances": [INSTANCE], "methods": ["no such"], "settings": {}, "seeds": 1}
             | limits | {"jobs": 1, "output": None, "callback": None},
         ),
-        "FederationPlan": (do.FederationPlan, problem | {"solution": RESULT}),
+        "compare's folder": (  # dask is odd: no run begins
+            partial(do.compare, [INSTANCE], ["greedy"], dask=3), {"output": "d", "resume": True}
+        ),
+        "FederationPlan": (do.FederationPlan, problem | {"solution": RESULT, "labels": "soft"}),
+        "FederationSpec": (do.FederationSpec, {"data_dir": "d", "cache": "d"}),
         "federate": (
             partial(do.federate, spec=nowhere),
-            problem | {"solution": RESULT, "output": None, "callback": None},
+            problem | {"solution": RESULT, "output": None, "callback": None, "resume": False},
         ),
         "federate_all": (partial(do.federate_all, spec=nowhere), {"plans": {}}),
         "calibrate": (
             do.calibrate,
             {"data": "nothing", "data_dir": None, "seeds": 1, "sizes": [100],
              "students": ["logreg"], "settings": None, "jobs": 1, "dask": None, "device": "cpu",
-             "output": None, "cache": None, "callback": None},
+             "output": None, "cache": None, "callback": None, "resume": False},
         ),
         "local_only": (do.local_only, problem | {"calibration": None}),
         "plan_fedavg": (
@@ -157,10 +166,14 @@ def calls(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         ),
         "fedavg": (partial(do.fedavg, spec=nowhere), {"plan": do.plan_fedavg(INSTANCE)}),
         "train_dqn": (
-            do.train_dqn, {"output": folder / "d", "settings": None, "device": "abacus"}
+            do.train_dqn,
+            {"output": folder / "d", "settings": None, "device": "abacus", "resume": False},
         ),
+        "TrainState": (do.TrainState, {"settings": None, "device": "abacus"}),
         "Stop": (do.Stop, limits),
         "Users": (do.Users.from_columns, columns(users, *users.keys)),
+        "Users's constructor": (lambda **k: do.Users(k), columns(users, *users.keys)),
+        "Users of": (do.Users, {"columns": {}}),
         "Users.replace": (users.replace, columns(users, *users.keys)),
         "Users.from_records": (do.Users.from_records, {"records": [*users]}),
         "UserPlans": (
@@ -186,8 +199,11 @@ def in_our_words(folder: Path, name: str, changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", calls(Path()))
-def test_what_is_odd_is_refused_in_our_words(name: str, tmp_path: Path) -> None:
+def test_what_is_odd_is_refused_in_our_words(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each odd value in each argument's place."""
+    monkeypatch.chdir(tmp_path)  # what is no odd path is written to
     for key in calls(tmp_path)[name][1]:
         for odd in ODD:
             in_our_words(tmp_path, name, {key: odd})

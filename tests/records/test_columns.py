@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dtkd_opt.errors import InputError
+from dtkd_opt.records.columns import Columns
 from dtkd_opt.records.instance import Instance
+from dtkd_opt.records.plan import PlanRows
+from dtkd_opt.records.solution import UserPlans
 from dtkd_opt.records.users import User, Users
 from tests.support.instances import MIXED
 from tests.support.strategies import instances
+
+_SHARES = {key: [1.0, 2.0] for key in ("uplink_hz", "downlink_hz", "cpu_hz")}
+_NAMES = {"name": ["a", "b"], "model": ["m", "m"], "place": ["device"] * 2, "server": ["s", "s"]}
+PLAN_ROWS = PlanRows.from_columns(**_NAMES, **_SHARES)
+PLAN = UserPlans.from_columns(
+    **_NAMES, **_SHARES, delay_s=[1, 2], accuracy=[0.5, 1], energy_j=[0.0, 1.0]
+)
+# nothing that a column of two or three entries may be
+ODD: list[Any] = [
+    None, 7, "abc", {}, [], [[]], np.array(3.0), np.zeros(5), np.zeros((3, 3, 3)), [-1.0, "", None],
+    [object()] * 2, np.array([b"a", b"b"]), [float("nan"), [1, [2]], "\ud800"],
+]  # fmt: skip
 
 
 @given(instance=instances())
@@ -83,8 +100,33 @@ def test_records_that_checked_nothing_are_checked() -> None:
         Users.from_records([MIXED[1], wrong])
 
 
+KINDS = (Users.from_records(MIXED), PLAN, PLAN_ROWS)
+
+
+@pytest.mark.parametrize("columns", KINDS, ids=lambda columns: type(columns).__name__)
+@given(data=st.data())
+def test_the_constructor_checks_what_it_is_given(
+    columns: Columns[Any], data: st.DataObject
+) -> None:
+    kind = type(columns)
+    arrays = {key: getattr(columns, key) for key in kind.keys}
+    assert kind(arrays) == columns
+    key = data.draw(st.sampled_from(list(arrays)))
+    odd = data.draw(st.sampled_from(ODD))
+    with pytest.raises(
+        InputError, match=rf"^{kind.file_key}: .*{key}|^{kind.file_key}: name: must have"
+    ):
+        kind({**arrays, key: odd})
+
+
+@pytest.mark.parametrize("odd", [None, "abc", 3, [1], np.zeros(3)], ids=repr)
+def test_columns_come_by_their_keys(odd: Any) -> None:
+    with pytest.raises(InputError, match=r"^users: must be lists or arrays by their keys, got "):
+        Users(odd)
+
+
 def test_columns_that_are_not_there_are_named() -> None:
-    with pytest.raises(TypeError, match="missing columns: name, samples, fresh_fraction"):
+    with pytest.raises(InputError, match=r"^users: name: is missing; must be given\nusers: sam"):
         Users({})
 
 

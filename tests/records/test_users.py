@@ -125,7 +125,7 @@ GOOD_ROW = {
 def test_masks_find_what_users_records_refuse(odd: dict[str, Any], keys: set[str]) -> None:
     """Each kind of entry, alone and with others; null is what stands for it."""
     row = {key: odd[key] if key in keys else GOOD_ROW[key] for key in GOOD_ROW}
-    users = Users({key: Users.keys[key].pack([row[key]]) for key in row})
+    users = Users.from_arrays({key: Users.keys[key].pack([row[key]]) for key in row})
     record = {key: None if row[key] == stands else row[key] for key, stands in NULLS.items()}
     gains = tuple(None if gain != gain else gain for gain in row["channel_gain"])
     record = {**row, **record, "channel_gain": gains}
@@ -151,7 +151,9 @@ NUMBERS = ("uplink_hz", "downlink_hz", "cpu_hz", "delay_s", "accuracy", "energy_
 )
 @settings(max_examples=400, deadline=None)
 def test_masks_find_what_plans_records_refuse(row: dict[str, Any]) -> None:
-    plans = UserPlans({key: UserPlans.keys[key].pack([row[key]]) for key in UserPlans.keys})
+    plans = UserPlans.from_arrays(
+        {key: UserPlans.keys[key].pack([row[key]]) for key in UserPlans.keys}
+    )
     assert plans.invalid_rows().tolist() == [not accepted(UserPlan, row)]
 
 

@@ -17,7 +17,7 @@ from dtkd_opt.analysis.compare.tables import (
     summary_table,
 )
 from dtkd_opt.errors import UsageError
-from dtkd_opt.records.arguments import as_callback, as_path
+from dtkd_opt.records.arguments import as_callback, as_flag, as_path
 from dtkd_opt.records.files import to_csv, write_files
 from dtkd_opt.records.instance import Instance
 from dtkd_opt.records.result_files import COMPARISON, COMPARISON_JOURNAL
@@ -125,6 +125,7 @@ def compare(
     named = name_methods(_as_list("methods", methods, (str, Callable)), settings)
     tasks = build_specs(problems, *named, seeds, limits)
     folder = None if output is None else as_path(output, "output")
+    as_flag(resume, "resume")
     as_callback(callback, "done and total")
     dask = as_address(dask)
     require("distributed" if dask else "joblib", "dask" if dask else "compare", "compare")

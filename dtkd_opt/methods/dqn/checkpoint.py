@@ -22,13 +22,14 @@ from dtkd_opt.methods.dqn.network import QNetwork, check_tensors, read_tensors, 
 from dtkd_opt.methods.dqn.replay_buffer import Transitions, concatenate, is_sound, split
 from dtkd_opt.methods.dqn.rollout import Rollout
 from dtkd_opt.methods.dqn.settings import DQNTrainSettings
+from dtkd_opt.records.arguments import as_kind
 from dtkd_opt.records.fields import Count, NonNegative, Positive, Record
 from dtkd_opt.records.files import write_atomic
 from dtkd_opt.records.json_text import parse_json
 from dtkd_opt.records.result_files import DQN_CHECKPOINT
 from dtkd_opt.records.validation import validate
 from dtkd_opt.runtime.compiler import import_compiler
-from dtkd_opt.runtime.threads import torch_seed
+from dtkd_opt.runtime.threads import as_device, torch_seed
 
 _MAY_CHANGE = ("steps", "minutes")  # settings of a resumed training
 _MAX_FLOAT = float(np.finfo(np.float32).max)
@@ -60,7 +61,9 @@ class TrainState:
     """What changes in a training: networks, optimizer, replay buffer, game, time, curve."""
 
     def __init__(self, settings: DQNTrainSettings, device: str = "cpu"):
-        self.settings, self.device = settings, device
+        words = "settings must be DQNTrainSettings(...)"
+        self.settings = settings = as_kind(DQNTrainSettings, settings, words)
+        self.device = device = as_device(device)
         with torch_seed(settings.seed):  # the caller's own draws stay as they are
             self.network = QNetwork(settings.hidden).to(device)
         import_compiler()

@@ -30,7 +30,7 @@ from dtkd_opt.methods.dqn.network import QNetwork, read_network
 from dtkd_opt.methods.infeasible import find_plan
 from dtkd_opt.methods.search import Search
 from dtkd_opt.pricing.allocation import allocate
-from dtkd_opt.records.fields import Count, PositiveFraction, Record
+from dtkd_opt.records.fields import Count, FilePath, PositiveFraction, Record
 from dtkd_opt.records.files import read_bytes, sha256
 from dtkd_opt.records.solution import Termination
 from dtkd_opt.runtime.threads import one_thread
@@ -43,7 +43,7 @@ _BOUND_TOL = 1e-7  # of the bound, relative: plans are mostly a hundred times fa
 class DQN(Record):
     """The method `dqn` with its settings."""
 
-    network: Path | None = None
+    network: FilePath | None = None
     """JSON file of a trained network, its weights beside it; None: the one that ships."""
     rounds: Count = 40  # of the game
     active_fraction: PositiveFraction = 0.4

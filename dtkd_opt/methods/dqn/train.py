@@ -31,11 +31,11 @@ from dtkd_opt.methods.dqn.replay_buffer import Transitions, concatenate
 from dtkd_opt.methods.dqn.rollout import Rollout
 from dtkd_opt.methods.dqn.settings import DQNTrainSettings
 from dtkd_opt.pricing.equal_shares import argmax_by_user
-from dtkd_opt.records.arguments import as_callback, as_path, as_record
+from dtkd_opt.records.arguments import as_callback, as_flag, as_path, as_record
 from dtkd_opt.records.result_files import DQN_CHECKPOINT
 from dtkd_opt.records.version import __version__
 from dtkd_opt.runtime.interrupts import KeepOnCtrlC
-from dtkd_opt.runtime.threads import as_device, one_thread
+from dtkd_opt.runtime.threads import one_thread
 
 CLI_SETTINGS = ("seed", "steps", "minutes", "users")  # that the command line has
 TrainCallback = Callable[[TrainState], None]
@@ -77,8 +77,8 @@ def train_dqn(
         Folder, checkpoint or device cannot be used, or weights grow beyond all bounds.
     """
     folder = as_path(output, "output")
+    as_flag(resume, "resume")
     as_callback(callback, "a TrainState")
-    as_device(device)
     state = TrainState(as_record(DQNTrainSettings, settings, "settings"), device)
     if resume:
         load(state, folder)

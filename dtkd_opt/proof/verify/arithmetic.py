@@ -41,7 +41,7 @@ def make_arithmetic(instance: Instance, name: Name | None = None) -> Arithmetic:
     if as_choice(name, ("balls", "arrays"), "there is no arithmetic") == "arrays":
         return Arrays(as_instance(instance))
     if find_spec("flint") is None:
-        raise InputError("verify", ['needs python-flint; run pip install "dtkd-opt[verify]"'])
+        raise InputError("verify", ['needs python-flint: pip install "dtkd-opt[verify]"'])
     from dtkd_opt.proof.verify.balls import Balls
 
     return Balls(as_instance(instance))

@@ -77,7 +77,7 @@ def plan_with(certificate: Certificate, n: int, **changes: Any) -> Certificate:
     columns = {key: getattr(certificate.incumbent, key).copy() for key in PlanRows.keys}
     for key, value in changes.items():
         columns[key][n] = value
-    return replace(certificate, incumbent=PlanRows(columns))
+    return replace(certificate, incumbent=PlanRows.from_arrays(columns))
 
 
 @pytest.fixture(scope="session")
@@ -195,7 +195,7 @@ def test_an_unreachable_server() -> None:
 
 def test_without_flint(n10: tuple[do.Instance, Certificate], monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "flint", None)
-    with pytest.raises(do.InputError, match=r'needs python-flint; run pip install "dtkd-opt'):
+    with pytest.raises(do.InputError, match=r'needs python-flint: pip install "dtkd-opt'):
         do.verify(*n10)
     assert do.verify(*n10, arithmetic="arrays") == []
 

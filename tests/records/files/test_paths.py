@@ -153,6 +153,28 @@ def test_unreadable_paths(tmp_path: Path, name: str, line: str) -> None:
     assert only_line(caught, tmp_path / name) == line
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("", "path: must not be empty; name a file or folder"),
+        ("new/", "new/: is a folder; name a file"),
+    ],
+)
+def test_names_of_no_file(instance: Instance, name: str, line: str) -> None:
+    for touch in (read_instance, lambda path: write_instance(instance, path)):
+        with pytest.raises(InputError) as caught:
+            touch(name)
+        assert str(caught.value) == line
+
+
+def test_what_ends_in_gz_is_compressed_in_any_case(instance: Instance, tmp_path: Path) -> None:
+    path = tmp_path / "ONE.JSON.GZ"
+    write_instance(instance, path, users="parquet")
+    assert path.read_bytes().startswith(b"\x1f\x8b")
+    assert read_instance(path) == instance
+    assert sorted(os.listdir(tmp_path)) == ["ONE.JSON.GZ", "ONE.parquet"]
+
+
 def test_null_byte_in_a_path(instance: Instance) -> None:
     for touch in (read_instance, lambda path: write_instance(instance, path)):
         with pytest.raises(InputError) as caught:

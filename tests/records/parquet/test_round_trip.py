@@ -143,7 +143,7 @@ def test_large_ones_are_told_apart_by_contents(tmp_path: Path) -> None:
 
 
 def test_unknown_form() -> None:
-    with pytest.raises(do.UsageError, match='"auto", "json" or "parquet"'):
+    with pytest.raises(do.UsageError, match='users cannot be stored as "csv"; choose auto, json'):
         do.write_instance(INSTANCE, "n.json", users="csv")
 
 
