@@ -55,7 +55,7 @@ def test_a_user_with_too_few_samples_is_named_and_the_others_are_trained(
 def test_strict_trains_nobody(few: do.Instance, few_plan: do.Solution, tmp_path: Path) -> None:
     output = tmp_path / "o"
     done = run(words(write(few, few_plan, tmp_path), tmp_path / "t", output, "--strict"))
-    assert (done.returncode, done.stderr) == (1, f"instance: {FAULT}\n")
+    assert (done.returncode, done.stderr) == (1, f"{tmp_path / 'i.json'}: {FAULT}\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["i.json", "s.json"]
 
 
