@@ -125,7 +125,7 @@ def test_a_folder_that_cannot_be_used_is_refused_before_training(
 ) -> None:
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "deeper", tmp_path / "null\0byte"):
-        with pytest.raises(do.InputError, match="cannot be made|must not hold a null byte"):
+        with pytest.raises(do.InputError, match=r"cannot be made|must not hold a null byte"):
             do.train_dqn(folder, fast_settings(10))
 
     def refused(*args: Any, **kwargs: Any) -> None:
