@@ -106,9 +106,25 @@ def _processes(execute: Execute[RowT], n_processes: int, jobs: Sequence[Job]) ->
                 yield row
         finally:
             if rows is not None:
-                with warnings.catch_warnings():
+                with warnings.catch_warnings(), _quiet_manager():
                     warnings.simplefilter("ignore")  # joblib warns of jobs that Ctrl-C gave up
                     rows.close()
+
+
+@contextmanager
+def _quiet_manager() -> Iterator[None]:
+    """loky's thread that hands out jobs may meet a queue that is being closed: that is no news."""
+    hook = threading.excepthook
+
+    def without_manager(args: threading.ExceptHookArgs) -> None:
+        if args.thread is None or args.thread.name != "ExecutorManagerThread":
+            hook(args)
+
+    threading.excepthook = without_manager
+    try:
+        yield
+    finally:
+        threading.excepthook = hook
 
 
 def _kill_workers() -> None:

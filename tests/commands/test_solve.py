@@ -114,7 +114,6 @@ def test_a_signal_writes_the_best_plan(number: signal.Signals, tmp_path: Path) -
     while process.poll() is None and not (log.exists() and log.stat().st_size):
         time.sleep(0.05)  # until HiGHS runs
     process.send_signal(number)
-    time.sleep(0.01)
     process.send_signal(number)  # as `timeout` sends it, twice at once
     out, error = process.communicate(timeout=120)
     assert process.returncode == 0, error
