@@ -141,8 +141,9 @@ class Branching:
             tolerance = max(_MIN_PROGRESS * remaining / max(abs(value), 1e-300), 1e-12)
             if remaining <= 0 or not bundle.advance(tolerance if np.isfinite(remaining) else 1e-9):
                 break
-        for failure in dict.fromkeys(bundle.failures):
-            self.search.begin_phase(f"branching, prices by demand ({failure})")
+        bundle.report_failures(
+            lambda words: self.search.begin_phase(f"branching, prices by demand ({words})")
+        )
         point = bundle.best
         if point.value >= self.cutoff:
             self._close(number, point.prices, point.value)

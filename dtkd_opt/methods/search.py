@@ -25,9 +25,7 @@ from dtkd_opt.records.plan import Plan
 
 BOUND_TOL = 1e-7  # relative; by rounding, a solver's bound may exceed a plan by this much
 _ROUNDING = 1e-14  # of a plan's objective, relative
-PLAN_TOL = (
-    1e-8  # of what the pools are worth; by its tolerances, a plan may be better than the best
-)
+PLAN_TOL = 1e-8  # of the pools' worth: by its tolerances, a plan may cost less than the best
 
 
 @dataclass(frozen=True, eq=False)

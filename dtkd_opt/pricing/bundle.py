@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from dtkd_opt.pricing.equal_shares import first_prices
 from dtkd_opt.pricing.lagrangian import DualPoint, Lagrangian
-from dtkd_opt.pricing.masters import Bundle, make_bundle
+from dtkd_opt.pricing.masters import make_bundle
 from dtkd_opt.problem.options import Options
 from dtkd_opt.records.arrays import Array
 
@@ -63,15 +62,8 @@ def maximise_bound(
             break
         if not bundle.advance(tolerance):
             break
-    _report(bundle, on_failure)
+    bundle.report_failures(on_failure)
     return bundle.best
-
-
-def _report(bundle: Bundle[Any], on_failure: Callable[[str], None] | None) -> None:
-    """Each way in which the bundle's master failed, once."""
-    if on_failure is not None:
-        for failure in dict.fromkeys(bundle.failures):
-            on_failure(failure)
 
 
 def _maximise_large(
@@ -106,7 +98,7 @@ def _maximise_large(
         for _ in range(max_steps):
             if time.monotonic() > ends_at or not bundle.advance(tolerance):
                 break
-        _report(bundle, on_failure)
+        bundle.report_failures(on_failure)
         optimum = bundle.best.prices
         start = np.clip(optimum, low, high)  # beyond, options are missing that may be cheaper there
         point = lagrangian.at(start)

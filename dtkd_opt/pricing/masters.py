@@ -10,6 +10,7 @@ that; with them L is cut in v = λ C itself, within a moving box (Marsten, Hogan
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -53,6 +54,12 @@ class Bundle(ABC, Generic[Master]):
         factor = np.clip(self.best.gradient + 1, 1 / 16, 16.0) ** shorter
         self._evaluate((self.best.prices * self.lagrangian.options.capacity * factor).ravel())
         return True
+
+    def report_failures(self, callback: Callable[[str], None] | None) -> None:
+        """Each way in which the master failed, once and in words."""
+        if callback is not None:
+            for failure in dict.fromkeys(self.failures):
+                callback(failure)
 
     @abstractmethod
     def _advance(self, tolerance: float) -> bool:

@@ -47,6 +47,16 @@ print(json.dumps([solver.getPrimalBound(), solver.getGlobalDualBound()]), file=a
 """
 
 
+def optimum_by_highs(file: Path) -> float:
+    highs = highspy.Highs()
+    for key, value in {"output_flag": False, "threads": 1, "mip_rel_gap": 1e-9}.items():
+        highs.setOptionValue(key, value)
+    assert highs.readModel(str(file)) == highspy.HighsStatus.kOk
+    highs.run()
+    assert highs.getModelStatus() == highspy.HighsModelStatus.kOptimal
+    return float(highs.getInfo().objective_function_value)
+
+
 @pytest.fixture(scope="session")
 def optima() -> dict[str, Result]:
     found = {name: do.solve(x, "exact", gap=1e-9) for name, x in INSTANCES.items()}
@@ -89,14 +99,7 @@ def test_highs_reaches_the_proven_optimum_of_the_milp(
 ) -> None:
     file = tmp_path / f"model.{format}"
     do.export(INSTANCES[name], file, format)
-    highs = highspy.Highs()
-    for key, value in {"output_flag": False, "threads": 1, "mip_rel_gap": 1e-9}.items():
-        highs.setOptionValue(key, value)
-    assert highs.readModel(str(file)) == highspy.HighsStatus.kOk
-    highs.run()
-    assert highs.getModelStatus() == highspy.HighsModelStatus.kOptimal
-    objective = highs.getInfo().objective_function_value
-    assert objective == pytest.approx(optima[name].objective, rel=2e-6)
+    assert optimum_by_highs(file) == pytest.approx(optima[name].objective, rel=2e-6)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("SHOTpy") is None, reason="SHOTpy is not installed")
@@ -200,16 +203,6 @@ def with_pools(instance: Instance, pools: Sequence[str], factor: float) -> Insta
     """The instance with some pools of all servers a factor as large."""
     servers = [s.replace(**{p: getattr(s, p) * factor for p in pools}) for s in instance.servers]
     return instance.replace(servers=servers)
-
-
-def optimum_by_highs(file: Path) -> float:
-    highs = highspy.Highs()
-    for key, value in {"output_flag": False, "threads": 1, "mip_rel_gap": 1e-9}.items():
-        highs.setOptionValue(key, value)
-    assert highs.readModel(str(file)) == highspy.HighsStatus.kOk
-    highs.run()
-    assert highs.getModelStatus() == highspy.HighsModelStatus.kOptimal
-    return float(highs.getInfo().objective_function_value)
 
 
 def optimum_by_scip(file: Path) -> float:
